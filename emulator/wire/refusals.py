@@ -1,0 +1,54 @@
+"""Errors as Google sends them: the envelope and how it is framed. The wordings are in `emulator.catalogue.errors`."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from emulator.wire.json_text import dump
+
+Framing = Literal["array", "object", "html"]
+
+JSON_TYPE = "application/json; charset=UTF-8"
+HTML_TYPE = "text/html; charset=UTF-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer of the emulated service that is an error, with what the emulator has to explain about it."""
+
+    code: int
+    status: str | None
+    message: str
+    details: list[dict[str, Any]] | None = None
+    framing: Framing = "array"
+    flat: dict[str, Any] | None = None
+    """The whole body where it is no error object of Google's: that of a token endpoint or of a self-deployed container."""
+    rule: str = ""
+    """The name of the catalogue's entry, which is the rule of Vertex that was broken."""
+    place: str = ""
+    """Where in the request: `messages[3].tool_calls[0]`."""
+    explanation: str = ""
+    """What the client did and what would pass, for the log, the journal and a header."""
+
+    @property
+    def content_type(self) -> str:
+        """Observed: errors are JSON, paths that nothing routes get HTML."""
+        return HTML_TYPE if self.framing == "html" else JSON_TYPE
+
+    def body(self) -> bytes:
+        """The body: pretty-printed with the odd brackets of an array of one (observed), a bare object, or the HTML as it is."""
+        if self.framing == "html":
+            return self.message.encode("utf-8", "replace")
+        if self.flat is not None:
+            return dump(self.flat)
+        text = self.to_text()
+        return (f"[{text}\n]\n" if self.framing == "array" else f"{text}\n").encode("utf-8", "replace")
+
+    def to_text(self) -> str:
+        """The bare error object, pretty-printed by two spaces (observed); also what is written inside a broken stream."""
+        error: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.status is not None:
+            error["status"] = self.status
+        if self.details:
+            error["details"] = self.details
+        return json.dumps({"error": error}, indent=2, ensure_ascii=False)

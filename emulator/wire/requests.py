@@ -1,0 +1,143 @@
+"""Reading a request body: bytes to a `ChatRequest`, or the reason why not."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from emulator.wire.shapes import ChatRequest
+
+__all__ = ["ChatRequest", "MalformedRequestError", "ParsedRequest", "google_options", "parse_request"]
+
+_BACKSLASH_LINE_END = re.compile(rb"\\(?=\r?\n)")
+_JSON_PLACE = re.compile(r" at line (\d+) column (\d+)$")
+_REPAIRED = "dropped the backslashes before line ends: the body as sent is not JSON (use --strict-json to refuse it)"
+_TYPE_NAMES = {
+    "bool": "a boolean",
+    "bool_type": "a boolean",
+    "dict_type": "an object",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "int_from_float": "an integer",
+    "int_type": "an integer",
+    "list_type": "a list",
+    "string_type": "a string",
+}
+
+
+class MalformedRequestError(Exception):
+    """A body that is not JSON (`is_json` false) or whose JSON has another shape than documented."""
+
+    def __init__(self, explanation: str, *, is_json: bool, place: str = "", snippet: str = "") -> None:
+        self.explanation = explanation
+        self.is_json = is_json
+        self.place = place
+        self.snippet = snippet
+        super().__init__(explanation)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedRequest:
+    """A request body that was understood, and what had to be overlooked for it."""
+
+    request: ChatRequest
+    warnings: tuple[str, ...] = ()
+
+
+@cache
+def _adapter() -> TypeAdapter[ChatRequest]:
+    return TypeAdapter(ChatRequest)
+
+
+def parse_request(body: bytes, *, strict_json: bool = False) -> ParsedRequest:
+    """Read a body; backslashes before line ends, as in the documented curl samples, are dropped if only then it is JSON.
+
+    What the real service does with such bodies is unknown (assumed to be lenient, because the samples are documented).
+    Raises MalformedRequestError.
+    """
+    try:
+        return ParsedRequest(_adapter().validate_json(body))
+    except ValidationError as error:
+        if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
+            raise _wrong_shape(error) from None
+    if not strict_json:
+        repaired = _BACKSLASH_LINE_END.sub(b"", body)
+        if repaired != body:
+            try:
+                return ParsedRequest(_adapter().validate_json(repaired), (_REPAIRED,))
+            except ValidationError as error:
+                if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
+                    raise _wrong_shape(error) from None
+                body = repaired
+    raise _not_json(body)
+
+
+def _not_json(body: bytes) -> MalformedRequestError:
+    try:
+        from_json(body, allow_inf_nan=False)
+        reason = "a number is not finite"
+    except ValueError as error:
+        reason = str(error)
+    found = _JSON_PLACE.search(reason)
+    line, column = (int(found[1]), int(found[2])) if found else (1, 1)
+    lines = body.split(b"\n")
+    text = lines[line - 1].decode("utf-8", "replace") if line <= len(lines) else ""
+    start = max(0, column - 41)
+    snippet = f"{text[start : column + 39].rstrip()}\n{' ' * max(0, column - 1 - start)}^"
+    reason = _JSON_PLACE.sub("", reason)
+    if "EOF" in reason:
+        explanation = (
+            f"the body ends at line {line}, column {column}, before its JSON does; was it cut short by the shell?"
+        )
+    else:
+        explanation = f"not JSON at line {line}, column {column}: {reason}"
+    return MalformedRequestError(explanation, is_json=False, place=f"line {line}, column {column}", snippet=snippet)
+
+
+def _wrong_shape(error: ValidationError) -> MalformedRequestError:
+    problems = error.errors(include_url=False)
+    # A union reports each of its branches; the deepest tells most.
+    problem = max(problems, key=lambda one: len(_keys(one["loc"])))
+    place = write_place(_keys(problem["loc"]))
+    same = [one for one in problems if _keys(one["loc"]) == _keys(problem["loc"])]
+    expected = list(dict.fromkeys(_TYPE_NAMES.get(one["type"], "another type") for one in same))
+    got = _describe(problem["input"])
+    where = place or "the body"
+    return MalformedRequestError(f"{where} is {got}; expected {' or '.join(expected)}", is_json=True, place=place)
+
+
+def _keys(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    # pydantic puts the names of union branches among the keys: `str`, `ImageUrl`, `list[Part]`.
+    return tuple(key for key in loc if isinstance(key, int) or not re.fullmatch(r"str|[A-Z]\w*|(list|dict)\[.*\]", key))
+
+
+def write_place(keys: tuple[int | str, ...]) -> str:
+    """A place in a request as people write it: `messages[3].tool_calls[0]`."""
+    written = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    return written.removeprefix(".")
+
+
+def _describe(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def google_options(request: ChatRequest) -> dict[str, Any]:
+    """`extra_body.google` (documented), over a top-level `google` (assumed to be its alias)."""
+    alias = request.get("google") or {}
+    documented = (request.get("extra_body") or {}).get("google") or {}
+    return {**alias, **documented} if alias else documented
