@@ -1,0 +1,82 @@
+"""The models of the real service and what each can do."""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+Level = Literal["MINIMAL", "LOW", "MEDIUM", "HIGH"]
+Medium = Literal["image", "audio", "video", "document"]
+ReasoningPlace = Literal["content", "reasoning_content", "think_tags", "open_think_tag", "hidden"]
+
+_GEMINI = re.compile(r"(?:.*/)?gemini-(\d+(?:\.\d+)?)(?![\d.])", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What is known of one model; None where nothing is known, and `source` names what is only assumed."""
+
+    id: str
+    """As it is sent in `model`: with its publisher, except for models that are deployed on an endpoint of their own."""
+    family: str
+    thinking: bool
+    thinks_by_default: bool = False
+    """Whether it thinks when the request says nothing of it."""
+    thinking_switch: str | None = None
+    """The key of `chat_template_kwargs` that turns thinking on or off."""
+    levels: tuple[Level, ...] = ()
+    """The values of `thinking_level` that it takes, lowest first; empty for models that have budgets or neither."""
+    default_level: Level | None = None
+    budget_min: int | None = None
+    """The lowest `thinking_budget` in tokens, 0 and -1 (dynamic) apart."""
+    budget_max: int | None = None
+    budget_zero_allowed: bool | None = None
+    """Whether a budget of 0 turns thinking off; False where that is refused."""
+    image_output: bool = False
+    audio_output: bool | None = None
+    input_media: tuple[Medium, ...] = ()
+    """What it reads besides text."""
+    max_candidates: int | None = None
+    """The highest `n`."""
+    max_output_tokens: int | None = None
+    context_tokens: int | None = None
+    """How many tokens of input it reads."""
+    enforces_signatures: bool = False
+    """Whether tool calls must come back with their thought signatures."""
+    reasoning_in: ReasoningPlace = "hidden"
+    """Where thoughts stand in an answer: in `content` when asked for, in `reasoning_content`, in `content` between think
+    tags, in `content` before a closing tag that was never opened, or nowhere."""
+    matched_stop: int | None = None
+    """The token id in `matched_stop`; None for models whose answers have no such key."""
+    retired: bool = False
+    source: str
+    """Where this comes from, and whether it is documented, observed or assumed."""
+
+
+def find_model(name: str) -> ModelCard | None:
+    """Return the card of the model with exactly this id."""
+    return _by_id().get(name)
+
+
+def all_models() -> tuple[ModelCard, ...]:
+    """Return every card: Gemini first, newest to oldest, then the models of others."""
+    return tuple(_by_id().values())
+
+
+def generation(name: str) -> float | None:
+    """Return the Gemini generation that a model id names, whether the model is known or not; None if it is no Gemini."""
+    found = _GEMINI.match(name)
+    return float(found[1]) if found else None
+
+
+@cache
+def _by_id() -> dict[str, ModelCard]:
+    cards = json.loads(files("emulator.catalogue").joinpath("models.json").read_text("utf-8"))
+    return {card["id"]: _read(card) for card in cards}
+
+
+def _read(card: dict[str, Any]) -> ModelCard:
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in card.items()}
+    return ModelCard(**values)
