@@ -1,0 +1,79 @@
+"""Answering: from a vetted request to its timeline, and what the journal wants to know about it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from emulator.engine.choosing import Chosen, Miss, choose
+from emulator.engine.compiling import Ruleset
+from emulator.engine.composing import compose
+from emulator.engine.dice import Occasion
+from emulator.engine.facts import Facts
+from emulator.engine.rendering import render
+from emulator.engine.timeline import Headers, Timeline, plain_timeline, refusal_timeline
+from emulator.errors import AnswerError
+from emulator.wire.json_text import dump
+from emulator.wire.refusals import JSON_TYPE, Refusal
+from emulator.wire.usage import Usage
+
+Result = Literal["answer", "refusal", "miss", "error"]
+"""How a request ended: a rule answered (perhaps with an error it scripts), Vertex refuses it, no rule answers, or the rule failed."""
+
+OWN_FAILURE = 418
+"""The status of the emulator's own failures, which Google never sends and clients never retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a request."""
+
+    result: Result
+    timeline: Timeline
+    chosen: Chosen | None = None
+    refusal: Refusal | None = None
+    usage: Usage | None = None
+    report: str = ""
+    """The miss report, or what kept the rule from answering."""
+
+
+def answer(rulesets: Sequence[Ruleset], facts: Facts, uses: Mapping[str, int], occasion: Occasion) -> Outcome:
+    """Answer a vetted request from the first of the rulesets that has a rule for it.
+
+    `uses` counts the session's uses of rules; the caller adds the chosen one.
+    """
+    first_miss: Miss | None = None
+    for ruleset in rulesets:
+        chosen = choose(ruleset, facts, uses)
+        if isinstance(chosen, Chosen):
+            return _carry_out(chosen, facts, occasion)
+        first_miss = first_miss or chosen
+    report = first_miss.report() if first_miss else "there are no rules"
+    return Outcome("miss", own_failure(report, "no_rule"), report=report)
+
+
+def _carry_out(chosen: Chosen, facts: Facts, occasion: Occasion) -> Outcome:
+    try:
+        made, identity = compose(chosen, facts, occasion)
+    except AnswerError as error:
+        report = f'rule "{chosen.rule.name}", {chosen.rule.place}, cannot answer this request: {error}'
+        return Outcome("error", own_failure(report, "rule_failed"), chosen, report=report)
+    refusal = made.failure if made.failure is not None and (made.fails_at_once or not facts.stream) else None
+    return Outcome("answer", render(made, identity, facts), chosen, refusal, None if refusal else made.usage)
+
+
+def refuse_request(refusal: Refusal) -> Outcome:
+    """The outcome of a request that Vertex would refuse, with the explanation in a header."""
+    headers = (("x-emulator-explanation", header_text(f"{refusal.rule}: {refusal.explanation}")),)
+    return Outcome("refusal", refusal_timeline(refusal, headers), refusal=refusal)
+
+
+def own_failure(report: str, code: str) -> Timeline:
+    """A failure of the emulator's own: never retried, shaped so that OpenAI clients show the report."""
+    error = {"code": code, "message": f"emulator: {report}", "param": None, "type": "emulator_error"}
+    headers: Headers = (("x-should-retry", "false"),)
+    return plain_timeline(OWN_FAILURE, JSON_TYPE, dump({"error": error}) + b"\n", headers)
+
+
+def header_text(text: str) -> str:
+    """A text as it may stand in a header: one line of printable ASCII."""
+    return " ".join(text.split()).encode("ascii", "replace").decode()

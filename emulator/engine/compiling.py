@@ -1,0 +1,84 @@
+"""Scenarios, compiled: what is done once when they are read, so that a request only has to look and choose."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from emulator.engine.matching import Condition, compile_when
+from emulator.engine.recipes import Recipe, compile_reply
+from emulator.errors import Place
+from emulator.scenario.checking import rule_name
+from emulator.scenario.reading import ScenarioFile
+from emulator.scenario.rules import AnyRule, Beside, SequenceRule, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """A rule ready to be tried."""
+
+    name: str
+    scenario: str
+    place: Place
+    conditions: tuple[Condition, ...]
+    recipes: tuple[Recipe, ...]
+    then: Literal["repeat", "loop", "exhaust"]
+    limit: int | None
+    """How many requests of a session it answers."""
+    usage: Usage
+    finish: str | None
+    headers: tuple[tuple[str, str], ...]
+
+    @property
+    def key(self) -> str:
+        """What the rule's uses are counted under; it survives a reload."""
+        return f"{self.place.file}:{self.name}"
+
+    def position(self, use: int) -> int:
+        """Which of the recipes the use of this number (from 1) takes."""
+        last = len(self.recipes) - 1
+        return (use - 1) % len(self.recipes) if self.then == "loop" else min(use - 1, last)
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset:
+    """The rules of all scenarios that are loaded, in the order in which they are tried."""
+
+    rules: tuple[CompiledRule, ...]
+    scenarios: tuple[str, ...]
+    """The scenarios' names."""
+    seed: str | None
+    """The first seed that a scenario gives."""
+
+
+def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
+    """Compile scenarios in order."""
+    rules = tuple(
+        _compile_rule(file, number, rule) for file in files for number, rule in enumerate(file.scenario.rules, start=1)
+    )
+    seeds = [file.scenario.seed for file in files if file.scenario.seed is not None]
+    return Ruleset(rules, tuple(file.name for file in files), str(seeds[0]) if seeds else None)
+
+
+def _compile_rule(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRule:
+    replies = rule.sequence if isinstance(rule, SequenceRule) else [rule.reply]
+    then = rule.then if isinstance(rule, SequenceRule) else "repeat"
+    own_limit = len(replies) if then == "exhaust" else None
+    limits = [limit for limit in (rule.times, own_limit) if limit is not None]
+    defaults = file.scenario.defaults
+    return CompiledRule(
+        name=rule_name(rule, number),
+        scenario=file.name,
+        place=file.place(("rules", number - 1)),
+        conditions=compile_when(rule.when),
+        recipes=tuple(compile_reply(reply, file) for reply in replies),
+        then=then,
+        limit=min(limits) if limits else None,
+        usage=_usage(rule, defaults),
+        finish=rule.finish if rule.finish is not None else defaults.finish,
+        headers=tuple({**(defaults.headers or {}), **(rule.headers or {})}.items()),
+    )
+
+
+def _usage(rule: Beside, defaults: Beside) -> Usage:
+    given = [one.model_dump(exclude_unset=True) for one in (defaults.usage, rule.usage) if one is not None]
+    return Usage.model_validate({key: value for one in given for key, value in one.items()})

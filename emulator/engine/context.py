@@ -1,0 +1,98 @@
+"""What a rule's steps are made from: the request, the captures, the dice, the time."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from emulator.engine.dice import Dice, Occasion
+from emulator.engine.facts import Facts
+from emulator.wire.json_text import parse_or_text
+
+
+@dataclass(slots=True)
+class Fake:
+    """Faker for templates, imported and seeded when first used."""
+
+    dice: Dice
+    label: str
+    _faker: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._faker is None:
+            from emulator.engine.sampling.words import seeded_faker  # noqa: PLC0415  # faker is heavy
+
+            self._faker = seeded_faker(self.dice.random("fake", self.label))
+        return getattr(self._faker, name)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request on its way to an answer: the same for all of its choices."""
+
+    facts: Facts
+    captures: Mapping[str, str]
+    use: int
+    dice: Dice
+    occasion: Occasion
+
+    @cached_property
+    def variables(self) -> dict[str, Any]:
+        """The template variables that do not depend on the choice."""
+        facts = self.facts
+        results = [parse_or_text(text) for text in facts.tool_results]
+        named = {
+            "api_version": facts.target.api_version,
+            "captures": dict(self.captures),
+            "endpoint": facts.target.endpoint,
+            "last_user": facts.last_user or "",
+            "location": facts.target.location,
+            "messages": facts.messages,
+            "model": facts.model,
+            "now": datetime.fromtimestamp(self.occasion.moment, UTC),
+            "project": facts.target.project,
+            "publisher": facts.publisher,
+            "request": facts.request,
+            "stream": facts.stream,
+            "system": facts.system or "",
+            "tool_results": results,
+            "tools": [name for name, _, _ in facts.tools],
+            "turn": facts.turn,
+            "use": self.use,
+        }
+        if results:
+            named["tool_result"] = results[-1]
+        return {**self.captures, **named}
+
+
+@dataclass(slots=True)
+class Context:
+    """The making of one choice."""
+
+    request: Request
+    choice: int
+    calls: int = 0
+    """How many tool calls the choice has so far."""
+    _variables: dict[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def facts(self) -> Facts:
+        """The request's facts."""
+        return self.request.facts
+
+    def variables(self) -> dict[str, Any]:
+        """The template variables."""
+        if self._variables is None:
+            self._variables = {
+                **self.request.variables,
+                "choice": self.choice,
+                "fake": Fake(self.request.dice, str(self.choice)),
+                "uuid": self._uuid_maker(),
+            }
+        return self._variables
+
+    def _uuid_maker(self) -> Callable[[], str]:
+        made = iter(range(1_000_000))
+        return lambda: str(UUID(int=self.request.dice.id_bits(128, "uuid", self.choice, next(made)), version=4))

@@ -1,0 +1,59 @@
+"""Randomness that can be repeated: every exchange throws its own dice."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from random import Random
+
+from pydantic_core import to_json
+
+from emulator.wire.shapes import ChatRequest
+
+# A streamed answer and a plain one to the same request say the same.
+_MANNER = frozenset({"stream", "stream_options"})
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What the world outside gives to an answer, so that the engine needs no clock and no entropy of its own."""
+
+    moment: float
+    """Unix time in seconds."""
+    seed: str | None
+    """The seed, if one was given."""
+    entropy: bytes
+    """At least 16 random bytes, from which ids are made when there is no seed."""
+
+
+class Dice:
+    """The random numbers of one exchange.
+
+    What an answer says follows from the seed, the request and the position in a sequence alone, whatever came before. Ids do so
+    too when a seed was given; else they are new each time.
+    """
+
+    def __init__(self, occasion: Occasion, request: ChatRequest, position: int) -> None:
+        self._seed = occasion.seed
+        self._request = request
+        self._position = position
+        self._key: bytes | None = None
+        self._id_key = occasion.entropy if occasion.seed is None else b""
+
+    def _content_key(self) -> bytes:
+        if self._key is None:
+            asked = {key: value for key, value in self._request.items() if key not in _MANNER}
+            digest = blake2b(to_json(asked, inf_nan_mode="strings"), digest_size=16)
+            digest.update(f"\0{self._seed or ''}\0{self._position}".encode())
+            self._key = digest.digest()
+        return self._key
+
+    def random(self, *labels: str | int) -> Random:
+        """A generator for one purpose, told apart from others by its labels."""
+        return Random(_hash(self._content_key(), labels, 16))  # noqa: S311  # to be repeated, not to be secret
+
+    def id_bits(self, count: int, *labels: str | int) -> int:
+        """Random bits (a multiple of 8) for an id."""
+        return _hash(self._id_key or self._content_key(), ("id", *labels), count // 8)
+
+
+def _hash(key: bytes, labels: tuple[str | int, ...], size: int) -> int:
+    return int.from_bytes(blake2b(repr(labels).encode(), key=key, digest_size=size).digest(), "big")

@@ -1,0 +1,148 @@
+"""Steps, compiled: each becomes a maker, which for a given request makes a part of the answer.
+
+What does not depend on the request is made here, once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from emulator.catalogue.errors import find
+from emulator.engine.attachments import draw, load_media, to_base64, tokens_of
+from emulator.engine.calls import compile_call
+from emulator.engine.chunking import divide
+from emulator.engine.context import Context
+from emulator.engine.filling import fill_text, fill_value, is_literal
+from emulator.engine.parts import FailPart, MediaPart, Part, RawPart, make_text
+from emulator.engine.refusing import refuse, values_for
+from emulator.engine.sampling import sample
+from emulator.engine.signatures import sign, signs_media
+from emulator.errors import AnswerError
+from emulator.scenario.reading import ScenarioFile
+from emulator.scenario.steps import Audio, Call, Chunks, Fail, Image, Json, Raw, Reply, Say, Step, Think
+from emulator.wire.json_text import dump
+from emulator.wire.sse import event
+
+Maker = Callable[[Context], Part]
+
+# What `json: auto` makes when the request demands JSON but gives no schema.
+_ANY_OBJECT = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A reply ready to be made."""
+
+    makers: tuple[Maker, ...]
+
+    def make(self, context: Context) -> tuple[Part, ...]:
+        """The parts of one choice. Raises AnswerError if the request does not give what a step needs."""
+        return tuple(maker(context) for maker in self.makers)
+
+
+def compile_reply(reply: Reply, file: ScenarioFile) -> Recipe:
+    """Compile a reply as it is written."""
+    match reply:
+        case str():
+            steps: list[Step] = [Say(say=reply)]
+        case list():
+            steps = reply
+        case _:
+            steps = [reply]
+    return Recipe(tuple(_compile(step, file) for step in steps))
+
+
+def _compile(step: Step, file: ScenarioFile) -> Maker:
+    match step:
+        case Say():
+            return _text(step.say, step.chunks, is_thought=False)
+        case Think():
+            return _text(step.think, step.chunks, is_thought=True)
+        case Json():
+            return _json(step)
+        case Call():
+            return compile_call(step)
+        case Image():
+            return _media("image", step.image, step.mime_type, step.signature, file)
+        case Audio():
+            return _media("audio", step.audio, step.mime_type, "none", file)
+        case Fail():
+            return _fail(step)
+        case Raw():
+            return _raw(step)
+
+
+def _text(written: str | list[str], chunks: Chunks | None, *, is_thought: bool) -> Maker:
+    if isinstance(written, list):
+        if is_literal(written):
+            ready = make_text(tuple(written), is_thought=is_thought)
+            return lambda _context: ready
+        return lambda context: make_text(tuple(fill_text(one, context) for one in written), is_thought=is_thought)
+    if is_literal(written):
+        part = make_text(divide(written, chunks), is_thought=is_thought)
+        return lambda _context: part
+    return lambda context: make_text(divide(fill_text(written, context), chunks), is_thought=is_thought)
+
+
+def _json(step: Json) -> Maker:
+    value = step.json_
+    if value != "auto":
+        return _text(dump(value).decode(), step.chunks, is_thought=False) if is_literal(value) else _filled_json(step)
+
+    def make(context: Context) -> Part:
+        schema = context.facts.response_schema
+        asked = _ANY_OBJECT if schema is None or schema[1] is None else schema[1]
+        made = sample(asked, context.request.dice.random("json", context.choice))
+        return make_text(divide(dump(made).decode(), step.chunks))
+
+    return make
+
+
+def _filled_json(step: Json) -> Maker:
+    return lambda context: make_text(divide(dump(fill_value(step.json_, context)).decode(), step.chunks))
+
+
+def _media(kind: str, address: str, mime_type: str | None, signature: str | None, file: ScenarioFile) -> Maker:
+    if address != "auto":
+        data, mime = load_media(address, mime_type, file)
+        return lambda context: MediaPart(data, mime, _sign_media(context, signature, data), tokens_of(mime))
+    paint, mime = draw(kind, mime_type)
+
+    def make(context: Context) -> Part:
+        data = to_base64(paint(context.request.dice.random(kind, context.choice)))
+        return MediaPart(data, mime, _sign_media(context, signature, data), tokens_of(mime))
+
+    return make
+
+
+def _sign_media(context: Context, signature: str | None, data: str) -> str | None:
+    if signature is not None:
+        return None if signature == "none" else signature
+    if not signs_media(context.facts.model):
+        return None
+    return sign(data, context.request.dice.id_bits(128, "signature", context.choice), context.request.occasion.seed)
+
+
+def _fail(step: Fail) -> Maker:
+    error = find(step.fail)
+    if error is None:
+        raise AnswerError(f'the error catalogue has no "{step.fail}"')
+
+    def make(context: Context) -> Part:
+        message = None if step.message is None else fill_text(step.message, context)
+        values = values_for(context.facts.target, context.facts.model)
+        return FailPart(refuse(error, values, message=message, details=step.details))
+
+    return make
+
+
+def _raw(step: Raw) -> Maker:
+    def make(context: Context) -> Part:
+        value: Any = fill_value(step.raw, context)
+        if isinstance(value, str):
+            data = value.encode("utf-8", "replace")
+            return RawPart(data, data)
+        data = dump(value)
+        return RawPart(data, event(data))
+
+    return make
