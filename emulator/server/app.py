@@ -1,0 +1,84 @@
+"""The ASGI application: chat completions at once, the control path through Starlette, everything else Google's 404."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from html import escape
+from typing import Any
+
+from emulator.engine.refusing import refuse
+from emulator.engine.timeline import Timeline, plain_timeline, refusal_timeline
+from emulator.server.control import CONTROL_PATH, build_control
+from emulator.server.journal import Exchange
+from emulator.server.playing import Send, play
+from emulator.server.service import Service
+from emulator.wire.refusals import HTML_TYPE
+from emulator.wire.targets import Target, parse_target
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+class App:
+    """The emulator as an ASGI application."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._control = build_control(service)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's request. The host plays no part, nor does the query, but for API keys in it."""
+        if scope["type"] != "http" or scope["path"].startswith(CONTROL_PATH):
+            await self._control(scope, receive, send)
+            return
+        target = parse_target(scope["path"]) if scope["method"] == "POST" else None
+        if target is None:
+            await play(_not_found(scope["path"]), (), send)
+            return
+        await self._chat(target, scope, receive, send)
+
+    async def _chat(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _read_body(receive, self._service.settings.body_bytes)
+        if body is None:
+            return
+        if len(body) > self._service.settings.body_bytes:
+            await play(_too_large(), (), send)
+            return
+        clock = self._service.clock
+        started = clock.elapsed()
+        exchange: Exchange = self._service.handle(target, scope["query_string"], scope["headers"], body)
+        try:
+            await play(exchange.outcome.timeline, exchange.warnings, send)
+        except OSError:
+            exchange.ended = "client left"
+        exchange.duration = clock.elapsed() - started
+        self._service.finish(exchange)
+
+
+async def _read_body(receive: Receive, most: int) -> bytes | None:
+    """The request's body, None if the client left; reading stops once it is larger than allowed."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        return None
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        return body
+    parts, size = [body], len(body)
+    while size <= most:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if not message.get("more_body", False):
+            break
+    return b"".join(parts)
+
+
+def _not_found(path: str) -> Timeline:
+    """Observed: a path or method that nothing routes gets an HTML page."""
+    return refusal_timeline(refuse("html_not_found", {"PATH": escape(path, quote=False)}))
+
+
+def _too_large() -> Timeline:
+    """Assumed: what Google's front end answers to a body it will not read."""
+    page = "<!DOCTYPE html>\n<html lang=en>\n  <title>Error 413 (Request Entity Too Large)!!1</title>\n"
+    return plain_timeline(413, HTML_TYPE, page.encode())

@@ -1,0 +1,171 @@
+"""The control path `/__emulator__/`: health, journal, reset, scenarios. For tests and tools, never for the client under test."""
+
+import hmac
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from emulator import __version__
+from emulator.errors import ScenarioError
+from emulator.server.journal import Exchange
+from emulator.server.service import Service
+
+CONTROL_PATH = "/__emulator__/"
+_LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
+_LARGEST_SCENARIO = 4 * 1024 * 1024
+
+
+def build_control(service: Service) -> ASGIApp:
+    """The control API of a service."""
+    control = Control(service)
+    routes = [
+        Route(f"{CONTROL_PATH}health", control.health, methods=["GET"]),
+        Route(f"{CONTROL_PATH}journal", control.journal, methods=["GET"]),
+        Route(f"{CONTROL_PATH}reset", control.reset, methods=["POST"]),
+        Route(f"{CONTROL_PATH}scenario", control.read_scenario, methods=["GET"]),
+        Route(f"{CONTROL_PATH}scenario", control.push_scenario, methods=["PUT", "POST"]),
+        Route(f"{CONTROL_PATH}scenario", control.remove_scenario, methods=["DELETE"]),
+    ]
+    guard = Middleware(Guard, token=service.settings.control_token)
+    return Starlette(routes=routes, middleware=[guard], exception_handlers={404: _unknown, 405: _unknown})
+
+
+class Guard:
+    """Lets in loopback peers that call a local host from no foreign page, and whoever has the control token."""
+
+    def __init__(self, app: ASGIApp, token: str | None) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse what is not allowed with 403, in the emulator's own words."""
+        if scope["type"] == "http":
+            request = Request(scope)
+            if not (self._has_token(request) or _is_local(request)):
+                message = (
+                    "the control path answers only loopback peers with a local Host and no foreign Origin, "
+                    "or a bearer of the control token (--control-token)"
+                )
+                await _error(403, message)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _has_token(self, request: Request) -> bool:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
+
+
+def _is_local(request: Request) -> bool:
+    origin = request.headers.get("origin")
+    return (
+        request.client is not None
+        and (request.client.host.startswith("127.") or request.client.host == "::1")
+        and _host_of(f"//{request.headers.get('host', '')}") in _LOCAL_NAMES
+        and (origin is None or _host_of(origin) in _LOCAL_NAMES)
+    )
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+class Control:
+    """The operations of the control API."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def health(self, _request: Request) -> Response:
+        """That the server answers, and with what."""
+        ruleset = self._service.ruleset
+        return JSONResponse(
+            {
+                "status": "ok",
+                "version": __version__,
+                "scenarios": list(ruleset.scenarios),
+                "rules": len(ruleset.rules),
+            }
+        )
+
+    async def journal(self, request: Request) -> Response:
+        """The exchanges, the oldest first; `session`, `rule`, `outcome` filter them, `limit` keeps the last ones."""
+        query = request.query_params
+        unknown = sorted(set(query) - {"session", "rule", "outcome", "limit"})
+        if unknown:
+            return _error(400, f'unknown filter "{unknown[0]}"; expected session, rule, outcome or limit')
+        limit = query.get("limit", "")
+        if limit and not limit.isdecimal():
+            return _error(400, f'limit is "{limit}"; expected a number')
+        found = [exchange for exchange in self._service.journal if _fits(exchange, dict(query))]
+        if limit:
+            found = found[len(found) - min(int(limit), len(found)) :]
+        return JSONResponse({"exchanges": [exchange.to_json() for exchange in found]})
+
+    async def reset(self, request: Request) -> Response:
+        """Forget counters, pushed scenarios and journal of one session, or of all."""
+        self._service.reset(request.query_params.get("session"))
+        return Response(status_code=204)
+
+    async def read_scenario(self, request: Request) -> Response:
+        """What a session answers by: its own scenario, or the server's."""
+        project = request.query_params.get("session")
+        session = self._service.sessions.find(project) if project else None
+        ruleset = (session.ruleset if session else None) or self._service.ruleset
+        rules = [{"name": rule.name, "place": str(rule.place), "limit": rule.limit} for rule in ruleset.rules]
+        uses = session.uses if session else {}
+        for rule, compiled in zip(rules, ruleset.rules, strict=True):
+            rule["uses"] = uses.get(compiled.key, 0)
+        pushed = session.text if session else None
+        return JSONResponse({"scenarios": list(ruleset.scenarios), "pushed": pushed, "rules": rules})
+
+    async def push_scenario(self, request: Request) -> Response:
+        """Give a session a scenario of its own: YAML in the body, the session in the query."""
+        project = request.query_params.get("session")
+        if not project:
+            return _error(400, "say for which project: PUT /__emulator__/scenario?session=PROJECT")
+        body = await request.body()
+        if len(body) > _LARGEST_SCENARIO:
+            return _error(413, f"a scenario may have {_LARGEST_SCENARIO} bytes")
+        try:
+            self._service.push(project, body.decode("utf-8", "surrogateescape"))
+        except ScenarioError as error:
+            problems = [
+                {"file": one.place.file, "line": one.place.line, "column": one.place.column, "message": one.message}
+                for one in error.problems
+            ]
+            return _error(400, str(error), problems=problems)
+        return Response(status_code=204)
+
+    async def remove_scenario(self, request: Request) -> Response:
+        """Take a session's own scenario away."""
+        project = request.query_params.get("session")
+        if not project:
+            return _error(400, "say for which project: DELETE /__emulator__/scenario?session=PROJECT")
+        self._service.unpush(project)
+        return Response(status_code=204)
+
+
+def _fits(exchange: Exchange, query: dict[str, str]) -> bool:
+    chosen = exchange.outcome.chosen
+    return (
+        query.get("session") in {None, exchange.target.project}
+        and query.get("outcome") in {None, exchange.outcome.result}
+        and query.get("rule") in {None, chosen.rule.name if chosen else None}
+    )
+
+
+def _error(status: int, message: str, **more: Any) -> JSONResponse:
+    return JSONResponse({"error": {"message": f"emulator: {message}", **more}}, status_code=status)
+
+
+async def _unknown(request: Request, _error_raised: Exception) -> Response:
+    return _error(404, f"no {request.method} {request.url.path} under the control path; see docs/control.md")
