@@ -1,0 +1,27 @@
+"""`vertex-emulator check`."""
+
+import click
+
+from emulator.cli.options import count, print_problems, scenarios_argument, stop
+from emulator.errors import EmulatorError
+
+
+@click.command()
+@scenarios_argument(required=True)
+def check(scenarios: tuple[str, ...]) -> None:
+    """Report every problem in scenario files, with its place.
+
+    SCENARIOS are files and folders. The exit status is 1 if there are problems; warnings alone leave it 0.
+    """
+    from emulator.running import build_service  # noqa: PLC0415  # --help is quicker without it
+    from emulator.scenario.reading import read_paths  # noqa: PLC0415
+
+    try:
+        reading = read_paths(scenarios)
+        build_service(scenarios)
+    except EmulatorError as error:
+        stop(error)
+    print_problems(reading.warnings)
+    rules = sum(len(file.scenario.rules) for file in reading.scenarios)
+    found = f", {count(len(reading.warnings), 'warning')}" if reading.warnings else ""
+    click.echo(f"{count(len(reading.scenarios), 'scenario')}, {count(rules, 'rule')}: fine{found}")
