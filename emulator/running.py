@@ -101,12 +101,14 @@ class Emulator:
         self._answering = threading.Event()
         self._server = build_server(self.service, self._answering.set)
         self._socket: socket.socket | None = None
+        self._url: str | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
 
     def start(self) -> Self:
         """Start and return once requests are answered. Raises StartError, or whatever kept the server from starting."""
         self._socket = bind(self._host, self._port)
+        self._url = address_of(self._socket)
         self._thread = threading.Thread(target=self._run, name="vertex-emulator", daemon=True)
         self._thread.start()
         self._answering.wait()
@@ -133,9 +135,9 @@ class Emulator:
     @property
     def url(self) -> str:
         """Scheme, host and port."""
-        if self._socket is None:
+        if self._url is None:
             raise StartError("the emulator has not been started")
-        return address_of(self._socket)
+        return self._url
 
     def base_url(self, project: str = "test-project", location: str = "us-central1", endpoint: str = "openapi") -> str:
         """What an OpenAI client takes as its base URL."""

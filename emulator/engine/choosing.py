@@ -101,8 +101,8 @@ def choose(ruleset: Ruleset, facts: Facts, uses: Mapping[str, int]) -> Chosen | 
 
 
 def explain_miss(ruleset: Ruleset, facts: Facts, uses: Mapping[str, int]) -> Miss:
-    """Which rules came nearest: those that miss least, the earlier first."""
+    """Which rules came nearest: those that miss least; of these, those that ask for most."""
     near = [NearMiss(rule, tuple(compare(rule.conditions, facts)), is_used_up(rule, uses)) for rule in ruleset.rules]
-    near.sort(key=lambda one: one.distance + one.used_up)
+    near.sort(key=lambda one: (one.distance + one.used_up, -len(one.comparisons)))
     nearest = tuple(near[:NEAREST])
     return Miss(ruleset.scenarios, facts.target.project, facts.turn, nearest, len(near) - len(nearest))

@@ -25,9 +25,8 @@ def compose(chosen: Chosen, facts: Facts, occasion: Occasion) -> tuple[Answer, I
     contexts = [Context(request, number) for number in range(count)]
     choices = tuple(_choice(recipe.make(context), rule.finish) for context in contexts)
     headers = tuple((name, fill_text(value, contexts[0])) for name, value in rule.headers)
-    identity = Identity(
-        make_id(occasion.moment, dice.id_bits(64)), int(occasion.moment), facts.model or facts.target.endpoint
-    )
+    created = int(occasion.moment)
+    identity = Identity(make_id(created, dice.id_bits(88)), created, facts.model or facts.target.endpoint)
     return Answer(choices, _usage(chosen, choices, facts), headers), identity
 
 

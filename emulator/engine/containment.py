@@ -2,7 +2,14 @@
 
 from typing import Any
 
+from emulator.wire.json_text import dump
+
 _MISSING = object()
+
+
+def write(value: Any) -> str:
+    """JSON as a report shows it."""
+    return dump(value).decode()
 
 
 def lacks(found: Any, wanted: Any, place: str = "") -> str | None:
@@ -27,7 +34,7 @@ def lacks(found: Any, wanted: Any, place: str = "") -> str | None:
             return f"{place or 'it'} is not a list"
         for value in wanted:
             if all(lacks(item, value) is not None for item in found):
-                return f"no item of {place or 'the list'} contains {value!r}"
+                return f"no item of {place or 'the list'} contains {write(value)}"
         return None
     same = found == wanted and isinstance(found, bool) == isinstance(wanted, bool)
-    return None if same else f"{place or 'it'} is {found!r}"
+    return None if same else f"{place or 'it'} is {write(found)}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from emulator.engine.containment import lacks
+from emulator.engine.containment import lacks, write
 from emulator.engine.facts import Facts
 from emulator.engine.relevance import best_tool
 from emulator.engine.text_tests import Short, TextTest, compile_test
@@ -118,7 +118,7 @@ def _on_json(name: str, wanted: Any, read: Callable[[Facts], Any]) -> Condition:
     return Condition(
         name,
         lambda facts: lacks(read(facts), wanted) is None,
-        shorten(repr(wanted)),
+        shorten(write(wanted)),
         lambda facts: lacks(read(facts), wanted) or "contained",
     )
 

@@ -7,7 +7,7 @@ from fnmatch import translate
 from functools import cache
 from typing import Literal
 
-from emulator.engine.containment import lacks
+from emulator.engine.containment import lacks, write
 from emulator.scenario.operators import ResultTest, Test
 from emulator.wire.json_text import parse_or_text
 
@@ -62,7 +62,7 @@ def compile_test(test: str | Test, short: Short) -> TextTest:
     if isinstance(test, ResultTest) and test.json_ is not None:
         part = test.json_
         holds.append(lambda value: lacks(parse_or_text(value), part) is None)
-        wanted.append(f"JSON containing {part!r}")
+        wanted.append(f"JSON containing {write(part)}")
     refused: tuple[TextTest, ...] = ()
     if test.not_ is not None:
         refused = (compile_test(test.not_, short),)

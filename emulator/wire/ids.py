@@ -15,16 +15,15 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def make_id(moment: float, bits: int) -> str:
-    """An answer's id: base64 of seconds, microseconds and two 32-bit numbers; 64 random `bits` make the latter.
+def make_id(created: int, bits: int) -> str:
+    """An answer's id: base64 of its Unix seconds, microseconds and two 32-bit numbers; 88 random `bits` make all but the first.
 
     Observed: some 20 ids of the documentation decode to this layout; the seconds equal `created` for Gemini. The first of the
     two numbers was always between 0xF7000000 and 0xFF400000.
     """
-    seconds = int(moment)
-    microseconds = int((moment - seconds) * 1_000_000)
-    large = 0xF700_0000 + (bits >> 32) % 0x0840_0000
-    packed = seconds.to_bytes(4, "little") + _varint(microseconds) + _varint(large) + _varint(bits & 0xFFFF_FFFF)
+    microseconds = (bits >> 64) % 1_000_000
+    large = 0xF700_0000 + ((bits >> 32) & 0xFFFF_FFFF) % 0x0840_0000
+    packed = created.to_bytes(4, "little") + _varint(microseconds) + _varint(large) + _varint(bits & 0xFFFF_FFFF)
     return urlsafe_b64encode(packed).rstrip(b"=").decode()
 
 

@@ -1,0 +1,300 @@
+"""The server over a real socket."""
+
+import json
+import socket
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator import Emulator, Settings
+from emulator.errors import StartError
+from emulator.running import bind
+
+CHAT = "/v1/projects/p-1/locations/us-central1/endpoints/openapi/chat/completions"
+BODY = json.dumps({"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "Hello"}]})
+BEARER = {"Authorization": "Bearer ya29.some-token"}
+SCENARIO = "scenario: short\nrules: [{name: hello, when: {last_user: hello}, reply: Hi.}]\n"
+
+
+class Asked:
+    """An answer as it came back."""
+
+    def __init__(self, response: HTTPResponse) -> None:
+        self.status = response.status
+        self.headers = {name.lower(): value for name, value in response.getheaders()}
+        self.body = response.read()
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+@pytest.fixture(scope="module")
+def vertex(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """A server of a short scenario."""
+    scenario = tmp_path_factory.mktemp("scenario") / "short.yaml"
+    scenario.write_text(SCENARIO, "utf-8")
+    with Emulator(scenario, settings=Settings(control_token="secret", body_bytes=1_000_000)) as running:
+        yield running
+
+
+def ask(
+    vertex: Emulator, path: str = CHAT, body: str | bytes | None = BODY, method: str = "POST", **headers: str
+) -> Asked:
+    """Send one request; header names are written with underscores."""
+    connection = HTTPConnection(vertex.url.removeprefix("http://"), timeout=30)
+    sent = {name.replace("_", "-"): value for name, value in headers.items()} or BEARER
+    connection.request(method, path, body, sent)
+    asked = Asked(connection.getresponse())
+    connection.close()
+    return asked
+
+
+def test_answers_look_like_the_front_ends(vertex: Emulator) -> None:
+    """Headers as seen on sibling routes, in chunks, without a length."""
+    asked = ask(vertex)
+    assert asked.status == 200
+    assert asked.headers["content-type"] == "application/json; charset=UTF-8"
+    assert asked.headers["transfer-encoding"] == "chunked"
+    assert asked.headers["server"] == "scaffolding on HTTPServer2"
+    assert asked.headers["vary"] == "Origin, X-Origin, Referer"
+    assert "content-length" not in asked.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/projects/p/locations/l/endpoints/openapi/models"),
+        ("GET", CHAT),
+        ("PUT", CHAT),
+        ("DELETE", CHAT),
+        ("POST", f"{CHAT}/"),
+        ("POST", "/v1/chat/completions"),
+        ("GET", "/"),
+        ("POST", "/v1//projects/p/locations/l/endpoints/openapi/chat/completions"),
+    ],
+)
+def test_what_nothing_routes_gets_the_html_404(vertex: Emulator, method: str, path: str) -> None:
+    """Other paths and other methods get Google's page, without any check of credentials."""
+    asked = ask(vertex, path, None, method, Host="aiplatform.googleapis.com")
+    assert asked.status == 404
+    assert asked.headers["content-type"] == "text/html; charset=UTF-8"
+    assert b"<title>Error 404 (Not Found)!!1</title>" in asked.body
+    assert path.encode() in asked.body
+
+
+def test_the_path_in_the_404_is_no_markup(vertex: Emulator) -> None:
+    """What a client puts into the path is shown as text."""
+    assert b"<script>" not in ask(vertex, "/%3Cscript%3E", None, "GET").body
+
+
+@pytest.mark.parametrize("query", ["?", "?/chat/completions", "?a=b&c", "?%ff"])
+def test_junk_queries_are_ignored(vertex: Emulator, query: str) -> None:
+    """Some notebooks put a question mark into the base URL."""
+    assert ask(vertex, CHAT + query).status == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "reason", "words"),
+    [
+        ({"X_Nothing": "1"}, "", "CREDENTIALS_MISSING", "missing required authentication credential"),
+        ({"Authorization": "Bearer "}, "", "CREDENTIALS_MISSING", "missing required authentication credential"),
+        ({"Authorization": "Basic dTpw"}, "", "CREDENTIALS_MISSING", "missing required authentication credential"),
+        ({"x_goog_api_key": "AIzaSyExample0123456789"}, "", "CREDENTIALS_MISSING", "API keys are not supported"),
+        ({"X_Nothing": "1"}, "?key=AIzaSyExample0123456789", "CREDENTIALS_MISSING", "API keys are not supported"),
+        ({"Authorization": "Bearer AIzaSyExample0123456789"}, "", "ACCESS_TOKEN_TYPE_UNSUPPORTED", "had invalid"),
+        ({"Authorization": "bearer sk-proj-123"}, "", "ACCESS_TOKEN_TYPE_UNSUPPORTED", "had invalid"),
+    ],
+)
+def test_bad_credentials_get_the_exact_401(
+    vertex: Emulator, headers: dict[str, str], query: str, reason: str, words: str
+) -> None:
+    """The body is an array of one, with the reason, the service and the method of this API version."""
+    asked = ask(vertex, CHAT + query, **headers)
+    assert asked.status == 401
+    error = asked.json[0]["error"]
+    assert (error["code"], error["status"]) == (401, "UNAUTHENTICATED")
+    assert words in error["message"]
+    assert error["details"] == [
+        {
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": reason,
+            "domain": "googleapis.com",
+            "metadata": {
+                "method": "google.cloud.aiplatform.v1.PredictionService.ChatCompletions",
+                "service": "aiplatform.googleapis.com",
+            },
+        }
+    ]
+
+
+def test_issued_lets_only_own_tokens_in(tmp_path: Path) -> None:
+    """With --auth issued a foreign token is refused and an expired one too; with off nothing is asked."""
+    with Emulator(settings=Settings(auth="issued")) as vertex:
+        assert ask(vertex).json[0]["error"]["details"][0]["reason"] == "ACCESS_TOKEN_TYPE_UNSUPPORTED"
+        assert ask(vertex, Authorization=f"Bearer {vertex.api_key}").status == 200
+        expired = vertex.service.mint.issue(0)
+        assert ask(vertex, Authorization=f"Bearer {expired}").json[0]["error"]["details"][0]["reason"] == (
+            "ACCESS_TOKEN_EXPIRED"
+        )
+    with Emulator(settings=Settings(auth="off")) as vertex:
+        assert ask(vertex, X_Nothing="1").status == 200
+
+
+def test_any_refuses_own_expired_tokens(vertex: Emulator) -> None:
+    """A token that is known to have expired passes nowhere."""
+    assert ask(vertex, Authorization=f"Bearer {vertex.service.mint.issue(0)}").status == 401
+
+
+def test_tampered_tokens_are_foreign(vertex: Emulator) -> None:
+    """A token with another expiry has not been issued here."""
+    token = vertex.api_key
+    judge = vertex.service.mint.judge
+    now = vertex.service.clock.now()
+    assert judge(token, now) == "valid"
+    assert judge(token, now + 4000) == "expired"
+    for other in (token[:-2] + "AA", token + "A", token[:20], "ya29.x", "é", token.replace("ya29.", "ya28.")):
+        assert judge(other, now) == "foreign"
+
+
+def test_repaired_bodies_are_answered_with_a_warning(vertex: Emulator) -> None:
+    """The documented curl samples' backslashes are dropped, and a header says so."""
+    asked = ask(vertex, body=BODY.replace("{", "{ \\\n"))
+    assert asked.status == 200
+    assert asked.headers["x-emulator-warning"].startswith("dropped the backslashes before line ends")
+
+
+def test_bodies_over_the_bound_are_not_read(vertex: Emulator) -> None:
+    """A body larger than allowed gets 413 and nothing more."""
+    assert ask(vertex, body=b'{"x": "' + b"a" * 2_000_000).status == 413
+
+
+def test_slow_bodies_are_put_together(vertex: Emulator) -> None:
+    """A body that comes in pieces is read to its end."""
+    data = BODY.encode()
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer t\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", int(vertex.url.rsplit(":", 1)[1])), timeout=30) as client:
+        client.sendall(head.encode() + data[:10])
+        client.sendall(data[10:])
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_clients_that_leave_before_the_end_do_no_harm(vertex: Emulator) -> None:
+    """Half a request is forgotten; the next one is answered."""
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf"
+    with socket.create_connection(("127.0.0.1", int(vertex.url.rsplit(":", 1)[1])), timeout=30) as client:
+        client.sendall(head.encode())
+    assert ask(vertex).status == 200
+
+
+# The control path.
+
+
+def test_health_says_what_is_served(vertex: Emulator) -> None:
+    """Status, version, scenarios and the number of rules."""
+    health = ask(vertex, "/__emulator__/health", None, "GET").json
+    assert (health["status"], health["scenarios"], health["rules"]) == ("ok", ["short"], 1)
+
+
+def test_journal_is_filtered(vertex: Emulator) -> None:
+    """By session, rule and outcome; credentials are not in it."""
+    ask(vertex, "/__emulator__/reset", None)
+    other = CHAT.replace("p-1", "p-2")
+    ask(vertex, Authorization="Bearer ya29.very-secret")
+    ask(vertex, body=BODY.replace("Hello", "Bye"))
+    ask(vertex, other)
+    ask(vertex, other, body="{")
+
+    def journal(query: str) -> list[Any]:
+        found: list[Any] = ask(vertex, f"/__emulator__/journal{query}", None, "GET").json["exchanges"]
+        return found
+
+    assert [one["outcome"] for one in journal("")] == ["answer", "miss", "answer", "refusal"]
+    assert [one["session"] for one in journal("?rule=hello")] == ["p-1", "p-2"]
+    assert [one["outcome"] for one in journal("?session=p-2")] == ["answer", "refusal"]
+    assert [one["status"] for one in journal("?outcome=miss")] == [418]
+    assert [one["number"] for one in journal("?limit=2")] == [one["number"] for one in journal("")][-2:]
+    assert journal("?limit=0") == []
+    assert journal("")[0]["request"]["messages"] == json.loads(BODY)["messages"]
+    assert journal("")[0]["place"].endswith("short.yaml:2:9")
+    assert journal("")[3]["refusal"]["name"] == "invalid_json_payload"
+    assert "very-secret" not in ask(vertex, "/__emulator__/journal", None, "GET").body.decode()
+    ask(vertex, "/__emulator__/reset?session=p-1", None)
+    assert [one["session"] for one in journal("")] == ["p-2", "p-2"]
+    assert ask(vertex, "/__emulator__/journal?sesion=x", None, "GET").status == 400
+    assert ask(vertex, "/__emulator__/journal?limit=x", None, "GET").status == 400
+
+
+def test_scenarios_are_pushed_for_a_session(vertex: Emulator) -> None:
+    """Pushed, seen, used, removed; a broken one is refused with its problems."""
+    path = "/__emulator__/scenario?session=p-9"
+    chat = CHAT.replace("p-1", "p-9")
+    assert ask(vertex, path, "rules: [{name: mine, reply: Pushed.}]", "PUT").status == 204
+    assert ask(vertex, chat).json["choices"][0]["message"]["content"] == "Pushed."
+    seen = ask(vertex, path, None, "GET").json
+    assert [(rule["name"], rule["uses"]) for rule in seen["rules"]] == [("mine", 1)]
+    assert seen["pushed"] == "rules: [{name: mine, reply: Pushed.}]"
+    broken = ask(vertex, path, "rules: [{naem: x, reply: y}]", "PUT")
+    assert broken.status == 400
+    assert broken.json["error"]["problems"][0]["line"] == 1
+    assert 'did you mean "name"?' in broken.json["error"]["message"]
+    assert ask(vertex, chat).json["choices"][0]["message"]["content"] == "Pushed."
+    assert ask(vertex, path, None, "DELETE").status == 204
+    assert ask(vertex, chat).json["choices"][0]["message"]["content"] == "Hi."
+    assert ask(vertex, "/__emulator__/scenario", None, "GET").json["scenarios"] == ["short"]
+    assert ask(vertex, "/__emulator__/scenario", "rules: []", "PUT").status == 400
+    assert ask(vertex, path, b"\xff\xfe", "PUT").status == 400
+    assert ask(vertex, "/__emulator__/nothing", None, "GET").status == 404
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "localhost:8080"}, 200),
+        ({"Host": "127.0.0.1", "Origin": "http://localhost:3000"}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "evil.example", "Authorization": "Bearer secret"}, 200),
+        ({"Host": "evil.example", "Authorization": "Bearer wrong"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://[bad"}, 403),
+    ],
+)
+def test_only_this_machine_or_the_token_controls(vertex: Emulator, headers: dict[str, str], status: int) -> None:
+    """A page of somewhere else, or another Host, is kept out."""
+    assert ask(vertex, "/__emulator__/health", None, "GET", **headers).status == status
+
+
+def test_journal_is_bounded() -> None:
+    """By number and by bytes; the oldest leave first."""
+    with Emulator(settings=Settings(journal_exchanges=2)) as vertex:
+        for _ in range(4):
+            ask(vertex)
+        assert [exchange.number for exchange in vertex.service.journal] == [3, 4]
+    with Emulator(settings=Settings(journal_bytes=1000)) as vertex:
+        for _ in range(4):
+            ask(vertex)
+        assert sum(exchange.size for exchange in vertex.service.journal) <= 1000
+
+
+def test_a_port_in_use_is_one_clear_sentence() -> None:
+    """The port is named, and what to do."""
+    taken = bind("127.0.0.1", 0)
+    port = taken.getsockname()[1]
+    with pytest.raises(StartError, match=rf"cannot listen on 127.0.0.1:{port}: address already in use; choose another"):
+        Emulator(port=port).start()
+    taken.close()
+
+
+def test_several_emulators_live_side_by_side() -> None:
+    """Each has its own port, and all stop."""
+    with Emulator() as one, Emulator() as two:
+        assert one.url != two.url
+        assert (ask(one).status, ask(two).status) == (200, 200)
+    with pytest.raises(ConnectionRefusedError):
+        ask(one)

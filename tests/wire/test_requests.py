@@ -1,0 +1,118 @@
+"""Request bodies."""
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.wire.requests import MalformedRequestError, google_options, parse_request, write_place
+
+DOCUMENTED_STYLE = rb"""{ \
+  "model": "google/gemini-2.0-flash-001", \
+  "messages": [{ "role": "user", \
+    "content": "a\\b" }] }"""
+
+
+def test_unknown_keys_are_kept() -> None:
+    """Whatever else a client sends stays in the request."""
+    body = {"model": "m", "user": "u", "messages": [{"role": "user", "content": "x", "odd": 1}], "logit_bias": {"1": 2}}
+    assert parse_request(json.dumps(body).encode()).request == body
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "text",
+        [{"type": "text", "text": "x"}],
+        [{"type": "image_url", "image_url": "gs://b/x.jpg"}],
+        [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}}],
+        [{"type": "input_audio", "input_audio": {"format": "audio/mp3", "data": "gs://b/x.mp3"}}],
+        [{"type": "file", "file": {"file_id": "x"}}],
+        [{"type": "text", "text": "x", "extra_content": {"google": {"thought": True}}}],
+    ],
+)
+def test_every_content_form_is_read(content: Any) -> None:
+    """All documented forms of content pass, and unknown parts too."""
+    body = {"messages": [{"role": "user", "content": content}]}
+    assert parse_request(json.dumps(body).encode()).request == body
+
+
+def test_null_is_as_good_as_absent() -> None:
+    """Clients that write null for what they do not set are understood."""
+    body = b'{"model":null,"messages":null,"n":null,"stream":null,"tools":null,"stop":null,"extra_body":null}'
+    assert parse_request(body).request["n"] is None
+
+
+def test_backslashes_before_line_ends_are_dropped_with_a_warning() -> None:
+    """The documented curl samples send such bodies; backslashes inside strings stay."""
+    parsed = parse_request(DOCUMENTED_STYLE)
+    assert parsed.request["messages"] == [{"role": "user", "content": "a\\b"}]
+    assert parsed.warnings
+    assert parse_request(DOCUMENTED_STYLE.replace(b"\n", b"\r\n")).request == parsed.request
+
+
+def test_strict_json_names_the_line() -> None:
+    """With --strict-json the same body is refused, and the place is said."""
+    with pytest.raises(MalformedRequestError) as caught:
+        parse_request(DOCUMENTED_STYLE, strict_json=True)
+    assert "line 1, column 3" in caught.value.explanation
+
+
+def test_a_body_cut_short_says_so() -> None:
+    """A body that the shell cut short is told apart from one that is merely wrong."""
+    with pytest.raises(MalformedRequestError, match=r"ends at line 1, .* cut short by the shell"):
+        parse_request(b'{"messages": [{"content": "e.g., green')
+    with pytest.raises(MalformedRequestError, match="not JSON at line 1, column 2"):
+        parse_request(b"{]")
+
+
+@pytest.mark.parametrize(
+    ("body", "explanation"),
+    [
+        ({"temperature": "hot"}, "temperature is a string; expected a number"),
+        ({"n": "1"}, "n is a string; expected an integer"),
+        ({"n": 1.5}, "n is a number; expected an integer"),
+        ({"stream": "yes"}, "stream is a string; expected a boolean"),
+        ({"messages": "hi"}, "messages is a string; expected a list"),
+        ({"messages": ["hi"]}, "messages[0] is a string; expected an object"),
+        (
+            {"messages": [{"role": "user", "content": 5}]},
+            "messages[0].content is a number; expected a string or a list",
+        ),
+        ({"stop": 5}, "stop is a number; expected a string or a list"),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}]},
+            "messages[0].tool_calls[0].function.arguments is an object; expected a string",
+        ),
+        ([], "the body is a list; expected an object"),
+    ],
+)
+def test_wrong_types_name_the_place(body: Any, explanation: str) -> None:
+    """A value of the wrong type is refused with its place, what it is and what was expected."""
+    with pytest.raises(MalformedRequestError) as caught:
+        parse_request(json.dumps(body).encode())
+    assert caught.value.explanation == explanation
+    assert caught.value.is_json
+
+
+@given(st.one_of(st.binary(), st.text().map(str.encode), st.from_regex(rb'[{}\[\]",:\\\n 0-9a-z]*', fullmatch=True)))
+def test_no_bytes_make_any_other_error(body: bytes) -> None:
+    """Whatever the bytes, they are a request or they are malformed."""
+    with contextlib.suppress(MalformedRequestError):
+        parse_request(body)
+
+
+def test_top_level_google_is_an_alias_below_extra_body() -> None:
+    """`extra_body.google` wins over a top-level `google`."""
+    request = parse_request(b'{"google":{"a":1,"b":1},"extra_body":{"google":{"a":2}}}').request
+    assert google_options(request) == {"a": 2, "b": 1}
+    assert google_options({}) == {}
+
+
+def test_places_are_written_as_people_write_them() -> None:
+    """Keys are joined by dots, numbers stand in brackets."""
+    assert write_place(("messages", 3, "tool_calls", 0)) == "messages[3].tool_calls[0]"
