@@ -89,7 +89,8 @@ def _written(choice: Choice, manner: Manner) -> Iterator[_Delta | RawPart | Fail
                 written = True
             case _:
                 pass
-    if not written:
+    if not written or (isinstance(choice.parts[-1], CallPart) and not manner.stream_arguments):
+        # Observed: whole calls come in one chunk, then the stream finishes. Fragments finish with their last (documented).
         yield _Delta(EMPTY_DELTA)
 
 

@@ -1,6 +1,6 @@
 """How many tokens a text is taken to have."""
 
-_BYTES_OF_A_TOKEN = 4
+BYTES_PER_TOKEN = 4
 
 
 def estimate_tokens(text: str) -> int:
@@ -11,4 +11,4 @@ def estimate_tokens(text: str) -> int:
     """
     # A lone surrogate, which JSON can write as an escape, has no UTF-8; it counts as the three bytes it would take.
     size = len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
-    return -(-size // _BYTES_OF_A_TOKEN)
+    return -(-size // BYTES_PER_TOKEN)

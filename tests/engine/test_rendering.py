@@ -174,15 +174,17 @@ def test_thoughts_are_wrapped_and_flagged() -> None:
 def test_parallel_calls_share_a_chunk_without_the_flag() -> None:
     """Whole calls stand in one chunk, numbered from 0."""
     calls = [CallPart(f"f{at}", "{}", f"id{at}", None, None) for at in range(3)]
-    (chunk,) = read_events(play(one(*calls), {}, stream=True))
+    chunk, last = read_events(play(one(*calls), {}, stream=True))
     assert [call["index"] for call in chunk["choices"][0]["delta"]["tool_calls"]] == [0, 1, 2]
-    assert chunk["choices"][0]["finish_reason"] == "stop"
+    assert last["choices"][0]["delta"] == {"role": "assistant"}
+    assert last["choices"][0]["finish_reason"] == "stop"
 
 
 def test_scripted_pieces_name_the_call_once() -> None:
     """Fragments without the flag keep their index and leave name and id to the first."""
     call = CallPart("f", '{"a":1}', "id", "sig", ('{"a"', ":1}"))
-    deltas = [chunk["choices"][0]["delta"]["tool_calls"][0] for chunk in read_events(play(one(call), {}, stream=True))]
+    *chunks, _ = read_events(play(one(call), {}, stream=True))
+    deltas = [chunk["choices"][0]["delta"]["tool_calls"][0] for chunk in chunks]
     assert deltas[0]["function"] == {"arguments": '{"a"', "name": "f"}
     assert deltas[1] == {"function": {"arguments": ":1}"}, "index": 0}
 

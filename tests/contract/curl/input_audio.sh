@@ -1,0 +1,13 @@
+curl -X POST \
+  -H "Authorization: Bearer ${TOKEN}" \
+  -H "Content-Type: application/json" \
+  ${VERTEX}/v1/projects/${PROJECT_ID}/locations/us-central1/endpoints/openapi/chat/completions \
+  -d '{ \
+    "model": "google/gemini-2.0-flash-001", \
+    "messages": [ \
+      { "role": "user", \
+        "content": [ \
+          { "type": "text", "text": "Describe this: " }, \
+          { "type": "input_audio", "input_audio": { \
+            "format": "audio/mp3", \
+            "data": "gs://cloud-samples-data/generative-ai/audio/pixel.mp3" } }] }] }'
