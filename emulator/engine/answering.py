@@ -1,23 +1,31 @@
 """Answering: from a vetted request to its timeline, and what the journal wants to know about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from emulator.catalogue.quirks import expand
 from emulator.engine.choosing import Chosen, Miss, choose
 from emulator.engine.compiling import Ruleset
 from emulator.engine.composing import compose
 from emulator.engine.dice import Occasion
 from emulator.engine.facts import Facts
-from emulator.engine.rendering import render
+from emulator.engine.parts import Answer
+from emulator.engine.quirks import apply_quirks
+from emulator.engine.rendering import render as render_chat
+from emulator.engine.signatures import sign
 from emulator.engine.timeline import Headers, Timeline, plain_timeline, refusal_timeline
 from emulator.errors import AnswerError
 from emulator.wire.json_text import dump
 from emulator.wire.refusals import JSON_TYPE, Refusal
+from emulator.wire.replies import Identity
 from emulator.wire.usage import Usage
 
 Result = Literal["answer", "refusal", "miss", "error"]
 """How a request ended: a rule answered (perhaps with an error it scripts), Vertex refuses it, no rule answers, or the rule failed."""
+
+Render = Callable[[Answer, Identity, Facts], Timeline]
+"""What makes an answer a timeline; it raises AnswerError if the answer has something that its shape cannot carry."""
 
 OWN_FAILURE = 418
 """The status of the emulator's own failures, which Google never sends and clients never retry."""
@@ -36,7 +44,13 @@ class Outcome:
     """The miss report, or what kept the rule from answering."""
 
 
-def answer(rulesets: Sequence[Ruleset], facts: Facts, uses: Mapping[str, int], occasion: Occasion) -> Outcome:
+def answer(
+    rulesets: Sequence[Ruleset],
+    facts: Facts,
+    uses: Mapping[str, int],
+    occasion: Occasion,
+    render: Render = render_chat,
+) -> Outcome:
     """Answer a vetted request from the first of the rulesets that has a rule for it.
 
     `uses` counts the session's uses of rules; the caller adds the chosen one.
@@ -45,20 +59,26 @@ def answer(rulesets: Sequence[Ruleset], facts: Facts, uses: Mapping[str, int], o
     for ruleset in rulesets:
         chosen = choose(ruleset, facts, uses)
         if isinstance(chosen, Chosen):
-            return _carry_out(chosen, facts, occasion)
+            return _carry_out(chosen, facts, occasion, render)
         first_miss = first_miss or chosen
     report = first_miss.report() if first_miss else "there are no rules"
     return Outcome("miss", own_failure(report, "no_rule"), report=report)
 
 
-def _carry_out(chosen: Chosen, facts: Facts, occasion: Occasion) -> Outcome:
+def _carry_out(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -> Outcome:
+    quirks = expand(chosen.rule.quirks | occasion.quirks)
+    if "tagged_thoughts" in quirks:
+        facts.google = {"thought_tag_marker": "thought", **facts.google}
     try:
         made, identity = compose(chosen, facts, occasion)
+        timeline = render(made, identity, facts)
     except AnswerError as error:
         report = f'rule "{chosen.rule.name}", {chosen.rule.place}, cannot answer this request: {error}'
         return Outcome("error", own_failure(report, "rule_failed"), chosen, report=report)
     refusal = made.failure if made.failure is not None and (made.fails_at_once or not facts.stream) else None
-    return Outcome("answer", render(made, identity, facts), chosen, refusal, None if refusal else made.usage)
+    if quirks:
+        timeline = apply_quirks(timeline, quirks, sign(identity.id, int(occasion.moment), occasion.seed))
+    return Outcome("answer", timeline, chosen, refusal, None if refusal else made.usage)
 
 
 def refuse_request(refusal: Refusal) -> Outcome:

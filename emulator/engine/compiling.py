@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from emulator.catalogue.quirks import QuirkName
 from emulator.engine.matching import Condition, compile_when
 from emulator.engine.recipes import Recipe, compile_reply
 from emulator.errors import Place
@@ -27,6 +28,7 @@ class CompiledRule:
     usage: Usage
     finish: str | None
     headers: tuple[tuple[str, str], ...]
+    quirks: frozenset[QuirkName]
 
     @property
     def key(self) -> str:
@@ -76,6 +78,7 @@ def _compile_rule(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRul
         usage=_usage(rule, defaults),
         finish=rule.finish if rule.finish is not None else defaults.finish,
         headers=tuple({**(defaults.headers or {}), **(rule.headers or {})}.items()),
+        quirks=frozenset([*(defaults.quirks or ()), *(rule.quirks or ())]),
     )
 
 

@@ -6,6 +6,7 @@ from random import Random
 
 from pydantic_core import to_json
 
+from emulator.catalogue.quirks import QuirkName
 from emulator.wire.shapes import ChatRequest
 
 # A streamed answer and a plain one to the same request say the same.
@@ -22,6 +23,8 @@ class Occasion:
     """The seed, if one was given."""
     entropy: bytes
     """At least 16 random bytes, from which ids are made when there is no seed."""
+    quirks: frozenset[QuirkName] = frozenset()
+    """The quirks that the server was started with."""
 
 
 class Dice:

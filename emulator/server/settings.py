@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from emulator.catalogue.quirks import QuirkName
+
 Auth = Literal["any", "issued", "off"]
 Fallback = Literal["miss", "default"]
 
@@ -18,6 +20,7 @@ class Settings:
     seed: str | None = None
     fallback: Fallback = "miss"
     strict_json: bool = False
+    quirks: frozenset[QuirkName] = frozenset()
     control_token: str | None = None
     journal_exchanges: int = 1_000
     """Exchanges kept, the oldest leave first."""

@@ -1,0 +1,158 @@
+"""Quirks: named deviations from what the emulator does by default, each seen on the real service or on its sibling.
+
+All are off until a rule, a scenario's `defaults` or `--quirk` names them.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+QuirkName = Literal[
+    "announce_index",
+    "bare_models",
+    "data_errors",
+    "empty_call_ids",
+    "empty_stop",
+    "gemini_api",
+    "image_in_choice",
+    "malformed_function_call",
+    "midstream_cancelled",
+    "missing_content",
+    "name_once",
+    "no_call_index",
+    "no_final_chunk",
+    "no_logprobs",
+    "object_errors",
+    "raw_newlines",
+    "signatures_off",
+    "signatures_warn",
+    "stop_on_calls",
+    "tagged_thoughts",
+    "text_signatures",
+    "unknown_fields_refused",
+    "usage_on_every_chunk",
+    "vertex_content",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Quirk:
+    """One deviation: what it does and who has seen it."""
+
+    name: QuirkName
+    effect: str
+    source: str
+
+
+_SIBLING = "observed on the Gemini API's OpenAI route: googleapis/python-genai#2868, coder/coder, pydantic-ai cassettes"
+
+QUIRKS: dict[QuirkName, Quirk] = {
+    quirk.name: quirk
+    for quirk in (
+        Quirk(
+            "announce_index",
+            "the chunk that announces a streamed call carries the call's own index, not the other call's",
+            "assumed: the documented indices may be a slip of the page",
+        ),
+        Quirk(
+            "bare_models",
+            "a model without a publisher is answered",
+            "documented: samples of the Gemini 3 page use bare names",
+        ),
+        Quirk(
+            "data_errors",
+            "an error inside a stream comes as a `data:` event instead of bare JSON",
+            "assumed: some proxies write it so",
+        ),
+        Quirk("empty_call_ids", "tool calls have an empty id", _SIBLING),
+        Quirk(
+            "empty_stop",
+            "the answer is empty: finish reason `stop`, no content, 0 completion tokens",
+            "observed: client issue threads",
+        ),
+        Quirk("gemini_api", "all that the sister endpoint does otherwise, at once", _SIBLING),
+        Quirk(
+            "image_in_choice",
+            "a picture stands in `choice.image`, with content and role beside it",
+            "documented: older start/openai page",
+        ),
+        Quirk(
+            "malformed_function_call",
+            "instead of tool calls the answer ends with `function_call_filter: MALFORMED_FUNCTION_CALL`",
+            "observed: coder/coder fixtures and others",
+        ),
+        Quirk(
+            "midstream_cancelled",
+            "a stream of several calls breaks off with a bare 499 object when the second call begins",
+            "observed: rag3weaver note, taucad/tau",
+        ),
+        Quirk(
+            "missing_content",
+            "with `length` or `content_filter` the message has no `content` at all",
+            "observed: agentgateway/agentgateway#1464 and client issue threads",
+        ),
+        Quirk(
+            "name_once",
+            "fragments of a streamed call do not repeat its id, name and type",
+            "assumed: what OpenAI does",
+        ),
+        Quirk("no_call_index", "streamed tool calls have no `index`", _SIBLING),
+        Quirk(
+            "no_final_chunk",
+            "a stream ends without its last chunk and without [DONE]",
+            "observed: client issue threads",
+        ),
+        Quirk("no_logprobs", "no `logprobs` and no `system_fingerprint`", _SIBLING),
+        Quirk("object_errors", "refusals are a bare object instead of an array of one", _SIBLING),
+        Quirk(
+            "raw_newlines",
+            "line breaks and quotes in streamed arguments are not escaped, so that joined they are no JSON",
+            "observed: rag3weaver note",
+        ),
+        Quirk("signatures_off", "thought signatures are not asked for", "a switch of the emulator's"),
+        Quirk(
+            "signatures_warn",
+            "missing or wrong thought signatures are answered with a warning",
+            "a switch of the emulator's",
+        ),
+        Quirk("stop_on_calls", "streamed tool calls end with finish reason `stop`", _SIBLING),
+        Quirk("tagged_thoughts", "thoughts without a marker are wrapped in `<thought>` tags", _SIBLING),
+        Quirk(
+            "text_signatures",
+            "text answers carry a thought signature",
+            "observed on Gemini 3: aimlapi/api-docs",
+        ),
+        Quirk(
+            "unknown_fields_refused",
+            "a parameter that is not known is refused with 400",
+            "observed on the Gemini API's OpenAI route: jackmpcollins/magentic#382",
+        ),
+        Quirk("usage_on_every_chunk", "every chunk of a stream carries the usage", _SIBLING),
+        Quirk(
+            "vertex_content",
+            "`extra_content.google` is called `extra_content.vertex`",
+            "observed: gateways, earendil-works/pi#6733",
+        ),
+    )
+}
+
+PROFILES: dict[QuirkName, frozenset[QuirkName]] = {
+    "gemini_api": frozenset(
+        {
+            "empty_call_ids",
+            "no_call_index",
+            "no_logprobs",
+            "stop_on_calls",
+            "tagged_thoughts",
+            "unknown_fields_refused",
+            "usage_on_every_chunk",
+        }
+    )
+}
+"""Quirks that stand for several others."""
+
+QUIRK_NAMES: tuple[QuirkName, ...] = get_args(QuirkName)
+
+
+def expand(names: frozenset[QuirkName]) -> frozenset[QuirkName]:
+    """The quirks themselves, profiles replaced by what they stand for."""
+    return names.union(*(PROFILES[name] for name in names & PROFILES.keys())) - PROFILES.keys() if names else names
