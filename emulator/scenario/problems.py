@@ -1,0 +1,171 @@
+"""What the models refuse -> problems in the words of the language, each at its place."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from emulator.errors import Place, Problem
+from emulator.scenario.grammar import find_model, list_keys, name_part, subject
+from emulator.scenario.rules import ANSWERS, ReplyRule, Rule, SequenceRule
+from emulator.scenario.source import Source
+from emulator.scenario.steps import VERBS
+from emulator.scenario.when import When
+from emulator.scenario.words import find_near, join, list_accepted, quote, suggest, suggest_one
+
+Finding = tuple[Place, str]
+
+
+def explain(error: ValidationError, source: Source) -> list[Problem]:
+    """The problems behind a validation error of a scenario, in file order, each once."""
+    details = error.errors(include_url=False)
+    misspelt = {
+        (tuple(detail["loc"][:-1]), find_near(str(detail["loc"][-1]), list_keys(model)))
+        for detail in details
+        if detail["type"] == "extra_forbidden" and (model := find_model(detail["loc"][:-1])) is not None
+    }
+    findings: dict[Finding, None] = {}
+    for detail in details:
+        if detail["type"] == "missing" and (tuple(detail["loc"][:-1]), detail["loc"][-1]) in misspelt:
+            continue
+        findings.update(dict.fromkeys(FORMATTERS[detail["type"]](detail, source)))
+    return [source.problem(place, message) for place, message in sorted(findings)]
+
+
+def _must_be(wanted: str) -> Callable[[ErrorDetails, Source], Iterator[Finding]]:
+    """A formatter for a value of the wrong kind; `{...}` in the words is filled from the error's context."""
+
+    def describe(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
+        words = wanted.format(**detail.get("ctx", {}))
+        yield source.place(detail["loc"]), _mismatch(detail, words)
+
+    return describe
+
+
+def _mismatch(detail: ErrorDetails, wanted: str) -> str:
+    name = subject(detail["loc"])
+    if detail["input"] is None:
+        return f"{name} has no value; it must be {wanted}"
+    return f"{name} must be {wanted}, not {quote(detail['input'])}"
+
+
+def _empty(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
+    yield source.place(detail["loc"]), f"{subject(detail['loc'])} must not be empty"
+
+
+def _wrong_shape(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
+    yield source.place(detail["loc"]), _mismatch(detail, detail["msg"].removeprefix("expected "))
+
+
+def _bad_regex(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
+    message = f"{subject(detail['loc'])} is not a regular expression: {detail['ctx']['reason']}"
+    yield source.place(detail["loc"]), message
+
+
+def _literal(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
+    accepted = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
+    found = detail["input"]
+    word = found if isinstance(found, str) else ""
+    yield (
+        source.place(detail["loc"]),
+        _mismatch(detail, list_accepted(word, accepted)) + suggest_one(word, accepted),
+    )
+
+
+def _missing(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
+    *outer, key = detail["loc"]
+    yield source.place(outer), f'{name_part(outer)} needs the key "{key}"'
+
+
+def _extra(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
+    loc = detail["loc"]
+    model = find_model(loc[:-1])
+    known = list_keys(model) if model else ()
+    yield source.key_place(loc), _unknown_key(str(loc[-1]), name_part(loc[:-1]), known, model)
+
+
+def _unknown_key(key: str, where: str, known: tuple[str, ...], model: type[Any] | None) -> str:
+    message = f'unknown key "{key}" in {where}'
+    if model is not None and issubclass(model, Rule):
+        if key in ANSWER_KEYS:
+            owners = [rule for rule in (ReplyRule, SequenceRule) if key in list_keys(rule)]
+            return f'"{key}" does not go with this answer; it belongs to {join(map(_answer_of, owners), "or")}'
+        if key in list_keys(When):
+            return f'{message}; it belongs under "when"'
+        if key in VERBS:
+            return f'{message}; it is a step and belongs under "reply"'
+    if model is When and key in ANSWER_KEYS:
+        return f'{message}; it belongs beside "when", not under it'
+    return message + suggest(key, known)
+
+
+def _answer_of(rule: type[Rule]) -> str:
+    return next(f'"{key}"' for key in list_keys(rule) if key in ANSWERS)
+
+
+def _no_verb(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
+    step, loc = detail["input"], detail["loc"]
+    if not step and not isinstance(step, str | int):
+        yield source.place(loc), f"this step is empty; it needs one of the verbs {join(VERBS, 'or')}"
+        return
+    if not isinstance(step, dict):
+        hint = f'; write "say: {step}"' if isinstance(step, str) and len(step) < _SHORT and ":" not in step else ""
+        yield source.place(loc), f"a step must be a mapping with a verb, not {quote(step)}{hint}"
+        return
+    for key in step:
+        if verb := find_near(key, VERBS):
+            yield source.key_place((*loc, key)), f'unknown step "{key}"; did you mean "{verb}"?'
+            return
+    written = join(map(quote, step), "and")
+    yield source.place(loc), f"a step needs one of the verbs {join(VERBS, 'or')}, but this one has only {written}"
+
+
+def _one_answer(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
+    rule, loc = detail["input"], detail["loc"]
+    if not isinstance(rule, dict):
+        yield source.place(loc), f"a rule must be a mapping with {join(ANSWERS, 'or')}, not {quote(rule)}"
+        return
+    given = [key for key in rule if key in ANSWERS]
+    if len(given) > 1:
+        message = f"a rule has exactly one answer, but this one has {join(map(quote, given), 'and')}"
+        yield source.key_place((*loc, given[1])), message
+    known = tuple(dict.fromkeys((*ANSWERS, *list_keys(ReplyRule), *list_keys(SequenceRule))))
+    unknown = [key for key in rule if key not in known]
+    for key in unknown:
+        yield source.key_place((*loc, key)), _unknown_key(key, "a rule", known, Rule)
+    meant = {find_near(key, known) for key in unknown}
+    if not given and not meant.intersection(ANSWERS) and not set(VERBS).intersection(unknown):
+        yield source.place(loc), f"this rule has no answer; it needs {join(map(quote, ANSWERS), 'or')}"
+
+
+ANSWER_KEYS = frozenset({*list_keys(ReplyRule), *list_keys(SequenceRule)})
+"""Every key that some kind of rule accepts."""
+
+_SHORT = 40
+
+FORMATTERS: dict[str, Callable[[ErrorDetails, Source], Iterator[Finding]]] = {
+    "bad_regex": _bad_regex,
+    "bad_turn": _must_be('a number or a range such as "2-4" or "3+"'),
+    "bool_parsing": _must_be("true or false"),
+    "bool_type": _must_be("true or false"),
+    "dict_type": _must_be("a mapping"),
+    "extra_forbidden": _extra,
+    "greater_than_equal": _must_be("{ge} or more"),
+    "int_from_float": _must_be("a whole number"),
+    "int_parsing": _must_be("a whole number"),
+    "int_parsing_size": _must_be("a number of fewer digits"),
+    "int_type": _must_be("a whole number"),
+    "list_type": _must_be("a list"),
+    "literal_error": _literal,
+    "missing": _missing,
+    "model_type": _must_be("a mapping"),
+    "no_verb": _no_verb,
+    "one_answer": _one_answer,
+    "string_too_short": _empty,
+    "string_type": _must_be("a text"),
+    "too_short": _empty,
+    "wrong_shape": _wrong_shape,
+}
+"""How each type of error that the models can raise is told."""

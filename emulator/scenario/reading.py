@@ -1,0 +1,161 @@
+"""Scenario files and folders -> validated scenarios, or every problem in them at once."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from emulator.errors import Place, Problem, ScenarioError
+from emulator.scenario.checking import Checked, check
+from emulator.scenario.problems import explain
+from emulator.scenario.rules import Scenario
+from emulator.scenario.salvage import drop_mistakes, find_sound_parts
+from emulator.scenario.shadowing import warn_of_silent_rules
+from emulator.scenario.source import MAX_BYTES, Loc, Source, parse
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioFile:
+    """A scenario with the file it was read from."""
+
+    scenario: Scenario
+    file: str
+    """The file as messages show it: relative to the current directory when below it."""
+    folder: Path | None
+    """Where the files it names are looked for; None for a scenario that has no file."""
+    source: Source
+
+    @property
+    def name(self) -> str:
+        """The scenario's name, by default the file's without its ending."""
+        return self.scenario.scenario or Path(self.file).stem
+
+    def place(self, loc: Loc) -> Place:
+        """Where a value is written, by its way from the top of the file."""
+        return self.source.place(loc)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read: scenarios in the order in which their rules are tried, and what looks wrong in them."""
+
+    scenarios: tuple[ScenarioFile, ...]
+    warnings: tuple[Problem, ...]
+
+
+def read_paths(paths: Sequence[str | os.PathLike[str]]) -> Reading:
+    """Reads files, and folders with all `*.yaml` and `*.yml` below them, sorted, hidden ones left out.
+
+    Raises ScenarioError with the problems of all files in order, warnings among them.
+    """
+    found = [file for path in paths for file in _list_files(Path(path))]
+    # A file that is named twice is read once: read again, none of its rules could answer.
+    files = {file if isinstance(file, Problem) else file.absolute(): file for file in found}
+    return _read([file if isinstance(file, Problem) else _load(file) for file in files.values()])
+
+
+def read_text(text: str, file: str = "<scenario>", folder: Path | None = None) -> Reading:
+    """Reads a scenario that is not in a file; `folder` is where the files it names are looked for."""
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise ScenarioError([_too_large(file)])
+    return _read([_Content(file, folder, text)])
+
+
+def default_scenario_path() -> Path:
+    """The scenario used when none is given: beside this module when installed, else the repository's."""
+    installed = Path(__file__).with_name("default.yaml")
+    return installed if installed.exists() else Path(__file__).parents[2] / "scenarios" / "default.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    file: str
+    folder: Path | None
+    text: str | bytes
+
+
+def _read(items: Sequence[_Content | Problem]) -> Reading:
+    problems: list[Problem] = []
+    checked: list[Checked] = []
+    files: list[ScenarioFile] = []
+    for item in items:
+        if isinstance(item, Problem):
+            problems.append(item)
+            continue
+        try:
+            source = parse(item.text, item.file)
+        except ScenarioError as error:
+            problems += error.problems
+            continue
+        found, part = _validate(source, item.folder)
+        found += [*source.problems, *check(part)]
+        if not found and not part.scenario.rules:
+            message = "this scenario has no rules, so it answers nothing"
+            found.append(source.problem(source.place(()), message, "warning"))
+        problems += found
+        checked.append(part.without([problem.place.line for problem in found if problem.severity == "error"]))
+        files.append(ScenarioFile(part.scenario, item.file, item.folder, source))
+    problems += warn_of_silent_rules(checked)
+    order = {item.place.file if isinstance(item, Problem) else item.file: number for number, item in enumerate(items)}
+    problems.sort(key=lambda problem: (order[problem.place.file], problem.place.line, problem.place.column))
+    if any(problem.severity == "error" for problem in problems):
+        raise ScenarioError(problems)
+    return Reading(tuple(files), tuple(problems))
+
+
+def _validate(source: Source, folder: Path | None) -> tuple[list[Problem], Checked]:
+    """The problems of a file, and what of it could be understood: the rest of it is checked all the same."""
+    data = dict(source.data)
+    # Editors find the language by this key in JSON files, where there are no comments.
+    if isinstance(data.get("$schema"), str):
+        del data["$schema"]
+    try:
+        scenario = Scenario.model_validate(data)
+    except ValidationError as error:
+        left, numbers = drop_mistakes(data, error.errors(include_url=False))
+        parts = tuple(find_sound_parts(data, numbers))
+        return explain(error, source), Checked(left, numbers, source, folder, parts)
+    return [], Checked(scenario, range(len(scenario.rules)), source, folder)
+
+
+def _list_files(path: Path) -> list[Path | Problem]:
+    if not path.is_dir():
+        return [path]
+    found: list[Path] = []
+    for folder, subfolders, names in os.walk(path):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        found += [Path(folder, name) for name in names if name.endswith(_SUFFIXES) and not name.startswith(".")]
+    if not found:
+        return [Problem(Place(_show(path), 1, 1), "this folder has no scenario: no file in it ends in .yaml or .yml")]
+    return [*sorted(found)]
+
+
+def _load(path: Path) -> _Content | Problem:
+    file = _show(path)
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return Problem(Place(file, 1, 1), "there is no such file or folder")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return Problem(Place(file, 1, 1), f"this file cannot be read: {reason.lower()}")
+    if len(content) > MAX_BYTES:
+        return _too_large(file)
+    return _Content(file, path.absolute().parent, content)
+
+
+def _too_large(file: str) -> Problem:
+    return Problem(
+        Place(file, 1, 1), f"this file is larger than {MAX_BYTES // 1024 // 1024} MiB; divide it into several"
+    )
+
+
+def _show(path: Path) -> str:
+    here = Path.cwd()
+    full = path.absolute()
+    return str(full.relative_to(here)) if full.is_relative_to(here) else str(path)

@@ -1,0 +1,122 @@
+"""The reference of the language for people: the models' docstrings as Markdown."""
+
+from collections.abc import Iterator
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel
+
+from emulator.catalogue.quirks import QUIRKS, QuirkName
+from emulator.scenario.operators import Prose, Regex, Result, ResultTest, Test, Turns
+from emulator.scenario.rules import AnyRule, Beside, ReplyRule, Rule, Scenario, SequenceRule, Usage
+from emulator.scenario.steps import Audio, Call, Chunks, Fail, Image, Json, Raw, Reply, Say, Think, Written
+from emulator.scenario.templates import VARIABLES
+from emulator.scenario.when import When
+from emulator.scenario.words import join
+
+# Parts of the language that have a name of their own, each with what the tables call it.
+_NAMED: tuple[tuple[Any, str], ...] = (
+    (AnyRule, "[rule](#rules)"),
+    (Beside, "mapping with the keys that stand [beside](#beside-the-answer)"),
+    (Chunks, "`words`, `sentences`, `whole`, `{size: 12}` or a list of the pieces"),
+    (Prose, "text or [test](#tests)"),
+    (QuirkName, "[quirks](#quirks)"),
+    (Regex, "regular expression"),
+    (Reply, "[reply](#replies)"),
+    (Result, "text or [test of a tool result](#tests)"),
+    (Turns, "number, or range such as `2-4` or `3+`"),
+    (Usage, "[usage](#usage)"),
+    (When, "[when](#when)"),
+    (Written, "text, or list of its pieces"),
+)
+_SCALARS = {str: "text", int: "whole number", bool: "true or false", Any: "any JSON"}
+_STEPS = (Say, Think, Call, Json, Image, Audio, Fail, Raw)
+
+
+def reference_text() -> str:
+    """The reference: every key of every part of the language, then the template variables."""
+    parts = [
+        "## The top of the file\n",
+        *_keys(Scenario),
+        "## Rules\n",
+        "A rule has exactly one answer, `reply` or `sequence`; everything else may be left out.\n",
+        *_table(_fields(Rule, without=Beside), _fields(ReplyRule, without=Rule), _fields(SequenceRule, without=Rule)),
+        "## Beside the answer\n",
+        "In a rule, or in `defaults` for all rules of the file.\n",
+        *_table(_fields(Beside)),
+        "## When\n",
+        *_keys(When),
+        "## Tests\n",
+        *_keys(Test),
+        f"{ResultTest.__doc__} Beside the operators above it has:\n",
+        *_table(_fields(ResultTest, without=Test)),
+        "## Replies\n",
+        "A reply is a text, one step, or a list of steps. A step is a mapping that begins with one of these verbs.\n",
+    ]
+    for step in _STEPS:
+        (verb, *_), *_ = _fields(step)
+        parts += [f"### {verb}\n", *_keys(step)]
+    parts += ["## Usage\n", *_keys(Usage), "## Template variables\n", *_variables(), "## Quirks\n", *_quirks()]
+    return "\n".join(parts)
+
+
+def _keys(model: type[BaseModel]) -> Iterator[str]:
+    yield f"{model.__doc__}\n"
+    yield from _table(_fields(model))
+
+
+def _fields(model: type[BaseModel], without: type[BaseModel] | None = None) -> list[tuple[str, str, str]]:
+    """Key, kind of value and meaning of a model's fields, those of a base left out."""
+    hints = get_type_hints(model, include_extras=True)
+    inherited = without.model_fields if without else {}
+    return [
+        (f"`{field.alias or name}`", _kind(hints[name]), field.description or "")
+        for name, field in model.model_fields.items()
+        if name not in inherited
+    ]
+
+
+def _table(*groups: list[tuple[str, str, str]]) -> Iterator[str]:
+    yield "| key | value | meaning |"
+    yield "| --- | --- | --- |"
+    for group in groups:
+        for row in group:
+            yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+    yield ""
+
+
+def _variables() -> Iterator[str]:
+    yield "| variable | what it holds |"
+    yield "| --- | --- |"
+    yield from (f"| `{name}` | {meaning} |" for name, meaning in VARIABLES.items())
+    yield ""
+
+
+def _quirks() -> Iterator[str]:
+    yield "Named deviations from what the emulator does by default; all are off until a rule, `defaults` or `--quirk` names them.\n"
+    yield "| quirk | what it does | where it was seen |"
+    yield "| --- | --- | --- |"
+    yield from (f"| `{quirk.name}` | {quirk.effect} | {quirk.source} |" for quirk in QUIRKS.values())
+    yield ""
+
+
+def _kind(annotation: Any) -> str:
+    """What kind of value an annotation stands for."""
+    for part, words in _NAMED:
+        if annotation == part:
+            return words
+    if annotation in _SCALARS:
+        return _SCALARS[annotation]
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kind(arguments[0])
+    if origin is Literal:
+        return join([f"`{value}`" for value in arguments], "or")
+    if origin is list:
+        return f"list of {_kind(arguments[0])}"
+    if origin is dict:
+        return "mapping" if arguments[1] is Any else f"mapping to {_kind(arguments[1])}"
+    if origin in (Union, UnionType):
+        kinds = list(dict.fromkeys(_kind(one) for one in arguments if one is not NoneType))
+        return ", or ".join("a list of these" if kind == f"list of {kinds[0]}" else kind for kind in kinds)
+    return "[test](#tests)" if annotation is Test else annotation.__name__.lower()

@@ -1,0 +1,108 @@
+"""A scenario file: rules, and what holds for all of them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from emulator.catalogue.quirks import QuirkName
+from emulator.scenario.model import Model, Scalar
+from emulator.scenario.steps import Reply
+from emulator.scenario.when import When
+
+Traffic = Literal["ON_DEMAND", "ON_DEMAND_PRIORITY", "ON_DEMAND_FLEX", "PROVISIONED_THROUGHPUT"]
+
+
+class Usage(Model):
+    """The token counts an answer reports; what is not given is estimated."""
+
+    prompt: int | None = Field(default=None, ge=0)
+    """`prompt_tokens`: the input, its cached part included."""
+    completion: int | None = Field(default=None, ge=0)
+    """`completion_tokens`: the visible output, thoughts not counted."""
+    reasoning: int | None = Field(default=None, ge=0)
+    """`reasoning_tokens`: the thoughts; 0 leaves the detail out."""
+    cached: int | None = Field(default=None, ge=0)
+    """`cached_tokens` of the input."""
+    total: int | None = Field(default=None, ge=0)
+    """`total_tokens`; without it the sum of prompt, completion and reasoning."""
+    traffic: Traffic | None = None
+    """`traffic_type`; `ON_DEMAND` when not given."""
+
+
+class Beside(Model):
+    """What may stand beside an answer, and in `defaults` for all rules."""
+
+    usage: Usage | None = None
+    """Token counts to report instead of the estimates."""
+    finish: str | None = None
+    """The finish reason instead of the one that follows from the reply: `length`, `content_filter`, ..."""
+    headers: dict[str, str] | None = None
+    """Response headers to add."""
+    quirks: list[QuirkName] | None = None
+    """Named deviations the real service has been seen to make, such as `raw_newlines`; a rule's are added to the defaults'."""
+
+
+class Rule(Beside):
+    """What every rule has."""
+
+    name: str | None = None
+    """What reports and the journal call the rule; `rule 3` when not given."""
+    when: When = When()
+    """What the request must be like; without it the rule answers every request."""
+    times: int | None = Field(default=None, ge=1)
+    """How many requests of a session it answers before it is used up."""
+
+
+class ReplyRule(Rule):
+    """A rule that always gives the same reply."""
+
+    reply: Reply
+    """The answer: a text, a step or a list of steps."""
+
+
+class SequenceRule(Rule):
+    """A rule that gives successive replies to the successive requests of a session."""
+
+    sequence: list[Reply] = Field(min_length=1)
+    """The replies, in order."""
+    then: Literal["repeat", "loop", "exhaust"] = "repeat"
+    """After the last: repeat it, start again, or be used up."""
+
+
+ANSWERS = ("reply", "sequence")
+"""The keys of a rule of which it has exactly one."""
+
+
+def _answer(rule: Any) -> str | None:
+    if isinstance(rule, ReplyRule):
+        return "<reply>"
+    if isinstance(rule, SequenceRule):
+        return "<sequence>"
+    given = [key for key in ANSWERS if isinstance(rule, dict) and key in rule]
+    return f"<{given[0]}>" if len(given) == 1 else None
+
+
+AnyRule = Annotated[
+    Annotated[ReplyRule, Tag("<reply>")] | Annotated[SequenceRule, Tag("<sequence>")],
+    Discriminator(
+        _answer,
+        custom_error_type="one_answer",
+        custom_error_message="a rule needs exactly one answer: " + " or ".join(ANSWERS),
+    ),
+]
+"""A rule: `when`, and one answer."""
+
+
+class Scenario(Model):
+    """A scenario file."""
+
+    scenario: str | None = None
+    """Its name; the file's name when not given."""
+    seed: Scalar | None = None
+    """Makes every answer repeatable to the byte, ids and times included."""
+    defaults: Beside = Beside()
+    """What stands beside the answers of all rules that do not say otherwise."""
+    media: dict[str, str] = Field(default={})
+    """Local folders, beside the file, that stand for `gs://` prefixes."""
+    rules: list[AnyRule] = Field(default=[])
+    """Tried top to bottom; the first that holds and is not used up answers."""

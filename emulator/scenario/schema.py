@@ -1,0 +1,67 @@
+"""The JSON Schema of the language, for editors: completion, hover texts and a first check while typing."""
+
+import json
+from typing import Any
+
+from emulator.scenario.grammar import Loc
+from emulator.scenario.rules import Scenario
+
+TITLE = "Scenario of the Vertex AI OpenAI endpoint emulator"
+_DRAFT = "http://json-schema.org/draft-07/schema#"
+_ABSENT: tuple[Any, ...] = (None, {}, [])
+
+
+def scenario_schema() -> dict[str, Any]:
+    """The schema, in draft 07: what editors understand everywhere."""
+    schema = Scenario.model_json_schema(ref_template="#/definitions/{model}")
+    definitions = {name: _tidy(part) for name, part in sorted(schema.pop("$defs").items())}
+    top = _tidy(schema)
+    # JSON files name their schema by a key, as they cannot have the comment that YAML files begin with.
+    link = {"$schema": {"type": "string", "description": "The schema of this file, for editors."}}
+    return {
+        "$schema": _DRAFT,
+        "title": TITLE,
+        **top,
+        "properties": link | top["properties"],
+        "definitions": definitions,
+    }
+
+
+def schema_text() -> str:
+    """The schema as the text of the file `scenarios/scenario.schema.json`."""
+    return json.dumps(scenario_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _tidy(part: Any, loc: Loc = ()) -> Any:
+    """A part of pydantic's schema without what only a program could use: null for absent keys, made-up titles."""
+    if isinstance(part, list):
+        return [_tidy(item, loc) for item in part]
+    if not isinstance(part, dict):
+        return part
+    if loc[-1:] == ("properties",):
+        return {name: _tidy(value, (*loc, name)) for name, value in part.items()}
+    tidy = {key: _tidy(value, (*loc, key)) for key, value in part.items() if key != "title"}
+    if "default" in tidy and (part["default"] in _ABSENT or isinstance(part["default"], dict)):
+        del tidy["default"]
+    return _allow_numbers(_merge_union(tidy))
+
+
+def _merge_union(part: dict[str, Any]) -> dict[str, Any]:
+    """A union without null, without unions directly inside it, and without itself when one branch is left.
+
+    `oneOf` becomes `anyOf`: the branches exclude each other anyway, and editors offer the keys of all that still fit.
+    """
+    if "anyOf" not in part and "oneOf" not in part:
+        return part
+    branches: list[Any] = []
+    for branch in part.pop("anyOf", None) or part.pop("oneOf"):
+        branches += branch["anyOf"] if set(branch) == {"anyOf"} else [branch]
+    branches = [branch for branch in branches if branch != {"type": "null"}]
+    return branches[0] | part if len(branches) == 1 else {"anyOf": branches} | part
+
+
+def _allow_numbers(part: dict[str, Any]) -> dict[str, Any]:
+    """A text may be written as a number (`turn: 2`, `project: 123`): it is taken as text."""
+    if part.get("type") == "string" and "enum" not in part and "const" not in part:
+        return part | {"type": ["string", "number"]}
+    return part

@@ -1,0 +1,67 @@
+"""Warnings for rules that can never answer, because rules before them answer all they could."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from emulator.errors import Place, Problem
+from emulator.scenario.checking import Checked
+from emulator.scenario.conditions import find_contradiction, implies
+from emulator.scenario.rules import Rule, SequenceRule
+from emulator.scenario.when import When
+
+_MOST_RULES = 500
+"""How many rules are compared with each other: the work grows with the square of their number."""
+_SPLITS = ("stream", "after_tool", "tools")
+"""Conditions that are either true or false, so that two rules may together take everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    file: Checked
+    name: str
+    rule: Rule
+    place: Place
+
+
+def warn_of_silent_rules(files: Sequence[Checked]) -> Iterator[Problem]:
+    """A warning for each rule that can never answer; the rules of a file are tried after those of the files before it."""
+    entries = [
+        _Entry(file, name, rule, file.source.place(loc)) for file in files for loc, name, rule in file.named_rules()
+    ][:_MOST_RULES]
+    takers: list[_Entry] = []
+    for entry in entries:
+        if found := _find_takers(entry.rule.when, takers):
+            who = " and ".join(f'"{taker.name}" ({_tell_place(taker, entry)})' for taker in found)
+            verb = "answer" if len(found) > 1 else "answers"
+            message = f'rule "{entry.name}" can never answer: {who} {verb} every request that it could'
+            yield entry.file.source.problem(entry.place, message, "warning")
+        elif _is_unlimited(entry.rule) and not find_contradiction(entry.rule.when):
+            takers.append(entry)
+
+
+def _tell_place(taker: _Entry, entry: _Entry) -> str:
+    if taker.place.file == entry.place.file:
+        return f"line {taker.place.line}"
+    return f"{taker.place.file}:{taker.place.line}"
+
+
+def _is_unlimited(rule: Rule) -> bool:
+    return rule.times is None and not (isinstance(rule, SequenceRule) and rule.then == "exhaust")
+
+
+def _find_takers(when: When, takers: Sequence[_Entry]) -> list[_Entry]:
+    if found := _find_taker(when, takers):
+        return [found]
+    for name in _SPLITS:
+        if getattr(when, name) is not None:
+            continue
+        choosy = [taker for taker in takers if getattr(taker.rule.when, name) is not None]
+        yes = _find_taker(when.model_copy(update={name: True}), choosy)
+        no = _find_taker(when.model_copy(update={name: False}), choosy) if yes else None
+        if yes and no:
+            return sorted((yes, no), key=takers.index)
+    return []
+
+
+def _find_taker(when: When, takers: Sequence[_Entry]) -> _Entry | None:
+    return next((taker for taker in takers if implies(when, taker.rule.when)), None)

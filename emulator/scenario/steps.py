@@ -1,0 +1,146 @@
+"""The steps of a reply, each named by its verb: `- say: Hello`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from emulator.scenario.model import Model, Scalar, Text, by_shape
+
+
+class Sized(Model):
+    """Pieces of a fixed length."""
+
+    size: int = Field(ge=1)
+    """Characters in a piece."""
+
+
+_Pieces = Annotated[list[str], Tag("<list>")]
+Chunks = Annotated[
+    Annotated[Literal["words", "sentences", "whole"], Tag("<text>")] | Annotated[Sized, Tag("<mapping>")] | _Pieces,
+    by_shape("words, sentences, whole, {size: 12} or a list of pieces"),
+]
+"""How a text is divided into stream chunks; a list gives the pieces themselves, which together must make the text."""
+
+
+Written = Annotated[Text | _Pieces, by_shape("a text or a list of its pieces")]
+"""A text; a list gives the pieces in which it is streamed."""
+_Object = Annotated[dict[str, Any], Tag("<mapping>")]
+_Arguments = Annotated[Text | _Object, by_shape("the arguments as a mapping, or auto")]
+_Raw = Annotated[Text | _Object | Annotated[list[Any], Tag("<list>")], by_shape("a text or JSON")]
+
+
+class Say(Model):
+    """Text of the answer."""
+
+    say: Written
+    """The text; a list gives the pieces in which it is streamed."""
+    chunks: Chunks | None = None
+    """How it is divided when streamed: `sentences` (default), `words`, `whole`, `{size: 12}`, or the pieces themselves."""
+
+
+class Think(Model):
+    """A thought, which the client sees only if it asked with `include_thoughts`."""
+
+    think: Written
+    """The text of the thought; a list gives the pieces in which it is streamed."""
+    chunks: Chunks | None = None
+    """How it is divided when streamed, as for `say`."""
+
+
+class Call(Model):
+    """A tool call; several in a row are parallel calls."""
+
+    call: str = Field(min_length=1)
+    """The function's name; `auto` chooses among the declared tools."""
+    with_: _Arguments = Field(default="auto", alias="with")
+    """The arguments; `auto` (default) makes valid ones from the tool's schema; any other string is sent as it is, valid or not."""
+    id: str | None = None
+    """The call's id; without it `function-call-` and a UUID."""
+    signature: str | None = None
+    """The thought signature sent with the call; `none` for no signature. Without it the first of parallel calls is signed."""
+    chunks: Chunks | None = None
+    """How the arguments are divided when streamed; without it they come whole, or as Vertex does when the request asks for fragments."""
+
+
+class Json(Model):
+    """JSON as the text of the answer."""
+
+    json_: Any = Field(alias="json")
+    """The value; `auto` makes a valid one from the request's `response_format`."""
+    chunks: Chunks | None = None
+    """How it is divided when streamed, as for `say`."""
+
+
+class Image(Model):
+    """A picture, sent where Vertex sends it: in `message.audio.data` with its MIME type beside it."""
+
+    image: str = Field(min_length=1)
+    """`auto` for a drawn PNG, or a file beside the scenario, a `gs://` address found through `media`, or a `data:` URL."""
+    mime_type: str | None = None
+    """Its MIME type, when the file's name does not tell it; `image/jpeg` makes `auto` draw a JPEG."""
+    signature: str | None = None
+    """The thought signature sent with the message; `none` for no signature. Without it the message is signed."""
+
+
+class Audio(Model):
+    """Sound, sent in `message.audio.data` with its MIME type beside it."""
+
+    audio: str = Field(min_length=1)
+    """`auto` for a short WAV tone, or a file beside the scenario, a `gs://` address found through `media`, or a `data:` URL."""
+    mime_type: str | None = None
+    """Its MIME type, when the file's name does not tell it."""
+
+
+class Fail(Model):
+    """A failure: as the first step an HTTP error, later the form an error takes inside a stream."""
+
+    fail: Scalar
+    """An HTTP status (`429`), a status name (`UNAVAILABLE`) or a name from the error catalogue (`resource_exhausted`)."""
+    message: str | None = None
+    """The message instead of the catalogue's."""
+    details: list[dict[str, Any]] | None = None
+    """The `details` instead of the catalogue's."""
+
+
+class Raw(Model):
+    """Bytes of your own: a string is written as it is, JSON becomes an event of the stream or the body of a plain answer."""
+
+    raw: _Raw
+    """What is written. In a plain answer it takes the place of the whole body."""
+
+
+VERBS = ("say", "think", "call", "json", "image", "audio", "fail", "raw")
+"""The verbs a step can begin with, in the order in which errors list them."""
+
+
+def _verb(step: Any) -> str | None:
+    keys = step if isinstance(step, dict) else type(step).model_fields if isinstance(step, Model) else ()
+    for verb in VERBS:
+        if verb in keys or f"{verb}_" in keys:
+            return f"<{verb}>"
+    return None
+
+
+# The tags have angle brackets because pydantic puts them into an error's location, where they must not look like keys.
+Step = Annotated[
+    Annotated[Say, Tag("<say>")]
+    | Annotated[Think, Tag("<think>")]
+    | Annotated[Call, Tag("<call>")]
+    | Annotated[Json, Tag("<json>")]
+    | Annotated[Image, Tag("<image>")]
+    | Annotated[Audio, Tag("<audio>")]
+    | Annotated[Fail, Tag("<fail>")]
+    | Annotated[Raw, Tag("<raw>")],
+    Discriminator(
+        _verb,
+        custom_error_type="no_verb",
+        custom_error_message="a step needs one of the verbs " + ", ".join(VERBS),
+    ),
+]
+"""One step of a reply."""
+
+Reply = Annotated[
+    Text | Annotated[Step, Tag("<mapping>")] | Annotated[list[Step], Tag("<list>")],
+    by_shape("a text, a step or a list of steps"),
+]
+"""A reply: a text, one step, or a list of steps."""

@@ -1,0 +1,89 @@
+"""`when`: what a rule demands of a request. All that is given must hold."""
+
+from typing import Annotated
+
+from pydantic import Field, Tag
+
+from emulator.scenario.model import Model, Switch, Text, by_shape
+from emulator.scenario.operators import Identifier, Json, Medium, Modality, Prose, Result, Role, Test, Turns
+
+_Tested = Annotated[Test, Tag("<mapping>")]
+_Roles = Annotated[
+    Annotated[Role, Tag("<text>")] | Annotated[list[Role], Tag("<list>")], by_shape("a role or a list of roles")
+]
+_Media = Annotated[
+    Annotated[Medium, Tag("<text>")] | Annotated[list[Medium], Tag("<list>")], by_shape("a medium or a list of media")
+]
+_Modalities = Annotated[
+    Annotated[Modality, Tag("<text>")] | Annotated[list[Modality], Tag("<list>")],
+    by_shape("a modality or a list of them"),
+]
+_Name = Annotated[Switch | Text | _Tested, by_shape("true, false, a name or a test")]
+_Names = Annotated[
+    Switch | Text | _Tested | Annotated[list[Identifier], Tag("<list>")],
+    by_shape("true, false, a name, a test or a list"),
+]
+
+
+class When(Model):
+    """What a rule demands of a request; all that is given must hold, an empty `when` holds always."""
+
+    # The target.
+    model: Identifier | None = None
+    """The model as sent, publisher included: `google/gemini-3*`."""
+    publisher: Identifier | None = None
+    """The part of the model before the slash: `google`, `meta`, `deepseek-ai`."""
+    api_version: Identifier | None = None
+    """`v1` or `v1beta1`."""
+    project: Identifier | None = None
+    """The project id or number in the URL."""
+    location: Identifier | None = None
+    """The location in the URL: `us-central1`, `global`."""
+    endpoint: Identifier | None = None
+    """The endpoint in the URL: `openapi`, or the id of a self-deployed model's endpoint."""
+
+    # The conversation.
+    last_user: Prose | None = None
+    """The text of the last user message."""
+    any_user: Prose | None = None
+    """The text of at least one user message."""
+    system: Prose | None = None
+    """The system (or developer) messages, joined by line breaks."""
+    last: _Roles | None = None
+    """The role of the last message, or a list of roles of which it is one."""
+    turn: Turns | None = None
+    """How many user turns there are: a number, or a range such as `2-4` or `3+`."""
+    after_tool: _Name | None = None
+    """The conversation ends with a result of this tool; `true` for any tool, `false` for none."""
+    tool_result: Result | None = None
+    """At least one of the tool results at the end of the conversation."""
+
+    # The request.
+    stream: bool | None = None
+    """Whether the answer is to be streamed."""
+    tools: _Names | None = None
+    """A declared tool (a list: all of them); `true` for any; `auto` for one whose name or description shares a word with the last user message."""
+    tool_choice: Identifier | None = None
+    """`none`, `auto`, `required`, `validated`, `named`, or the name of the demanded function."""
+    response_format: Identifier | None = None
+    """`text`, `json_object`, `json_schema`, a MIME type, or the name of the schema."""
+    modalities: _Modalities | None = None
+    """A demanded kind of output (a list: all of them)."""
+    has: _Media | None = None
+    """A kind of input found anywhere in the messages (a list: all of them)."""
+    params: Json | None = None
+    """Parameters at the top of the body, such as `temperature`; JSON that must be contained."""
+    google: Json | None = None
+    """JSON that `extra_body.google` must contain."""
+    header: dict[str, _Name] | None = None
+    """Request headers by name; `true` means present, `false` absent."""
+    body: Json | None = None
+    """JSON that the body must contain: keys not named here may have any value, lists may have more items."""
+
+    # Nesting.
+    any: "list[When] | None" = Field(default=None, min_length=1)
+    """At least one of these holds."""
+    all: "list[When] | None" = Field(default=None, min_length=1)
+    """Each of these holds."""
+    not_: "When | None" = Field(default=None, alias="not")
+    """This does not hold."""

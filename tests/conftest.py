@@ -1,0 +1,39 @@
+"""What holds for every test: nothing leaves this machine, and nothing is left to chance."""
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("search", max_examples=1000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+_connect = socket.socket.connect
+
+
+def is_local(host: str) -> bool:
+    """Tell whether a host, as given to `connect`, is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def connect_locally(self: socket.socket, address: Any) -> None:
+    """Connect, or raise RuntimeError if the address is another machine's; clients do not retry that."""
+    if self.family in {socket.AF_INET, socket.AF_INET6} and not is_local(address[0]):
+        raise RuntimeError(f"a test tried to connect to {address[0]}; tests may only connect to this machine")
+    _connect(self, address)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stay_on_this_machine() -> Iterator[None]:
+    """Forbid connections to other machines."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect_locally)
+        yield
