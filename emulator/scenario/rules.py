@@ -12,21 +12,35 @@ from emulator.scenario.when import When
 Traffic = Literal["ON_DEMAND", "ON_DEMAND_PRIORITY", "ON_DEMAND_FLEX", "PROVISIONED_THROUGHPUT"]
 
 
+Family = Literal[
+    "vllm", "tgi", "gemini", "gemma", "deepseek", "qwen", "gpt-oss", "kimi", "minimax", "glm", "llama", "grok"
+]
+
+
 class Usage(Model):
     """The token counts an answer reports; what is not given is estimated."""
 
     prompt: int | None = Field(default=None, ge=0)
     """`prompt_tokens`: the input, its cached part included."""
     completion: int | None = Field(default=None, ge=0)
-    """`completion_tokens`: the visible output, thoughts not counted."""
+    """`completion_tokens`: the visible output, thoughts not counted, but for open models, which count them in."""
     reasoning: int | None = Field(default=None, ge=0)
     """`reasoning_tokens`: the thoughts; 0 leaves the detail out."""
     cached: int | None = Field(default=None, ge=0)
-    """`cached_tokens` of the input."""
+    """`cached_tokens` of the input; when not given, a fixed estimate for requests with `cached_content`."""
     total: int | None = Field(default=None, ge=0)
     """`total_tokens`; without it the sum of prompt, completion and reasoning."""
     traffic: Traffic | None = None
-    """`traffic_type`; `ON_DEMAND` when not given."""
+    """`traffic_type`; when not given, what the headers `X-Vertex-AI-LLM-…` ask for, else `ON_DEMAND`."""
+
+
+class Endpoint(Model):
+    """An endpoint of one's own, with a deployed model."""
+
+    family: Family = "vllm"
+    """How it answers: as a container (`vllm`, `tgi`), or as a family of models does."""
+    model: str | None = None
+    """The model's name in answers to requests that name none; the endpoint's id when not given."""
 
 
 class Beside(Model):
@@ -104,5 +118,7 @@ class Scenario(Model):
     """What stands beside the answers of all rules that do not say otherwise."""
     media: dict[str, str] = Field(default={})
     """Local folders, beside the file, that stand for `gs://` prefixes."""
+    endpoints: dict[str, Endpoint] = Field(default={})
+    """Endpoints of one's own by their ids; once there are any, others do not exist. Without them every id answers as vLLM."""
     rules: list[AnyRule] = Field(default=[])
     """Tried top to bottom; the first that holds and is not used up answers."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from emulator.errors import Place, Problem
 from emulator.scenario.checking import Checked
@@ -29,14 +30,36 @@ def warn_of_silent_rules(files: Sequence[Checked]) -> Iterator[Problem]:
         _Entry(file, name, rule, file.source.place(loc)) for file in files for loc, name, rule in file.named_rules()
     ][:_MOST_RULES]
     takers: list[_Entry] = []
-    for entry in entries:
-        if found := _find_takers(entry.rule.when, takers):
-            who = " and ".join(f'"{taker.name}" ({_tell_place(taker, entry)})' for taker in found)
-            verb = "answer" if len(found) > 1 else "answers"
-            message = f'rule "{entry.name}" can never answer: {who} {verb} every request that it could'
-            yield entry.file.source.problem(entry.place, message, "warning")
-        elif _is_unlimited(entry.rule) and not find_contradiction(entry.rule.when):
-            takers.append(entry)
+    for _, group in groupby(entries, key=lambda entry: entry.file.source.file):
+        silent: list[tuple[_Entry, list[_Entry]]] = []
+        answering = 0
+        for entry in group:
+            if found := _find_takers(entry.rule.when, takers):
+                silent.append((entry, found))
+            else:
+                answering += 1
+                if _is_unlimited(entry.rule) and not find_contradiction(entry.rule.when):
+                    takers.append(entry)
+        yield from _warn_of_file(silent) if len(silent) > 1 and not answering else map(_warn_of_rule, silent)
+
+
+def _warn_of_rule(silent: tuple[_Entry, list[_Entry]]) -> Problem:
+    entry, found = silent
+    who = " and ".join(f'"{taker.name}" ({_tell_place(taker, entry)})' for taker in found)
+    verb = "answer" if len(found) > 1 else "answers"
+    message = f'rule "{entry.name}" can never answer: {who} {verb} every request that it could'
+    return entry.file.source.problem(entry.place, message, "warning")
+
+
+def _warn_of_file(silent: list[tuple[_Entry, list[_Entry]]]) -> Iterator[Problem]:
+    """One warning where a file that comes too late is silent as a whole."""
+    takers = {taker.place: taker for _, found in silent for taker in found}
+    if len(takers) > 1:
+        yield from map(_warn_of_rule, silent)
+        return
+    entry, (taker,) = silent[0]
+    message = f'no rule of this file can answer: "{taker.name}" ({_tell_place(taker, entry)}) answers every request'
+    yield entry.file.source.problem(entry.place, f"{message} before them", "warning")
 
 
 def _tell_place(taker: _Entry, entry: _Entry) -> str:

@@ -1,5 +1,6 @@
 """Which conditions follow from which, and the warnings that rest on it; the engine's matching is the judge."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from emulator.engine.text_tests import Short, compile_test
 from emulator.scenario.conditions import find_contradiction, implies
 from emulator.scenario.implying import entails
 from emulator.scenario.operators import Test as TextTest
-from emulator.scenario.reading import read_text
+from emulator.scenario.reading import read_paths, read_text
 from emulator.scenario.when import When
 
 
@@ -164,3 +165,13 @@ def test_many_rules_are_compared_in_bounded_time() -> None:
     """A file of thousands of rules is still read at once."""
     rules = "\n".join(f"  - {{when: {{last_user: word{number}x, turn: 1}}, reply: a}}" for number in range(3000))
     assert warnings(f"rules:\n{rules}\n") == []
+
+
+def test_a_file_that_comes_too_late_is_warned_of_once(tmp_path: Path) -> None:
+    """Not once for each of its rules, unless some of them can answer."""
+    (tmp_path / "a.yaml").write_text("rules: [{name: all, reply: x}]")
+    (tmp_path / "b.yaml").write_text("rules: [{name: one, when: {turn: 1}, reply: x}, {name: two, reply: x}]")
+    (warning,) = read_paths([tmp_path]).warnings
+    assert warning.message.startswith('no rule of this file can answer: "all" (')
+    (tmp_path / "a.yaml").write_text("rules: [{name: first, when: {turn: 1}, reply: x}]")
+    assert ['rule "one" can never answer' in warning.message for warning in read_paths([tmp_path]).warnings] == [True]
