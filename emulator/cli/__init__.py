@@ -3,21 +3,23 @@
 import click
 
 from emulator import __version__
+from emulator.cli.catalogue import errors, models, quirks
 from emulator.cli.check import check
 from emulator.cli.explain import explain
 from emulator.cli.init import init
+from emulator.cli.reference import reference
 from emulator.cli.schema import schema
 from emulator.cli.serve import serve
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="vertex-emulator")
 def main() -> None:
     """An offline emulator of Vertex AI's OpenAI-compatible Chat Completions endpoint.
 
-    Exit status: 0 fine, 1 problems found, 2 wrong usage.
+    `vertex-emulator COMMAND --help` tells more. Exit status: 0 fine, 1 problems found, 2 wrong usage.
     """
 
 
-for command in (serve, check, explain, init, schema):
+for command in (serve, check, explain, init, reference, schema, errors, models, quirks):
     main.add_command(command)

@@ -11,14 +11,15 @@ from emulator.errors import EmulatorError
 def check(scenarios: tuple[str, ...]) -> None:
     """Report every problem in scenario files, with its place.
 
-    SCENARIOS are files and folders. The exit status is 1 if there are problems; warnings alone leave it 0.
+    SCENARIOS are files, and folders with all .yaml and .yml files below them, read together as `serve` would. The exit status is
+    1 if there are problems; warnings alone leave it 0.
     """
-    from emulator.running import build_service  # noqa: PLC0415  # --help is quicker without it
-    from emulator.scenario.reading import read_paths  # noqa: PLC0415
+    from emulator.engine.compiling import compile_rules  # noqa: PLC0415  # --help is quicker without it
+    from emulator.scenario.reading import read_paths  # noqa: PLC0415  # as above
 
     try:
         reading = read_paths(scenarios)
-        build_service(scenarios)
+        compile_rules(reading.scenarios)
     except EmulatorError as error:
         stop(error)
     print_problems(reading.warnings)

@@ -1,6 +1,7 @@
 """`vertex-emulator explain`."""
 
-from typing import TYPE_CHECKING, BinaryIO
+import re
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 import click
@@ -10,70 +11,96 @@ from emulator.errors import EmulatorError, StartError
 
 if TYPE_CHECKING:
     from emulator.engine.compiling import Ruleset
-    from emulator.engine.facts import Facts
     from emulator.wire.targets import Target
 
+Header = tuple[bytes, bytes]
+
 _PATH = "/v1/projects/demo/locations/us-central1/endpoints/openapi/chat/completions"
+
+
+class HeaderType(click.ParamType[Header]):
+    """A request header, `name: value`; in the environment one a line."""
+
+    name = "header"
+    envvar_list_splitter = "\n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Header:
+        """Read a header; anything else is wrong usage."""
+        name, colon, rest = str(value).partition(":")
+        if not colon or not re.fullmatch(r"[!#$%&'*+.^`|~\w-]+", name.strip(), re.ASCII):
+            self.fail(f'"{value}" is no header; expected one such as "X-Team: blue"', param, ctx)
+        return name.strip().lower().encode(), rest.strip().encode()
 
 
 @click.command()
 @click.argument("scenarios", nargs=-1, required=True, type=click.Path())
 @click.argument("request_file", metavar="REQUEST.json", type=click.File("rb"))
 @option("--url", default=_PATH, help="The URL, or its path, that the request is sent to.")
-@click.option("--header", "-H", "headers", multiple=True, help="A request header, as `name: value`; may be repeated.")
-def explain(scenarios: tuple[str, ...], request_file: BinaryIO, url: str, headers: tuple[str, ...]) -> None:
-    """Say which rule answers a request and why, and what the rules before it missed.
+@option(
+    "--header",
+    "-H",
+    "headers",
+    multiple=True,
+    type=HeaderType(),
+    help="A request header, such as `X-Team: blue`; may be repeated.",
+)
+def explain(scenarios: tuple[str, ...], request_file: BinaryIO, url: str, headers: tuple[Header, ...]) -> None:
+    """Say which rule answers a request, and why.
 
-    REQUEST.json is the body of the request, `-` for standard input. It is answered by the same engine as the server's, as the
-    first request of a session. The exit status is 1 if no rule answers.
+    Shows what the rules before it missed, and the answer. REQUEST.json is the body of the request, `-` for standard input. It is
+    answered as the server would, as the first request of a session. The exit status is 1 if no rule answers.
     """
     try:
-        answered = _explain(scenarios, request_file.read(), url, headers)
+        answered = _explain(scenarios, request_file.read(), url, list(headers))
     except EmulatorError as error:
         stop(error)
     raise SystemExit(0 if answered else 1)
 
 
-def _explain(scenarios: tuple[str, ...], body: bytes, url: str, headers: tuple[str, ...]) -> bool:
+def _explain(scenarios: tuple[str, ...], body: bytes, url: str, headers: list[Header]) -> bool:
     from emulator.engine.compiling import compile_rules  # noqa: PLC0415  # --help is quicker without it
-    from emulator.engine.facts import Facts  # noqa: PLC0415  # as above
-    from emulator.engine.vetting import refuse_malformed, vet  # noqa: PLC0415  # as above
     from emulator.scenario.reading import read_paths  # noqa: PLC0415  # as above
-    from emulator.wire.requests import MalformedRequestError, parse_request  # noqa: PLC0415  # as above
+    from emulator.server.service import Service, SystemClock  # noqa: PLC0415  # as above
+    from emulator.server.settings import Settings  # noqa: PLC0415  # as above
 
     ruleset = compile_rules(read_paths(scenarios).scenarios)
     target = _target(url)
-    try:
-        parsed = parse_request(body)
-    except MalformedRequestError as error:
-        click.echo(f"Vertex refuses this ({refuse_malformed(error, target).rule}): {error.explanation}")
+    # With a seed the answer has no time or chance in it, so that explaining twice says the same.
+    service = Service(ruleset, Settings(auth="off", seed=ruleset.seed or ""), clock=SystemClock())
+    exchange = service.handle(target, b"", headers, body)
+    for warning in exchange.warnings:
+        click.echo(f"warning: {warning}")
+    outcome = exchange.outcome
+    if outcome.result == "refusal" and outcome.refusal is not None:
+        click.echo(f"Vertex refuses this request ({outcome.refusal.rule}): {outcome.refusal.explanation}")
+    else:
+        _trace(ruleset, target, headers, body)
+    if outcome.result == "miss":
+        click.echo("no rule answers this request")
         return False
-    facts = Facts(target, _headers(headers), parsed.request)
-    refusal = vet(facts)
-    if refusal is not None:
-        click.echo(f"Vertex refuses this ({refusal.rule}): {refusal.explanation}")
-        return False
-    return _trace(ruleset, facts)
+    click.echo(f"\nstatus {outcome.timeline.status}")
+    click.echo(outcome.timeline.body.decode("utf-8", "replace").rstrip())
+    return outcome.result == "answer"
 
 
 def _target(url: str) -> "Target":
     from emulator.wire.targets import parse_target  # noqa: PLC0415  # as above
 
-    target = parse_target(urlsplit(url).path)
+    path = urlsplit(url).path
+    target = parse_target(path) if path.endswith("/chat/completions") else None
     if target is None:
         raise StartError(f"{url} is no chat-completions URL; expected one such as {_PATH}")
     return target
 
 
-def _headers(headers: tuple[str, ...]) -> list[tuple[bytes, bytes]]:
-    pairs = [header.partition(":") for header in headers]
-    return [(name.strip().lower().encode(), value.strip().encode()) for name, _, value in pairs]
-
-
-def _trace(ruleset: "Ruleset", facts: "Facts") -> bool:
+def _trace(ruleset: "Ruleset", target: "Target", headers: list[Header], body: bytes) -> None:
+    """Each rule up to the one that answers, with what it wanted beside what the request has."""
     from emulator.engine.choosing import describe  # noqa: PLC0415  # as above
+    from emulator.engine.facts import Facts  # noqa: PLC0415  # as above
     from emulator.engine.matching import compare  # noqa: PLC0415  # as above
+    from emulator.wire.requests import parse_request  # noqa: PLC0415  # as above
 
+    facts = Facts(target, headers, parse_request(body).request)
     for at, rule in enumerate(ruleset.rules):
         comparisons = tuple(compare(rule.conditions, facts))
         answers = all(one.holds for one in comparisons)
@@ -82,20 +109,6 @@ def _trace(ruleset: "Ruleset", facts: "Facts") -> bool:
         for line in describe(comparisons) or ["  holds for every request"]:
             click.echo(line)
         if answers:
-            _show_answer(ruleset, facts)
-            left = len(ruleset.rules) - at - 1
-            if left:
+            if left := len(ruleset.rules) - at - 1:
                 click.echo(f"({left} more not asked)")
-            return True
-    click.echo("no rule answers this request")
-    return False
-
-
-def _show_answer(ruleset: "Ruleset", facts: "Facts") -> None:
-    from emulator.engine.answering import answer  # noqa: PLC0415  # as above
-    from emulator.engine.dice import Occasion  # noqa: PLC0415  # as above
-    from emulator.server.settings import SEEDED_MOMENT  # noqa: PLC0415  # as above
-
-    outcome = answer([ruleset], facts, {}, Occasion(SEEDED_MOMENT, ruleset.seed or "", b""))
-    click.echo(f"\nstatus {outcome.timeline.status}")
-    click.echo(outcome.timeline.body.decode("utf-8", "replace").rstrip() + "\n")
+            return

@@ -12,12 +12,15 @@ _FILES = {"vertex.yaml": "starter.yaml", "test_vertex.py": "starter_test.py.txt"
 
 
 @click.command()
-@click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", default=".", type=click.Path(path_type=Path))
 def init(folder: Path) -> None:
-    """Write a commented starter scenario and a test that uses it into FOLDER (default: here)."""
-    present = [name for name in _FILES if (folder / name).exists()]
+    """Write a starter scenario and a test that uses it.
+
+    They go into FOLDER, by default the current one, which is made if need be. Nothing is overwritten.
+    """
+    present = [folder / name for name in _FILES if (folder / name).exists()]
     if present:
-        stop(StartError(f"{folder / present[0]} exists already; nothing was written"))
+        stop(StartError(f"{present[0]} exists already; nothing was written"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, source in _FILES.items():
@@ -25,8 +28,9 @@ def init(folder: Path) -> None:
             (folder / name).write_text(text, "utf-8")
             click.echo(f"wrote {folder / name}")
     except OSError as error:
-        stop(StartError(f"cannot write into {folder}: {error.strerror}"))
+        stop(StartError(f"cannot write into {folder}: {(error.strerror or str(error)).lower()}"))
+    scenario, test = folder / "vertex.yaml", folder / "test_vertex.py"
     click.echo(
-        f"\nnext:\n  vertex-emulator check {folder / 'vertex.yaml'}\n  vertex-emulator serve --watch {folder / 'vertex.yaml'}"
+        f"\nnext:\n  vertex-emulator check {scenario}\n  vertex-emulator serve --watch {scenario}"
+        f"\n  pip install openai pytest && pytest {test}"
     )
-    click.echo(f"  pip install openai pytest && pytest {folder / 'test_vertex.py'}")

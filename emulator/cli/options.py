@@ -1,4 +1,4 @@
-"""What the commands share: options with environment names, and how problems are printed."""
+"""What the commands share: options with environment names, how problems are printed and how a command ends."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -10,11 +10,11 @@ from emulator.errors import EmulatorError, Problem, ScenarioError
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def option(name: str, **settings: Any) -> Callable[[Command], Command]:
-    """An option that can also be given as VERTEX_EMULATOR_<NAME>."""
-    variable = "VERTEX_EMULATOR_" + name.lstrip("-").split("/")[0].replace("-", "_").upper()
+def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
+    """An option that can also be given as VERTEX_EMULATOR_<NAME>; `names` are those of `click.option`, the long one first."""
+    variable = "VERTEX_EMULATOR_" + names[0].lstrip("-").replace("-", "_").upper()
     settings.setdefault("show_default", settings.get("default") is not None and not settings.get("is_flag"))
-    return click.option(name, envvar=variable, show_envvar=True, **settings)
+    return click.option(*names, envvar=variable, show_envvar=True, **settings)
 
 
 def scenarios_argument(*, required: bool = False) -> Callable[[Command], Command]:
@@ -32,6 +32,16 @@ def print_problems(problems: Sequence[Problem]) -> None:
             click.echo(rest, err=True)
 
 
+def print_error(error: EmulatorError) -> None:
+    """What went wrong, on stderr: every problem of a scenario, or one sentence."""
+    if isinstance(error, ScenarioError):
+        print_problems(error.problems)
+        errors = sum(problem.severity == "error" for problem in error.problems)
+        click.echo(f"{count(errors, 'problem')} found", err=True)
+    else:
+        click.echo(f"vertex-emulator: {error}", err=True)
+
+
 def count(number: int, thing: str) -> str:
     """`1 problem`, `2 problems`."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
@@ -39,10 +49,5 @@ def count(number: int, thing: str) -> str:
 
 def stop(error: EmulatorError) -> NoReturn:
     """Print what went wrong and end with status 1."""
-    if isinstance(error, ScenarioError):
-        print_problems(error.problems)
-        errors = sum(problem.severity == "error" for problem in error.problems)
-        click.echo(f"{count(errors, 'problem')} found", err=True)
-    else:
-        click.echo(f"vertex-emulator: {error}", err=True)
+    print_error(error)
     raise SystemExit(1)

@@ -9,12 +9,15 @@ from emulator.scenario.model import Model, Scalar
 from emulator.scenario.steps import Reply
 from emulator.scenario.when import When
 
+Vetting = Literal["enforce", "warn", "off"]
+"""What becomes of a request that Vertex refuses: it is refused too, or answered with a warning, or just answered."""
 Traffic = Literal["ON_DEMAND", "ON_DEMAND_PRIORITY", "ON_DEMAND_FLEX", "PROVISIONED_THROUGHPUT"]
 
 
 Family = Literal[
     "vllm", "tgi", "gemini", "gemma", "deepseek", "qwen", "gpt-oss", "kimi", "minimax", "glm", "llama", "grok"
 ]
+"""How an endpoint of one's own answers: as the container `vllm` or `tgi`, or as that family of models."""
 
 
 class Usage(Model):
@@ -114,6 +117,8 @@ class Scenario(Model):
     """Its name; the file's name when not given."""
     seed: Scalar | None = None
     """Makes every answer repeatable to the byte, ids and times included."""
+    vetting: Vetting | None = None
+    """What becomes of requests that Vertex itself refuses: `enforce` refuses them too, `warn` answers them with a warning, `off` does not look. Without it the server's `--vetting` holds."""
     defaults: Beside = Beside()
     """What stands beside the answers of all rules that do not say otherwise."""
     media: dict[str, str] = Field(default={})

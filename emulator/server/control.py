@@ -58,7 +58,7 @@ class Guard:
 
     def _has_token(self, request: Request) -> bool:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
+        return bool(self._token) and hmac.compare_digest(given.encode(), (self._token or "").encode())
 
 
 def _is_local(request: Request) -> bool:

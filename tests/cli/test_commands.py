@@ -1,0 +1,224 @@
+"""What the commands that only read and print say, to right and to wrong input."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from emulator.catalogue.errors import all_errors
+from emulator.catalogue.models import all_models
+from emulator.cli import main
+from emulator.scenario.reference import reference_text
+from emulator.scenario.schema import schema_text
+
+ROOT = Path(__file__).parents[2]
+CHAT = str(ROOT / "scenarios" / "chat.yaml")
+
+
+def list_options() -> list[tuple[str, click.Option]]:
+    """List the options of all commands but --help and --version, each with its command's name."""
+    return [
+        (name, parameter)
+        for name, command in main.commands.items()
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+    ]
+
+
+@pytest.mark.parametrize(("command", "option"), list_options(), ids=lambda value: getattr(value, "name", value))
+def test_every_option_has_an_environment_name(command: str, option: click.Option) -> None:
+    """An option --some-thing can be given as VERTEX_EMULATOR_SOME_THING, and its help says so."""
+    long = next(name for name in option.opts if name.startswith("--"))
+    assert option.envvar == "VERTEX_EMULATOR_" + long.removeprefix("--").replace("-", "_").upper()
+    assert option.show_envvar
+    assert option.help
+    assert option.help.endswith(".")
+
+
+def test_environment_is_heard(run: Any) -> None:
+    """A wrong value in the environment is told like one on the command line."""
+    result = run("serve", env={"VERTEX_EMULATOR_PORT": "many"})
+    assert result.exit_code == 2
+    assert "VERTEX_EMULATOR_PORT" in result.stderr
+
+
+@pytest.mark.parametrize("name", main.commands)
+def test_summary_fits(name: str) -> None:
+    """The one line about a command in the list of commands is not cut."""
+    assert not main.commands[name].get_short_help_str(limit=65).endswith("...")
+
+
+def test_module_is_the_command() -> None:
+    """`python -m emulator` is the command line."""
+    done = subprocess.run(
+        [sys.executable, "-m", "emulator", "--version"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("vertex-emulator, version ")
+
+
+@pytest.mark.parametrize("module", ["faker", "jinja2", "pydantic", "starlette", "uvicorn", "yaml", "emulator.running"])
+def test_import_is_light(module: str) -> None:
+    """Importing the command line does not import what only some commands need."""
+    program = f"import sys, emulator.cli; print({module!r} in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("arguments", [["serve", "--bogus"], ["nonsense"], ["check"], ["serve", "--port", "70000"]])
+def test_wrong_usage_ends_with_2(run: Any, arguments: list[str]) -> None:
+    """Wrong usage is told with a hint at the help, and ends with status 2."""
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "--help" in result.stderr
+    assert "Error: " in result.stderr
+
+
+def test_check_of_good_scenario(run: Any) -> None:
+    """A scenario without problems ends with status 0 and is counted."""
+    result = run("check", CHAT)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "1 scenario, 4 rules: fine\n", "")
+
+
+def test_check_prints_every_problem(run: Any, tmp_path: Path) -> None:
+    """All problems are printed on stderr with their places, and the status is 1."""
+    (tmp_path / "bad.yaml").write_text("rules:\n  - wehn: {}\n    reply: hi\n  - reply: {sya: hi}\n", "utf-8")
+    result = run("check", "bad.yaml")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert 'bad.yaml:2:5: unknown key "wehn"' in result.stderr
+    assert "bad.yaml:4:" in result.stderr
+    assert result.stderr.endswith("2 problems found\n")
+
+
+def test_check_passes_with_warnings(run: Any, tmp_path: Path) -> None:
+    """Warnings are printed and counted, but are no problems."""
+    (tmp_path / "odd.yaml").write_text("rules:\n  - reply: all\n  - reply: none left\n", "utf-8")
+    result = run("check", "odd.yaml")
+    assert (result.exit_code, result.stdout) == (0, "1 scenario, 2 rules: fine, 1 warning\n")
+    assert "odd.yaml:3:5: warning: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nothing.yaml", "nothing.yaml:1:1: there is no such file or folder\n1 problem found\n"),
+        ("empty", "empty:1:1: this folder has no scenario: no file in it ends in .yaml or .yml\n1 problem found\n"),
+    ],
+)
+def test_check_of_what_is_not_there(run: Any, tmp_path: Path, name: str, message: str) -> None:
+    """A missing file and a folder without scenarios are problems."""
+    (tmp_path / "empty").mkdir()
+    result = run("check", name)
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", message)
+
+
+def test_colours_only_on_terminals(run: Any) -> None:
+    """Where nobody sees colours, none are written; a terminal gets them."""
+    assert "\x1b[" not in run("check", "nothing.yaml").stderr
+    assert "\x1b[31m" in run("check", "nothing.yaml", color=True).stderr
+
+
+def test_explain_names_the_rule_and_what_the_others_missed(run: Any, ask: Any) -> None:
+    """The rules are told in order up to the one that answers, then the answer."""
+    result = run("explain", CHAT, ask("my name is Ada"))
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith('"greeting", ')
+    assert lines[0].endswith(": misses")
+    assert lines[1].startswith("  last_user  MISS  ")
+    assert lines[1].endswith('"hello", got "my name is Ada"')
+    assert lines[2].endswith(": answers")
+    assert "(2 more not asked)" in lines
+    assert "status 200" in lines
+    assert "Nice to meet you, Ada." in result.stdout
+
+
+def test_explain_of_a_miss(run: Any, ask: Any) -> None:
+    """When no rule answers, the status is 1."""
+    result = run("explain", str(ROOT / "scenarios" / "turns.yaml"), ask("x"), "--url", "/v1/projects/p/locations/l")
+    assert result.exit_code == 1
+    result = run("explain", str(ROOT / "scenarios" / "tools.yaml"), ask("x"))
+    assert result.exit_code == 1
+    assert result.stdout.endswith("no rule answers this request\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"model":', "Vertex refuses this request (invalid_json_payload): the body ends at line 1"),
+        ("hello", "Vertex refuses this request (invalid_json_payload): not JSON at line 1, column 1"),
+        ('{"model": "gpt"}', 'Vertex refuses this request (malformed_publisher_model): model is "gpt"'),
+    ],
+)
+def test_explain_of_a_refusal(run: Any, body: str, said: str) -> None:
+    """A request that Vertex would refuse is explained, with the refusal as it is sent; it comes from standard input here."""
+    result = run("explain", CHAT, "-", input=body)
+    assert result.exit_code == 1
+    assert result.stdout.startswith(said)
+    assert "status 400\n[{\n" in result.stdout
+
+
+def test_explain_of_a_wrong_url(run: Any, ask: Any) -> None:
+    """A URL that is no chat-completions URL is told in one sentence with a right one."""
+    result = run("explain", "--url", "http://localhost/nowhere", CHAT, ask("hello"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(
+        "vertex-emulator: http://localhost/nowhere is no chat-completions URL; expected one"
+    )
+    assert result.stderr.count("\n") == 1
+
+
+def test_explain_takes_url_and_headers(run: Any, ask: Any, tmp_path: Path) -> None:
+    """The URL's parts and the headers are facts of the request, from the command line or the environment."""
+    rule = "rules:\n  - when: {project: blue, header: {x-team: red, x-user: ada}}\n    reply: hi\n"
+    (tmp_path / "who.yaml").write_text(rule, "utf-8")
+    url = "http://localhost:1/v1/projects/blue/locations/global/endpoints/openapi/chat/completions"
+    assert run("explain", "--url", url, "-H", "X-Team: red", "-H", "X-User:ada", "who.yaml", ask("x")).exit_code == 0
+    environment = {"VERTEX_EMULATOR_URL": url, "VERTEX_EMULATOR_HEADER": "X-Team: red\nX-User: ada"}
+    assert run("explain", "who.yaml", ask("x"), env=environment).exit_code == 0
+
+
+@pytest.mark.parametrize("arguments", [["-H", "no header"], ["missing.json"]])
+def test_explain_used_wrongly(run: Any, ask: Any, arguments: list[str]) -> None:
+    """A header without a colon and a request file that is not there are wrong usage."""
+    result = run("explain", CHAT, *arguments, *([] if "missing.json" in arguments else [ask("x")]))
+    assert result.exit_code == 2
+    assert arguments[-1] in result.stderr
+
+
+def test_schema_and_reference(run: Any) -> None:
+    """The two descriptions of the language are printed as they are."""
+    assert run("schema").stdout == schema_text()
+    assert run("reference").stdout == reference_text()
+
+
+def test_errors_are_listed(run: Any) -> None:
+    """The table has a line for each error, and marks those that a number or status means."""
+    lines = run("errors").stdout.splitlines()
+    assert lines[0].split() == ["NAME", "HTTP", "STATUS", "CONFIDENCE", "WHEN"]
+    assert [line.split()[0].rstrip("*") for line in lines[1:]] == [error.name for error in all_errors()]
+    starred = {line.split()[0] for line in lines if "*" in line}
+    assert {"resource_exhausted*", "unavailable*", "publisher_model_not_allowed*"} < starred
+    column = lines[0].index("CONFIDENCE")
+    assert {line[column - 1 :].split()[0] for line in lines[1:]} == {"high", "medium", "low"}
+
+
+def test_models_are_listed(run: Any) -> None:
+    """The table has a line for each model with what it puts out and how it thinks."""
+    lines = run("models").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [model.id for model in all_models()]
+    by_id = {line.split()[0]: " ".join(line.split()[1:]) for line in lines}
+    assert by_id["google/gemini-2.5-pro"] == "gemini-2.5 text budget 128 to 32768; cannot be off"
+    assert by_id["google/gemini-3-pro-image"] == "gemini-image text, image levels HIGH; default HIGH"
+    assert by_id["deepseek-ai/deepseek-v3.1-maas"] == "deepseek text when thinking is set"
+
+
+@pytest.mark.parametrize(("command", "count"), [("errors", len(all_errors())), ("models", len(all_models()))])
+def test_catalogues_as_json(run: Any, command: str, count: int) -> None:
+    """--json gives everything that is known, where it comes from among it."""
+    entries = json.loads(run(command, "--json").stdout)
+    assert len(entries) == count
+    assert all(entry["source"] for entry in entries)

@@ -1,0 +1,52 @@
+"""The starter that `init` writes, used as a newcomer would."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_starter_passes_its_own_check_and_test(run: Any, tmp_path: Path) -> None:
+    """The scenario has neither problems nor warnings, and the test passes in a folder of its own."""
+    result = run("init", "starter")
+    assert result.exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "starter").iterdir()) == ["test_vertex.py", "vertex.yaml"]
+    checked = run("check", "starter/vertex.yaml")
+    assert (checked.exit_code, checked.stderr) == (0, "")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "starter/test_vertex.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
+def test_what_comes_next_can_be_pasted(run: Any) -> None:
+    """The commands that are printed name the files that were written."""
+    lines = run("init", "a/b").stdout.splitlines()
+    assert lines[:2] == ["wrote a/b/vertex.yaml", "wrote a/b/test_vertex.py"]
+    assert run(*lines[4].split()[1:]).exit_code == 0
+
+
+def test_nothing_is_overwritten(run: Any, tmp_path: Path) -> None:
+    """A file that is there already stops it before anything is written."""
+    (tmp_path / "test_vertex.py").write_text("mine", "utf-8")
+    result = run("init")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "vertex-emulator: test_vertex.py exists already; nothing was written\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["test_vertex.py"]
+
+
+def test_folder_that_is_a_file(run: Any, tmp_path: Path) -> None:
+    """A folder that cannot be made is told in one sentence."""
+    (tmp_path / "taken").write_text("", "utf-8")
+    result = run("init", "taken")
+    assert result.exit_code == 1
+    assert result.stderr == "vertex-emulator: cannot write into taken: file exists\n"

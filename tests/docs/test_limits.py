@@ -1,0 +1,48 @@
+"""docs/limits.md has the figures of the code."""
+
+from typing import Any
+
+from emulator.cli.serve import _TOKEN_LIFETIME
+from emulator.engine import choosing, chunking, composing
+from emulator.engine.sampling import arrays, objects, patterns
+from emulator.scenario import budget, nodes, shadowing, source, templates
+from emulator.server import control, sessions, tokens
+from emulator.server.settings import Settings
+
+MIB = 1024 * 1024
+
+
+def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
+    """Every bound of the table is read off the constant that holds it."""
+    settings = Settings()
+    rows = [
+        ("a request's body", f"{settings.body_bytes // MIB} MiB", "413, as an HTML page"),
+        ("choices (`n`)", f"{composing.MOST_CHOICES}", "400 `candidate_count_range`"),
+        ("exchanges in the journal", f"{settings.journal_exchanges:,}", "the oldest leave"),
+        ("bodies in the journal", f"{settings.journal_bytes // MIB} MiB", "the oldest leave"),
+        ("sessions", f"{sessions.MOST_SESSIONS:,}", "the one unused for longest is forgotten"),
+        ("a token it issues", f"{tokens.LIFETIME:,} seconds", "401 `expired_token`"),
+        ("a scenario file", f"{source.MAX_BYTES // MIB} MiB", "a problem"),
+        ("a pushed scenario", f"{control._LARGEST_SCENARIO // MIB} MiB", "413"),
+        ("values in a scenario file", f"{nodes.MAX_NODES:,}", "a problem"),
+        ("nesting in a scenario file", f"{nodes.MAX_DEPTH} deep", "a problem"),
+        ("rules that are compared to find silent ones", f"{shadowing._MOST_RULES}", "no warnings for those behind"),
+        ("what a template makes", f"{templates.MAX_OUTPUT:,} characters", "418 `rule_failed`"),
+        (
+            "what a template does",
+            f"{budget.BUDGET:,} units: 1 for a character, {budget.TURN} for a turn of a loop or a call",
+            "418 `rule_failed`",
+        ),
+        ("a chunk without a sentence's end", f"{chunking.LONGEST} characters", "it is divided between words"),
+        ("items of a list made by `auto`", f"{arrays.MOST_ITEMS:,}", "418 `rule_failed`, with the place in the schema"),
+        ("keys of an object made by `auto`", f"{objects.MOST_PROPERTIES:,}", "likewise"),
+        ("a text made by `auto`", f"{patterns.LONGEST_TEXT:,} characters", "likewise"),
+        ("rules that a miss names", f"{choosing.NEAREST}", "the others are counted"),
+    ]
+    table = ["| what | bound | beyond it |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]
+    assert_generated("limits.md", "\n".join(table))
+
+
+def test_printed_token_lasts() -> None:
+    """The token that `serve` prints outlives those that others issue."""
+    assert _TOKEN_LIFETIME > tokens.LIFETIME

@@ -1,0 +1,209 @@
+"""Everything that the README and the guides show is tried out, and does what they say."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from emulator.scenario.reading import read_text
+
+ROOT = Path(__file__).parents[1]
+GUIDES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+UPDATE = bool(os.environ.get("UPDATE_EXPECTED"))
+
+# What is not run here, each with its reason.
+EXEMPT = {
+    "python3 -m venv .venv && . .venv/bin/activate && pip install .": "needs packages; .ci/run installs the same way",
+    "python3 -m venv .venv && .venv/bin/pip install -q '.[test]' && .venv/bin/pytest": "runs this very test",
+    "docker build -t vertex-emulator .": "needs a Docker engine; tests/test_docker.py reads the Dockerfile",
+}
+ADDRESS = "http://127.0.0.1:8080"
+SERVE = "vertex-emulator serve"
+EXPORTS = dict(re.findall(r"(?m)^export (\w+)=(\S+)$", GUIDES[0].read_text("utf-8")))
+ANYTHING = "…"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a guide."""
+
+    guide: Path
+    line: int
+    language: str
+    text: str
+    expected: str | None
+    """The text block right behind it, which is what it prints."""
+    server: str
+    """The command of the server it talks to: the last one above it in the guide."""
+
+    def __str__(self) -> str:
+        return f"{self.guide.name}-{self.line}"
+
+    @property
+    def first_line(self) -> str:
+        """Its first line, by which it is exempt."""
+        return self.text.split("\n", 1)[0]
+
+    @cached_property
+    def file(self) -> str | None:
+        """The name of the file that its first line says it is."""
+        found = re.match(r"# ([\w-]+\.\w+)\n", self.text)
+        return found[1] if found else None
+
+
+def read_blocks(guide: Path) -> Iterator[Block]:
+    """Read the blocks of a guide; those of text belong to the block before."""
+    text = guide.read_text("utf-8")
+    fences = list(re.finditer(r"(?ms)^```(\w+)\n(.*?)^```$", text))
+    server = SERVE
+    for number, fence in enumerate(fences):
+        language, content = fence.groups()
+        if language == "text":
+            continue
+        if content.startswith(SERVE):
+            server = content.strip()
+        behind = fences[number + 1] if number + 1 < len(fences) else None
+        follows = behind is not None and behind[1] == "text" and not text[fence.end() : behind.start()].strip()
+        expected = behind[2] if behind is not None and follows else None
+        yield Block(guide, text[: fence.start()].count("\n") + 1, language, content, expected, server)
+
+
+BLOCKS = [block for guide in GUIDES for block in read_blocks(guide)]
+
+
+def choose(*languages: str) -> list[Block]:
+    """Choose the blocks that are run: of these languages, not exempt, not files."""
+    return [
+        block for block in BLOCKS if block.language in languages and block.first_line not in EXEMPT and not block.file
+    ]
+
+
+class Desk:
+    """A folder with a guide's files, where its blocks are run, and the servers they talk to."""
+
+    def __init__(self, guide: Path, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self._stack = stack
+        self._servers: dict[str, str] = {}
+        commands = folder / "bin"
+        commands.mkdir()
+        shim = commands / "vertex-emulator"
+        program = "from emulator.cli import main; main(prog_name='vertex-emulator')"
+        shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{program}" "$@"\n', "utf-8")
+        shim.chmod(0o755)
+        path = os.pathsep.join([str(commands), str(Path(sys.executable).parent), os.environ["PATH"]])
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("VERTEX_", "OPENAI_"))}
+        self._environment = {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_PROXY": "*"}
+        for block in read_blocks(guide):
+            if block.file:
+                (folder / block.file).write_text(block.text, "utf-8")
+
+    def run(self, block: Block) -> str:
+        """Run a block as whoever pastes it would, and return what it prints."""
+        address = self.address(block.server)
+        script = self.folder / ("block.py" if block.language == "python" else "block.sh")
+        script.write_text(block.text.replace(ADDRESS, address), "utf-8")
+        command = [sys.executable] if block.language == "python" else ["bash", "-e"]
+        exported = {name: value.replace(ADDRESS, address) for name, value in EXPORTS.items()}
+        done = subprocess.run(
+            [*command, script],
+            cwd=self.folder,
+            env={**self._environment, **exported},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stderr == ""
+        return done.stdout.replace(address, ADDRESS)
+
+    def address(self, command: str) -> str:
+        """Return the address of the server that a command starts, started when first asked for."""
+        if command not in self._servers:
+            process = subprocess.Popen(
+                ["bash", "-c", f"exec {command}"],
+                cwd=self.folder,
+                env={**self._environment, "VERTEX_EMULATOR_PORT": "0"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            self._stack.enter_context(process)
+            self._stack.callback(process.kill)
+            assert process.stdout is not None
+            self._servers[command] = process.stdout.readline().split()[-1]
+        return self._servers[command]
+
+
+@pytest.fixture(scope="module")
+def desk_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], Desk]]:
+    """Return the desk of a guide, the same for all its blocks."""
+    desks: dict[Path, Desk] = {}
+    with ExitStack() as stack:
+
+        def find(guide: Path) -> Desk:
+            if guide not in desks:
+                desks[guide] = Desk(guide, tmp_path_factory.mktemp(guide.stem), stack)
+            return desks[guide]
+
+        yield find
+
+
+@pytest.mark.skipif(shutil.which("bash") is None or shutil.which("curl") is None, reason="there is no bash or no curl")
+@pytest.mark.parametrize("block", choose("sh", "bash", "python"), ids=str)
+def test_block_runs(block: Block, desk_of: Callable[[Path], Desk]) -> None:
+    """A block can be pasted: it ends well, complains of nothing, and prints what the guide says it does."""
+    if block.text.startswith(SERVE):
+        assert desk_of(block.guide).address(block.server).startswith("http://127.0.0.1:")
+        return
+    printed = desk_of(block.guide).run(block)
+    if block.expected is None:
+        return
+    if UPDATE and ANYTHING not in block.expected:
+        text = block.guide.read_text("utf-8")
+        shown = f"{block.text}```\n\n```text\n"
+        block.guide.write_text(text.replace(f"{shown}{block.expected}```", f"{shown}{printed.strip()}\n```"), "utf-8")
+        return
+    wanted = re.escape(block.expected.strip()).replace(ANYTHING, ".*?")
+    assert re.fullmatch(wanted, printed.strip(), re.DOTALL), f"wanted:\n{block.expected}\nprinted:\n{printed}"
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "yaml"], ids=str)
+def test_scenario_is_fine(block: Block) -> None:
+    """A scenario that is shown has neither problems nor warnings."""
+    assert read_text(block.text).warnings == ()
+
+
+def test_every_block_is_tried() -> None:
+    """No block is of a kind that nothing here looks at, a test that is shown is run, and no exemption is left over."""
+    assert {block.language for block in BLOCKS} <= {"sh", "bash", "python", "yaml"}
+    files = {block.file for block in BLOCKS if block.file and block.language == "python"}
+    run = "".join(block.text for block in choose("sh", "bash"))
+    assert all(file in run for file in files)
+    assert {block.first_line for block in BLOCKS} >= set(EXEMPT)
+
+
+@pytest.mark.parametrize(
+    "guide", [*GUIDES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=lambda path: path.name
+)
+def test_links_lead_somewhere(guide: Path) -> None:
+    """Every link to a file of the repository, and to a heading in it, leads there."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", guide.read_text("utf-8")):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        path = (guide.parent / name) if name else guide
+        assert path.exists(), target
+        if anchor:
+            headings = re.findall(r"(?m)^#+ (.+)$", path.read_text("utf-8"))
+            anchors = {re.sub(r"[^\w\s-]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in anchors, target
