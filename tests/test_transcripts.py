@@ -1,6 +1,6 @@
 """Every scenario file that is shipped is played over a socket, and its bytes are kept.
 
-`tests/transcripts/NAME.json` holds the requests, `NAME.txt` the answers. UPDATE_EXPECTED=1 writes the answers anew: read the
+`tests/transcripts/NAME.json` holds the requests (with a `path` where it is not the usual one), `NAME.txt` the answers. UPDATE_EXPECTED=1 writes the answers anew: read the
 difference before you keep it.
 """
 
@@ -27,7 +27,7 @@ def play(name: str) -> str:
     with Emulator(SCENARIOS / f"{name}.yaml", settings=Settings(seed="transcript", auth="off")) as vertex:
         connection = HTTPConnection(vertex.url.removeprefix("http://"), timeout=30)
         for request in requests:
-            connection.request("POST", PATH, json.dumps(request["body"]))
+            connection.request("POST", request.get("path", PATH), json.dumps(request["body"]))
             answer = connection.getresponse()
             lines.append(f"=== {request['name']}\nHTTP {answer.status}")
             lines += [f"{key.lower()}: {value}" for key, value in answer.getheaders() if key.lower() not in CHANGING]
@@ -53,7 +53,7 @@ def test_every_rule_of_the_scenarios_answers_in_the_transcripts() -> None:
         with Emulator(SCENARIOS / f"{name}.yaml", settings=Settings(auth="off")) as vertex:
             connection = HTTPConnection(vertex.url.removeprefix("http://"), timeout=30)
             for request in requests:
-                connection.request("POST", PATH, json.dumps(request["body"]))
+                connection.request("POST", request.get("path", PATH), json.dumps(request["body"]))
                 connection.getresponse().read()
             connection.close()
             used = {exchange.outcome.chosen.rule.name for exchange in vertex.service.journal if exchange.outcome.chosen}

@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -11,6 +11,12 @@ Level = Literal["MINIMAL", "LOW", "MEDIUM", "HIGH"]
 Medium = Literal["image", "audio", "video", "document"]
 ReasoningPlace = Literal["content", "reasoning_content", "think_tags", "open_think_tag", "hidden"]
 
+# From the generation on that each name says.
+THINKING_FROM = 2.5
+LEVELS_FROM = SIGNATURES_FROM = 3.0
+
+_LEVELS: tuple[Level, ...] = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
+_MEDIA: tuple[Medium, ...] = ("image", "audio", "video", "document")
 _GEMINI = re.compile(r"(?:.*/)?gemini-(\d+(?:\.\d+)?)(?![\d.])", re.IGNORECASE)
 
 
@@ -60,11 +66,40 @@ def find_model(name: str) -> ModelCard | None:
     return _by_id().get(name)
 
 
+@lru_cache(maxsize=1024)
+def describe_model(name: str) -> ModelCard | None:
+    """Return the card of a model; of a Gemini without one, what its generation lets assume; else None.
+
+    What cannot be assumed of an unknown model is left open: it takes all media and levels, and its limits are unknown.
+    """
+    known = find_model(name)
+    number = generation(name)
+    if known is not None or number is None:
+        return known
+    makes_images = "image" in name
+    thinks = number >= THINKING_FROM or "thinking" in name
+    has_levels = number >= LEVELS_FROM
+    return ModelCard(
+        id=name,
+        family="gemini-image" if makes_images else f"gemini-{number:g}",
+        thinking=thinks,
+        thinks_by_default=thinks,
+        levels=_LEVELS if has_levels else (),
+        default_level="HIGH" if has_levels else None,
+        image_output=makes_images,
+        input_media=_MEDIA,
+        enforces_signatures=number >= SIGNATURES_FROM and not makes_images,
+        reasoning_in="content",
+        source="assumed: as its generation",
+    )
+
+
 def all_models() -> tuple[ModelCard, ...]:
     """Return every card: Gemini first, newest to oldest, then the models of others."""
     return tuple(_by_id().values())
 
 
+@lru_cache(maxsize=1024)
 def generation(name: str) -> float | None:
     """Return the Gemini generation that a model id names, whether the model is known or not; None if it is no Gemini."""
     found = _GEMINI.match(name)

@@ -1,5 +1,6 @@
 """Answering: from a vetted request to its timeline, and what the journal wants to know about it."""
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -92,6 +93,15 @@ def own_failure(report: str, code: str) -> Timeline:
     error = {"code": code, "message": f"emulator: {report}", "param": None, "type": "emulator_error"}
     headers: Headers = (("x-should-retry", "false"),)
     return plain_timeline(OWN_FAILURE, JSON_TYPE, dump({"error": error}) + b"\n", headers)
+
+
+def confess(error: Exception) -> Outcome:
+    """The outcome of a request that met a mistake in the emulator itself: what and where it is, so that it can be reported."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{last.filename.rpartition('/emulator/')[2]}:{last.lineno}"
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    report = f"a mistake of the emulator's own, not of this request: {said} ({where}); please report it"
+    return Outcome("error", own_failure(report, "emulator_mistake"), report=report)
 
 
 def header_text(text: str) -> str:

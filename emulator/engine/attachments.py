@@ -8,6 +8,7 @@ from random import Random
 from emulator.engine.media import make_wav, medium_of, mime_type_of, split_data_url
 from emulator.engine.pictures import draw_jpeg, draw_png
 from emulator.errors import AnswerError
+from emulator.scenario.attachments import find_prefix
 from emulator.scenario.reading import ScenarioFile
 
 IMAGE_TOKENS = 1120
@@ -41,11 +42,10 @@ def _locate(address: str, file: ScenarioFile) -> Path:
     folder = file.folder or Path()
     if not address.startswith("gs://"):
         return folder / address
-    prefixes = [prefix for prefix in file.scenario.media if address.startswith(prefix)]
-    if not prefixes:
+    prefix = find_prefix(address, file.scenario.media)
+    if prefix is None:
         raise AnswerError(f'no prefix under "media" covers "{address}"')
-    longest = max(prefixes, key=len)
-    return folder / file.scenario.media[longest] / address.removeprefix(longest).lstrip("/")
+    return folder / file.scenario.media[prefix] / address.removeprefix(prefix).lstrip("/")
 
 
 def draw(kind: str, mime_type: str | None) -> tuple[Callable[[Random], bytes], str]:

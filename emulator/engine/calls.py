@@ -9,7 +9,7 @@ from emulator.engine.filling import fill_text, fill_value, is_literal
 from emulator.engine.matching import suitable_tool
 from emulator.engine.parts import CallPart
 from emulator.engine.sampling import sample_arguments
-from emulator.engine.signatures import sign, signs_calls
+from emulator.engine.signatures import sign_call, signs_calls
 from emulator.errors import AnswerError
 from emulator.scenario.steps import Call
 from emulator.wire.ids import make_call_id
@@ -62,4 +62,4 @@ def _signature(scripted: str | None, name: str, arguments: str, number: int, con
     if number or not signs_calls(context.facts.model):
         return None
     salt = context.request.dice.id_bits(128, "signature", context.choice)
-    return sign(f"{name}\0{arguments}", salt, context.request.occasion.seed)
+    return sign_call(name, arguments, salt, context.request.occasion.seed)

@@ -1,16 +1,17 @@
 """Scenarios, compiled: what is done once when they are read, so that a request only has to look and choose."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from emulator.catalogue.quirks import QuirkName
 from emulator.engine.matching import Condition, compile_when
-from emulator.engine.recipes import Recipe, compile_reply
+from emulator.engine.recipes import Recipe, compile_reply, find_signatures
 from emulator.errors import Place
 from emulator.scenario.checking import rule_name
 from emulator.scenario.reading import ScenarioFile
-from emulator.scenario.rules import AnyRule, Beside, SequenceRule, Usage
+from emulator.scenario.rules import AnyRule, Beside, Endpoint, SequenceRule, Tokens, Usage, Vetting
+from emulator.scenario.steps import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,16 @@ class Ruleset:
     """The scenarios' names."""
     seed: str | None
     """The first seed that a scenario gives."""
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    """The endpoints of one's own that the scenarios name, by their ids."""
+    vetting: Vetting | None = None
+    """The first `vetting` that a scenario gives."""
+    quirks: frozenset[QuirkName] = frozenset()
+    """The quirks of the scenarios' defaults, which hold before a rule is chosen."""
+    signatures: frozenset[str] = frozenset()
+    """The thought signatures that the scenarios write themselves."""
+    tokens: Tokens = field(default_factory=Tokens)
+    """The first `tokens` that a scenario gives."""
 
 
 def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
@@ -58,11 +69,28 @@ def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
         _compile_rule(file, number, rule) for file in files for number, rule in enumerate(file.scenario.rules, start=1)
     )
     seeds = [file.scenario.seed for file in files if file.scenario.seed is not None]
-    return Ruleset(rules, tuple(file.name for file in files), str(seeds[0]) if seeds else None)
+    endpoints = {id_: one for file in reversed(files) for id_, one in file.scenario.endpoints.items()}
+    scenarios = [file.scenario for file in files]
+    return Ruleset(
+        rules,
+        tuple(file.name for file in files),
+        str(seeds[0]) if seeds else None,
+        endpoints,
+        vetting=next((one.vetting for one in scenarios if one.vetting is not None), None),
+        tokens=next((one.tokens for one in scenarios if one.tokens is not None), Tokens()),
+        quirks=frozenset(quirk for one in scenarios for quirk in one.defaults.quirks or ()),
+        signatures=frozenset(
+            signature for one in scenarios for rule in one.rules for signature in find_signatures(_replies_of(rule))
+        ),
+    )
+
+
+def _replies_of(rule: AnyRule) -> list[Reply]:
+    return rule.sequence if isinstance(rule, SequenceRule) else [rule.reply]
 
 
 def _compile_rule(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRule:
-    replies = rule.sequence if isinstance(rule, SequenceRule) else [rule.reply]
+    replies = _replies_of(rule)
     then = rule.then if isinstance(rule, SequenceRule) else "repeat"
     own_limit = len(replies) if then == "exhaust" else None
     limits = [limit for limit in (rule.times, own_limit) if limit is not None]

@@ -1,10 +1,15 @@
 """Composing: the chosen rule and the request become an answer."""
 
+from datetime import datetime, timedelta, timezone
+from hashlib import blake2b
+
 from emulator.engine.choosing import Chosen
 from emulator.engine.context import Context, Request
+from emulator.engine.counting import count_output
 from emulator.engine.dice import Dice, Occasion
 from emulator.engine.facts import Facts
 from emulator.engine.filling import fill_text
+from emulator.engine.limiting import Limits, limit, limits_of
 from emulator.engine.parts import Answer, CallPart, Choice, MediaPart, Part, TextPart
 from emulator.engine.tokens import estimate_tokens
 from emulator.wire.ids import make_id
@@ -13,6 +18,9 @@ from emulator.wire.usage import Usage
 
 MOST_CHOICES = 8
 """Documented for `n` on models that allow more than one."""
+
+_ECHOED = "x-vertex-ai-llm-request-type"
+_PACIFIC = timezone(timedelta(hours=-7))
 
 
 def compose(chosen: Chosen, facts: Facts, occasion: Occasion) -> tuple[Answer, Identity]:
@@ -23,21 +31,71 @@ def compose(chosen: Chosen, facts: Facts, occasion: Occasion) -> tuple[Answer, I
     recipe = rule.recipes[chosen.position]
     count = min(max(facts.request.get("n") or 1, 1), MOST_CHOICES)
     contexts = [Context(request, number) for number in range(count)]
-    choices = tuple(_choice(recipe.make(context), rule.finish) for context in contexts)
-    headers = tuple((name, fill_text(value, contexts[0])) for name, value in rule.headers)
-    created = int(occasion.moment)
-    identity = Identity(make_id(created, dice.id_bits(88)), created, facts.model or facts.target.endpoint)
-    return Answer(choices, _usage(chosen, choices, facts), headers), identity
+    limits = limits_of(facts.request)
+    choices = tuple(_choice(recipe.make(context), rule.finish, facts, limits) for context in contexts)
+    headers = (*_headers(facts), *((name, fill_text(value, contexts[0])) for name, value in rule.headers))
+    return Answer(choices, _usage(chosen, choices, facts), headers), _identity(facts, dice, occasion.moment)
 
 
-def _choice(parts: tuple[Part, ...], finish: str | None) -> Choice:
-    calls = any(isinstance(part, CallPart) for part in parts)
-    return Choice(parts, finish if finish is not None else "tool_calls" if calls else "stop")
+def _choice(parts: tuple[Part, ...], finish: str | None, facts: Facts, limits: Limits | None) -> Choice:
+    parts = facts.voice.keep_thoughts(parts, facts.request)
+    cut = None
+    if limits is not None:
+        parts, cut = limit(parts, limits)
+    if finish is None:
+        finish = cut or ("tool_calls" if any(isinstance(part, CallPart) for part in parts) else "stop")
+    return Choice(parts, finish)
+
+
+def _identity(facts: Facts, dice: Dice, moment: float) -> Identity:
+    """Documented: the id holds the time; open models set `created` themselves, 2 to 8 seconds later."""
+    dialect, created, model = facts.voice.dialect, int(moment), facts.answering_model
+    match dialect.answer_id:
+        case "google":
+            earlier = 2 + dice.id_bits(8, "later") % 7 if dialect.created_later else 0
+            return Identity(make_id(created - earlier, dice.id_bits(88)), created, model)
+        case "dated":
+            # Documented on the generic page of open models: date, time of day, an address, a number.
+            local = datetime.fromtimestamp(moment, _PACIFIC)
+            bits = dice.id_bits(88)
+            address = f"9.{bits % 250 + 1}.{bits // 250 % 250 + 1}.{bits // 62_500 % 250 + 1}"
+            number = -(bits // 15_625_000 % 2**31)
+            return Identity(f"{local:%Y-%m-%d|%H:%M:%S.%f}-07|{address}|{number}", created, model)
+        case "vllm":
+            return Identity(f"chatcmpl-{dice.id_bits(128):032x}", created, model)
+        case "none":
+            return Identity("", created, model)
+
+
+def _headers(facts: Facts) -> tuple[tuple[str, str], ...]:
+    """The request's LLM header comes back (observed on native routes); own endpoints name themselves (documented: REST, rawPredict)."""
+    asked = facts.llm_headers.get(_ECHOED)
+    echoed = () if asked is None else ((_ECHOED, asked),)
+    if facts.target.is_openapi:
+        return echoed
+    # Assumed: an endpoint keeps its deployed model, whose id is a number of its own.
+    deployed = str(int.from_bytes(blake2b(facts.target.endpoint.encode("utf-8", "replace"), digest_size=7).digest()))
+    return (*echoed, ("x-vertex-ai-endpoint-id", facts.target.endpoint), ("x-vertex-ai-deployed-model-id", deployed))
 
 
 def _usage(chosen: Chosen, choices: tuple[Choice, ...], facts: Facts) -> Usage:
     """The token counts: those of the scenario, else estimates."""
     given = chosen.rule.usage
+    prompt = max(facts.prompt_tokens, 1) if given.prompt is None else given.prompt
+    completion, reasoning = _count(choices)
+    reasoning = reasoning if given.reasoning is None else given.reasoning
+    cached = facts.cached_tokens if given.cached is None else given.cached
+    traffic = given.traffic or facts.traffic
+    if facts.voice.dialect.thoughts_in_completion:
+        completion = completion + reasoning if given.completion is None else given.completion
+        total = prompt + completion if given.total is None else given.total
+        return Usage(prompt, completion, given.reasoning or 0, cached, total, traffic)
+    completion = completion if given.completion is None else given.completion
+    return Usage(prompt, completion, reasoning, cached, given.total, traffic)
+
+
+def _count(choices: tuple[Choice, ...]) -> tuple[int, int]:
+    """Estimates of the tokens that are said, and of those that are thought."""
     completion = reasoning = 0
     for choice in choices:
         for part in choice.parts:
@@ -49,14 +107,7 @@ def _usage(chosen: Chosen, choices: tuple[Choice, ...], facts: Facts) -> Usage:
                 case CallPart():
                     completion += estimate_tokens(part.name) + estimate_tokens(part.arguments)
                 case MediaPart():
-                    completion += part.tokens
+                    completion += count_output(part.data, part.mime_type)
                 case _:
                     pass
-    return Usage(
-        prompt=max(facts.prompt_tokens, 1) if given.prompt is None else given.prompt,
-        completion=completion if given.completion is None else given.completion,
-        reasoning=reasoning if given.reasoning is None else given.reasoning,
-        cached=given.cached or 0,
-        total=given.total,
-        traffic=given.traffic or "ON_DEMAND",
-    )
+    return completion, reasoning

@@ -5,11 +5,18 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from emulator.engine.media import medium_of, mime_type_of
+from emulator.catalogue.models import ModelCard, describe_model, find_model, generation
+from emulator.engine.containers import family_of
+from emulator.engine.counting import CACHED_TOKENS, SentMedium, count_medium, resolution_of
+from emulator.engine.enclosures import list_kinds, list_media, media_in
+from emulator.engine.families import Voice, choose_voice
 from emulator.engine.tokens import estimate_tokens
+from emulator.scenario.rules import Endpoint, Traffic
 from emulator.wire.requests import ChatRequest, google_options
-from emulator.wire.shapes import Message, Part
+from emulator.wire.shapes import Message
 from emulator.wire.targets import Target
+
+__all__ = ["MODEL_ROLES", "SYSTEM_ROLES", "TOOL_ROLES", "USER_ROLES", "Facts", "media_in", "text_of"]
 
 USER_ROLES = frozenset({"user"})
 SYSTEM_ROLES = frozenset({"system", "developer"})
@@ -31,8 +38,16 @@ def text_of(message: Message) -> str:
 class Facts:
     """What can be asked about one request."""
 
-    def __init__(self, target: Target, headers: Sequence[tuple[bytes, bytes]], request: ChatRequest) -> None:
+    def __init__(
+        self,
+        target: Target,
+        headers: Sequence[tuple[bytes, bytes]],
+        request: ChatRequest,
+        endpoint: Endpoint | None = None,
+    ) -> None:
+        """`endpoint` is what the scenario says of an endpoint of one's own."""
         self.target = target
+        self.endpoint = endpoint
         self.request = request
         self.messages: Sequence[Message] = request.get("messages") or ()
         self.stream = bool(request.get("stream"))
@@ -49,6 +64,45 @@ class Facts:
     def publisher(self) -> str:
         """The part of the model before the slash, empty if there is none."""
         return self.model.partition("/")[0] if "/" in self.model else ""
+
+    @cached_property
+    def card(self) -> ModelCard | None:
+        """What is known of the model; on the shared endpoint, what may be assumed of a Gemini that is not known."""
+        return describe_model(self.model) if self.target.is_openapi else find_model(self.model)
+
+    @cached_property
+    def gemini(self) -> float | None:
+        """The generation if the model is a Gemini on the shared endpoint, known or not; else None."""
+        is_google = self.target.is_openapi and self.publisher in {"google", ""}
+        return generation(self.model) if is_google else None
+
+    @property
+    def answering_model(self) -> str:
+        """The model that answers: the one named, else the endpoint's, else the endpoint's id."""
+        return self.model or (self.endpoint and self.endpoint.model) or self.target.endpoint
+
+    @cached_property
+    def voice(self) -> Voice:
+        """How the model speaks."""
+        if self.target.is_openapi:
+            return choose_voice(self.model, None)
+        return choose_voice(self.answering_model, family_of(self.target, self.endpoint))
+
+    @cached_property
+    def llm_headers(self) -> Mapping[str, str]:
+        """The headers `x-vertex-ai-llm-…`, which choose how the request is paid for."""
+        named = ((name.lower(), value) for name, value in self._headers if name[:11].lower() == b"x-vertex-ai")
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in named if b"-llm-" in name}
+
+    @property
+    def traffic(self) -> Traffic:
+        """The traffic type that those headers ask for (documented: throughput pages); anything else is on demand."""
+        if not self.llm_headers:
+            return "ON_DEMAND"
+        if self.llm_headers.get("x-vertex-ai-llm-request-type", "").lower() == "dedicated":
+            return "PROVISIONED_THROUGHPUT"
+        shared = self.llm_headers.get("x-vertex-ai-llm-shared-request-type", "").lower()
+        return "ON_DEMAND_FLEX" if shared == "flex" else "ON_DEMAND_PRIORITY" if shared == "priority" else "ON_DEMAND"
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
@@ -183,24 +237,32 @@ class Facts:
     @cached_property
     def has(self) -> frozenset[str]:
         """The kinds of input in the messages: image, audio, video, document, gs_uri."""
-        kinds: set[str] = set()
-        for message in self.messages:
-            content = message.get("content")
-            if isinstance(content, list):
-                for part in content:
-                    kinds |= _media_in(part)
-            kinds |= _media_of_result(message)
-        return frozenset(kinds)
+        return list_kinds(self.messages)
 
     @cached_property
     def google(self) -> dict[str, Any]:
         """`extra_body.google`."""
         return google_options(self.request)
 
+    @property
+    def wants_usage(self) -> bool:
+        """Whether `stream_options` asks for usage, which only the servers of own endpoints heed."""
+        return bool((self.request.get("stream_options") or {}).get("include_usage"))
+
+    @cached_property
+    def media(self) -> list[SentMedium]:
+        """The media in the messages."""
+        return list_media(self.messages, resolution_of(self.google.get("media_resolution")))
+
+    @property
+    def cached_tokens(self) -> int:
+        """The tokens of `cached_content`: a fixed estimate, for what the cache holds cannot be known."""
+        return CACHED_TOKENS if self.google.get("cached_content") else 0
+
     @cached_property
     def prompt_tokens(self) -> int:
-        """An estimate of the prompt's tokens, media not counted."""
-        total = 0
+        """An estimate of the prompt's tokens: texts, calls, tools, media, and what is cached."""
+        total = self.cached_tokens + sum(count_medium(one, generation(self.answering_model)) for one in self.media)
         for message in self.messages:
             total += estimate_tokens(text_of(message))
             for call in message.get("tool_calls") or ():
@@ -210,44 +272,3 @@ class Facts:
             total += estimate_tokens(name) + estimate_tokens(description)
             total += estimate_tokens(json.dumps(parameters, separators=(",", ":"))) if parameters else 0
         return total
-
-
-def media_address(part: Part) -> tuple[str, str] | None:
-    """The address and stated MIME type (empty if none) of a part that holds media."""
-    image = part.get("image_url")
-    if image is not None:
-        return (image if isinstance(image, str) else image.get("url", "")), ""
-    audio = part.get("input_audio")
-    if audio is not None:
-        stated = audio.get("format") or ""
-        return audio.get("data", ""), stated if "/" in stated or not stated else f"audio/{stated}"
-    return None
-
-
-def _media_in(part: Part) -> set[str]:
-    found = media_address(part)
-    if found is None:
-        return set()
-    address, stated = found
-    kinds = {"gs_uri"} if address.startswith("gs://") else set[str]()
-    if address.startswith("data:"):
-        stated = address[5:].partition(";")[0].partition(",")[0] or stated
-    if stated or part.get("input_audio") is not None:
-        return kinds | {medium_of(stated or mime_type_of(address) or "audio/wav")}
-    # Documented: a URI in `image_url` is an image, whatever its name; only a data URL says otherwise.
-    return kinds | {"image"}
-
-
-def _media_of_result(message: Message) -> set[str]:
-    """The kinds of media in a multimodal tool result (documented: seed, `extra_content.google.parts`)."""
-    parts = ((message.get("extra_content") or {}).get("google") or {}).get("parts")
-    kinds: set[str] = set()
-    for part in parts if isinstance(parts, list) else ():
-        data = part.get("file_data") or part.get("inline_data") if isinstance(part, dict) else None
-        if not isinstance(data, dict):
-            continue
-        if str(data.get("file_uri", "")).startswith("gs://"):
-            kinds.add("gs_uri")
-        if isinstance(data.get("mime_type"), str):
-            kinds.add(medium_of(data["mime_type"]))
-    return kinds

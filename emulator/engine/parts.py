@@ -96,4 +96,5 @@ class Answer:
     @property
     def is_raw(self) -> bool:
         """Whether it is nothing but bytes of the scenario's own."""
-        return all(isinstance(part, RawPart) for choice in self.choices for part in choice.parts)
+        parts = [part for choice in self.choices for part in choice.parts]
+        return bool(parts) and all(isinstance(part, RawPart) for part in parts)

@@ -11,7 +11,7 @@ from typing import Any
 from emulator.catalogue.quirks import QuirkName
 from emulator.engine.timeline import Frame, Timeline
 from emulator.wire.json_text import dump
-from emulator.wire.sse import DONE, EVENT_STREAM_TYPE, event
+from emulator.wire.sse import EVENT_STREAM_TYPE, event
 
 Body = dict[str, Any]
 _DATA = b"data: "

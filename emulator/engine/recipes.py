@@ -3,7 +3,8 @@
 What does not depend on the request is made here, once.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,8 @@ from emulator.wire.sse import event
 
 Maker = Callable[[Context], Part]
 
+_SIGNATURE = re.compile(r'"thought_signature"\s*:\s*"([^"]+)"')
+
 # What `json: auto` makes when the request demands JSON but gives no schema.
 _ANY_OBJECT = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
 
@@ -42,14 +45,30 @@ class Recipe:
 
 def compile_reply(reply: Reply, file: ScenarioFile) -> Recipe:
     """Compile a reply as it is written."""
+    return Recipe(tuple(_compile(step, file) for step in _steps_of(reply)))
+
+
+def find_signatures(replies: Iterable[Reply]) -> Iterator[str]:
+    """The thought signatures that replies write themselves: of calls, of pictures and inside `raw`."""
+    for step in (step for reply in replies for step in _steps_of(reply)):
+        match step:
+            case Call(signature=str(written)) | Image(signature=str(written)) if written != "none":
+                yield written
+            case Raw(raw=written):
+                text = written if isinstance(written, str) else dump(written).decode()
+                yield from _SIGNATURE.findall(text)
+            case _:
+                pass
+
+
+def _steps_of(reply: Reply) -> list[Step]:
     match reply:
         case str():
-            steps: list[Step] = [Say(say=reply)]
+            return [Say(say=reply)]
         case list():
-            steps = reply
+            return reply
         case _:
-            steps = [reply]
-    return Recipe(tuple(_compile(step, file) for step in steps))
+            return [reply]
 
 
 def _compile(step: Step, file: ScenarioFile) -> Maker:

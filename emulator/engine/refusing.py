@@ -19,6 +19,7 @@ def values_for(target: Target, model: str = "") -> dict[str, str]:
         "PROJECT": target.project,
         "PROJECT_NUMBER": target.project,
         "PUBLISHER": publisher if slash else "google",
+        "RPC": target.rpc,
     }
 
 

@@ -1,11 +1,24 @@
 """Thought signatures: opaque base64 that any worker can recognise from the seed alone."""
 
-from base64 import b64encode
+import binascii
+from base64 import b64decode, b64encode
 from hashlib import blake2b
+from typing import Any
+
+from pydantic_core import from_json
 
 from emulator.catalogue.models import generation
+from emulator.wire.json_text import dump
+
+BYPASSES = frozenset(
+    {"skip_thought_signature_validator", b64encode(b"skip_thought_signature_validator").decode()},
+)
+"""What passes in place of a signature (observed: pydantic/pydantic-ai#3881), as it is and, because SDKs encode it, as base64."""
+PLACEHOLDER = "<THOUGHT_SIGNATURE>"
+"""What stands in the documented sample (documented: seed); the real service cannot take it."""
 
 _KEY = b"vertex-openai-emulator"
+_SALT_BYTES, _DIGEST_BYTES = 16, 32
 # Documented: Gemini 2.5 and later return signatures with tool calls. Observed: pictures of Gemini 3 carry one.
 _FIRST_ON_CALLS = 2.5
 _FIRST_ON_MEDIA = 3.0
@@ -13,11 +26,24 @@ _FIRST_ON_MEDIA = 3.0
 
 def sign(what: str, salt: int, seed: str | None) -> str:
     """A signature over a text: 16 bytes of salt and a keyed digest, in standard base64."""
-    start = salt.to_bytes(16, "big")
-    key = blake2b((seed or "").encode(), key=_KEY, digest_size=32).digest()
-    return b64encode(
-        start + blake2b(start + what.encode("utf-8", "replace"), key=key, digest_size=32).digest()
-    ).decode()
+    return _sign(what, salt.to_bytes(_SALT_BYTES, "big"), seed)
+
+
+def sign_call(name: str, arguments: str, salt: int, seed: str | None) -> str:
+    """A signature over a tool call, which holds however a client writes the same arguments."""
+    return sign(_call_text(name, arguments), salt, seed)
+
+
+def fits_call(signature: str, name: str, arguments: str | None, seed: str | None) -> bool:
+    """Whether this is a signature of `sign_call` for this very call."""
+    try:
+        packed = b64decode(signature, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return (
+        len(packed) == _SALT_BYTES + _DIGEST_BYTES
+        and _sign(_call_text(name, arguments or "{}"), packed[:_SALT_BYTES], seed) == signature
+    )
 
 
 def signs_calls(model: str) -> bool:
@@ -28,3 +54,35 @@ def signs_calls(model: str) -> bool:
 def signs_media(model: str) -> bool:
     """Whether pictures of this model carry a signature."""
     return (generation(model) or 0) >= _FIRST_ON_MEDIA
+
+
+def _sign(what: str, salt: bytes, seed: str | None) -> str:
+    key = blake2b((seed or "").encode("utf-8", "replace"), key=_KEY, digest_size=32).digest()
+    digest = blake2b(salt + what.encode("utf-8", "replace"), key=key, digest_size=_DIGEST_BYTES).digest()
+    return b64encode(salt + digest).decode()
+
+
+def _call_text(name: str, arguments: str) -> str:
+    try:
+        value = from_json(arguments.encode("utf-8", "surrogatepass"))
+    except ValueError:
+        # A scenario may send arguments that are no JSON; they are signed as they are.
+        return f"{name}\0{arguments}"
+    return f"{name}\0{dump(_canonical(value)).decode()}"
+
+
+def _canonical(value: Any) -> Any:
+    """A value whose JSON is the same after any parser and writer: keys sorted, numbers as JavaScript knows them."""
+    match value:
+        case dict():
+            return {key: _canonical(value[key]) for key in sorted(value)}
+        case list():
+            return [_canonical(one) for one in value]
+        case bool() | str() | None:
+            return value
+        case _:
+            try:
+                # Adding zero makes -0.0, which JavaScript writes as 0, the same number as 0.
+                return float(value) + 0.0
+            except OverflowError:
+                return float("inf")

@@ -1,12 +1,24 @@
 """A streamed answer as events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from emulator.engine.fragments import announce_index, fragment
 from emulator.engine.parts import Answer, CallPart, Choice, FailPart, MediaPart, Part, RawPart, TextPart
+from emulator.wire.dialects import Dialect
 from emulator.wire.json_text import dump
-from emulator.wire.replies import EMPTY_DELTA, Identity, chunk_choice, chunk_event, delta, media, text_delta, tool_call
+from emulator.wire.replies import (
+    Identity,
+    chunk_form,
+    delta,
+    last_chunk_form,
+    media,
+    text_form,
+    tool_call,
+    usage_chunk,
+    write,
+)
 from emulator.wire.sse import DONE
 
 
@@ -17,10 +29,18 @@ class Manner:
     include_thoughts: bool = False
     thought_tag_marker: str | None = None
     stream_arguments: bool = False
+    refuses: bool = False
+    """Whether a filter is on that puts what is said into `refusal`."""
 
     def shows(self, part: TextPart) -> bool:
         """Whether a text is seen: thoughts only if asked for (documented)."""
         return self.include_thoughts or not part.is_thought
+
+    def key(self, part: TextPart, finish_reason: str) -> str:
+        """Where a text stands: `content`, `thought` or `refusal`."""
+        if part.is_thought:
+            return "thought"
+        return "refusal" if self.refuses and finish_reason == "content_filter" else "content"
 
     def mark(self, part: TextPart) -> tuple[str, ...]:
         """The pieces of a text, a thought wrapped in the marker's tags, if there is one (documented).
@@ -34,6 +54,10 @@ class Manner:
         return (*([f"<{tag}>{first}", *rest[:-1], f"{rest[-1]}</{tag}>"] if rest else [f"<{tag}>{first}</{tag}>"]),)
 
 
+Calls = list[dict[str, Any]]
+"""The tool calls of one chunk."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Delta:
     """The delta of one chunk."""
@@ -41,57 +65,73 @@ class _Delta:
     data: bytes
 
 
-def stream_events(answer: Answer, identity: Identity, manner: Manner) -> list[bytes]:
+def stream_events(
+    answer: Answer, identity: Identity, manner: Manner, dialect: Dialect, *, wants_usage: bool
+) -> list[bytes]:
     """The events of a stream, choice after choice; `usage` is on the last chunk (documented), `[DONE]` ends it.
 
-    A failure ends the stream with the bare error object, without `data:` and without `[DONE]` (observed).
+    A failure ends the stream with the bare error object, without `data:` and without `[DONE]` (observed). `wants_usage` matters only
+    to dialects that give usage on demand.
     """
-    stamp = identity.stamp()
     events: list[bytes] = []
     last_choice = len(answer.choices) - 1
     for index, choice in enumerate(answer.choices):
-        written = list(_written(choice, manner))
+        written = list(_written(choice, manner, dialect))
         last_delta = max((at for at, one in enumerate(written) if isinstance(one, _Delta)), default=-1)
+        form = chunk_form(index, identity, dialect)
         for at, one in enumerate(written):
             match one:
+                case _Delta() if at == last_delta and not choice.fails:
+                    usage = answer.usage if index == last_choice else None
+                    last = last_chunk_form(index, choice.finish_reason, identity, usage, dialect)
+                    events.append(last.fill(one.data))
                 case _Delta():
-                    is_last = at == last_delta and not choice.fails
-                    finish = choice.finish_reason if is_last else None
-                    usage = answer.usage if is_last and index == last_choice else None
-                    events.append(chunk_event(chunk_choice(index, one.data, finish), stamp, usage))
+                    events.append(form.fill(one.data))
                 case RawPart():
                     events.append(one.written)
                 case FailPart():
                     events.append(f"{one.refusal.to_text()}\n".encode("utf-8", "replace"))
                     return events
-    if not answer.is_raw:
+    # A choice whose thoughts are kept from the client may have nothing left.
+    if not answer.is_raw or not any(choice.parts for choice in answer.choices):
+        if dialect.usage_on_demand and wants_usage:
+            events.append(usage_chunk(identity, answer.usage, dialect))
         events.append(DONE)
     return events
 
 
-def _written(choice: Choice, manner: Manner) -> Iterator[_Delta | RawPart | FailPart]:
+def _written(choice: Choice, manner: Manner, dialect: Dialect) -> Iterator[_Delta | RawPart | FailPart]:
+    """What is written one after the other, with the chunks of their own that a dialect has before and after all deltas."""
+    inside = list(_inside(choice, manner, dialect))
+    speaks = not inside or any(isinstance(one, _Delta) for one in inside)
+    if speaks and dialect.opening is not None:
+        yield _Delta(write(dialect.opening, dialect))
+    yield from inside
+    # Observed: whole calls come in one chunk, then the stream finishes. Fragments finish with their last (documented).
+    calls_last = bool(inside) and isinstance(choice.parts[-1], CallPart) and not manner.stream_arguments
+    if speaks and (dialect.ending is not None or calls_last or not inside):
+        yield _Delta(write(dialect.delta if dialect.ending is None else dialect.ending, dialect))
+
+
+def _inside(choice: Choice, manner: Manner, dialect: Dialect) -> Iterator[_Delta | RawPart | FailPart]:
     calls = [part for part in choice.parts if isinstance(part, CallPart)]
-    written = False
     for group in _groups(choice.parts):
         match group[0]:
             case TextPart() as text if manner.shows(text):
-                yield from _text_deltas(text, manner)
-                written = True
+                form = text_form(manner.key(text, choice.finish_reason), dialect)
+                for piece in _encoded(text, manner):
+                    yield _Delta(form.fill(piece))
             case MediaPart() as one:
-                yield _Delta(delta(audio=media(one.data, one.mime_type), signature=one.signature))
-                written = True
+                audio = media(one.data, one.mime_type)
+                yield _Delta(delta(dialect=dialect, audio=audio, signature=one.signature))
             case CallPart():
                 parallel = [part for part in group if isinstance(part, CallPart)]
-                yield from _call_deltas(parallel, calls, manner)
-                written = True
+                for written in _call_deltas(parallel, calls, manner, dialect):
+                    yield _Delta(delta(dialect=dialect, tool_calls=written))
             case RawPart() | FailPart() as other:
                 yield other
-                written = True
             case _:
                 pass
-    if not written or (isinstance(choice.parts[-1], CallPart) and not manner.stream_arguments):
-        # Observed: whole calls come in one chunk, then the stream finishes. Fragments finish with their last (documented).
-        yield _Delta(EMPTY_DELTA)
 
 
 def _groups(parts: tuple[Part, ...]) -> Iterator[list[Part]]:
@@ -106,23 +146,22 @@ def _groups(parts: tuple[Part, ...]) -> Iterator[list[Part]]:
         yield group
 
 
-def _text_deltas(part: TextPart, manner: Manner) -> Iterator[_Delta]:
+def _encoded(part: TextPart, manner: Manner) -> Sequence[bytes]:
+    """The pieces of a text as JSON strings, made ahead of time unless they are marked."""
     marked = manner.mark(part)
-    encoded = part.encoded if marked is part.pieces else [dump(piece) for piece in marked]
-    for piece in encoded:
-        yield _Delta(text_delta(piece, thought=part.is_thought))
+    return part.encoded if marked is part.pieces else [dump(piece) for piece in marked]
 
 
-def _call_deltas(group: list[CallPart], calls: list[CallPart], manner: Manner) -> Iterator[_Delta]:
-    """Calls without fragments stand together in one chunk (observed); others come one after the other."""
+def _call_deltas(group: list[CallPart], calls: list[CallPart], manner: Manner, dialect: Dialect) -> Iterator[Calls]:
+    """The calls of one chunk after the other: those without fragments stand together in one (observed)."""
     if manner.stream_arguments:
         for part in group:
             yield from _vertex_fragments(part, calls.index(part), len(calls))
         return
-    whole = []
+    whole: Calls = []
     for part in group:
         position = calls.index(part)
-        if part.pieces is None:
+        if part.pieces is None and not dialect.announces_calls:
             whole.append(
                 tool_call(
                     arguments=part.arguments,
@@ -134,16 +173,17 @@ def _call_deltas(group: list[CallPart], calls: list[CallPart], manner: Manner) -
             )
             continue
         if whole:
-            yield _Delta(delta(tool_calls=whole))
+            yield whole
             whole = []
-        yield from _scripted_fragments(part, position)
+        pieces = part.pieces or (part.arguments,)
+        yield from _scripted_fragments(part, ("", *pieces) if dialect.announces_calls else pieces, position)
     if whole:
-        yield _Delta(delta(tool_calls=whole))
+        yield whole
 
 
-def _scripted_fragments(part: CallPart, position: int) -> Iterator[_Delta]:
-    """Pieces a scenario gives without the flag: the call is named once and keeps its index (assumed)."""
-    for at, piece in enumerate(part.pieces or ()):
+def _scripted_fragments(part: CallPart, pieces: tuple[str, ...], position: int) -> Iterator[Calls]:
+    """Pieces without the flag: the call is named once and keeps its index (assumed)."""
+    for at, piece in enumerate(pieces):
         first = at == 0
         call = tool_call(
             arguments=piece,
@@ -152,10 +192,10 @@ def _scripted_fragments(part: CallPart, position: int) -> Iterator[_Delta]:
             index=position,
             signature=part.signature if first else None,
         )
-        yield _Delta(delta(tool_calls=[call]))
+        yield [call]
 
 
-def _vertex_fragments(part: CallPart, position: int, count: int) -> Iterator[_Delta]:
+def _vertex_fragments(part: CallPart, position: int, count: int) -> Iterator[Calls]:
     """An announcement with the other call's index, then pieces that repeat id, name and type (documented: seed)."""
     announce = tool_call(
         arguments="",
@@ -164,7 +204,6 @@ def _vertex_fragments(part: CallPart, position: int, count: int) -> Iterator[_De
         index=announce_index(position, count),
         signature=part.signature,
     )
-    yield _Delta(delta(tool_calls=[announce]))
+    yield [announce]
     for piece in part.pieces or fragment(part.arguments):
-        call = tool_call(arguments=piece, name=part.name, call_id=part.id, index=position)
-        yield _Delta(delta(tool_calls=[call]))
+        yield [tool_call(arguments=piece, name=part.name, call_id=part.id, index=position)]

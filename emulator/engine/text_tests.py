@@ -26,9 +26,17 @@ class TextTest:
 
     def passes(self, values: Sequence[str]) -> bool:
         """Whether the test holds of the values a fact has: of at least one, while `not` holds of none."""
-        if self.holds and not any(all(check(value) for check in self.holds) for value in values):
+        if self.holds and not any(self._accepts(value) for value in values):
             return False
-        return not any(test.passes([value]) for test in self.refused for value in values)
+        return not any(test.passes((value,)) for test in self.refused for value in values)
+
+    def _accepts(self, value: str) -> bool:
+        return all(check(value) for check in self.holds)
+
+    @property
+    def only_check(self) -> Callable[[str], bool] | None:
+        """The one check that the whole test is, if it is no more than that."""
+        return self.holds[0] if len(self.holds) == 1 and not self.refused else None
 
     def groups(self, values: Sequence[str]) -> Mapping[str, str]:
         """The named groups of the regular expressions, of the first value in which each is found."""

@@ -18,6 +18,7 @@ from emulator.scenario.rules import Beside, Rule, Scenario
 from emulator.scenario.source import Source
 from emulator.scenario.steps import Audio, Call, Fail, Image, Json, Say, Step, Think
 from emulator.scenario.templates import is_template, strings_in
+from emulator.scenario.token_failures import check_tokens
 from emulator.scenario.variables import check_templates
 from emulator.scenario.when import When
 from emulator.scenario.words import find_near, join, quote
@@ -66,6 +67,9 @@ def check(part: Checked) -> Iterator[Problem]:
     yield from check_media(scenario.media, source, part.folder)
     yield from _check_names(part)
     yield from _check_models(walk_models(scenario.defaults, ("defaults",)), part)
+    if scenario.tokens is not None:
+        yield from _check_models(walk_models(scenario.tokens, ("tokens",)), part)
+        yield from check_tokens(scenario.tokens, ("tokens",), source)
     for loc, _name, rule in part.named_rules():
         yield from _check_models(walk_models(rule, loc), part)
     for loc, model in part.parts:

@@ -46,6 +46,17 @@ class Endpoint(Model):
     """The model's name in answers to requests that name none; the endpoint's id when not given."""
 
 
+class Tokens(Model):
+    """What becomes of the requests for access tokens."""
+
+    fail: Scalar | None = None
+    """The error instead of a token: an HTTP status (`503`) or the name of a token endpoint's error (`token_refresh_revoked`)."""
+    times: int | None = Field(default=None, ge=1)
+    """How many token requests of a session fail; later ones get their tokens. Without it all fail."""
+    lifetime_s: int | None = Field(default=None, ge=1)
+    """Seconds after which tokens expire, where that is less than the server's `--token-lifetime`."""
+
+
 class Beside(Model):
     """What may stand beside an answer, and in `defaults` for all rules."""
 
@@ -125,5 +136,7 @@ class Scenario(Model):
     """Local folders, beside the file, that stand for `gs://` prefixes."""
     endpoints: dict[str, Endpoint] = Field(default={})
     """Endpoints of one's own by their ids; once there are any, others do not exist. Without them every id answers as vLLM."""
+    tokens: Tokens | None = None
+    """Failures of the token endpoints and of the metadata server, and a shorter life for their tokens."""
     rules: list[AnyRule] = Field(default=[])
     """Tried top to bottom; the first that holds and is not used up answers."""

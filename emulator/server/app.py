@@ -1,4 +1,4 @@
-"""The ASGI application: chat completions at once, the control path through Starlette, everything else Google's 404."""
+"""The ASGI application: chat and its siblings at once, the control path through Starlette, the rest to who is there for it."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from html import escape
@@ -11,36 +11,40 @@ from emulator.server.journal import Exchange
 from emulator.server.playing import Send, play
 from emulator.server.service import Service
 from emulator.wire.refusals import HTML_TYPE
-from emulator.wire.targets import Target, parse_target
+from emulator.wire.targets import Target, parse_target, parse_unary
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class App:
     """The emulator as an ASGI application."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, otherwise: ASGIApp | None = None) -> None:
         self._service = service
         self._control = build_control(service)
+        self._otherwise = otherwise or answer_not_found
+        """What answers where nothing of Vertex's is routed."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's request. The host plays no part, nor does the query, but for API keys in it."""
         if scope["type"] != "http" or scope["path"].startswith(CONTROL_PATH):
             await self._control(scope, receive, send)
             return
-        target = parse_target(scope["path"]) if scope["method"] == "POST" else None
+        verb, path = scope["method"], scope["path"]
+        target = parse_target(path) if verb == "POST" else parse_unary(verb, path)
         if target is None:
-            await play(_not_found(scope["path"]), (), send)
+            await self._otherwise(scope, receive, send)
             return
-        await self._chat(target, scope, receive, send)
+        await self._answer(target, scope, receive, send)
 
-    async def _chat(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _read_body(receive, self._service.settings.body_bytes)
+    async def _answer(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(receive, self._service.settings.body_bytes)
         if body is None:
             return
         if len(body) > self._service.settings.body_bytes:
-            await play(_too_large(), (), send)
+            await play(too_large(), (), send)
             return
         clock = self._service.clock
         started = clock.elapsed()
@@ -53,7 +57,7 @@ class App:
         self._service.finish(exchange)
 
 
-async def _read_body(receive: Receive, most: int) -> bytes | None:
+async def read_body(receive: Receive, most: int) -> bytes | None:
     """The request's body, None if the client left; reading stops once it is larger than allowed."""
     message = await receive()
     if message["type"] == "http.disconnect":
@@ -73,12 +77,17 @@ async def _read_body(receive: Receive, most: int) -> bytes | None:
     return b"".join(parts)
 
 
-def _not_found(path: str) -> Timeline:
-    """Observed: a path or method that nothing routes gets an HTML page."""
+async def answer_not_found(scope: Scope, _receive: Receive, send: Send) -> None:
+    """Answer with Google's page. Observed: a path or method that nothing routes gets it."""
+    await play(not_found(scope["path"]), (), send)
+
+
+def not_found(path: str) -> Timeline:
+    """Google's page for a path or method that nothing routes (observed)."""
     return refusal_timeline(refuse("html_not_found", {"PATH": escape(path, quote=False)}))
 
 
-def _too_large() -> Timeline:
+def too_large() -> Timeline:
     """Assumed: what Google's front end answers to a body it will not read."""
     page = "<!DOCTYPE html>\n<html lang=en>\n  <title>Error 413 (Request Entity Too Large)!!1</title>\n"
     return plain_timeline(413, HTML_TYPE, page.encode())

@@ -1,12 +1,13 @@
-"""The bearer check: who is let in, and the 401 that everybody else gets."""
+"""The bearer check: who is let in, and the 401 or 403 that everybody else gets."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
 from emulator.engine.refusing import refuse, values_for
 from emulator.server.settings import Auth
-from emulator.server.tokens import Mint
+from emulator.server.tokens import VERTEX_SCOPES, Mint
 from emulator.wire.refusals import Refusal
 from emulator.wire.targets import Target
 
@@ -20,6 +21,14 @@ class Credentials:
 
     bearer: str | None
     has_api_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with credentials: the name of a catalogue entry, and what the client did."""
+
+    name: str
+    explanation: str
 
 
 def read_credentials(headers: list[tuple[bytes, bytes]], query: bytes) -> Credentials:
@@ -36,28 +45,34 @@ def read_credentials(headers: list[tuple[bytes, bytes]], query: bytes) -> Creden
 
 
 def check_bearer(auth: Auth, target: Target, credentials: Credentials, mint: Mint, now: float) -> Refusal | None:
-    """The 401 for a request's credentials, or None if they pass.
+    """The 401 or 403 for a request's credentials, or None if they pass.
 
-    `any` lets every bearer pass that is neither an API key nor an expired token of the emulator's; `issued` only tokens of the
-    emulator that are still good. Message and details of the bodies are observed; the array framing is inferred.
+    `any` lets every bearer pass that is neither an API key nor a token of the emulator's that has expired or is meant for something
+    else; `issued` only tokens of the emulator that are good. Message and details of the 401s are observed, their array framing is
+    inferred; the 403 is assumed to be that of other Google APIs.
     """
+    fault = judge_bearer(auth, credentials, mint, now)
+    return None if fault is None else refuse(fault.name, values_for(target), explanation=fault.explanation)
+
+
+def judge_bearer(
+    auth: Auth, credentials: Credentials, mint: Mint, now: float, wanted: Collection[str] = VERTEX_SCOPES
+) -> Fault | None:
+    """What is wrong with a request's credentials, or None; any of the wanted scopes will do."""
     if auth == "off":
         return None
-    values = values_for(target)
     bearer = credentials.bearer
     if bearer is None:
         if credentials.has_api_key:
-            return refuse("api_key_not_supported", values, explanation="an API key was sent instead of a bearer token")
-        return refuse(
-            "missing_credentials", values, explanation="the header `Authorization: Bearer <token>` is missing"
-        )
+            return Fault("api_key_not_supported", "an API key was sent instead of a bearer token")
+        return Fault("missing_credentials", "the header `Authorization: Bearer <token>` is missing")
     if _API_KEY.fullmatch(bearer):
-        return refuse(
-            "invalid_token", values, explanation="the bearer is an API key; Vertex wants an OAuth access token"
-        )
-    verdict = mint.judge(bearer, now)
+        return Fault("invalid_token", "the bearer is an API key; Vertex wants an OAuth access token")
+    verdict = mint.judge(bearer, now, wanted)
     if verdict == "expired":
-        return refuse("expired_token", values, explanation="the token has expired")
+        return Fault("expired_token", "the token has expired")
+    if verdict == "mis-scoped":
+        return Fault("insufficient_scopes", f"the token's scopes lack {' or '.join(sorted(wanted))}")
     if auth == "issued" and verdict == "foreign":
-        return refuse("invalid_token", values, explanation="the token was not issued by this emulator (--auth issued)")
+        return Fault("invalid_token", "the token was not issued by this emulator (--auth issued)")
     return None

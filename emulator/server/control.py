@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emulator import __version__
 from emulator.errors import ScenarioError
-from emulator.server.journal import Exchange
+from emulator.server.journal import Entry
 from emulator.server.service import Service
 
 CONTROL_PATH = "/__emulator__/"
@@ -105,7 +105,7 @@ class Control:
         limit = query.get("limit", "")
         if limit and not limit.isdecimal():
             return _error(400, f'limit is "{limit}"; expected a number')
-        found = [exchange for exchange in self._service.journal if _fits(exchange, dict(query))]
+        found = [exchange for exchange in self._service.journal.entries if _fits(exchange, dict(query))]
         if limit:
             found = found[len(found) - min(int(limit), len(found)) :]
         return JSONResponse({"exchanges": [exchange.to_json() for exchange in found]})
@@ -154,12 +154,11 @@ class Control:
         return Response(status_code=204)
 
 
-def _fits(exchange: Exchange, query: dict[str, str]) -> bool:
-    chosen = exchange.outcome.chosen
+def _fits(entry: Entry, query: dict[str, str]) -> bool:
     return (
-        query.get("session") in {None, exchange.target.project}
-        and query.get("outcome") in {None, exchange.outcome.result}
-        and query.get("rule") in {None, chosen.rule.name if chosen else None}
+        query.get("session") in {None, entry.session}
+        and query.get("outcome") in {None, entry.result}
+        and query.get("rule") in {None, entry.rule}
     )
 
 

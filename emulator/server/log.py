@@ -2,11 +2,23 @@
 
 from datetime import datetime
 
-from emulator.server.journal import Exchange
+from emulator.server.journal import Entry, Exchange, TokenExchange
 
 
-def log_line(exchange: Exchange) -> str:
+def log_line(exchange: Entry) -> str:
     """Time, project, rule (or why none), status, tokens, how it ended; further lines explain what went wrong."""
+    return _log_token(exchange) if isinstance(exchange, TokenExchange) else _log_exchange(exchange)
+
+
+def _log_token(exchange: TokenExchange) -> str:
+    when = datetime.fromtimestamp(exchange.started).astimezone().strftime("%H:%M:%S")
+    facts = [exchange.session, exchange.result, str(exchange.status), exchange.path.rpartition("/")[2]]
+    facts += [f"{exchange.duration * 1000:.1f} ms", exchange.ended]
+    line = f"{when}  {'  '.join(fact for fact in facts if fact)}"
+    return f"{line}\n          {exchange.refusal}: {exchange.explanation}" if exchange.refusal else line
+
+
+def _log_exchange(exchange: Exchange) -> str:
     outcome = exchange.outcome
     usage = outcome.usage
     when = datetime.fromtimestamp(exchange.started).astimezone().strftime("%H:%M:%S")

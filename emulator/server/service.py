@@ -5,19 +5,27 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from emulator.engine.answering import Outcome, answer, refuse_request
+from emulator.catalogue.quirks import expand
+from emulator.engine.answering import Outcome, answer, confess, refuse_request
 from emulator.engine.compiling import Ruleset, compile_rules
+from emulator.engine.containers import family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.dice import Occasion
 from emulator.engine.facts import Facts
-from emulator.engine.vetting import refuse_malformed, vet
+from emulator.engine.siblings.questions import Ask, as_unary, refuse_unary
+from emulator.engine.siblings.reading import read_question
+from emulator.engine.vetting import Check, Policy, Verdict, judge, refuse_malformed
 from emulator.scenario.reading import default_scenario_path, read_paths, read_text
+from emulator.scenario.rules import Tokens
 from emulator.server.bearer import check_bearer, read_credentials
-from emulator.server.journal import Exchange, Journal
+from emulator.server.journal import Exchange, Journal, TokenExchange
 from emulator.server.sessions import Sessions
 from emulator.server.settings import SEEDED_MOMENT, Settings
 from emulator.server.tokens import Mint
 from emulator.wire.requests import MalformedRequestError, parse_request
-from emulator.wire.targets import Target
+from emulator.wire.targets import CHAT, Target
+
+TOKEN_REQUESTS = "token requests"  # noqa: S105  # no secret
+"""What a session's token requests are counted under, among the uses of its rules."""
 
 
 class Clock(Protocol):
@@ -55,6 +63,9 @@ class Service:
         self.sessions = Sessions()
         self.journal = Journal(settings.journal_exchanges, settings.journal_bytes)
         self.on_exchange: list[Callable[[Exchange], None]] = []
+        self.on_token: list[Callable[[TokenExchange], None]] = []
+        self.public_keys: dict[str, str] = {}
+        """Public keys (PEM) of the service accounts that this process has made, by their ids."""
         self._default = (
             compile_rules(read_paths([default_scenario_path()]).scenarios) if settings.fallback == "default" else None
         )
@@ -65,29 +76,58 @@ class Service:
         now = self.clock.now()
         refusal = check_bearer(self.settings.auth, target, read_credentials(headers, query), self.mint, now)
         if refusal is not None:
-            outcome = refuse_request(refusal)
+            outcome = refuse_request(as_unary(refusal, target) if target.is_unary else refusal)
+        elif target.is_unary:
+            outcome = refuse_request(refuse_unary(target))
         else:
             try:
-                parsed = parse_request(body, strict_json=self.settings.strict_json)
-            except MalformedRequestError as error:
-                outcome = refuse_request(refuse_malformed(error, target))
-            else:
-                warnings = parsed.warnings
-                outcome = self._answer(Facts(target, headers, parsed.request), now)
+                outcome, warnings = self._read_and_answer(target, headers, body, now)
+            except Exception as error:  # noqa: BLE001  # a mistake in the emulator must not look like a 500 of Google's
+                outcome = confess(error)
         return Exchange(self.journal.next_number(), now, target, body, outcome, warnings)
 
-    def _answer(self, facts: Facts, now: float) -> Outcome:
-        refusal = vet(facts)
-        if refusal is not None:
-            return refuse_request(refusal)
+    def _read_and_answer(
+        self, target: Target, headers: list[tuple[bytes, bytes]], body: bytes, now: float
+    ) -> tuple[Outcome, tuple[str, ...]]:
+        """The outcome, and what had to be overlooked in the request."""
+        endpoints = self._rulesets(self.sessions.find(target.project).ruleset)[0].endpoints
+        missing = refuse_endpoint(target, endpoints)
+        if missing is not None:
+            return refuse_request(missing), ()
+        endpoint = endpoints.get(target.endpoint)
+        try:
+            if target.method == CHAT:
+                parsed = parse_request(body, strict_json=self.settings.strict_json)
+                outcome, warnings = self._answer(Facts(target, headers, parsed.request, endpoint), now)
+                return outcome, parsed.warnings + warnings
+            question, warnings = read_question(target.method, body, strict_json=self.settings.strict_json)
+            outcome, more = self._answer(Facts(target, headers, question.chat), now, question.vet, question.answer)
+        except MalformedRequestError as error:
+            refusal = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
+            return refuse_request(refusal), ()
+        return outcome, warnings + more
+
+    def _answer(
+        self, facts: Facts, now: float, check: Check | None = None, ask: Ask = answer
+    ) -> tuple[Outcome, tuple[str, ...]]:
         session = self.sessions.find(facts.target.project)
         rulesets = self._rulesets(session.ruleset)
         seed = self.settings.seed if self.settings.seed is not None else rulesets[0].seed
-        occasion = Occasion(now if seed is None else SEEDED_MOMENT, seed, os.urandom(16))
-        outcome = answer(rulesets, facts, session.uses, occasion)
+        verdict = self._judge(facts, rulesets[0], seed, check)
+        if verdict.refusal is not None:
+            refusal = refuse_in_container(verdict.refusal, family_of(facts.target, facts.endpoint))
+            return refuse_request(refusal), ()
+        occasion = Occasion(now if seed is None else SEEDED_MOMENT, seed, os.urandom(16), self.settings.quirks)
+        outcome = ask(rulesets, facts, session.uses, occasion)
         if outcome.chosen is not None:
             session.uses[outcome.chosen.rule.key] = outcome.chosen.use
-        return outcome
+        return outcome, verdict.warnings
+
+    def _judge(self, facts: Facts, ruleset: Ruleset, seed: str | None, check: Check | None) -> Verdict:
+        """What Vertex says of a request: the scenario's `vetting` wins over the server's."""
+        settings = self.settings
+        policy = Policy(settings.models, seed, ruleset.signatures, expand(settings.quirks | ruleset.quirks))
+        return judge(facts, policy, ruleset.vetting or settings.vetting, check)
 
     def _rulesets(self, pushed: Ruleset | None) -> Sequence[Ruleset]:
         first = pushed or self.ruleset
@@ -97,6 +137,18 @@ class Service:
         """Put an exchange that has ended into the journal and tell those who listen."""
         self.journal.add(exchange)
         for listener in self.on_exchange:
+            listener(exchange)
+
+    def begin_token(self, project: str) -> tuple[Tokens, int]:
+        """What a session's scenario says of tokens, and the number of this token request in the session, from 1."""
+        session = self.sessions.find(project)
+        session.uses[TOKEN_REQUESTS] = number = session.uses.get(TOKEN_REQUESTS, 0) + 1
+        return self._rulesets(session.ruleset)[0].tokens, number
+
+    def finish_token(self, exchange: TokenExchange) -> None:
+        """Put a token request that has ended into the journal and tell those who listen."""
+        self.journal.add(exchange)
+        for listener in self.on_token:
             listener(exchange)
 
     def push(self, project: str, text: str) -> None:
@@ -115,4 +167,4 @@ class Service:
     def reset(self, project: str | None) -> None:
         """Forget counters, pushed scenarios and journal of one session, or of all."""
         self.sessions.reset(project)
-        self.journal.remove(lambda exchange: project is None or exchange.target.project == project)
+        self.journal.remove(lambda exchange: project is None or exchange.session == project)

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from emulator.catalogue.quirks import QuirkName
+from emulator.engine.vetting import KnownModels
+from emulator.scenario.rules import Vetting
+from emulator.server.tokens import LIFETIME
 
 Auth = Literal["any", "issued", "off"]
 Fallback = Literal["miss", "default"]
@@ -20,8 +23,16 @@ class Settings:
     seed: str | None = None
     fallback: Fallback = "miss"
     strict_json: bool = False
+    vetting: Vetting = "enforce"
+    """What becomes of requests that Vertex refuses; a scenario's own `vetting` wins."""
+    models: KnownModels = "any"
+    """Which models are answered on the shared endpoint."""
     quirks: frozenset[QuirkName] = frozenset()
     control_token: str | None = None
+    token_lifetime: int = LIFETIME
+    """Seconds that the tokens of the token endpoints and of the metadata server live."""
+    project: str = "demo"
+    """The project that the metadata server names; the server answers to any."""
     journal_exchanges: int = 1_000
     """Exchanges kept, the oldest leave first."""
     journal_bytes: int = 64 * 1024 * 1024

@@ -1,13 +1,15 @@
-"""Answers as bytes: the plain body and the chunks of a stream.
+"""Answers as bytes: the plain body and the chunks of a stream, in the words of a dialect.
 
-Keys are alphabetical at every level and JSON is compact (documented: seed samples; compactness of plain bodies assumed). What
-differs from request to request (created, id, model) stands together in one stamp behind `choices`, so that `choices` can be made
-ahead of time.
+JSON is compact; keys are alphabetical at every level (documented: seed samples; compactness of plain bodies assumed), except where
+the server of a model's own writes. All that the chunks of a choice share is written once: a chunk is a delta between two pieces of
+bytes that are ready.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from emulator.wire.dialects import Dialect
 from emulator.wire.json_text import dump
 from emulator.wire.sse import event
 from emulator.wire.usage import Usage
@@ -21,62 +23,87 @@ class Identity:
     created: int
     model: str
 
-    def stamp(self) -> bytes:
-        """`"created":…,"id":…,"model":…`, as it stands between `choices` and `object`."""
-        return b'"created":%d,"id":"%s","model":%s' % (self.created, self.id.encode(), dump(self.model))
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Bytes with a gap for what differs."""
+
+    head: bytes
+    tail: bytes
+
+    def fill(self, content: bytes) -> bytes:
+        """The bytes with their gap filled."""
+        return self.head + content + self.tail
 
 
-def plain_body(choices: list[dict[str, Any]], identity: Identity, usage: Usage) -> bytes:
+def write(value: Any, dialect: Dialect) -> bytes:
+    """JSON with its keys in the dialect's order."""
+    return dump(value if dialect.order is None else _arrange(value, dialect.order))
+
+
+def plain_body(choices: list[dict[str, Any]], identity: Identity, usage: Usage, dialect: Dialect) -> bytes:
     """A whole `chat.completion`."""
-    return (
-        b'{"choices":%s,%s,"object":"chat.completion","system_fingerprint":"","usage":%s}'
-        % (dump(choices), identity.stamp(), dump(usage.to_wire()))
-    )  # fmt: skip
+    body: dict[str, Any] = {"choices": choices}
+    if dialect.plain_stamp:
+        body["created"], body["id"] = identity.created, identity.id
+    body |= {"model": identity.model, "object": "chat.completion", **dialect.body, "usage": dialect.usage(usage)}
+    return write(body, dialect)
 
 
-def chunk_event(choice: bytes, stamp: bytes, usage: Usage | None = None) -> bytes:
-    """One `chat.completion.chunk` as an event; `usage` only on the last (documented)."""
-    tail = b',"usage":' + dump(usage.to_wire()) if usage else b""
-    return event(
-        b'{"choices":[%s],%s,"object":"chat.completion.chunk","system_fingerprint":""%s}' % (choice, stamp, tail)
-    )
-
-
-def chunk_choice(index: int, delta: bytes, finish_reason: str | None) -> bytes:
-    """The choice of a chunk; `finish_reason` is absent, not null, until the last (documented)."""
-    finish = b'"finish_reason":%s,' % dump(finish_reason) if finish_reason is not None else b""
-    return b'{"delta":%s,%s"index":%d,"logprobs":null}' % (delta, finish, index)
-
-
-def text_delta(content: bytes, *, thought: bool = False) -> bytes:
-    """A delta of text, given as a JSON string; the role is in every delta (documented), thoughts are flagged (observed)."""
-    flag = b'"extra_content":{"google":{"thought":true}},' if thought else b""
-    return b'{"content":%s,%s"role":"assistant"}' % (content, flag)
-
-
-EMPTY_DELTA = b'{"role":"assistant"}'
-
-
-def plain_choice(index: int, message: dict[str, Any], finish_reason: str) -> dict[str, Any]:
+def plain_choice(index: int, message: dict[str, Any], finish_reason: str, dialect: Dialect) -> dict[str, Any]:
     """A choice of a plain answer."""
-    return {"finish_reason": finish_reason, "index": index, "logprobs": None, "message": message}
+    return {**_finish(finish_reason, dialect), "index": index, **dialect.choice, "message": message}
+
+
+def chunk_form(index: int, identity: Identity, dialect: Dialect) -> Form:
+    """The chunks of a choice until the last, as events with a gap for the delta."""
+    return _event_form({"delta": None, **dialect.going, "index": index, **dialect.choice}, identity, None, dialect)
+
+
+def last_chunk_form(index: int, finish_reason: str, identity: Identity, usage: Usage | None, dialect: Dialect) -> Form:
+    """The last chunk of a choice; the answer's last has the usage, except where that comes by itself."""
+    choice = {"delta": None, **_finish(finish_reason, dialect), "index": index, **dialect.choice}
+    return _event_form(choice, identity, None if dialect.usage_on_demand else usage, dialect)
+
+
+def usage_chunk(identity: Identity, usage: Usage, dialect: Dialect) -> bytes:
+    """The chunk without choices that carries the usage to a client that asked for it."""
+    return event(write(_chunk([], identity, usage, dialect), dialect))
+
+
+@lru_cache(maxsize=256)
+def text_form(key: str, dialect: Dialect) -> Form:
+    """A delta of text with a gap for the JSON string; `key` is `content`, `thought` or `refusal`.
+
+    Gemini's thoughts stand in `content` with a flag (observed).
+    """
+    flag = {"extra_content": {"google": {"thought": True}}} if key == "thought" and dialect.thought is None else {}
+    name = (dialect.thought or "content") if key == "thought" else key
+    said = {other: value for other, value in dialect.delta.items() if other != name}
+    return _split(write({name: None, **flag, **said}, dialect), b'"%s":' % name.encode())
 
 
 def message(
     *,
+    dialect: Dialect,
     content: str | None,
+    thought: str | None = None,
+    refusal: str | None = None,
     tool_calls: list[dict[str, Any]] | None = None,
     audio: dict[str, Any] | None = None,
     signature: str | None = None,
 ) -> dict[str, Any]:
     """The message of a plain choice; `content` is null beside tool calls and media (assumed; documented for media)."""
-    built: dict[str, Any] = {}
-    if audio is not None:
-        built["audio"] = audio
-    built["content"] = content
+    built: dict[str, Any] = {} if audio is None else {"audio": audio}
+    if "content" in dialect.message or content is not None:
+        built["content"] = content
     if signature is not None:
         built["extra_content"] = _signed(signature)
-    built["role"] = "assistant"
+    built |= {key: value for key, value in dialect.message.items() if key not in built}
+    if thought is not None and dialect.thought is not None:
+        built[dialect.thought] = thought
+    if refusal is not None:
+        built["refusal"] = refusal
     if tool_calls:
         built["tool_calls"] = tool_calls
     return built
@@ -84,20 +111,19 @@ def message(
 
 def delta(
     *,
+    dialect: Dialect,
     tool_calls: list[dict[str, Any]] | None = None,
     audio: dict[str, Any] | None = None,
     signature: str | None = None,
 ) -> bytes:
     """A delta of tool calls or media (tool calls documented, media assumed to stand where a plain answer has them)."""
-    built: dict[str, Any] = {}
-    if audio is not None:
-        built["audio"] = audio
+    built: dict[str, Any] = {} if audio is None else {"audio": audio}
     if signature is not None:
         built["extra_content"] = _signed(signature)
-    built["role"] = "assistant"
+    built |= dialect.delta
     if tool_calls:
         built["tool_calls"] = tool_calls
-    return dump(built)
+    return write(built, dialect)
 
 
 def media(data: str, mime_type: str) -> dict[str, Any]:
@@ -120,6 +146,45 @@ def tool_call(
     if name is not None:
         built["type"] = "function"
     return built
+
+
+def _chunk(choices: list[dict[str, Any]], identity: Identity, usage: Usage | None, dialect: Dialect) -> dict[str, Any]:
+    chunk: dict[str, Any] = {
+        "choices": choices,
+        "created": identity.created,
+        "id": identity.id,
+        "model": identity.model,
+        "object": "chat.completion.chunk",
+        **dialect.chunk,
+    }
+    if usage is not None:
+        chunk["usage"] = dialect.usage(usage)
+    return chunk
+
+
+def _event_form(choice: dict[str, Any], identity: Identity, usage: Usage | None, dialect: Dialect) -> Form:
+    return _split(event(write(_chunk([choice], identity, usage, dialect), dialect)), b'"delta":')
+
+
+def _split(written: bytes, key: bytes) -> Form:
+    """The bytes before and after the null behind a key; an unescaped quote in JSON is never part of a text."""
+    head, _, tail = written.partition(key + b"null")
+    return Form(head + key, tail)
+
+
+def _finish(finish_reason: str, dialect: Dialect) -> dict[str, Any]:
+    cut = finish_reason == "length"
+    return {"finish_reason": finish_reason, **{key: None if cut else dialect.finished[key] for key in dialect.finished}}
+
+
+def _arrange(value: Any, order: tuple[str, ...]) -> Any:
+    if isinstance(value, list):
+        return [_arrange(one, order) for one in value]
+    if isinstance(value, dict):
+        keys = [key for key in order if key in value]
+        keys += sorted(value.keys() - keys)
+        return {key: _arrange(value[key], order) for key in keys}
+    return value
 
 
 def _signed(signature: str) -> dict[str, Any]:

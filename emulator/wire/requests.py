@@ -2,15 +2,16 @@
 
 import re
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from emulator.wire.shapes import ChatRequest
 
-__all__ = ["ChatRequest", "MalformedRequestError", "ParsedRequest", "google_options", "parse_request"]
+__all__ = ["ChatRequest", "MalformedRequestError", "ParsedRequest", "google_options", "parse_request", "parse_shape"]
+
+Shape = TypeVar("Shape")
 
 _BACKSLASH_LINE_END = re.compile(rb"\\(?=\r?\n)")
 _JSON_PLACE = re.compile(r" at line (\d+) column (\d+)$")
@@ -47,19 +48,30 @@ class ParsedRequest:
     warnings: tuple[str, ...] = ()
 
 
-@cache
-def _adapter() -> TypeAdapter[ChatRequest]:
-    return TypeAdapter(ChatRequest)
+_adapters: dict[Any, TypeAdapter[Any]] = {}
+
+
+def _adapter(shape: type[Shape]) -> TypeAdapter[Shape]:
+    """The reader of a shape, made once."""
+    adapter: TypeAdapter[Shape] | None = _adapters.get(shape)
+    if adapter is None:
+        adapter = _adapters[shape] = TypeAdapter(shape)
+    return adapter
 
 
 def parse_request(body: bytes, *, strict_json: bool = False) -> ParsedRequest:
+    """Read the body of a chat-completions request. Raises MalformedRequestError."""
+    return ParsedRequest(*parse_shape(ChatRequest, body, strict_json=strict_json))
+
+
+def parse_shape(shape: type[Shape], body: bytes, *, strict_json: bool = False) -> tuple[Shape, tuple[str, ...]]:
     """Read a body; backslashes before line ends, as in the documented curl samples, are dropped if only then it is JSON.
 
     What the real service does with such bodies is unknown (assumed to be lenient, because the samples are documented).
     Raises MalformedRequestError.
     """
     try:
-        return ParsedRequest(_adapter().validate_json(body))
+        return _adapter(shape).validate_json(body), ()
     except ValidationError as error:
         if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
             raise _wrong_shape(error) from None
@@ -67,7 +79,7 @@ def parse_request(body: bytes, *, strict_json: bool = False) -> ParsedRequest:
         repaired = _BACKSLASH_LINE_END.sub(b"", body)
         if repaired != body:
             try:
-                return ParsedRequest(_adapter().validate_json(repaired), (_REPAIRED,))
+                return _adapter(shape).validate_json(repaired), (_REPAIRED,)
             except ValidationError as error:
                 if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
                     raise _wrong_shape(error) from None

@@ -1,22 +1,32 @@
-"""Where a request goes: the chat-completions URLs."""
+"""Where a request goes: the chat-completions URLs, and those of their siblings."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 # Documented: regional, global and multi-region locations, `openapi` and ids of self-deployed endpoints, v1 and v1beta1.
-_CHAT = re.compile(r"/(v1|v1beta1)/projects/([^/]+)/locations/([^/]+)/endpoints/([^/]+)/chat/completions")
-_ENDPOINT = re.compile(r"/(v1|v1beta1)/projects/([^/]+)/locations/([^/]+)/endpoints/([^/]+)")
+_ENDPOINT = r"/(v1|v1beta1)/projects/([^/]+)/locations/([^/]+)/endpoints/([^/]+)"
+_CHAT = re.compile(_ENDPOINT + r"/(chat/completions)")
+# Documented (embeddings, responses) and observed (completions), on the shared endpoint only.
+_SIBLING = re.compile(
+    _ENDPOINT.replace("endpoints/([^/]+)", "endpoints/(openapi)") + r"/(embeddings|completions|responses)"
+)
+_GET_ENDPOINT = re.compile(_ENDPOINT)
+# Documented: REST reference of v1beta1.
+_RESPONSE = re.compile(r"/(v1beta1)/projects/([^/]+)/locations/([^/]+)/endpoints/(openapi)/(responses/[^/]+)")
+
+CHAT = "chat/completions"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The parts of a chat-completions URL."""
+    """The parts of a URL; `method` is what follows the endpoint, empty for the endpoint itself."""
 
     api_version: str
     project: str
     location: str
     endpoint: str
+    method: str = CHAT
 
     @property
     def is_openapi(self) -> bool:
@@ -24,22 +34,43 @@ class Target:
         return self.endpoint == "openapi"
 
     @property
+    def is_unary(self) -> bool:
+        """Whether the method answers with one message, so that its errors are bare objects (observed on GetEndpoint)."""
+        return not self.method or "responses/" in self.method
+
+    @property
+    def rpc(self) -> str:
+        """The service and method that errors name.
+
+        Documented for chat and for the endpoint itself. Inferred for the siblings from the REST reference, which describes them in
+        the words of Invoke; for stored responses, assumed.
+        """
+        match self.method:
+            case "chat/completions":
+                return "PredictionService.ChatCompletions"
+            case "":
+                return "EndpointService.GetEndpoint"
+            case _:
+                return "PredictionService.Invoke"
+
+    @property
     def path(self) -> str:
         """The URL's path."""
-        return (
-            f"/{self.api_version}/projects/{self.project}/locations/{self.location}"
-            f"/endpoints/{self.endpoint}/chat/completions"
-        )
+        endpoint = f"/{self.api_version}/projects/{self.project}/locations/{self.location}/endpoints/{self.endpoint}"
+        return f"{endpoint}/{self.method}" if self.method else endpoint
 
 
 @lru_cache(maxsize=512)
 def parse_target(path: str) -> Target | None:
-    """The target of a decoded URL path without its query, or None where nothing is routed; the host plays no part."""
-    found = _CHAT.fullmatch(path)
+    """The target of a POST: a decoded URL path without its query; None where nothing is routed. The host plays no part."""
+    found = _CHAT.fullmatch(path) or _SIBLING.fullmatch(path)
     return Target(*found.groups()) if found else None
 
 
-def parse_endpoint(path: str) -> Target | None:
-    """The target of the unary method GetEndpoint, which answers errors as a bare object (observed)."""
-    found = _ENDPOINT.fullmatch(path)
-    return Target(*found.groups()) if found else None
+def parse_unary(verb: str, path: str) -> Target | None:
+    """The target of a GET of the endpoint itself, or a GET or DELETE of a stored response; None where nothing is routed."""
+    if verb == "GET" and (found := _GET_ENDPOINT.fullmatch(path)):
+        return replace(Target(*found.groups()), method="")
+    if verb in {"GET", "DELETE"} and (found := _RESPONSE.fullmatch(path)):
+        return Target(*found.groups())
+    return None

@@ -25,6 +25,7 @@ class Asked:
     def __init__(self, response: HTTPResponse) -> None:
         self.status = response.status
         self.headers = {name.lower(): value for name, value in response.getheaders()}
+        self.varies = response.msg.get_all("vary")
         self.body = response.read()
 
     @property
@@ -61,7 +62,7 @@ def test_answers_look_like_the_front_ends(vertex: Emulator) -> None:
     assert asked.headers["content-type"] == "application/json; charset=UTF-8"
     assert asked.headers["transfer-encoding"] == "chunked"
     assert asked.headers["server"] == "scaffolding on HTTPServer2"
-    assert asked.headers["vary"] == "Origin, X-Origin, Referer"
+    assert asked.varies == ["Origin", "X-Origin", "Referer"]
     assert "content-length" not in asked.headers
 
 

@@ -137,7 +137,8 @@ def test_default_makes_valid_json() -> None:
 
 def test_default_draws_and_speaks() -> None:
     """Real PNG and WAV, of about a kilobyte and a few."""
-    audio = choice(send(default_service(), ask("A cat", modalities=["image"])))["message"]["audio"]
+    painter = ask("A cat", modalities=["image"]) | {"model": "google/gemini-2.5-flash-image"}
+    audio = choice(send(default_service(), painter))["message"]["audio"]
     data = base64.b64decode(audio["data"])
     assert audio["extra_content"] == {"google": {"mime_type": "image/png"}}
     assert 200 < len(data) < 4000
@@ -339,3 +340,49 @@ def test_media_come_from_the_scenarios_folder(tmp_path: Path) -> None:
     got = [choice(send(service, ask(word)))["message"]["audio"] for word in ("file", "gs", "url")]
     assert [base64.b64decode(audio["data"]) for audio in got] == [b"jpeg", b"jpeg", b"\0\0\0"]
     assert [audio["extra_content"]["google"]["mime_type"] for audio in got] == ["image/jpeg", "image/webp", "audio/mp3"]
+
+
+LIMITED = "rules: [{reply: [{think: 12345678}, {say: One two three. Four five six.}]}]"
+
+
+@pytest.mark.parametrize(
+    ("limits", "content", "finish"),
+    [
+        ({}, "One two three. Four five six.", "stop"),
+        ({"max_tokens": 5}, "One two thre", "length"),
+        ({"max_completion_tokens": 2}, None, "length"),
+        ({"stop": "three"}, "One two ", "stop"),
+        ({"stop": [" Four", "six"], "max_tokens": 100}, "One two three.", "stop"),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_limits_of_the_request_end_the_answer(limits: dict[str, Any], content: str | None, finish: str, stream: bool) -> None:
+    """Texts are really cut, thoughts count, and what thinking left no room for is not there."""
+    body = send(service_of(LIMITED), ask("x", stream=stream, **limits)).outcome.timeline.body.decode()
+    if stream:
+        chunks = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: {")]
+        said = [chunk["choices"][0]["delta"].get("content") for chunk in chunks]
+        assert "".join(one or "" for one in said) == (content or "")
+        assert chunks[-1]["choices"][0]["finish_reason"] == finish
+    else:
+        choice = json.loads(body)["choices"][0]
+        assert (choice["message"]["content"], choice["finish_reason"]) == (content, finish)
+
+
+def test_a_call_that_does_not_fit_is_not_there() -> None:
+    """The answer ends with `length` and says nothing."""
+    service = service_of("rules: [{reply: {call: f, with: {text: a rather long text}}}]")
+    chosen = choice(send(service, ask("x", max_tokens=3)))
+    assert chosen == {"finish_reason": "length", "index": 0, "logprobs": None, "message": {"content": None, "role": "assistant"}}
+    assert send(service, ask("x", max_tokens=3, stream=True)).outcome.timeline.frames[-1].data == b"data: [DONE]\n\n"
+
+
+def test_a_mistake_of_the_emulators_own_is_no_500() -> None:
+    """Status 418, what it was and where, in one line; the exchange is in the journal as any other."""
+    service = service_of("rules: [{reply: x}]")
+    service.sessions = None  # type: ignore[assignment]  # something is badly wrong
+    exchange = send(service, ask("x"))
+    assert (exchange.outcome.result, exchange.outcome.timeline.status) == ("error", 418)
+    assert exchange.outcome.report.startswith("a mistake of the emulator's own, not of this request: AttributeError: ")
+    assert "server/service.py:" in exchange.outcome.report
+    assert "\n" not in exchange.outcome.report

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.wire import replies
+from emulator.wire.dialects import GEMINI
 from emulator.wire.ids import make_call_id, make_id
 from emulator.wire.refusals import Refusal
 from emulator.wire.replies import Identity
@@ -103,9 +104,9 @@ def is_sorted(value: Any) -> bool:
 
 def test_plain_bodies_have_the_documented_keys_in_order() -> None:
     """Exactly the documented body, compact."""
-    choices = [replies.plain_choice(0, replies.message(content="Hi."), "stop")]
+    choices = [replies.plain_choice(0, replies.message(dialect=GEMINI, content="Hi."), "stop", GEMINI)]
     usage = Usage(1139, 16)
-    assert replies.plain_body(choices, IDENTITY, usage).decode() == (
+    assert replies.plain_body(choices, IDENTITY, usage, GEMINI).decode() == (
         '{"choices":[{"finish_reason":"stop","index":0,"logprobs":null,"message":{"content":"Hi.","role":"assistant"}}],'
         '"created":1770852204,"id":"bA-NacCPKoae_9MPsNCn6Qc","model":"google/gemini-3.1-pro-preview",'
         '"object":"chat.completion","system_fingerprint":"","usage":{"completion_tokens":16,'
@@ -117,15 +118,28 @@ def test_everything_together_is_in_alphabetical_order() -> None:
     """Messages, deltas and calls keep their keys sorted whatever they hold."""
     call = replies.tool_call(arguments="{}", name="f", call_id="x", index=0, signature="s")
     media = replies.media("AA==", "image/png")
-    assert is_sorted(replies.message(content="x", tool_calls=[call], audio=media, signature="s"))
-    assert is_sorted(json.loads(replies.delta(tool_calls=[call], audio=media, signature="s")))
-    choice = replies.chunk_choice(0, replies.text_delta(b'"x"', thought=True), "stop")
-    data = replies.chunk_event(choice, IDENTITY.stamp(), Usage(1, 2, 3, 4))
+    assert is_sorted(replies.message(dialect=GEMINI, content="x", tool_calls=[call], audio=media, signature="s"))
+    assert is_sorted(json.loads(replies.delta(dialect=GEMINI, tool_calls=[call], audio=media, signature="s")))
+    delta = replies.text_form("thought", GEMINI).fill(b'"x"')
+    data = replies.last_chunk_form(0, "stop", IDENTITY, Usage(1, 2, 3, 4), GEMINI).fill(delta)
     assert is_sorted(json.loads(data.removeprefix(b"data: ")))
 
 
 def test_chunks_leave_the_finish_reason_out_until_the_end() -> None:
     """The key is absent, not null."""
-    delta = replies.text_delta(b'"Hi"')
-    assert "finish_reason" not in json.loads(replies.chunk_choice(0, delta, None))
-    assert json.loads(replies.chunk_choice(0, delta, "stop"))["finish_reason"] == "stop"
+    delta = replies.text_form("content", GEMINI).fill(b'"Hi"')
+    going = replies.chunk_form(0, IDENTITY, GEMINI).fill(delta)
+    last = replies.last_chunk_form(0, "stop", IDENTITY, None, GEMINI).fill(delta)
+    assert "finish_reason" not in json.loads(going.removeprefix(b"data: "))["choices"][0]
+    assert json.loads(last.removeprefix(b"data: "))["choices"][0]["finish_reason"] == "stop"
+
+
+def test_chunks_have_the_documented_bytes() -> None:
+    """Exactly the documented line, whatever a model's name holds."""
+    identity = Identity("nQiNafGyF5rw998PstqooAY", 1770850461, 'google/"delta":null')
+    delta = replies.text_form("content", GEMINI).fill(b'"Hi"')
+    assert replies.chunk_form(0, identity, GEMINI).fill(delta).decode() == (
+        'data: {"choices":[{"delta":{"content":"Hi","role":"assistant"},"index":0,"logprobs":null}],"created":1770850461,'
+        '"id":"nQiNafGyF5rw998PstqooAY","model":"google/\\"delta\\":null","object":"chat.completion.chunk",'
+        '"system_fingerprint":""}\n\n'
+    )

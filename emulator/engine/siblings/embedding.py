@@ -1,0 +1,123 @@
+"""Answering `POST /embeddings`: vectors made from the texts alone. Rules are asked only for failures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from emulator.engine.answering import Outcome, answer
+from emulator.engine.compiling import Ruleset
+from emulator.engine.dice import Occasion
+from emulator.engine.facts import Facts
+from emulator.engine.matching import Condition
+from emulator.engine.parts import Answer
+from emulator.engine.refusing import refuse, values_for
+from emulator.engine.siblings.questions import refuse_argument, refuse_model
+from emulator.engine.siblings.vectors import embed
+from emulator.engine.timeline import Timeline, plain_timeline, refusal_timeline
+from emulator.engine.tokens import estimate_tokens
+from emulator.wire.refusals import JSON_TYPE, Refusal
+from emulator.wire.replies import Identity
+from emulator.wire.shapes import ChatRequest
+from emulator.wire.siblings.embeddings import EmbeddingsRequest, embeddings_body
+from emulator.wire.usage import Usage
+
+DIMENSIONS: Final = {
+    "intfloat/multilingual-e5-small-maas": 384,
+    "intfloat/multilingual-e5-large-instruct-maas": 1024,
+}
+"""How long each model's vectors are (documented)."""
+_DEFAULT_DIMENSIONS: Final = 384
+"""For other models, where vetting lets them pass."""
+MOST_TOKENS: Final = 512
+"""The longest input (documented), in tokens, which the emulator estimates."""
+_NAMING: Final = frozenset({"model", "publisher"})
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingsQuestion:
+    """A request for vectors."""
+
+    asked: EmbeddingsRequest
+
+    @property
+    def inputs(self) -> list[tuple[str, int]]:
+        """Each text with its number of tokens; token ids are written as numbers, which makes a text of them."""
+        given = self.asked.get("input", [])
+        if isinstance(given, str):
+            return [(given, estimate_tokens(given))]
+        if given and isinstance(given[0], int):
+            return [(_write(given), len(given))]
+        return [
+            (one, estimate_tokens(one)) if isinstance(one, str) else (_write(one), len(one))
+            for one in given
+            if not isinstance(one, int)
+        ]
+
+    @property
+    def chat(self) -> ChatRequest:
+        """Each text as a user's message."""
+        return {
+            "model": self.asked.get("model"),
+            "messages": [{"role": "user", "content": text} for text, _ in self.inputs],
+        }
+
+    def vet(self, facts: Facts) -> Refusal | None:
+        """Model, input and format; the limit is documented, the texts are assumed."""
+        refusal = refuse_model(facts, families={"embeddings"}, serves=" and ".join(DIMENSIONS))
+        if refusal is not None:
+            return refusal
+        if facts.model not in DIMENSIONS:
+            return refuse(
+                "publisher_model_not_found",
+                values_for(facts.target, facts.model),
+                place="model",
+                explanation=f'model is "{facts.model}"; embeddings serves {" and ".join(DIMENSIONS)}',
+            )
+        if not self.inputs:
+            return refuse_argument(facts, "input", "input is missing or empty")
+        for index, (_, tokens) in enumerate(self.inputs):
+            if tokens > MOST_TOKENS:
+                return refuse_argument(
+                    facts, f"input[{index}]", f"the input has about {tokens} tokens; the model reads {MOST_TOKENS}"
+                )
+        encoding = self.asked.get("encoding_format")
+        if encoding not in {None, "float", "base64"}:
+            return refuse_argument(
+                facts, "encoding_format", f'encoding_format is "{encoding}"; expected float or base64'
+            )
+        return None
+
+    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, uses: Mapping[str, int], occasion: Occasion) -> Outcome:
+        """The vectors, unless a rule that names the model has a failure for this use.
+
+        A rule that names no model is meant for conversations: it must neither be used up by a request for vectors nor
+        turn it into a miss.
+        """
+        naming = [
+            replace(ruleset, rules=tuple(rule for rule in ruleset.rules if _names_model(rule.conditions)))
+            for ruleset in rulesets
+        ]
+        usage = Usage(prompt=sum(tokens for _, tokens in self.inputs), completion=0)
+        outcome = answer(naming, facts, uses, occasion, self._render)
+        if outcome.result == "miss":
+            return Outcome("answer", self._vectors(facts, ()), usage=usage)
+        answered = outcome.result == "answer" and outcome.refusal is None
+        return replace(outcome, usage=usage) if answered else outcome
+
+    def _render(self, made: Answer, _identity: Identity, facts: Facts) -> Timeline:
+        failure = made.failure
+        return refusal_timeline(failure, made.headers) if failure else self._vectors(facts, made.headers)
+
+    def _vectors(self, facts: Facts, headers: tuple[tuple[str, str], ...]) -> Timeline:
+        vectors = [embed(text, DIMENSIONS.get(facts.model, _DEFAULT_DIMENSIONS)) for text, _ in self.inputs]
+        tokens = sum(tokens for _, tokens in self.inputs)
+        is_packed = self.asked.get("encoding_format") == "base64"
+        return plain_timeline(200, JSON_TYPE, embeddings_body(vectors, facts.model, tokens, base64=is_packed), headers)
+
+
+def _write(tokens: Sequence[int | str | list[int]]) -> str:
+    return " ".join(map(str, tokens))
+
+
+def _names_model(conditions: Sequence[Condition]) -> bool:
+    return any(condition.field in _NAMING for condition in conditions)

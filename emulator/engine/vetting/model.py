@@ -1,0 +1,32 @@
+"""The model: how it is written, and whether there is one of that name."""
+
+from emulator.catalogue.models import find_model
+from emulator.engine.vetting.case import Case
+from emulator.wire.refusals import Refusal
+
+
+def check_model_form(case: Case) -> Refusal | None:
+    """Observed: a model without publisher is refused; absent or empty assumed to be so too. Own endpoints need none."""
+    model = case.facts.model
+    publisher, slash, name = model.partition("/")
+    if not case.facts.target.is_openapi or (publisher and slash and name):
+        return None
+    if model and not slash and "bare_models" in case.policy.quirks:
+        return None
+    given = f'"{model}"' if model else "nothing"
+    explanation = (
+        f'model is {given}; the openapi endpoint expects "<publisher>/<model>", such as "google/gemini-2.5-flash"'
+    )
+    return case.refuse("malformed_publisher_model", ("model",), explanation, MODEL=model)
+
+
+def check_model(case: Case) -> Refusal | None:
+    """Observed: a model that does not exist, or no more, is not found. Only looked at under `--models known`."""
+    if case.policy.models == "any" or not case.facts.target.is_openapi:
+        return None
+    card = find_model(case.facts.model)
+    if card is not None and not card.retired:
+        return None
+    what = "is not in the catalogue" if card is None else "has been retired"
+    explanation = f'the model "{case.facts.model}" {what}; `vertex-emulator models` lists those that are answered'
+    return case.refuse("publisher_model_not_found", ("model",), explanation)

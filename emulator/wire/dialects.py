@@ -1,0 +1,178 @@
+"""Dialects: how a kind of model server writes an answer, as data. `emulator.wire.replies` writes by them.
+
+What a dialect says stands beside what all have in common: an envelope with `choices`, `created`, `id`, `model`, `object` and
+`usage`; choices with an index, a message or delta, and a finish reason.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from emulator.wire.usage import Usage, UsageWriter
+
+Keys = Mapping[str, Any]
+_ASSISTANT: Keys = {"role": "assistant"}
+_NO_LOGPROBS: Keys = {"logprobs": None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dialect:
+    """One way to write an answer; compared by identity."""
+
+    name: str
+    order: tuple[str, ...] | None = ()
+    """The order of keys at every level, alphabetical for those it does not name; None where they are already built so."""
+    body: Keys = field(default_factory=dict)
+    """What the envelope of a plain answer holds besides."""
+    chunk: Keys = field(default_factory=dict)
+    """What the envelope of a chunk holds besides."""
+    plain_stamp: bool = True
+    """Whether plain answers have `created` and `id`."""
+    choice: Keys = field(default_factory=lambda: _NO_LOGPROBS)
+    """What a choice holds besides."""
+    going: Keys = field(default_factory=dict)
+    """What the choice of a chunk holds until the last: nothing, or a finish reason that is null."""
+    finished: Keys = field(default_factory=dict)
+    """What stands beside a finish reason; null where that is `length`."""
+    message: Keys = field(default_factory=lambda: {"content": None, "role": "assistant"})
+    """What a message holds unless there is something to say."""
+    delta: Keys = field(default_factory=lambda: _ASSISTANT)
+    """What every delta holds unless there is something to say."""
+    opening: Keys | None = None
+    """The delta of a chunk of its own before all others."""
+    ending: Keys | None = None
+    """The delta of a chunk of its own for the finish reason."""
+    thought: str | None = None
+    """The key of message and delta for thoughts; None where they stand in `content`, flagged in streams."""
+    announces_calls: bool = False
+    """Whether a streamed call is first named, then given its arguments; else it comes whole."""
+    call_id: str | None = None
+    """How a call's id is made, of `{hex}`, `{name}` and `{position}`; None for the ids of Gemini."""
+    answer_id: Literal["google", "dated", "vllm", "none"] = "google"
+    """What ids of answers look like."""
+    created_later: bool = False
+    """Whether `created` is some seconds after the time in the id."""
+    usage: UsageWriter = Usage.to_wire
+    usage_on_demand: bool = False
+    """Whether streams give usage only when `stream_options` asks, in a chunk without choices; else it is on the last chunk."""
+    thoughts_in_completion: bool = True
+    """Whether `completion_tokens` counts the thoughts."""
+    refuses: bool = False
+    """Whether what a filter lets the model say stands in `refusal` instead of `content`."""
+
+
+GEMINI = Dialect(
+    name="gemini",
+    order=None,
+    body={"system_fingerprint": ""},
+    chunk={"system_fingerprint": ""},
+    thoughts_in_completion=False,
+)
+"""The documented shape of the seed samples."""
+
+_SGLANG_SAID: Keys = {"content": None, "reasoning_content": None, "role": "assistant", "tool_calls": None}
+
+SGLANG = Dialect(
+    name="sglang",
+    body={"metadata": {"weight_version": "default"}},
+    going={"finish_reason": None, "matched_stop": None},
+    finished={"matched_stop": None},
+    message=_SGLANG_SAID,
+    delta=_SGLANG_SAID,
+    thought="reasoning_content",
+    announces_calls=True,
+    call_id="call_{hex:.24}",
+    created_later=True,
+    usage=Usage.to_sglang,
+)
+"""Open models behind SGLang. Plain shape documented (maas-thinking).
+
+Of streams no sample is known: their nulls, and calls that are named before they get arguments, are those of SGLang's own streams
+(observed elsewhere); the role in every delta and usage on the last chunk are assumed to be Vertex's way here too. `matched_stop`
+with `length` is null (observed in SGLang's answers elsewhere). Call ids assumed.
+"""
+
+R1 = Dialect(
+    name="deepseek-r1",
+    body={"system_fingerprint": ""},
+    chunk={"system_fingerprint": ""},
+    call_id="call_{hex:.24}",
+)
+"""DeepSeek R1: as Gemini, with thoughts inside completion (shape documented; that completion counts them and streams assumed)."""
+
+LLAMA = Dialect(
+    name="llama",
+    body={"system_fingerprint": ""},
+    chunk={"system_fingerprint": ""},
+    plain_stamp=False,
+    call_id="call_{hex:.24}",
+    answer_id="dated",
+    usage=Usage.to_counts,
+    refuses=True,
+)
+"""Llama: chunks as on the generic page of open models, plain bodies without `created` and `id` (documented).
+
+Assumed: a plain body has `system_fingerprint`, and `refusal` takes the place of the text when Llama Guard trips.
+"""
+
+GROK = Dialect(name="grok", call_id="call_{hex:.8}", usage=Usage.to_grok, thoughts_in_completion=False)
+"""Grok: a fingerprint of its own and its usage are documented; ids of calls and the shape of streams assumed."""
+
+VLLM = Dialect(
+    name="vllm",
+    order=(
+        *("id", "object", "created", "model", "choices", "type", "index", "role", "content", "refusal", "annotations"),
+        *("audio", "function_call", "tool_calls", "reasoning_content", "name", "arguments", "function", "message"),
+        *("delta", "logprobs", "finish_reason", "stop_reason", "service_tier", "system_fingerprint", "usage"),
+        *("prompt_tokens", "total_tokens", "completion_tokens", "prompt_tokens_details"),
+        *("prompt_logprobs", "prompt_token_ids", "kv_transfer_params"),
+    ),
+    body={
+        "service_tier": None,
+        "system_fingerprint": None,
+        "prompt_logprobs": None,
+        "prompt_token_ids": None,
+        "kv_transfer_params": None,
+    },
+    going={"finish_reason": None},
+    finished={"stop_reason": None},
+    message={
+        "role": "assistant",
+        "content": None,
+        "refusal": None,
+        "annotations": None,
+        "audio": None,
+        "function_call": None,
+        "tool_calls": [],
+        "reasoning_content": None,
+    },
+    delta={},
+    opening={"role": "assistant", "content": ""},
+    ending={"content": ""},
+    thought="reasoning_content",
+    announces_calls=True,
+    call_id="chatcmpl-tool-{hex}",
+    answer_id="vllm",
+    usage=Usage.to_vllm,
+    usage_on_demand=True,
+)
+"""A vLLM container of about version 0.10, passed through (assumed). Keys and their order are those of its source."""
+
+TGI = Dialect(
+    name="tgi",
+    order=(
+        *("object", "index", "id", "type", "created", "model", "system_fingerprint", "choices", "role", "content"),
+        *("tool_calls", "name", "arguments", "function", "message", "delta", "logprobs", "finish_reason", "usage"),
+        *("prompt_tokens", "completion_tokens", "total_tokens"),
+    ),
+    body={"system_fingerprint": "3.3.4-native"},
+    chunk={"system_fingerprint": "3.3.4-native", "usage": None},
+    going={"finish_reason": None},
+    message=_ASSISTANT,
+    announces_calls=True,
+    call_id="{position}",
+    answer_id="none",
+    usage=Usage.to_counts,
+    usage_on_demand=True,
+)
+"""A container of Hugging Face's Text Generation Inference, passed through (assumed). Keys and their order observed elsewhere."""

@@ -1,0 +1,39 @@
+"""`POST /embeddings` (documented for two models): its request and its answer.
+
+The shape of the answer is OpenAI's list object (assumed: no capture is known), keys alphabetical as everywhere on this service.
+"""
+
+import struct
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ConfigDict
+from typing_extensions import TypedDict
+
+from emulator.wire.json_text import dump
+
+
+class EmbeddingsRequest(TypedDict, total=False):
+    """The body of a request; unknown keys are kept and change nothing."""
+
+    __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]  # how pydantic reads it
+    model: str | None
+    input: str | list[str] | list[int] | list[list[int]]
+    """One text, several, or the same as token ids."""
+    encoding_format: str | None
+    """`float` or `base64`."""
+
+
+def embeddings_body(vectors: Sequence[Sequence[float]], model: str, tokens: int, *, base64: bool) -> bytes:
+    """The whole answer; base64 packs a vector as little-endian 32-bit floats, as OpenAI's clients ask by default."""
+    data: list[dict[str, Any]] = [
+        {"embedding": _pack(vector) if base64 else list(vector), "index": index, "object": "embedding"}
+        for index, vector in enumerate(vectors)
+    ]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return dump({"data": data, "model": model, "object": "list", "usage": usage})
+
+
+def _pack(vector: Sequence[float]) -> str:
+    return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

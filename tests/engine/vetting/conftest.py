@@ -1,0 +1,26 @@
+"""Requests put before the engine as the server does it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from emulator.engine.facts import Facts
+from emulator.engine.vetting import Policy, vet
+from emulator.wire.json_text import dump
+from emulator.wire.refusals import Refusal
+from emulator.wire.requests import parse_request
+from emulator.wire.targets import Target
+
+Vet = Callable[..., Refusal | None]
+
+
+@pytest.fixture(scope="session")
+def vetted() -> Vet:
+    """Vet a request: its body, the endpoint it is sent to, and what the policy says."""
+
+    def vetted(body: dict[str, Any], endpoint: str = "openapi", **policy: Any) -> Refusal | None:
+        facts = Facts(Target("v1", "p", "global", endpoint), [], parse_request(dump(body)).request)
+        return vet(facts, Policy(**policy))
+
+    return vetted
