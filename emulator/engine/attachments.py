@@ -5,16 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from emulator.engine.media import make_wav, medium_of, mime_type_of, split_data_url
+from emulator.engine.media import make_wav, mime_type_of, split_data_url
 from emulator.engine.pictures import draw_jpeg, draw_png
 from emulator.errors import AnswerError
 from emulator.scenario.attachments import find_prefix
 from emulator.scenario.reading import ScenarioFile
-
-IMAGE_TOKENS = 1120
-"""Completion tokens of a picture (documented: seed)."""
-AUDIO_TOKENS = 50
-"""Completion tokens of the two seconds at most that `auto` makes, 25 a second (assumed)."""
 
 
 def to_base64(data: bytes) -> str:
@@ -53,8 +48,3 @@ def draw(kind: str, mime_type: str | None) -> tuple[Callable[[Random], bytes], s
     if kind == "audio":
         return make_wav, "audio/wav"
     return (draw_jpeg, "image/jpeg") if mime_type == "image/jpeg" else (draw_png, "image/png")
-
-
-def tokens_of(mime_type: str) -> int:
-    """What a piece of media counts in completion."""
-    return IMAGE_TOKENS if medium_of(mime_type) == "image" else AUDIO_TOKENS

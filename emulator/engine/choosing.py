@@ -102,9 +102,7 @@ def choose(ruleset: Ruleset, facts: Facts, uses: Mapping[str, int]) -> Chosen | 
 
 def explain_miss(ruleset: Ruleset, facts: Facts, uses: Mapping[str, int]) -> Miss:
     """Which rules came nearest: those that miss least, of these those that ask for most; used-up ones that hold come last."""
-    near = [
-        NearMiss(rule, tuple(compare(rule.conditions, facts)), is_used_up(rule, uses)) for rule in ruleset.rules
-    ]
+    near = [NearMiss(rule, tuple(compare(rule.conditions, facts)), is_used_up(rule, uses)) for rule in ruleset.rules]
     used_up = [one for one in near if not one.distance][: NEAREST - 1]
     missing = sorted((one for one in near if one.distance), key=lambda one: (one.distance, -len(one.comparisons)))
     nearest = (*missing[: NEAREST - len(used_up)], *used_up)

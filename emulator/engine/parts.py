@@ -35,12 +35,11 @@ class CallPart:
 
 @dataclass(frozen=True, slots=True)
 class MediaPart:
-    """A picture or sound as base64; `tokens` is what it counts in completion."""
+    """A picture or sound as base64."""
 
     data: str
     mime_type: str
     signature: str | None
-    tokens: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,12 @@ def _missing_content(bodies: list[Body]) -> None:
 
 def _empty(bodies: list[Body], finish_reason: str, *, only_calls: bool) -> None:
     """Leave one body, the last, with nothing in its choices."""
-    if not bodies or "usage" not in bodies[-1] or (only_calls and not any(_calls(body) for body in bodies)):
+    if (
+        not bodies
+        or "usage" not in bodies[-1]
+        or not bodies[-1]["choices"]
+        or (only_calls and not any(_calls(body) for body in bodies))
+    ):
         return
     last = bodies[-1]
     indices = sorted({choice["index"] for body in bodies for choice in body["choices"]})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emulator.catalogue.errors import find
-from emulator.engine.attachments import draw, load_media, to_base64, tokens_of
+from emulator.engine.attachments import draw, load_media, to_base64
 from emulator.engine.calls import compile_call
 from emulator.engine.chunking import divide
 from emulator.engine.context import Context
@@ -124,12 +124,12 @@ def _filled_json(step: Json) -> Maker:
 def _media(kind: str, address: str, mime_type: str | None, signature: str | None, file: ScenarioFile) -> Maker:
     if address != "auto":
         data, mime = load_media(address, mime_type, file)
-        return lambda context: MediaPart(data, mime, _sign_media(context, signature, data), tokens_of(mime))
+        return lambda context: MediaPart(data, mime, _sign_media(context, signature, data))
     paint, mime = draw(kind, mime_type)
 
     def make(context: Context) -> Part:
         data = to_base64(paint(context.request.dice.random(kind, context.choice)))
-        return MediaPart(data, mime, _sign_media(context, signature, data), tokens_of(mime))
+        return MediaPart(data, mime, _sign_media(context, signature, data))
 
     return make
 

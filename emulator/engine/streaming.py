@@ -78,7 +78,7 @@ def stream_events(
     for index, choice in enumerate(answer.choices):
         written = list(_written(choice, manner, dialect))
         last_delta = max((at for at, one in enumerate(written) if isinstance(one, _Delta)), default=-1)
-        form = chunk_form(index, identity, dialect)
+        going = None
         for at, one in enumerate(written):
             match one:
                 case _Delta() if at == last_delta and not choice.fails:
@@ -86,7 +86,8 @@ def stream_events(
                     last = last_chunk_form(index, choice.finish_reason, identity, usage, dialect)
                     events.append(last.fill(one.data))
                 case _Delta():
-                    events.append(form.fill(one.data))
+                    going = going or chunk_form(index, identity, dialect)
+                    events.append(going.fill(one.data))
                 case RawPart():
                     events.append(one.written)
                 case FailPart():

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from emulator.catalogue.quirks import QUIRKS, QuirkName
 from emulator.scenario.operators import Prose, Regex, Result, ResultTest, Test, Turns
-from emulator.scenario.rules import AnyRule, Beside, ReplyRule, Rule, Scenario, SequenceRule, Usage
+from emulator.scenario.rules import AnyRule, Beside, ReplyRule, Rule, Scenario, SequenceRule, Tokens, Usage
 from emulator.scenario.steps import Audio, Call, Chunks, Fail, Image, Json, Raw, Reply, Say, Think, Written
 from emulator.scenario.templates import VARIABLES
 from emulator.scenario.when import When
@@ -24,6 +24,7 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (Regex, "regular expression"),
     (Reply, "[reply](#replies)"),
     (Result, "text or [test of a tool result](#tests)"),
+    (Tokens, "[tokens](#tokens)"),
     (Turns, "number, or range such as `2-4` or `3+`"),
     (Usage, "[usage](#usage)"),
     (When, "[when](#when)"),
@@ -56,7 +57,16 @@ def reference_text() -> str:
     for step in _STEPS:
         (verb, *_), *_ = _fields(step)
         parts += [f"### {verb}\n", *_keys(step)]
-    parts += ["## Usage\n", *_keys(Usage), "## Template variables\n", *_variables(), "## Quirks\n", *_quirks()]
+    parts += [
+        "## Usage\n",
+        *_keys(Usage),
+        "## Tokens\n",
+        *_keys(Tokens),
+        "## Template variables\n",
+        *_variables(),
+        "## Quirks\n",
+        *_quirks(),
+    ]
     return "\n".join(parts)
 
 

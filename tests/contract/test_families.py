@@ -96,7 +96,8 @@ def test_calls(families: Emulator, model: str, endpoint: str) -> None:
             streamed = stream.get_final_completion()
         for answer in (plain, streamed):
             assert answer.choices[0].finish_reason == "tool_calls"
-            call: Any = (answer.choices[0].message.tool_calls or [None])[0]
+            calls: Any = answer.choices[0].message.tool_calls
+            (call,) = calls
             assert (call.function.name, call.function.arguments) == ("get_weather", '{"city":"Boston"}')
             assert call.id
         message: Any = plain.choices[0].message.model_dump(exclude_none=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from emulator.cli.serve import _TOKEN_LIFETIME
+from emulator.cli.service import TOKEN_LIFETIME
 from emulator.engine import choosing, chunking, composing
 from emulator.engine.sampling import arrays, objects, patterns
 from emulator.scenario import budget, nodes, shadowing, source, templates
@@ -45,4 +45,4 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
 
 def test_printed_token_lasts() -> None:
     """The token that `serve` prints outlives those that others issue."""
-    assert _TOKEN_LIFETIME > tokens.LIFETIME
+    assert TOKEN_LIFETIME > tokens.LIFETIME

@@ -31,16 +31,20 @@ RULES = compile_rules(read_text(SCENARIO).scenarios)
 FRAGMENTS = {"stream_function_call_arguments": True}
 
 
-def play(text: str, *quirks: QuirkName, stream: bool = False, google: dict[str, Any] | None = None) -> Outcome:
+def play(
+    text: str, *quirks: QuirkName, stream: bool = False, google: dict[str, Any] | None = None, **more: Any
+) -> Outcome:
     """Answer one request with quirks on."""
     request: Any = {
         "model": "google/gemini-3-flash",
         "messages": [{"role": "user", "content": text}],
         "stream": stream,
         "extra_body": {"google": google or {}},
+        **more,
     }
-    facts = Facts(Target("v1", "p", "global", "openapi"), [], request)
-    return answer([RULES], facts, {}, Occasion(0, "seed", b"", frozenset(quirks)))
+    endpoint = "1234" if request["model"] == "own" else "openapi"
+    facts = Facts(Target("v1", "p", "global", endpoint), [], request)
+    return answer([RULES], facts, {}, Occasion(1_767_225_600, "seed", b"", frozenset(quirks)))
 
 
 def plain(text: str, *quirks: QuirkName, google: dict[str, Any] | None = None) -> Any:
@@ -191,12 +195,14 @@ def test_text_signatures_and_renamed_content() -> None:
     assert call["extra_content"] == {"vertex": {"thought_signature": "s"}}
 
 
+@pytest.mark.parametrize("model", ["google/gemini-3-flash", "zai-org/glm-5-maas", "xai/grok-4.20-reasoning", "own"])
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("quirk", QUIRK_NAMES)
-def test_no_quirk_breaks_any_answer(quirk: QuirkName, stream: bool) -> None:
-    """Every answer of the scenario is still an answer with every quirk."""
+def test_no_quirk_breaks_any_answer(quirk: QuirkName, stream: bool, model: str) -> None:
+    """Every answer of the scenario is still an answer with every quirk, in the shape of every family."""
     for text in ("calls", "picture", "thoughts", "cut", "breaks", "fails", "text"):
-        assert play(text, quirk, stream=stream, google=FRAGMENTS).result == "answer"
+        for options in ({}, {"stream_options": {"include_usage": True}}):
+            assert play(text, quirk, stream=stream, google=FRAGMENTS, model=model, **options).result == "answer"
 
 
 def test_quirks_can_be_written_in_scenarios() -> None:

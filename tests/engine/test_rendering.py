@@ -31,7 +31,6 @@ TEXTS = st.builds(lambda pieces, thought: make_text(pieces, is_thought=thought),
 CALLS = st.builds(
     CallPart, st.text(min_size=1, max_size=5), ARGUMENTS, st.uuids().map(str), st.none() | st.just("sig"), st.none()
 )
-MEDIA = st.builds(MediaPart, st.just("AAAA"), st.just("image/png"), st.none() | st.just("sig"), st.just(1))
 PARTS = st.lists(TEXTS | CALLS, min_size=1, max_size=6).map(tuple)
 CHOICES = st.lists(st.builds(Choice, PARTS, st.sampled_from(["stop", "length"])), min_size=1, max_size=3).map(tuple)
 ANSWERS = st.builds(Answer, CHOICES, st.just(Usage(1, 2, 3)))
@@ -191,7 +190,7 @@ def test_scripted_pieces_name_the_call_once() -> None:
 
 def test_media_stand_in_the_audio_slot() -> None:
     """A picture comes as base64 in `audio`, plain and streamed, and text keeps its place beside it."""
-    answer = one(make_text(("Here.",)), MediaPart("AAAA", "image/png", "sig", 1))
+    answer = one(make_text(("Here.",)), MediaPart("AAAA", "image/png", "sig"))
     message = json.loads(play(answer, {}, stream=False).body)["choices"][0]["message"]
     audio = {"data": "AAAA", "extra_content": {"google": {"mime_type": "image/png"}}}
     signature = {"google": {"thought_signature": "sig"}}

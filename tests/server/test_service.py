@@ -356,7 +356,9 @@ LIMITED = "rules: [{reply: [{think: 12345678}, {say: One two three. Four five si
     ],
 )
 @pytest.mark.parametrize("stream", [True, False])
-def test_limits_of_the_request_end_the_answer(limits: dict[str, Any], content: str | None, finish: str, stream: bool) -> None:
+def test_limits_of_the_request_end_the_answer(
+    limits: dict[str, Any], content: str | None, finish: str, stream: bool
+) -> None:
     """Texts are really cut, thoughts count, and what thinking left no room for is not there."""
     body = send(service_of(LIMITED), ask("x", stream=stream, **limits)).outcome.timeline.body.decode()
     if stream:
@@ -373,7 +375,12 @@ def test_a_call_that_does_not_fit_is_not_there() -> None:
     """The answer ends with `length` and says nothing."""
     service = service_of("rules: [{reply: {call: f, with: {text: a rather long text}}}]")
     chosen = choice(send(service, ask("x", max_tokens=3)))
-    assert chosen == {"finish_reason": "length", "index": 0, "logprobs": None, "message": {"content": None, "role": "assistant"}}
+    assert chosen == {
+        "finish_reason": "length",
+        "index": 0,
+        "logprobs": None,
+        "message": {"content": None, "role": "assistant"},
+    }
     assert send(service, ask("x", max_tokens=3, stream=True)).outcome.timeline.frames[-1].data == b"data: [DONE]\n\n"
 
 
