@@ -4,15 +4,20 @@ import asyncio
 import logging
 import os
 import socket
+import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import uvicorn
 
+from emulator.credentials.app import CredentialsApp
 from emulator.engine.compiling import compile_rules
 from emulator.errors import StartError
+from emulator.intercept.proxy import Proxy
 from emulator.scenario.reading import default_scenario_path, read_paths
 from emulator.server.app import App
 from emulator.server.service import Clock, Service, SystemClock
@@ -48,22 +53,57 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that says when it answers."""
+    """A uvicorn server that says when it answers, stops at once, and leaves signals to whoever runs it."""
 
     def __init__(self, config: uvicorn.Config, on_answering: Callable[[], object]) -> None:
         super().__init__(config)
         self._on_answering = on_answering
+        self._wake: Callable[[], object] = lambda: None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, then say so."""
         await super().startup(sockets=sockets)
         self._on_answering()
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone: they concern all that listens, not one server."""
+        yield
 
-def build_server(service: Service, on_answering: Callable[[], object] = lambda: None) -> Server:
-    """A uvicorn server for the service; what it logs of itself are only errors."""
+    async def main_loop(self) -> None:
+        """Do what is to be done ten times a second until told to stop; uvicorn's own loop sleeps through that."""
+        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+        self._wake = lambda: loop.call_soon_threadsafe(stopped.set)
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % 864_000
+            tick = loop.call_later(0.1, stopped.set)
+            await stopped.wait()
+            stopped.clear()
+            tick.cancel()
+        self._wake = lambda: None
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening and wait for those who are still connected; uvicorn would wait for nobody, too."""
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets=sockets)
+            return
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+
+    def stop(self) -> None:
+        """End as soon as requests in hand are answered; called again, at once. For signal handlers and other threads too."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self._wake()
+
+
+def build_server(
+    service: Service, on_answering: Callable[[], object] = lambda: None, context: ssl.SSLContext | None = None
+) -> Server:
+    """A uvicorn server for the service, under TLS if there is a context; what it logs of itself are only errors."""
     config = uvicorn.Config(
-        App(service),
+        App(service, CredentialsApp(service)),
         access_log=False,
         date_header=True,
         lifespan="off",
@@ -71,17 +111,111 @@ def build_server(service: Service, on_answering: Callable[[], object] = lambda: 
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=5,
+        ws="none",
     )
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    # Given only now, because loading would want the certificate and its key in files.
+    config.load()
+    config.ssl = context
     return Server(config, on_answering)
 
 
-def address_of(bound: socket.socket) -> str:
-    """The URL of a listening socket."""
+@dataclass(frozen=True, slots=True)
+class Interception:
+    """What programs reach that are not told about the emulator: its TLS side and, if there is one, the proxy that leads there."""
+
+    context: ssl.SSLContext
+    tls: socket.socket
+    proxy: socket.socket | None
+    on_leak: Callable[[str], object]
+    """Gets the name of every host that the proxy refuses."""
+
+
+class Listeners:
+    """All that listens for one service, on one event loop: the plain server, its TLS twin, the proxy."""
+
+    def __init__(
+        self,
+        service: Service,
+        bound: socket.socket,
+        on_answering: Callable[[], object],
+        interception: Interception | None = None,
+    ) -> None:
+        self._bound = bound
+        self._interception = interception
+        self._server = build_server(service, on_answering)
+        self._twin = build_server(service, context=interception.context) if interception else None
+
+    def stop(self) -> None:
+        """End as soon as requests in hand are answered; called again, at once. For signal handlers and other threads too."""
+        self._server.stop()
+        if self._twin is not None:
+            self._twin.stop()
+
+    @property
+    def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
+        """What makes the loop that suits them."""
+        return self._server.config.get_loop_factory()
+
+    async def serve(self) -> None:
+        """Serve until stopped, on the loop that runs."""
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+            if self._interception is not None and self._twin is not None:
+                # Both sockets listen already, so nobody who comes early is turned away.
+                group.create_task(self._twin.serve(sockets=[self._interception.tls]))
+                if self._interception.proxy is not None:
+                    proxy = Proxy(reach(self._interception.tls), self._interception.on_leak)
+                    await stack.enter_async_context(proxy.listening(self._interception.proxy))
+            await self._server.serve(sockets=[self._bound])
+
+
+def reach(bound: socket.socket) -> tuple[str, int]:
+    """Where a listening socket can be reached from this machine."""
     host, port = bound.getsockname()[:2]
-    if host in {"0.0.0.0", "::"}:  # noqa: S104  # compared, not bound
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return ("127.0.0.1" if host in {"0.0.0.0", "::"} else host, port)  # noqa: S104  # compared, not bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """The same as it stands in URLs."""
+    host, port = reach(bound)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def url_of(bound: socket.socket, scheme: str = "http") -> str:
+    """The URL of a listening socket."""
+    return f"{scheme}://{address_of(bound)}"
+
+
+class Background:
+    """Listeners on a thread of their own."""
+
+    def __init__(self, make: Callable[[Callable[[], object]], Listeners]) -> None:
+        """`make` is given what the listeners call once they answer."""
+        self._answering = threading.Event()
+        self._listeners = make(self._answering.set)
+        self._thread = threading.Thread(target=self._run, name="vertex-emulator", daemon=True)
+        self._failure: BaseException | None = None
+
+    def start(self) -> None:
+        """Start and return once requests are answered. Raises whatever kept the server from starting."""
+        self._thread.start()
+        self._answering.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Stop and wait until the thread is done."""
+        self._listeners.stop()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=self._listeners.loop_factory) as runner:
+                runner.run(self._listeners.serve())
+        except BaseException as error:  # noqa: BLE001  # raised again on the thread that started this one
+            self._failure = error
+        finally:
+            self._answering.set()
 
 
 class Emulator:
@@ -98,31 +232,21 @@ class Emulator:
         self.service = build_service(scenarios, settings, clock)
         self._host = host
         self._port = port
-        self._answering = threading.Event()
-        self._server = build_server(self.service, self._answering.set)
-        self._socket: socket.socket | None = None
         self._url: str | None = None
-        self._thread: threading.Thread | None = None
-        self._failure: BaseException | None = None
+        self._background: Background | None = None
 
     def start(self) -> Self:
         """Start and return once requests are answered. Raises StartError, or whatever kept the server from starting."""
-        self._socket = bind(self._host, self._port)
-        self._url = address_of(self._socket)
-        self._thread = threading.Thread(target=self._run, name="vertex-emulator", daemon=True)
-        self._thread.start()
-        self._answering.wait()
-        if self._failure is not None:
-            raise self._failure
+        bound = bind(self._host, self._port)
+        self._url = url_of(bound)
+        self._background = Background(lambda on_answering: Listeners(self.service, bound, on_answering))
+        self._background.start()
         return self
 
     def stop(self) -> None:
         """Stop and wait until the thread is done."""
-        self._server.should_exit = True
-        if self._thread is not None:
-            self._thread.join()
-        if self._socket is not None:
-            self._socket.close()
+        if self._background is not None:
+            self._background.stop()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -147,15 +271,6 @@ class Emulator:
     def api_key(self) -> str:
         """A bearer token that this emulator accepts in every mode."""
         return self.service.mint.issue(self.service.clock.now())
-
-    def _run(self) -> None:
-        try:
-            with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
-                runner.run(self._server.serve(sockets=[self._socket] if self._socket else None))
-        except BaseException as error:  # noqa: BLE001  # raised again on the thread that started this one
-            self._failure = error
-        finally:
-            self._answering.set()
 
 
 def base_url(url: str, project: str, location: str, endpoint: str = "openapi") -> str:

@@ -5,6 +5,8 @@ import click
 from emulator import __version__
 from emulator.cli.catalogue import errors, models, quirks
 from emulator.cli.check import check
+from emulator.cli.credentials import credentials
+from emulator.cli.execute import execute
 from emulator.cli.explain import explain
 from emulator.cli.init import init
 from emulator.cli.reference import reference
@@ -21,5 +23,5 @@ def main() -> None:
     """
 
 
-for command in (serve, check, explain, init, reference, schema, errors, models, quirks):
+for command in (serve, execute, credentials, check, explain, init, reference, schema, errors, models, quirks):
     main.add_command(command)

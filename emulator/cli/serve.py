@@ -2,20 +2,25 @@
 
 import asyncio
 import signal
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from emulator import __version__
-from emulator.catalogue.quirks import QUIRK_NAMES
+from emulator.cli.intercepting import Aims, open_beside
 from emulator.cli.options import count, option, scenarios_argument, stop
+from emulator.cli.service import TOKEN_LIFETIME, log_requests, place_options, settings_options
 from emulator.errors import EmulatorError
 
 if TYPE_CHECKING:
+    from emulator.running import Listeners
     from emulator.server.service import Service
 
-_TOKEN_LIFETIME = 365 * 24 * 3600
-"""Seconds that the printed token is good for: as long as anybody leaves a server running."""
+_PORT = click.IntRange(0, 65535)
 
 
 def _not_empty(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -28,58 +33,23 @@ def _not_empty(_context: click.Context, _parameter: click.Parameter, value: str 
 @click.command()
 @scenarios_argument()
 @option("--host", default="127.0.0.1", help="Address to listen on; 0.0.0.0 lets other machines in.")
-@option("--port", default=8080, type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
-@option(
-    "--auth",
-    default="any",
-    type=click.Choice(["any", "issued", "off"]),
-    help="any: every bearer but API keys and expired tokens; issued: only tokens of this emulator; off: no check.",
-)
-@option("--seed", help="Makes every answer repeatable to the byte, ids and times included.")
-@option(
-    "--fallback",
-    default="miss",
-    type=click.Choice(["miss", "default"]),
-    help="What answers when no rule does: the miss report, or the built-in default scenario.",
-)
-@option(
-    "--quirk",
-    "quirks",
-    multiple=True,
-    metavar="NAME",
-    type=click.Choice(QUIRK_NAMES),
-    callback=lambda _context, _parameter, names: frozenset(names),
-    help="Turn on a quirk for all answers; may be repeated, `vertex-emulator quirks` lists them.",
-)
+@option("--port", default=8080, type=_PORT, help="Port to listen on; 0 takes a free one.")
+@settings_options
 @option(
     "--watch", is_flag=True, help="Read the scenarios again when they change; a broken edit keeps the last good ones."
-)
-@option(
-    "--vetting",
-    default="enforce",
-    type=click.Choice(["enforce", "warn", "off"]),
-    help="What becomes of requests that Vertex refuses: refused too, answered with a warning, or not looked at.",
-)
-@option(
-    "--models",
-    default="any",
-    type=click.Choice(["any", "known"]),
-    help="Which models are answered: any, or only those of `vertex-emulator models`; others get the documented 404.",
-)
-@option(
-    "--strict-json",
-    is_flag=True,
-    help="Refuse bodies with backslashes before line ends, as documented curl samples send.",
 )
 @option(
     "--control-token",
     callback=_not_empty,
     help="A bearer that opens the control path to other machines too.",
 )
-@option("--project", default="demo", help="The project in the URLs that are printed; the server answers to any.")
+@option("--tls", is_flag=True, help="Answer under TLS too, with a certificate made for this run.")
+@option("--tls-port", default=8443, type=_PORT, help="Port for that; 0 takes a free one.")
 @option(
-    "--location", default="us-central1", help="The location in the URLs that are printed; the server answers to any."
+    "--proxy", is_flag=True, help="Be the HTTPS proxy of unchanged programs too, and print the variables they need."
 )
+@option("--proxy-port", default=8081, type=_PORT, help="Port for that; 0 takes a free one.")
+@place_options
 @option("--quiet", is_flag=True, help="Do not log requests.")
 def serve(scenarios: tuple[str, ...], **options: Any) -> None:
     """Serve scenarios: files and folders, or the built-in default.
@@ -101,43 +71,68 @@ def _serve(
     host: str,
     port: int,
     watch: bool,
+    tls: bool,
+    tls_port: int,
+    proxy: bool,
+    proxy_port: int,
     project: str,
     location: str,
     quiet: bool,
     **settings: Any,
 ) -> None:
-    from emulator.cli.watching import read_rules, watch_scenarios  # noqa: PLC0415  # --help is quicker so
-    from emulator.running import address_of, bind, build_server  # noqa: PLC0415  # as above
-    from emulator.server.log import log_line  # noqa: PLC0415  # as above
+    from emulator.cli.watching import read_rules  # noqa: PLC0415  # --help is quicker so
+    from emulator.running import Listeners, bind, url_of  # noqa: PLC0415  # as above
     from emulator.server.service import Service, SystemClock  # noqa: PLC0415  # as above
     from emulator.server.settings import Settings  # noqa: PLC0415  # as above
 
-    service = Service(read_rules(scenarios), Settings(**settings), clock=SystemClock())
-    bound = bind(host, port)
-    if not quiet:
-        service.on_exchange.append(lambda exchange: click.echo(log_line(exchange), err=True))
-    server = build_server(service, lambda: _greet(service, address_of(bound), project, location))
-    # uvicorn takes these signals over while it runs and raises them again at its end, when they have been dealt with.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
-
-    async def run() -> None:
-        watching = asyncio.create_task(watch_scenarios(service, scenarios)) if watch else None
-        # One step, so that whoever has read the greeting may change the files.
-        await asyncio.sleep(0)
-        await server.serve(sockets=[bound])
-        if watching is not None:
-            watching.cancel()
-
-    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-        runner.run(run())
+    _on_signal(_leave)
+    service = Service(read_rules(scenarios), Settings(project=project, **settings), clock=SystemClock())
+    with ExitStack() as stack:
+        plain = stack.enter_context(bind(host, port))
+        if not quiet:
+            log_requests(service, sys.stderr)
+        interception, more = None, ""
+        if tls or proxy:
+            aims = Aims(project=project, location=location)
+            interception, more = open_beside(stack, service, plain, (tls_port, proxy_port if proxy else None), aims)
+        listeners = Listeners(
+            service, plain, lambda: _greet(service, url_of(plain), project, location, more), interception
+        )
+        _on_signal(lambda *_: listeners.stop())
+        with asyncio.Runner(loop_factory=listeners.loop_factory) as runner:
+            runner.run(_listen(listeners, service, scenarios if watch else ()))
 
 
-def _greet(service: "Service", url: str, project: str, location: str) -> None:
+async def _listen(listeners: "Listeners", service: "Service", watched: tuple[str, ...]) -> None:
+    from emulator.cli.watching import watch_scenarios  # noqa: PLC0415  # as above
+
+    watching = asyncio.create_task(watch_scenarios(service, watched)) if watched else None
+    # One step, so that whoever has read the greeting may change the files.
+    await asyncio.sleep(0)
+    await listeners.serve()
+    if watching is not None:
+        watching.cancel()
+
+
+def _on_signal(handler: Callable[[int, FrameType | None], object]) -> None:
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # A terminal that is closed says so, unless `nohup` keeps it from us.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
+        signal.signal(number, handler)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """Leave by way of an exception, so that files are removed."""
+    raise SystemExit(128 + number)
+
+
+def _greet(service: "Service", url: str, project: str, location: str, more: str) -> None:
     from emulator.running import base_url  # noqa: PLC0415  # as above
 
     base = base_url(url, project, location)
-    token = service.mint.issue(service.clock.now(), _TOKEN_LIFETIME)
+    token = service.mint.issue(service.clock.now(), TOKEN_LIFETIME)
     names = ", ".join(f'"{name}"' for name in service.ruleset.scenarios)
     body = '{"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "Hello"}]}'
     click.echo(
@@ -145,5 +140,5 @@ def _greet(service: "Service", url: str, project: str, location: str) -> None:
         f"\nBase URL (any project, location and endpoint will do):\n  {base}\n"
         f"\nTry it:\n  curl {base}/chat/completions \\\n"
         f"    -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\\n    -d '{body}'\n"
-        f"\nFor OpenAI clients:\n  export OPENAI_BASE_URL={base}\n  export OPENAI_API_KEY={token}\n"
+        f"\nFor OpenAI clients:\n  export OPENAI_BASE_URL={base}\n  export OPENAI_API_KEY={token}\n{more}"
     )

@@ -1,0 +1,103 @@
+"""Running programs by `vertex-emulator exec`, from an environment that would lead them astray."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(__file__).with_name("programs")
+SKY = Path(__file__).with_name("sky.yaml")
+PATIENCE = 60
+"""Seconds after which a program is killed, so that a failing test ends."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, so that what installs a framework can be left out."""
+    config.addinivalue_line("markers", "frameworks: installs a framework and runs it against the emulator")
+
+
+HOSTILE = {
+    "https_proxy": "http://127.0.0.1:9",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "NO_PROXY": "*",
+    "no_proxy": "googleapis.com,.googleapis.com",
+    "ALL_PROXY": "socks5h://127.0.0.1:9",
+    "SSL_CERT_DIR": "/nonexistent",
+    "SSL_CERT_FILE": "/nonexistent/ca.pem",
+    "GOOGLE_APPLICATION_CREDENTIALS": "/nonexistent/key.json",
+    "GOOGLE_CLOUD_QUOTA_PROJECT": "somebody-elses",
+    "GCE_METADATA_HOST": "127.0.0.1:9",
+    "OPENAI_API_KEY": "sk-somebody-elses",
+    "OPENAI_BASE_URL": "http://127.0.0.1:9",
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run that has ended."""
+
+    status: int
+    out: str
+    err: str
+    left: list[str]
+    """What is left in the folder for temporary files."""
+
+    @property
+    def answers(self) -> Any:
+        """What the program printed, which is JSON."""
+        assert self.status == 0, self.err
+        return json.loads(self.out)
+
+
+class Programs:
+    """Starts `vertex-emulator exec`, in a folder and with a folder for temporary files of the test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.temporary = folder / "temporary files"
+        self.temporary.mkdir()
+        self.folder = folder
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """What the emulator inherits: little of this run's, and what would lead a program astray."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return {**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.temporary), **HOSTILE, **more}
+
+    @contextmanager
+    def start_other(self, *command: str | Path, env: Mapping[str, str] | None = None, **settings: Any) -> Iterator[Any]:
+        """Start a program."""
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
+        with subprocess.Popen(
+            command, cwd=self.folder, env=self.environment(**(env or {})), text=True, **pipes
+        ) as process:
+            watchdog = threading.Timer(PATIENCE, process.kill)
+            watchdog.start()
+            try:
+                yield process
+            finally:
+                watchdog.cancel()
+                process.kill()
+
+    def start(self, *arguments: str | Path, **settings: Any) -> Any:
+        """Start `vertex-emulator` with arguments."""
+        return self.start_other(sys.executable, "-m", "emulator", *arguments, **settings)
+
+    def run(self, *arguments: str | Path, stdin: str = "", env: Mapping[str, str] | None = None) -> Done:
+        """Run `vertex-emulator exec` to its end."""
+        with self.start("exec", *arguments, env=env) as process:
+            out, err = process.communicate(stdin)
+        return Done(process.returncode, out, err, [path.name for path in self.temporary.iterdir()])
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Programs:
+    """What starts programs."""
+    return Programs(tmp_path)

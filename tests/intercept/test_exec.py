@@ -1,0 +1,211 @@
+"""`vertex-emulator exec` as a process: streams, exit status, signals, what is said and what is left."""
+
+import fcntl
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import termios
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SKY = Path(__file__).with_name("sky.yaml")
+SILENT = "vertex-emulator: no request reached the emulator, 0 misses, 0 refusals, 0 leaks\n"
+CHAT = """
+import json, os, sys, urllib.request
+for text in sys.argv[1:]:
+    body = json.dumps({"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": text}]}).encode()
+    bearer = {"authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}
+    request = urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/chat/completions", body, bearer)
+    try:
+        urllib.request.urlopen(request)
+    except urllib.error.HTTPError as error:
+        print(error.code)
+"""
+
+
+@pytest.mark.parametrize("status", [0, 7, 143])
+def test_status_is_the_programs(programs: Any, status: int) -> None:
+    """The program's exit status is ours, nothing is left, and one line sums up."""
+    done = programs.run("--", "sh", "-c", f"exit {status}")
+    assert (done.status, done.out, done.err, done.left) == (status, "", SILENT, [])
+
+
+def test_status_of_a_signal(programs: Any) -> None:
+    """A program that a signal ends has the status that a shell gives it."""
+    done = programs.run("--", "sh", "-c", "kill -KILL $$")
+    assert (done.status, done.left) == (128 + signal.SIGKILL, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "reason"),
+    [("no-such-program", 127, "no such file or directory"), ("/", 126, "permission denied")],
+)
+def test_programs_that_cannot_be_run(programs: Any, name: str, status: int, reason: str) -> None:
+    """A program that is not there, or is none, is told in a line."""
+    done = programs.run("--", name)
+    assert (done.status, done.err, done.left) == (status, f"vertex-emulator: cannot run {name}: {reason}\n", [])
+
+
+def test_streams_are_the_programs(programs: Any) -> None:
+    """Input and output pass untouched; options behind the dashes are the program's."""
+    done = programs.run(
+        "--", "sh", "-c", 'cat; echo "$@"; echo fault >&2', "sh", "--verify", "--", "-v", stdin="hello\n"
+    )
+    assert (done.status, done.out, done.err) == (0, "hello\n--verify -- -v\n", "fault\n" + SILENT)
+
+
+def test_open_files_are_passed_on(programs: Any) -> None:
+    """A file that a shell opens for the program reaches it, and none of the emulator's sockets does."""
+    program = (
+        "import os, stat; fds = [fd for fd in range(3, 256) if os.path.exists(f'/dev/fd/{fd}')];"
+        "print(os.read(int(os.environ['FD']), 9), [fd for fd in fds if stat.S_ISSOCK(os.fstat(fd).st_mode)])"
+    )
+    reading, writing = os.pipe()
+    os.write(writing, b"hello")
+    with programs.start(
+        "exec", "--", sys.executable, "-c", program, env={"FD": str(reading)}, pass_fds=[reading]
+    ) as process:
+        out, _ = process.communicate()
+    os.close(reading)
+    os.close(writing)
+    assert out == "b'hello' []\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signals_are_passed_on(programs: Any, number: signal.Signals) -> None:
+    """What is sent to the emulator reaches the program, which may end as it likes; nothing is left."""
+    program = f"trap 'echo caught; exit 9' {number.name[3:]}; echo ready; read nothing"
+    with programs.start("exec", "--", "sh", "-c", program) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert (process.stdout.read(), process.stderr.read(), process.wait()) == ("caught\n", SILENT, 9)
+    assert list(programs.temporary.iterdir()) == []
+
+
+def test_a_program_that_does_not_care(programs: Any) -> None:
+    """SIGTERM ends a program that does not handle it, and its status says so."""
+    with programs.start("exec", "--", "sh", "-c", "echo ready; exec cat") as process:
+        assert process.stdout.readline() == "ready\n"
+        process.terminate()
+        assert process.wait() == 128 + signal.SIGTERM
+    assert list(programs.temporary.iterdir()) == []
+
+
+def test_control_c_ends_both(programs: Any) -> None:
+    """Ctrl-C at a terminal reaches the program once, and when it has ended the emulator does too."""
+    ours, theirs = pty.openpty()
+    program = "trap 'echo caught' INT; echo ready; read nothing; echo over"
+    with programs.start(
+        "exec",
+        "--",
+        "sh",
+        "-c",
+        program,
+        preexec_fn=lambda: take_terminal(theirs),
+        start_new_session=True,
+        stdin=theirs,
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        os.write(ours, b"\x03")
+        assert process.stdout.readline() == "caught\n"
+        os.write(ours, b"\n")
+        assert (process.stdout.read(), process.stderr.read(), process.wait()) == ("over\n", SILENT, 0)
+    os.close(ours)
+    os.close(theirs)
+    assert list(programs.temporary.iterdir()) == []
+
+
+def take_terminal(terminal: int) -> None:
+    """Make a terminal the one whose keys reach this process and those it starts."""
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+
+def test_nobody_listens_afterwards(programs: Any) -> None:
+    """While the program runs its folder is there, for us alone, and when it has ended nothing listens any more."""
+    program = """
+import json, os, stat
+folder = os.path.dirname(os.environ["SSL_CERT_FILE"])
+modes = {each: oct(stat.S_IMODE(os.stat(os.path.join(folder, each)).st_mode)) for each in [".", *os.listdir(folder)]}
+print(json.dumps([modes, [os.environ["HTTPS_PROXY"], os.environ["OPENAI_BASE_URL"], os.environ["VERTEX_EMULATOR_TLS_ADDR"]]]))
+"""
+    modes, addresses = programs.run("--", sys.executable, "-c", program).answers
+    assert modes["."] == "0o700"
+    assert modes["service-account.json"] == "0o600"
+    assert not any("KEY" in name.upper() and mode != "0o600" for name, mode in modes.items())
+    for address in addresses:
+        port = int(address.rpartition("127.0.0.1:")[2].partition("/")[0])
+        with socket.socket() as probe, pytest.raises(ConnectionRefusedError):
+            probe.connect(("127.0.0.1", port))
+
+
+def test_misses_and_refusals_are_counted(programs: Any) -> None:
+    """The last line counts; with -v the log is on stderr; without --verify the status stays the program's."""
+    done = programs.run("-v", SKY, "--", sys.executable, "-c", CHAT, "sky", "sea")
+    assert (done.status, done.out) == (0, "418\n")
+    assert '"sky"  200' in done.err
+    assert 'wanted text containing "sky", got "sea"' in done.err
+    assert done.err.endswith("vertex-emulator: 2 requests, 1 miss, 0 refusals, 0 leaks\n")
+
+
+def test_log_goes_to_a_file(programs: Any) -> None:
+    """With --log the log is in the file, and stderr stays the program's but for the last line."""
+    done = programs.run("--log", "requests.log", SKY, "--", sys.executable, "-c", CHAT, "sky")
+    assert done.err == "vertex-emulator: 1 request, 0 misses, 0 refusals, 0 leaks\n"
+    assert '"sky"  200' in (programs.folder / "requests.log").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("texts", "status", "said"),
+    [
+        (["sky"], 0, ""),
+        (["sky", "sea"], 3, "vertex-emulator: 1 request that no rule answered; -v or --log tells which\n"),
+        ([], 3, f'vertex-emulator: "sky", {SKY}:3:5: never answered\n'),
+    ],
+    ids=["good", "miss", "unused"],
+)
+def test_verify(programs: Any, texts: list[str], status: int, said: str) -> None:
+    """--verify makes misses and unused rules a failure."""
+    done = programs.run("--verify", SKY, "--", sys.executable, "-c", CHAT, *texts)
+    assert done.status == status
+    assert done.err.partition(" leaks\n")[2] == said
+
+
+def test_verify_leaves_failures_alone(programs: Any) -> None:
+    """A program that fails has its own status, and the built-in scenario need not be used up."""
+    assert programs.run("--verify", SKY, "--", "sh", "-c", "exit 5").status == 5
+    assert programs.run("--verify", "--", "true").status == 0
+
+
+def test_leaks_are_named(programs: Any) -> None:
+    """A host that is not emulated is refused, and named at once and at the end."""
+    done = programs.run("--", "curl", "-sS", "https://example.com/")
+    assert done.status == 56
+    assert "CONNECT tunnel failed, response 403" in done.err
+    assert "vertex-emulator: leak: a program wanted to reach example.com, which is not emulated; refused\n" in done.err
+    assert done.err.endswith("0 refusals, 1 leak (example.com)\n")
+
+
+def test_wrong_usage(programs: Any) -> None:
+    """Without a program there is nothing to run; a broken scenario is told as everywhere."""
+    done = programs.run("python", "app.py")
+    assert done.status == 2
+    assert "no program to run; write it behind `--`: exec [SCENARIOS]... -- COMMAND..." in done.err
+    (programs.folder / "bad.yaml").write_text("rules: [", "utf-8")
+    done = programs.run("bad.yaml", "--", "true")
+    assert (done.status, done.err.splitlines()[-1]) == (1, "1 problem found")
+
+
+def test_costs_little(programs: Any) -> None:
+    """What exec costs is mostly its start, in processor time as the machine may be busy."""
+    program = [sys.executable, "-m", "emulator", "exec", "--", "true"]
+    subprocess.run(program, env=programs.environment(), check=True, capture_output=True)
+    before = os.times()
+    subprocess.run(program, env=programs.environment(), check=True, capture_output=True)
+    after = os.times()
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    assert spent < 1.2

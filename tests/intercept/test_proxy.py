@@ -1,0 +1,314 @@
+"""The proxy: where it leads, what it refuses, and that it neither holds back nor keeps anything."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from emulator.intercept import proxy as proxy_module
+from emulator.intercept.authority import Authority
+from emulator.intercept.proxy import Proxy
+
+HOST = "us-central1-aiplatform.googleapis.com"
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Callable[[Awaitable[None]], None]:
+    """Run a coroutine on either loop, for a minute at most; it must leave no task behind."""
+
+    async def bounded(work: Awaitable[None]) -> None:
+        async with asyncio.timeout(5):
+            await work
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not {task for task in others if not task.done()}
+
+    def start(work: Awaitable[None]) -> None:
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            runner.run(bounded(work))
+
+    return start
+
+
+def bind() -> socket.socket:
+    """A listening socket."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    bound.listen(256)
+    return bound
+
+
+class Way:
+    """A proxy, and a server behind it."""
+
+    def __init__(self, proxy: Proxy, port: int) -> None:
+        self.proxy = proxy
+        self.port = port
+        self.leaks: list[str] = []
+
+    async def send(self, head: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to the proxy and send it something."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(head.encode())
+        return reader, writer
+
+    async def ask(self, head: str) -> str:
+        """Send something to the proxy, and return all that it says."""
+        reader, writer = await self.send(head)
+        try:
+            return (await reader.read()).decode()
+        finally:
+            await close(writer)
+
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a tunnel."""
+        reader, writer = await self.send(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 200 Connection established\r\n\r\n"
+        return reader, writer
+
+    async def drained(self) -> None:
+        """Wait until the proxy has let go of every tunnel."""
+        while self.proxy._tunnels:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def going(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[Way]:
+    """Run a proxy in front of a server."""
+    handling: set[asyncio.Task[Any]] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        handling.add(task)
+        await handler(reader, writer)
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context)
+    async with server:
+        leaks: list[str] = []
+        proxy, bound = Proxy(server.sockets[0].getsockname(), leaks.append), bind()
+        way = Way(proxy, bound.getsockname()[1])
+        way.leaks = leaks
+        async with proxy.listening(bound):
+            yield way
+    await asyncio.gather(*handling, return_exceptions=True)
+
+
+async def close(writer: asyncio.StreamWriter) -> None:
+    """Close a connection and wait until it is."""
+    writer.close()
+    await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send everything back, then what was the end."""
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.write(b"the end")
+    await close(writer)
+
+
+def test_frames_are_not_held_back(run: Any, tmp_path: Path) -> None:
+    """Under TLS, each frame of a stream arrives before the server sends the next."""
+    authority = Authority()
+
+    async def work() -> None:
+        arrived = asyncio.Event()
+
+        async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            for number in range(5):
+                arrived.clear()
+                writer.write(f"data: {number}\n\n".encode())
+                await arrived.wait()
+            await close(writer)
+
+        async with going(stream, authority.server_context(tmp_path)) as way:
+            reader, writer = await way.open()
+            trusting = ssl.create_default_context(cadata=authority.certificate.decode())
+            await writer.start_tls(trusting, server_hostname=HOST)
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
+            for number in range(5):
+                assert await reader.readuntil(b"\n\n") == f"data: {number}\n\n".encode()
+                arrived.set()
+            assert await reader.read() == b""
+            await close(writer)
+            await way.drained()
+
+    run(work())
+
+
+def test_one_direction_may_end_first(run: Any) -> None:
+    """Who has said all can still hear the answer; great amounts pass unharmed."""
+
+    async def work() -> None:
+        async with going(echo) as way:
+            reader, writer = await way.open()
+            said = bytes(range(256)) * 40_000
+            writer.write(said)
+            writer.write_eof()
+            assert await reader.read() == said + b"the end"
+            await close(writer)
+            await way.drained()
+
+    run(work())
+
+
+def test_what_follows_the_head_at_once_is_passed_on(run: Any) -> None:
+    """A client need not wait for the answer to CONNECT."""
+
+    async def work() -> None:
+        async with going(echo) as way:
+            reader, writer = await way.send(f"CONNECT {HOST}:443 HTTP/1.1\r\n\r\nhello ")
+            writer.write_eof()
+            assert await reader.read() == b"HTTP/1.1 200 Connection established\r\n\r\nhello the end"
+            await close(writer)
+            await way.drained()
+
+    run(work())
+
+
+def test_hang_ups_leave_nothing(run: Any) -> None:
+    """A client that leaves, at any point and in any way, leaves neither connection nor task behind."""
+
+    async def work() -> None:
+        ended = asyncio.Queue[None]()
+
+        async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"x" * 1_000_000)
+            await asyncio.gather(reader.read(), writer.drain(), return_exceptions=True)
+            writer.transport.abort()
+            ended.put_nowait(None)
+
+        async with going(hold) as way:
+            for head in ("", "CONN", f"CONNECT {HOST}:443 HTTP/1.1\r\n\r\n"):
+                _, writer = await way.send(head)
+                await close(writer)
+            for _ in range(20):
+                reader, writer = await way.open()
+                await reader.readexactly(10)
+                writer.transport.abort()
+                await ended.get()
+            await way.drained()
+
+    run(work())
+
+
+def test_two_hundred_at_once(run: Any) -> None:
+    """Two hundred tunnels are open at the same time."""
+
+    async def work() -> None:
+        async with going(echo) as way:
+            tunnels = await asyncio.gather(*(way.open() for _ in range(200)))
+            assert len(way.proxy._tunnels) == 200
+            for number, (_, writer) in enumerate(tunnels):
+                writer.write(b"%03d" % number)
+            for number, (reader, writer) in enumerate(tunnels):
+                assert await reader.readexactly(3) == b"%03d" % number
+                await close(writer)
+            await way.drained()
+
+    run(work())
+
+
+def test_the_end_of_the_proxy_closes_tunnels(run: Any) -> None:
+    """Tunnels that are open when the proxy ends are closed."""
+
+    async def work() -> None:
+        async with going(echo) as way:
+            reader, writer = await way.open()
+        (end,) = await asyncio.gather(reader.read(), return_exceptions=True)
+        assert end == b"" or isinstance(end, ConnectionError)
+        await close(writer)
+        await way.drained()
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("head", "leak"),
+    [
+        ("CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n", "example.com"),
+        ("CONNECT googleapis.com.example.com:443 HTTP/1.1\r\n\r\n", "googleapis.com.example.com"),
+        ("CONNECT evilgoogleapis.com:443 HTTP/1.1\r\n\r\n", "evilgoogleapis.com"),
+        ("CONNECT 127.0.0.1:22 HTTP/1.1\r\n\r\n", "127.0.0.1"),
+        ("CONNECT [::1]:443 HTTP/1.1\r\n\r\n", "::1"),
+        ("GET http://example.com/ HTTP/1.1\r\n\r\n", "http://example.com"),
+        ("POST http://storage.googleapis.com/ HTTP/1.1\r\n\r\nbody", "http://storage.googleapis.com"),
+    ],
+)
+def test_other_hosts_are_refused(run: Any, head: str, leak: str) -> None:
+    """What is not emulated is refused with 403 and a line of text, and reported."""
+
+    async def work() -> None:
+        async with going(echo) as way:
+            answer = await way.ask(head)
+            assert answer.startswith("HTTP/1.1 403 Forbidden\r\n")
+            assert answer.endswith(
+                "is refused: only HTTPS to *.googleapis.com and *.prediction.vertexai.goog stays on this machine\n"
+            )
+            assert way.leaks == [leak]
+            await way.drained()
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("CONNECT nowhere HTTP/1.1\r\n\r\n", 400),
+        ("GET http://[ HTTP/1.1\r\n\r\n", 400),
+        ("\x16\x03\x01 hello\r\n\r\n", 400),
+        ("CONNECT a:1 HTTP/1.1\r\nX: " + "x" * 20_000, 431),
+    ],
+    ids=["path", "no port", "no host", "tls", "endless"],
+)
+def test_nonsense_is_refused(run: Any, head: str, status: int) -> None:
+    """What is no request to a proxy is told so, and reported as nothing."""
+
+    async def work() -> None:
+        async with going(echo) as way:
+            assert (await way.ask(head)).startswith(f"HTTP/1.1 {status} ")
+            assert way.leaks == []
+            await way.drained()
+
+    run(work())
+
+
+def test_silence_is_not_waited_for(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends no head in time is cut off."""
+    monkeypatch.setattr(proxy_module, "HEAD_SECONDS", 0.01)
+
+    async def work() -> None:
+        async with going(echo) as way:
+            reader, writer = await way.send("CONNECT ")
+            (end,) = await asyncio.gather(reader.read(), return_exceptions=True)
+            assert end == b"" or isinstance(end, ConnectionError)
+            await close(writer)
+            await way.drained()
+
+    run(work())
+
+
+def test_a_server_that_is_gone(run: Any) -> None:
+    """If there is nobody to connect to, the client is told."""
+
+    async def work() -> None:
+        gone = bind()
+        address = gone.getsockname()
+        gone.close()
+        proxy, bound = Proxy(address, lambda _: None), bind()
+        way = Way(proxy, bound.getsockname()[1])
+        async with proxy.listening(bound):
+            assert (await way.ask(f"CONNECT {HOST}:443 HTTP/1.1\r\n\r\n")).startswith("HTTP/1.1 502 Bad Gateway\r\n")
+            await way.drained()
+
+    run(work())
