@@ -21,8 +21,10 @@ UPDATE = bool(os.environ.get("UPDATE_EXPECTED"))
 
 # What is not run here, each with its reason.
 EXEMPT = {
-    "python3 -m venv .venv && . .venv/bin/activate && pip install .": "needs packages; .ci/run installs the same way",
+    "python3 -m venv .venv && . .venv/bin/activate && pip install '.[exec]'": "needs packages; .ci/run installs the same way",
     "python3 -m venv .venv && .venv/bin/pip install -q '.[test]' && .venv/bin/pytest": "runs this very test",
+    "pip install 'vertex-openai-emulator[exec]'": "needs an index; tests/intercept runs what stands below it",
+    "vertex-emulator serve --proxy --port 8080 --tls-port 8443 --proxy-port 8081 weather.yaml": "tests/intercept does",
     "docker build -t vertex-emulator .": "needs a Docker engine; tests/test_docker.py reads the Dockerfile",
 }
 ADDRESS = "http://127.0.0.1:8080"
@@ -123,7 +125,7 @@ class Desk:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stderr == ""
+        assert re.sub(r"vertex-emulator: .* 0 misses, 0 refusals, 0 leaks\n", "", done.stderr) == ""
         return done.stdout.replace(address, ADDRESS)
 
     def address(self, command: str) -> str:

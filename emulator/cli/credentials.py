@@ -1,7 +1,6 @@
 """`vertex-emulator credentials`."""
 
 import shlex
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
@@ -55,6 +54,8 @@ def _read_url(url: str) -> SplitResult:
 
 def _ask_project(server: SplitResult) -> str:
     """The project of the emulator that runs there; its metadata server tells it."""
+    from http.client import HTTPConnection, HTTPException, HTTPSConnection  # noqa: PLC0415  # other commands start quicker
+
     kind = HTTPSConnection if server.scheme == "https" else HTTPConnection
     connection = kind(server.hostname or "", server.port, timeout=_PATIENCE)
     try:
