@@ -10,6 +10,7 @@ from emulator.engine.containers import family_of
 from emulator.engine.counting import CACHED_TOKENS, SentMedium, count_medium, resolution_of
 from emulator.engine.enclosures import list_kinds, list_media, media_in
 from emulator.engine.families import Voice, choose_voice
+from emulator.engine.thoughts import MODEL_ROLES, read_text
 from emulator.engine.tokens import estimate_tokens
 from emulator.scenario.rules import Endpoint, Traffic
 from emulator.wire.requests import ChatRequest, google_options
@@ -20,7 +21,6 @@ __all__ = ["MODEL_ROLES", "SYSTEM_ROLES", "TOOL_ROLES", "USER_ROLES", "Facts", "
 
 USER_ROLES = frozenset({"user"})
 SYSTEM_ROLES = frozenset({"system", "developer"})
-MODEL_ROLES = frozenset({"assistant", "model"})
 TOOL_ROLES = frozenset({"tool", "function"})
 _JSON_FORMATS = frozenset({"json_object", "json_schema", "application/json"})
 
@@ -263,8 +263,9 @@ class Facts:
     def prompt_tokens(self) -> int:
         """An estimate of the prompt's tokens: texts, calls, tools, media, and what is cached."""
         total = self.cached_tokens + sum(count_medium(one, generation(self.answering_model)) for one in self.media)
+        marker = self.google.get("thought_tag_marker")
         for message in self.messages:
-            total += estimate_tokens(text_of(message))
+            total += estimate_tokens(read_text(message, marker if isinstance(marker, str) else None))
             for call in message.get("tool_calls") or ():
                 function = call.get("function", {})
                 total += estimate_tokens(function.get("name", "")) + estimate_tokens(function.get("arguments") or "")

@@ -45,6 +45,7 @@ def refuse(
         message=known_message if message is None else message,
         details=known_details if details is None else details,
         framing=found.framing if found.framing in {"object", "html"} else "array",
+        legacy_errors=found.extra.get("errors") if flat is None else None,
         flat=flat,
         rule=found.name,
         place=place,

@@ -21,6 +21,8 @@ class Refusal:
     message: str
     details: list[dict[str, Any]] | None = None
     framing: Framing = "array"
+    legacy_errors: list[dict[str, Any]] | None = None
+    """The older `errors` list that some routes add between message and status (observed)."""
     flat: dict[str, Any] | None = None
     """The whole body where it is no error object of Google's: that of a token endpoint or of a self-deployed container."""
     rule: str = ""
@@ -47,6 +49,8 @@ class Refusal:
     def to_text(self) -> str:
         """The bare error object, pretty-printed by two spaces (observed); also what is written inside a broken stream."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.legacy_errors:
+            error["errors"] = self.legacy_errors
         if self.status is not None:
             error["status"] = self.status
         if self.details:

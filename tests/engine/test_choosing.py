@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
+from emulator.catalogue.errors import CatalogueError, all_errors
+from emulator.engine.answering import answer
 from emulator.engine.choosing import Chosen, Miss, choose
 from emulator.engine.compiling import Ruleset, compile_rules
+from emulator.engine.dice import Occasion
 from emulator.engine.facts import Facts
+from emulator.engine.refusing import values_for
 from emulator.scenario.reading import read_text
 from emulator.wire.targets import Target
 
@@ -101,3 +105,30 @@ def test_misses_are_reported(name: str) -> None:
     if os.environ.get("UPDATE_EXPECTED"):
         expected.write_text(miss.report() + "\n", "utf-8")
     assert miss.report() + "\n" == expected.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "error", [one for one in all_errors() if one.service in {"vertex", "self_deployed"}], ids=lambda one: one.name
+)
+def test_every_error_can_be_scripted_by_its_name(error: CatalogueError) -> None:
+    """`fail: NAME` sends the catalogue's status and body, with the request's own names in it, streamed or not."""
+    ruleset = rules_of(f"rules: [{{reply: {{fail: {error.name}}}}}]")
+    message, details = error.fill(**values_for(TARGET, "google/gemini-3-flash"))
+    for stream in (False, True):
+        facts = ask({"model": "google/gemini-3-flash", "stream": stream})
+        timeline = answer([ruleset], facts, {}, Occasion(0, "seed", b"")).timeline
+        assert timeline.status == error.code
+        body = timeline.body.decode()
+        if error.framing == "html":
+            assert body == message
+            continue
+        found = json.loads(body)
+        if error.framing == "vllm":
+            assert found == {**error.extra, "message": message}
+            continue
+        assert isinstance(found, dict) == (error.framing == "object")
+        envelope = (found if isinstance(found, dict) else found[0])["error"]
+        assert (envelope["code"], envelope.get("status")) == (error.code, error.status)
+        assert envelope.get("errors") == error.extra.get("errors")
+        if error.confidence != "low":
+            assert (envelope["message"], envelope.get("details")) == (message, details)
