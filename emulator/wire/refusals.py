@@ -21,8 +21,6 @@ class Refusal:
     message: str
     details: list[dict[str, Any]] | None = None
     framing: Framing = "array"
-    legacy_errors: list[dict[str, Any]] | None = None
-    """The older `errors` list that some routes add between message and status (observed)."""
     flat: dict[str, Any] | None = None
     """The whole body where it is no error object of Google's: that of a token endpoint or of a self-deployed container."""
     rule: str = ""
@@ -31,6 +29,8 @@ class Refusal:
     """Where in the request: `messages[3].tool_calls[0]`."""
     explanation: str = ""
     """What the client did and what would pass, for the log, the journal and a header."""
+    legacy_errors: list[dict[str, Any]] | None = None
+    """The older `errors` list that some routes add between message and status (observed)."""
 
     @property
     def content_type(self) -> str:
