@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 from emulator.engine.dice import Dice, Occasion
 from emulator.engine.facts import Facts
+from emulator.engine.lazy import Lazy
 from emulator.wire.json_text import parse_or_text
 
 
@@ -38,7 +38,7 @@ class Request:
     dice: Dice
     occasion: Occasion
 
-    @cached_property
+    @Lazy
     def variables(self) -> dict[str, Any]:
         """The template variables that do not depend on the choice."""
         facts = self.facts

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 from emulator.catalogue.models import ModelCard, describe_model, find_model, generation
@@ -10,6 +9,7 @@ from emulator.engine.containers import family_of
 from emulator.engine.counting import CACHED_TOKENS, SentMedium, count_medium, resolution_of
 from emulator.engine.enclosures import list_kinds, list_media, media_in
 from emulator.engine.families import Voice, choose_voice
+from emulator.engine.lazy import Lazy
 from emulator.engine.thoughts import MODEL_ROLES, read_text
 from emulator.engine.tokens import estimate_tokens
 from emulator.scenario.rules import Endpoint, Traffic
@@ -55,7 +55,7 @@ class Facts:
 
     # The target.
 
-    @cached_property
+    @Lazy
     def model(self) -> str:
         """The model as the request names it, empty if it does not."""
         return self.request.get("model") or ""
@@ -65,12 +65,12 @@ class Facts:
         """The part of the model before the slash, empty if there is none."""
         return self.model.partition("/")[0] if "/" in self.model else ""
 
-    @cached_property
+    @Lazy
     def card(self) -> ModelCard | None:
         """What is known of the model; on the shared endpoint, what may be assumed of a Gemini that is not known."""
         return describe_model(self.model) if self.target.is_openapi else find_model(self.model)
 
-    @cached_property
+    @Lazy
     def gemini(self) -> float | None:
         """The generation if the model is a Gemini on the shared endpoint, known or not; else None."""
         is_google = self.target.is_openapi and self.publisher in {"google", ""}
@@ -81,14 +81,14 @@ class Facts:
         """The model that answers: the one named, else the endpoint's, else the endpoint's id."""
         return self.model or (self.endpoint and self.endpoint.model) or self.target.endpoint
 
-    @cached_property
+    @Lazy
     def voice(self) -> Voice:
         """How the model speaks."""
         if self.target.is_openapi:
             return choose_voice(self.model, None)
         return choose_voice(self.answering_model, family_of(self.target, self.endpoint))
 
-    @cached_property
+    @Lazy
     def llm_headers(self) -> Mapping[str, str]:
         """The headers `x-vertex-ai-llm-…`, which choose how the request is paid for."""
         named = ((name.lower(), value) for name, value in self._headers if name[:11].lower() == b"x-vertex-ai")
@@ -104,7 +104,7 @@ class Facts:
         shared = self.llm_headers.get("x-vertex-ai-llm-shared-request-type", "").lower()
         return "ON_DEMAND_FLEX" if shared == "flex" else "ON_DEMAND_PRIORITY" if shared == "priority" else "ON_DEMAND"
 
-    @cached_property
+    @Lazy
     def headers(self) -> Mapping[str, str]:
         """The request headers, names in lower case, repeated ones joined by commas."""
         found: dict[str, str] = {}
@@ -115,7 +115,7 @@ class Facts:
 
     # The conversation.
 
-    @cached_property
+    @Lazy
     def last_user(self) -> str | None:
         """The text of the last user message."""
         for message in reversed(self.messages):
@@ -123,12 +123,12 @@ class Facts:
                 return text_of(message)
         return None
 
-    @cached_property
+    @Lazy
     def any_user(self) -> list[str]:
         """The texts of all user messages."""
         return [text_of(message) for message in self.messages if message.get("role") in USER_ROLES]
 
-    @cached_property
+    @Lazy
     def system(self) -> str | None:
         """The system messages, joined by line breaks."""
         texts = [text_of(message) for message in self.messages if message.get("role") in SYSTEM_ROLES]
@@ -139,7 +139,7 @@ class Facts:
         """The role of the last message."""
         return self.messages[-1].get("role") if self.messages else None
 
-    @cached_property
+    @Lazy
     def turn(self) -> int:
         """How many user turns there are; user messages next to each other are one turn."""
         turns, inside = 0, False
@@ -149,7 +149,7 @@ class Facts:
             inside = is_user
         return turns
 
-    @cached_property
+    @Lazy
     def _results(self) -> list[Message]:
         """The tool messages that end the conversation."""
         end = len(self.messages)
@@ -158,7 +158,7 @@ class Facts:
             start -= 1
         return list(self.messages[start:end])
 
-    @cached_property
+    @Lazy
     def answered_tools(self) -> list[str]:
         """The names of the tools whose results end the conversation, found by call id where the result does not name it."""
         names = {
@@ -168,14 +168,14 @@ class Facts:
         }
         return [names.get(result.get("tool_call_id")) or result.get("name") or "" for result in self._results]
 
-    @cached_property
+    @Lazy
     def tool_results(self) -> list[str]:
         """The texts of the tool results that end the conversation."""
         return [text_of(result) for result in self._results]
 
     # The request.
 
-    @cached_property
+    @Lazy
     def tools(self) -> list[tuple[str, str, Any]]:
         """The declared functions as name, description and parameters; the deprecated `functions` too."""
         declared = [tool.get("function") for tool in self.request.get("tools") or ()]
@@ -185,7 +185,7 @@ class Facts:
             for function in functions
         ]
 
-    @cached_property
+    @Lazy
     def named_tool(self) -> str | None:
         """The function that `tool_choice` (or `function_call`) demands by name."""
         choice = self.request.get("tool_choice")
@@ -197,7 +197,7 @@ class Facts:
         name = call.get("name") if isinstance(call, dict) else None
         return name if isinstance(name, str) else None
 
-    @cached_property
+    @Lazy
     def tool_choice(self) -> list[str]:
         """The mode of tool calling (`named` with the function's name beside it); without tools there is none."""
         if not self.tools:
@@ -207,7 +207,7 @@ class Facts:
         choice = self.request.get("tool_choice") or self.request.get("function_call")
         return [choice if isinstance(choice, str) else "auto"]
 
-    @cached_property
+    @Lazy
     def response_schema(self) -> tuple[str, Any] | None:
         """The name and schema of a `json_schema` response format."""
         schema = (self.request.get("response_format") or {}).get("json_schema")
@@ -215,7 +215,7 @@ class Facts:
             return None
         return str(schema.get("name") or ""), schema.get("schema")
 
-    @cached_property
+    @Lazy
     def response_format(self) -> list[str]:
         """What the response format can be called: its type, its MIME type and its schema's name."""
         kind = (self.request.get("response_format") or {}).get("type")
@@ -229,17 +229,17 @@ class Facts:
             names.append(self.response_schema[0])
         return names
 
-    @cached_property
+    @Lazy
     def modalities(self) -> list[str]:
         """The demanded kinds of output, in lower case; text if none is named."""
         return [kind.lower() for kind in self.request.get("modalities") or ["text"]]
 
-    @cached_property
+    @Lazy
     def has(self) -> frozenset[str]:
         """The kinds of input in the messages: image, audio, video, document, gs_uri."""
         return list_kinds(self.messages)
 
-    @cached_property
+    @Lazy
     def google(self) -> dict[str, Any]:
         """`extra_body.google`."""
         return google_options(self.request)
@@ -249,7 +249,7 @@ class Facts:
         """Whether `stream_options` asks for usage, which only the servers of own endpoints heed."""
         return bool((self.request.get("stream_options") or {}).get("include_usage"))
 
-    @cached_property
+    @Lazy
     def media(self) -> list[SentMedium]:
         """The media in the messages."""
         return list_media(self.messages, resolution_of(self.google.get("media_resolution")))
@@ -259,7 +259,7 @@ class Facts:
         """The tokens of `cached_content`: a fixed estimate, for what the cache holds cannot be known."""
         return CACHED_TOKENS if self.google.get("cached_content") else 0
 
-    @cached_property
+    @Lazy
     def prompt_tokens(self) -> int:
         """An estimate of the prompt's tokens: texts, calls, tools, media, and what is cached."""
         total = self.cached_tokens + sum(count_medium(one, generation(self.answering_model)) for one in self.media)

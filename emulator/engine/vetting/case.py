@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 from emulator.catalogue.quirks import QuirkName
 from emulator.engine.facts import TOOL_ROLES, Facts
 from emulator.engine.history import Turn, read_turns
+from emulator.engine.lazy import Lazy
 from emulator.engine.refusing import refuse, values_for
 from emulator.wire.refusals import Refusal
 from emulator.wire.requests import write_place
@@ -48,7 +48,7 @@ class Case:
         """Whether this is a Gemini of an earlier generation."""
         return self.facts.gemini is not None and self.facts.gemini < generation
 
-    @cached_property
+    @Lazy
     def may_have_calls(self) -> bool:
         """Whether there may be tool calls or their results in the conversation."""
         return any(
@@ -59,12 +59,12 @@ class Case:
             for message in self.facts.messages
         )
 
-    @cached_property
+    @Lazy
     def turns(self) -> list[Turn]:
         """The turns of the conversation."""
         return read_turns(self.facts.messages)
 
-    @cached_property
+    @Lazy
     def media_parts(self) -> list[tuple[Keys, Part]]:
         """The parts of messages, with their places, that are no plain text."""
         return [
