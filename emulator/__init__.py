@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emulator.running import Emulator
+    from emulator.running import Emulator, VertexSession
     from emulator.server.settings import Settings
 
-__all__ = ["Emulator", "Settings", "__version__"]
+__all__ = ["Emulator", "Settings", "VertexSession", "__version__"]
 __version__ = "0.1.0"
 
 
@@ -16,6 +16,10 @@ def __getattr__(name: str) -> Any:
         from emulator.running import Emulator  # noqa: PLC0415  # as said above
 
         return Emulator
+    if name == "VertexSession":
+        from emulator.running import VertexSession  # noqa: PLC0415  # as said above
+
+        return VertexSession
     if name == "Settings":
         from emulator.server.settings import Settings  # noqa: PLC0415  # as said above
 

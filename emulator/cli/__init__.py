@@ -9,9 +9,11 @@ from emulator.cli.credentials import credentials
 from emulator.cli.execute import execute
 from emulator.cli.explain import explain
 from emulator.cli.init import init
+from emulator.cli.journal import journal
 from emulator.cli.reference import reference
 from emulator.cli.schema import schema
 from emulator.cli.serve import serve
+from emulator.cli.verdicts import verdicts
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -23,5 +25,19 @@ def main() -> None:
     """
 
 
-for command in (serve, execute, credentials, check, explain, init, reference, schema, errors, models, quirks):
+for command in (
+    serve,
+    execute,
+    credentials,
+    check,
+    explain,
+    init,
+    journal,
+    reference,
+    schema,
+    errors,
+    models,
+    quirks,
+    verdicts,
+):
     main.add_command(command)

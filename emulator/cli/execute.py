@@ -3,7 +3,6 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,7 +18,6 @@ from emulator.cli.service import log_requests, place_options, settings_options
 from emulator.errors import EmulatorError, StartError
 
 if TYPE_CHECKING:
-    from emulator.engine.compiling import CompiledRule
     from emulator.intercept.child import Child
     from emulator.server.journal import Exchange, TokenExchange
     from emulator.server.service import Service
@@ -78,15 +76,15 @@ class Tally:
     tokens: int = 0
     results: Counter[str] = field(default_factory=Counter)
     leaks: Leaks = field(default_factory=Leaks)
-    used: set[str] = field(default_factory=set)
-    """The keys of the rules that have answered."""
+    uses: Counter[str] = field(default_factory=Counter)
+    """How often each rule has answered, by their keys; the program may reset its sessions, this stays."""
 
     def add(self, exchange: "Exchange") -> None:
         """Count an exchange."""
         self.requests += 1
         self.results[exchange.outcome.result] += 1
         if exchange.outcome.chosen is not None:
-            self.used.add(exchange.outcome.chosen.rule.key)
+            self.uses[exchange.outcome.chosen.rule.key] += 1
 
     def add_token(self, exchange: "TokenExchange") -> None:
         """Count a token request."""
@@ -132,8 +130,7 @@ def _execute(
                 log_requests(service, stream)
         status = _run(child, command, environment)
     _say(tally.summary())
-    rules = service.ruleset.rules if scenarios else ()
-    return NOT_VERIFIED if verify and status == 0 and not _verify(tally, rules) else status
+    return NOT_VERIFIED if verify and status == 0 and not _verify(tally, service if scenarios else None) else status
 
 
 def _build_service(scenarios: tuple[str, ...], tally: Tally, **settings: Any) -> "Service":
@@ -183,14 +180,19 @@ def _run(child: "Child", command: list[str], environment: dict[str, str]) -> int
         raise StartError(f"cannot run {command[0]!r}: {error}") from None
 
 
-def _verify(tally: Tally, rules: "Sequence[CompiledRule]") -> bool:
-    """Whether every request was answered by a rule and every rule had something to answer; says what is wrong."""
-    unused = [rule for rule in rules if rule.key not in tally.used]
-    for rule in unused:
-        _say(f'"{rule.name}", {rule.place}: never answered')
+def _verify(tally: Tally, service: "Service | None") -> bool:
+    """Whether every request was answered by a rule and every rule answered as it should; says what is wrong.
+
+    Without a service the rules are not asked.
+    """
+    from emulator.engine.verifying import verify  # noqa: PLC0415  # as above
+
+    problems = verify(service.ruleset, tally.uses, service.journal, strict=True).rules if service else ()
+    for problem in problems:
+        _say(problem)
     if misses := tally.results["miss"]:
         _say(f"{count(misses, 'request')} that no rule answered; -v or --log tells which")
-    return not unused and not misses
+    return not problems and not misses
 
 
 def _say(text: str) -> None:

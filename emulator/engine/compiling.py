@@ -1,7 +1,7 @@
 """Scenarios, compiled: what is done once when they are read, so that a request only has to look and choose."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from emulator.catalogue.quirks import QuirkName
@@ -10,7 +10,7 @@ from emulator.engine.recipes import Recipe, compile_reply, find_signatures
 from emulator.errors import Place
 from emulator.scenario.checking import rule_name
 from emulator.scenario.reading import ScenarioFile
-from emulator.scenario.rules import AnyRule, Beside, Endpoint, SequenceRule, Tokens, Usage, Vetting
+from emulator.scenario.rules import AnyRule, Beside, Endpoint, Expect, SequenceRule, Tokens, Usage, Vetting
 from emulator.scenario.steps import Reply
 
 
@@ -30,6 +30,8 @@ class CompiledRule:
     finish: str | None
     headers: tuple[tuple[str, str], ...]
     quirks: frozenset[QuirkName]
+    expect: Expect | None = None
+    """What `verify` demands of it."""
 
     @property
     def key(self) -> str:
@@ -61,6 +63,8 @@ class Ruleset:
     """The thought signatures that the scenarios write themselves."""
     tokens: Tokens = field(default_factory=Tokens)
     """The first `tokens` that a scenario gives."""
+    ordered: frozenset[str] = frozenset()
+    """The files, as places name them, of the scenarios whose rules must be used in order."""
 
 
 def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
@@ -78,10 +82,20 @@ def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
         endpoints,
         vetting=next((one.vetting for one in scenarios if one.vetting is not None), None),
         tokens=next((one.tokens for one in scenarios if one.tokens is not None), Tokens()),
+        ordered=frozenset(file.place(()).file for file in files if file.scenario.order == "strict"),
         quirks=frozenset(quirk for one in scenarios for quirk in one.defaults.quirks or ()),
         signatures=frozenset(
             signature for one in scenarios for rule in one.rules for signature in find_signatures(_replies_of(rule))
         ),
+    )
+
+
+def put_before(ruleset: Ruleset, added: Sequence[Ruleset]) -> Ruleset:
+    """The ruleset with the rules of others before its own; all else it says stays."""
+    return replace(
+        ruleset,
+        rules=(*(rule for one in added for rule in one.rules), *ruleset.rules),
+        signatures=ruleset.signatures.union(*(one.signatures for one in added)),
     )
 
 
@@ -107,6 +121,7 @@ def _compile_rule(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRul
         finish=rule.finish if rule.finish is not None else defaults.finish,
         headers=tuple({**(defaults.headers or {}), **(rule.headers or {})}.items()),
         quirks=frozenset([*(defaults.quirks or ()), *(rule.quirks or ())]),
+        expect=rule.expect,
     )
 
 

@@ -13,6 +13,7 @@ from emulator.catalogue import errors as catalogue
 from emulator.errors import Problem
 from emulator.scenario.attachments import check_attachment, check_media
 from emulator.scenario.conditions import find_contradiction, read_turns
+from emulator.scenario.expecting import check_expect
 from emulator.scenario.grammar import Loc, subject, walk_models
 from emulator.scenario.rules import Beside, Rule, Scenario
 from emulator.scenario.source import Source
@@ -117,6 +118,7 @@ def _check_models(models: Iterable[tuple[Loc, BaseModel]], part: Checked) -> Ite
             case Beside(headers=headers) if headers:
                 yield from _check_headers(headers, (*loc, "headers"), source)
         if isinstance(model, Rule):
+            yield from check_expect(model, loc, source)
             for key in ("reply", "sequence"):
                 yield from _check_reply(getattr(model, key, None), (*loc, key), source)
 

@@ -58,6 +58,28 @@ def read_paths(paths: Sequence[str | os.PathLike[str]]) -> Reading:
     return _read([file if isinstance(file, Problem) else _load(file) for file in files.values()])
 
 
+def is_text(scenario: str | os.PathLike[str]) -> bool:
+    """Whether a scenario is given as its text: a text has a line break, a path has none."""
+    return isinstance(scenario, str) and "\n" in scenario
+
+
+def read_given(scenarios: Sequence[str | os.PathLike[str]]) -> Reading:
+    """Reads files and folders as `read_paths` does, and texts; raises ScenarioError likewise."""
+    texts = [str(one) for one in scenarios if is_text(one)]
+    if not texts:
+        return read_paths(scenarios)
+    items: dict[Path | str, _Content | Problem] = {}
+    for one in scenarios:
+        if is_text(one):
+            name = "<scenario>" if len(texts) == 1 else f"<scenario {texts.index(str(one)) + 1}>"
+            items[name] = _Content(name, None, str(one))
+            continue
+        for file in _list_files(Path(one)):
+            key = file.place.file if isinstance(file, Problem) else file.absolute()
+            items[key] = file if isinstance(file, Problem) else _load(file)
+    return _read([*items.values()])
+
+
 def read_text(text: str, file: str = "<scenario>", folder: Path | None = None) -> Reading:
     """Reads a scenario that is not in a file; `folder` is where the files it names are looked for."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
@@ -91,7 +113,7 @@ def _read(items: Sequence[_Content | Problem]) -> Reading:
         except ScenarioError as error:
             problems += error.problems
             continue
-        found, part = _validate(source, item.folder)
+        found, part = validate(source, item.folder)
         found += [*source.problems, *check(part)]
         if not found and not part.scenario.rules:
             message = "this scenario has no rules, so it answers nothing"
@@ -107,7 +129,7 @@ def _read(items: Sequence[_Content | Problem]) -> Reading:
     return Reading(tuple(files), tuple(problems))
 
 
-def _validate(source: Source, folder: Path | None) -> tuple[list[Problem], Checked]:
+def validate(source: Source, folder: Path | None) -> tuple[list[Problem], Checked]:
     """The problems of a file, and what of it could be understood: the rest of it is checked all the same."""
     data = dict(source.data)
     # Editors find the language by this key in JSON files, where there are no comments.
@@ -130,12 +152,14 @@ def _list_files(path: Path) -> list[Path | Problem]:
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         found += [Path(folder, name) for name in names if name.endswith(_SUFFIXES) and not name.startswith(".")]
     if not found:
-        return [Problem(Place(_show(path), 1, 1), "this folder has no scenario: no file in it ends in .yaml or .yml")]
+        return [
+            Problem(Place(show_path(path), 1, 1), "this folder has no scenario: no file in it ends in .yaml or .yml")
+        ]
     return [*sorted(found)]
 
 
 def _load(path: Path) -> _Content | Problem:
-    file = _show(path)
+    file = show_path(path)
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
@@ -155,7 +179,8 @@ def _too_large(file: str) -> Problem:
     )
 
 
-def _show(path: Path) -> str:
+def show_path(path: Path) -> str:
+    """A path as messages show it: relative to the current directory when below it."""
     here = Path.cwd()
     full = path.absolute()
     return str(full.relative_to(here)) if full.is_relative_to(here) else str(path)

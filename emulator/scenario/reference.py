@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from emulator.catalogue.quirks import QUIRKS, QuirkName
 from emulator.scenario.operators import Prose, Regex, Result, ResultTest, Test, Turns
-from emulator.scenario.rules import AnyRule, Beside, ReplyRule, Rule, Scenario, SequenceRule, Tokens, Usage
+from emulator.scenario.rules import AnyRule, Beside, Expect, ReplyRule, Rule, Scenario, SequenceRule, Tokens, Usage
 from emulator.scenario.steps import Audio, Call, Chunks, Fail, Image, Json, Raw, Reply, Say, Think, Written
 from emulator.scenario.templates import VARIABLES
 from emulator.scenario.when import When
@@ -19,6 +19,7 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (AnyRule, "[rule](#rules)"),
     (Beside, "mapping with the keys that stand [beside](#beside-the-answer)"),
     (Chunks, "`words`, `sentences`, `whole`, `{size: 12}` or a list of the pieces"),
+    (Expect, "[expect](#expect)"),
     (Prose, "text or [test](#tests)"),
     (QuirkName, "[quirks](#quirks)"),
     (Regex, "regular expression"),
@@ -60,6 +61,8 @@ def reference_text() -> str:
     parts += [
         "## Usage\n",
         *_keys(Usage),
+        "## Expect\n",
+        *_keys(Expect),
         "## Tokens\n",
         *_keys(Tokens),
         "## Template variables\n",

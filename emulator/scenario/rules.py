@@ -57,6 +57,15 @@ class Tokens(Model):
     """Seconds after which tokens expire, where that is less than the server's `--token-lifetime`."""
 
 
+class Expect(Model):
+    """What `verify` demands of a rule: one of the two."""
+
+    times: int | None = Field(default=None, ge=0)
+    """How many requests of a session it must have answered, no more and no fewer; 0 forbids it to answer."""
+    at_least: int | None = Field(default=None, ge=1)
+    """How many it must have answered at least."""
+
+
 class Beside(Model):
     """What may stand beside an answer, and in `defaults` for all rules."""
 
@@ -79,6 +88,8 @@ class Rule(Beside):
     """What the request must be like; without it the rule answers every request."""
     times: int | None = Field(default=None, ge=1)
     """How many requests of a session it answers before it is used up."""
+    expect: Expect | None = None
+    """How many requests it must have answered when the session is verified."""
 
 
 class ReplyRule(Rule):
@@ -136,6 +147,8 @@ class Scenario(Model):
     """Local folders, beside the file, that stand for `gs://` prefixes."""
     endpoints: dict[str, Endpoint] = Field(default={})
     """Endpoints of one's own by their ids; once there are any, others do not exist. Without them every id answers as vLLM."""
+    order: Literal["strict"] | None = None
+    """`strict`: a session that is verified must have used the rules in the order of the file, each as often as it likes."""
     tokens: Tokens | None = None
     """Failures of the token endpoints and of the metadata server, and a shorter life for their tokens."""
     rules: list[AnyRule] = Field(default=[])

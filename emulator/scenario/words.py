@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-_SHOWN = 8
+_SHOWN = 9
 _FEW = 3
 _LONGEST_QUOTE = 40
 

@@ -1,8 +1,9 @@
 """The bearer check: who is let in, and the 401 or 403 that everybody else gets."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from urllib.parse import parse_qs
 
 from emulator.engine.refusing import refuse, values_for
@@ -24,6 +25,18 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent a request, as far as the journal may know."""
+
+    host: str = ""
+    """The Host header; empty if there was none."""
+    has_api_key: bool = False
+    """Whether an API key came where an access token belongs."""
+    credential: str = ""
+    """What tells one bearer from another while this server runs, without being it; empty if there was none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """What is wrong with credentials: the name of a catalogue entry, and what the client did."""
 
@@ -42,6 +55,16 @@ def read_credentials(headers: list[tuple[bytes, bytes]], query: bytes) -> Creden
         elif name == b"x-goog-api-key":
             has_api_key = True
     return Credentials(bearer, has_api_key)
+
+
+def read_sender(headers: Sequence[tuple[bytes, bytes]], credentials: Credentials, key: bytes) -> Sender:
+    """What may be kept of who sent a request; with a random key nobody can tell the bearer from its digest."""
+    host = next((value.decode("latin-1") for name, value in headers if name == b"host"), "")
+    bearer = credentials.bearer
+    if bearer is None:
+        return Sender(host, credentials.has_api_key)
+    digest = blake2b(bearer.encode("latin-1", "replace"), key=key, digest_size=8).hexdigest()
+    return Sender(host, _API_KEY.fullmatch(bearer) is not None, digest)
 
 
 def check_bearer(auth: Auth, target: Target, credentials: Credentials, mint: Mint, now: float) -> Refusal | None:

@@ -1,6 +1,7 @@
 """The control path `/__emulator__/`: health, journal, reset, scenarios. For tests and tools, never for the client under test."""
 
 import hmac
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from emulator.server.service import Service
 
 CONTROL_PATH = "/__emulator__/"
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
+_LONGEST_NUMBER = 20
 _LARGEST_SCENARIO = 4 * 1024 * 1024
 
 
@@ -27,6 +29,8 @@ def build_control(service: Service) -> ASGIApp:
     routes = [
         Route(f"{CONTROL_PATH}health", control.health, methods=["GET"]),
         Route(f"{CONTROL_PATH}journal", control.journal, methods=["GET"]),
+        Route(f"{CONTROL_PATH}verify", control.verify, methods=["GET"]),
+        Route(f"{CONTROL_PATH}verdicts", control.verdicts, methods=["GET"]),
         Route(f"{CONTROL_PATH}reset", control.reset, methods=["POST"]),
         Route(f"{CONTROL_PATH}scenario", control.read_scenario, methods=["GET"]),
         Route(f"{CONTROL_PATH}scenario", control.push_scenario, methods=["PUT", "POST"]),
@@ -97,18 +101,45 @@ class Control:
         )
 
     async def journal(self, request: Request) -> Response:
-        """The exchanges, the oldest first; `session`, `rule`, `outcome` filter them, `limit` keeps the last ones."""
+        """The exchanges, the oldest first; `session`, `rule`, `outcome` filter them, `limit` keeps the last ones.
+
+        `after` leaves out those up to a `position`, so that whoever follows the journal asks only for what is new.
+        """
         query = request.query_params
-        unknown = sorted(set(query) - {"session", "rule", "outcome", "limit"})
+        unknown = sorted(set(query) - {"session", "rule", "outcome", "limit", "after"})
         if unknown:
-            return _error(400, f'unknown filter "{unknown[0]}"; expected session, rule, outcome or limit')
-        limit = query.get("limit", "")
-        if limit and not limit.isdecimal():
-            return _error(400, f'limit is "{limit}"; expected a number')
-        found = [exchange for exchange in self._service.journal.entries if _fits(exchange, dict(query))]
+            return _error(400, f'unknown filter "{unknown[0]}"; expected session, rule, outcome, after or limit')
+        for name in ("limit", "after"):
+            if query.get(name) and not _is_number(query[name]):
+                return _error(400, f'{name} is "{query[name]}"; expected a number')
+        limit, after = query.get("limit"), int(query.get("after") or 0)
+        found = [exchange for exchange in self._service.journal.entries if exchange.position > after]
+        found = [exchange for exchange in found if _fits(exchange, dict(query))]
         if limit:
             found = found[len(found) - min(int(limit), len(found)) :]
         return JSONResponse({"exchanges": [exchange.to_json() for exchange in found]})
+
+    async def verify(self, request: Request) -> Response:
+        """What is wrong with a session's past, or with all sessions': `strict=true` wants every rule used."""
+        query = request.query_params
+        unknown = sorted(set(query) - {"session", "strict"})
+        if unknown:
+            return _error(400, f'unknown parameter "{unknown[0]}"; expected session or strict')
+        strict = query.get("strict", "false")
+        if strict not in {"true", "false"}:
+            return _error(400, f'strict is "{strict}"; expected true or false')
+        found = self._service.verify(query.get("session"), strict=strict == "true")
+        return JSONResponse(
+            {"passed": not found.problems, "unanswered": list(found.unanswered), "rules": list(found.rules)}
+        )
+
+    async def verdicts(self, request: Request) -> Response:
+        """What the clients of one session, or of all, did wrong."""
+        unknown = sorted(set(request.query_params) - {"session"})
+        if unknown:
+            return _error(400, f'unknown filter "{unknown[0]}"; expected session')
+        found = self._service.verdicts(request.query_params.get("session"))
+        return JSONResponse({"verdicts": [asdict(verdict) for verdict in found]})
 
     async def reset(self, request: Request) -> Response:
         """Forget counters, pushed scenarios and journal of one session, or of all."""
@@ -119,7 +150,7 @@ class Control:
         """What a session answers by: its own scenario, or the server's."""
         project = request.query_params.get("session")
         session = self._service.sessions.find(project) if project else None
-        ruleset = (session.ruleset if session else None) or self._service.ruleset
+        ruleset = self._service.rules_of(project) if project else self._service.ruleset
         rules = [{"name": rule.name, "place": str(rule.place), "limit": rule.limit} for rule in ruleset.rules]
         uses = session.uses if session else {}
         for rule, compiled in zip(rules, ruleset.rules, strict=True):
@@ -152,6 +183,10 @@ class Control:
             return _error(400, "say for which project: DELETE /__emulator__/scenario?session=PROJECT")
         self._service.unpush(project)
         return Response(status_code=204)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < _LONGEST_NUMBER
 
 
 def _fits(entry: Entry, query: dict[str, str]) -> bool:

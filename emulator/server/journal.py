@@ -1,14 +1,21 @@
 """The journal: what was asked and what was answered, as long as there is room."""
 
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from emulator.engine.answering import Outcome
+from emulator.engine.facts import Facts
+from emulator.engine.siblings.reading import read_question
+from emulator.server.bearer import Sender
+from emulator.server.spoken import read_spoken
 from emulator.wire.json_text import parse_or_text
-from emulator.wire.targets import Target
+from emulator.wire.requests import MalformedRequestError, parse_request
+from emulator.wire.targets import CHAT, Target
 
 Ending = Literal["complete", "client left"]
 
@@ -27,11 +34,68 @@ class Exchange:
     duration: float = 0.0
     """Seconds until the last byte was handed to the network."""
     ended: Ending = "complete"
+    position: int = 0
+    """Its place, from 1, in the order in which exchanges ended; 0 until it has."""
+    sender: Sender = field(default_factory=Sender)
 
     @property
     def session(self) -> str:
         """The project it belongs to."""
         return self.target.project
+
+    @property
+    def facts(self) -> Facts | None:
+        """What rules could ask about the request, its headers left out; None if it cannot be read."""
+        try:
+            if self.target.method == CHAT:
+                return Facts(self.target, (), parse_request(self.body).request)
+            if self.target.is_unary:
+                return None
+            return Facts(self.target, (), read_question(self.target.method, self.body, strict_json=False)[0].chat)
+        except MalformedRequestError:
+            return None
+
+    @property
+    def request(self) -> dict[str, Any] | None:
+        """The body as JSON; None if it is no object."""
+        value = parse_or_text(self.body.decode("utf-8", "replace"))
+        if isinstance(value, dict):
+            return value
+        facts = self.facts if self.target.method == CHAT else None
+        return dict(facts.request) if facts else None
+
+    @property
+    def model(self) -> str:
+        """The model as the request names it, empty if it does not."""
+        named = (self.request or {}).get("model")
+        return named if isinstance(named, str) else ""
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The names of the functions that the request declares."""
+        facts = self.facts
+        return tuple(name for name, *_ in facts.tools) if facts else ()
+
+    @property
+    def stream(self) -> bool:
+        """Whether the request wants a stream."""
+        return (self.request or {}).get("stream") is True
+
+    @property
+    def last_user(self) -> str | None:
+        """The text of the last user message."""
+        facts = self.facts
+        return facts.last_user if facts else None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the answer."""
+        return self.outcome.timeline.status
+
+    @property
+    def text(self) -> str:
+        """What was said: the texts of the answer's first choice, joined; empty for errors, calls and vectors."""
+        return read_spoken(self.outcome.timeline.body)
 
     @property
     def result(self) -> str:
@@ -54,6 +118,7 @@ class Exchange:
         timeline, chosen, refusal = outcome.timeline, outcome.chosen, outcome.refusal
         return {
             "number": self.number,
+            "position": self.position,
             "time": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="milliseconds"),
             "session": target.project,
             "path": target.path,
@@ -95,6 +160,8 @@ class TokenExchange:
     duration: float = 0.0
     """Seconds until the last byte was handed to the network."""
     ended: Ending = "complete"
+    position: int = 0
+    """Its place, from 1, in the order in which exchanges ended; 0 until it has."""
 
     @property
     def result(self) -> str:
@@ -114,6 +181,7 @@ class TokenExchange:
         """The exchange as the control API shows it."""
         return {
             "number": self.number,
+            "position": self.position,
             "time": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="milliseconds"),
             "session": self.session,
             "path": self.path,
@@ -135,7 +203,10 @@ Entry = Exchange | TokenExchange
 
 
 class Journal:
-    """The last exchanges of all sessions, bounded by their number and by the bytes of their bodies."""
+    """The last exchanges of all sessions, bounded by their number and by the bytes of their bodies.
+
+    The server's thread adds while others read, wait and remove.
+    """
 
     def __init__(self, most_exchanges: int, most_bytes: int) -> None:
         self._exchanges: deque[Entry] = deque()
@@ -143,15 +214,20 @@ class Journal:
         self._most_bytes = most_bytes
         self._bytes = 0
         self._number = 0
+        self._added = 0
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._waiting = 0
 
     def __iter__(self) -> Iterator[Exchange]:
-        """The requests to the emulated endpoints, the oldest first."""
-        return (entry for entry in self._exchanges if isinstance(entry, Exchange))
+        """The requests to the emulated endpoints, the oldest first, as they are now."""
+        return (entry for entry in self.entries if isinstance(entry, Exchange))
 
     @property
     def entries(self) -> Sequence[Entry]:
         """Those, and the token requests among them."""
-        return tuple(self._exchanges)
+        with self._lock:
+            return tuple(self._exchanges)
 
     def next_number(self) -> int:
         """The number of the next exchange, from 1."""
@@ -160,13 +236,38 @@ class Journal:
 
     def add(self, exchange: Entry) -> None:
         """Keep an exchange; the oldest leave when there is no room."""
-        self._exchanges.append(exchange)
-        self._bytes += exchange.size
-        while self._exchanges and (len(self._exchanges) > self._most_exchanges or self._bytes > self._most_bytes):
-            self._bytes -= self._exchanges.popleft().size
+        with self._lock:
+            self._added += 1
+            exchange.position = self._added
+            self._exchanges.append(exchange)
+            self._bytes += exchange.size
+            while self._exchanges and (len(self._exchanges) > self._most_exchanges or self._bytes > self._most_bytes):
+                self._bytes -= self._exchanges.popleft().size
+            if self._waiting:
+                self._changed.notify_all()
 
     def remove(self, unwanted: Callable[[Entry], bool]) -> None:
         """Forget some exchanges."""
-        kept = [exchange for exchange in self._exchanges if not unwanted(exchange)]
-        self._exchanges = deque(kept)
-        self._bytes = sum(exchange.size for exchange in kept)
+        with self._lock:
+            kept = [exchange for exchange in self._exchanges if not unwanted(exchange)]
+            self._exchanges = deque(kept)
+            self._bytes = sum(exchange.size for exchange in kept)
+
+    def wait_until(self, holds: Callable[[], bool], timeout: float) -> bool:
+        """Wait until something holds, asked anew for each exchange that is added; False if it does not after `timeout` seconds."""
+        end = time.monotonic() + timeout
+        with self._lock:
+            self._waiting += 1
+        try:
+            while True:
+                with self._lock:
+                    seen = self._added
+                # Asked without the lock, for it reads the journal.
+                if holds():
+                    return True
+                with self._changed:
+                    if not self._changed.wait_for(lambda: self._added != seen, end - time.monotonic()):  # noqa: B023
+                        return False
+        finally:
+            with self._lock:
+                self._waiting -= 1

@@ -2,22 +2,26 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
 from emulator.catalogue.quirks import expand
 from emulator.engine.answering import Outcome, answer, confess, refuse_request
-from emulator.engine.compiling import Ruleset, compile_rules
+from emulator.engine.compiling import Ruleset, compile_rules, put_before
 from emulator.engine.containers import family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.dice import Occasion
 from emulator.engine.facts import Facts
 from emulator.engine.siblings.questions import Ask, as_unary, refuse_unary
 from emulator.engine.siblings.reading import read_question
+from emulator.engine.verdicts import Verdict as ClientVerdict
+from emulator.engine.verifying import Verification, verify
 from emulator.engine.vetting import Check, Policy, Verdict, judge, refuse_malformed
-from emulator.scenario.reading import default_scenario_path, read_paths, read_text
+from emulator.scenario.reading import Reading, default_scenario_path, read_paths, read_text
 from emulator.scenario.rules import Tokens
-from emulator.server.bearer import check_bearer, read_credentials
+from emulator.server.bearer import check_bearer, read_credentials, read_sender
 from emulator.server.journal import Exchange, Journal, TokenExchange
+from emulator.server.judging import judge_clients
 from emulator.server.sessions import Sessions
 from emulator.server.settings import SEEDED_MOMENT, Settings
 from emulator.server.tokens import Mint
@@ -64,8 +68,11 @@ class Service:
         self.journal = Journal(settings.journal_exchanges, settings.journal_bytes)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         self.on_token: list[Callable[[TokenExchange], None]] = []
+        self.added: tuple[Ruleset, ...] = ()
+        """Rules that Python code gave all sessions, which are tried before those of files."""
         self.public_keys: dict[str, str] = {}
         """Public keys (PEM) of the service accounts that this process has made, by their ids."""
+        self._sender_key = os.urandom(16)
         self._default = (
             compile_rules(read_paths([default_scenario_path()]).scenarios) if settings.fallback == "default" else None
         )
@@ -74,7 +81,8 @@ class Service:
         """Answer a request; the exchange is not in the journal until `finish` says how it ended."""
         warnings: tuple[str, ...] = ()
         now = self.clock.now()
-        refusal = check_bearer(self.settings.auth, target, read_credentials(headers, query), self.mint, now)
+        credentials = read_credentials(headers, query)
+        refusal = check_bearer(self.settings.auth, target, credentials, self.mint, now)
         if refusal is not None:
             outcome = refuse_request(as_unary(refusal, target) if target.is_unary else refusal)
         elif target.is_unary:
@@ -84,13 +92,14 @@ class Service:
                 outcome, warnings = self._read_and_answer(target, headers, body, now)
             except Exception as error:  # noqa: BLE001  # a mistake in the emulator must not look like a 500 of Google's
                 outcome = confess(error)
-        return Exchange(self.journal.next_number(), now, target, body, outcome, warnings)
+        sender = read_sender(headers, credentials, self._sender_key)
+        return Exchange(self.journal.next_number(), now, target, body, outcome, warnings, sender=sender)
 
     def _read_and_answer(
         self, target: Target, headers: list[tuple[bytes, bytes]], body: bytes, now: float
     ) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome, and what had to be overlooked in the request."""
-        endpoints = self._rulesets(self.sessions.find(target.project).ruleset)[0].endpoints
+        endpoints = self.rules_of(target.project).endpoints
         missing = refuse_endpoint(target, endpoints)
         if missing is not None:
             return refuse_request(missing), ()
@@ -111,7 +120,8 @@ class Service:
         self, facts: Facts, now: float, check: Check | None = None, ask: Ask = answer
     ) -> tuple[Outcome, tuple[str, ...]]:
         session = self.sessions.find(facts.target.project)
-        rulesets = self._rulesets(session.ruleset)
+        first = self.rules_of(facts.target.project)
+        rulesets = (first,) if self._default is None else (first, self._default)
         seed = self.settings.seed if self.settings.seed is not None else rulesets[0].seed
         verdict = self._judge(facts, rulesets[0], seed, check)
         if verdict.refusal is not None:
@@ -129,9 +139,11 @@ class Service:
         policy = Policy(settings.models, seed, ruleset.signatures, expand(settings.quirks | ruleset.quirks))
         return judge(facts, policy, ruleset.vetting or settings.vetting, check)
 
-    def _rulesets(self, pushed: Ruleset | None) -> Sequence[Ruleset]:
-        first = pushed or self.ruleset
-        return (first,) if self._default is None else (first, self._default)
+    def rules_of(self, project: str) -> Ruleset:
+        """What a session answers by: the rules that were added to it and to all sessions, then its own scenario or the server's."""
+        session = self.sessions.find(project)
+        first, added = session.ruleset or self.ruleset, (*session.added, *self.added)
+        return put_before(first, added) if added else first
 
     def finish(self, exchange: Exchange) -> None:
         """Put an exchange that has ended into the journal and tell those who listen."""
@@ -143,7 +155,7 @@ class Service:
         """What a session's scenario says of tokens, and the number of this token request in the session, from 1."""
         session = self.sessions.find(project)
         session.uses[TOKEN_REQUESTS] = number = session.uses.get(TOKEN_REQUESTS, 0) + 1
-        return self._rulesets(session.ruleset)[0].tokens, number
+        return self.rules_of(project).tokens, number
 
     def finish_token(self, exchange: TokenExchange) -> None:
         """Put a token request that has ended into the journal and tell those who listen."""
@@ -153,7 +165,10 @@ class Service:
 
     def push(self, project: str, text: str) -> None:
         """Give a session a scenario of its own, which takes the place of the server's. Raises ScenarioError."""
-        reading = read_text(text, f"<pushed for {project}>")
+        self.push_reading(project, read_text(text, f"<pushed for {project}>"), text)
+
+    def push_reading(self, project: str, reading: Reading, text: str) -> None:
+        """The same with a scenario that has been read; `text` is what the control API shows of it."""
         session = self.sessions.find(project)
         session.ruleset, session.text = compile_rules(reading.scenarios), text
         session.uses.clear()
@@ -164,7 +179,38 @@ class Service:
         session.ruleset = session.text = None
         session.uses.clear()
 
+    def verify(self, project: str | None, *, strict: bool = False) -> Verification:
+        """What is wrong with the past of a session, or of all: requests unanswered, rules not used as they should be.
+
+        Sessions without a scenario of their own share the server's rules, and so their uses are added. `strict` wants every rule
+        used. The journal's bounds hold here too: a request that it no longer has is not missed.
+        """
+        if project is not None:
+            session = self.sessions.find(project)
+            entries = [exchange for exchange in self.journal if exchange.session == project]
+            return verify(self.rules_of(project), session.uses, entries, strict=strict)
+        sessions = self.sessions.all()
+        own = {name for name, session in sessions if session.has_own_rules}
+        uses: Counter[str] = Counter()
+        for name, session in sessions:
+            if name not in own:
+                uses.update(session.uses)
+        shared = [exchange for exchange in self.journal if exchange.session not in own]
+        rules = put_before(self.ruleset, self.added) if self.added else self.ruleset
+        found = [
+            verify(rules, uses, shared, strict=strict),
+            *(self.verify(name, strict=strict) for name in sorted(own)),
+        ]
+        return Verification(
+            tuple(problem for one in found for problem in one.unanswered),
+            tuple(problem for one in found for problem in one.rules),
+        )
+
+    def verdicts(self, project: str | None = None) -> tuple[ClientVerdict, ...]:
+        """What the clients of one session, or of all, did wrong."""
+        return judge_clients(self.journal, project)
+
     def reset(self, project: str | None) -> None:
-        """Forget counters, pushed scenarios and journal of one session, or of all."""
+        """Forget counters, pushed scenarios, added rules and journal of one session, or of all; rules added for all stay."""
         self.sessions.reset(project)
         self.journal.remove(lambda exchange: project is None or exchange.session == project)

@@ -1,6 +1,8 @@
 """Sessions: what belongs to one project id besides its part of the journal."""
 
+import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from emulator.engine.compiling import Ruleset
@@ -17,6 +19,13 @@ class Session:
     ruleset: Ruleset | None = None
     text: str | None = None
     """The pushed scenario as it was written."""
+    added: tuple[Ruleset, ...] = ()
+    """Rules that Python code gave this session, which are tried before all others."""
+
+    @property
+    def has_own_rules(self) -> bool:
+        """Whether it has rules that other sessions have not."""
+        return self.ruleset is not None or bool(self.added)
 
 
 class Sessions:
@@ -24,21 +33,30 @@ class Sessions:
 
     def __init__(self) -> None:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
+        # A test asks for a session on its own thread while the server answers on another.
+        self._lock = threading.Lock()
 
     def find(self, project: str) -> Session:
         """The session of a project, a new one if need be."""
-        session = self._sessions.get(project)
-        if session is None:
-            session = self._sessions[project] = Session()
-            if len(self._sessions) > MOST_SESSIONS:
-                self._sessions.popitem(last=False)
-        else:
-            self._sessions.move_to_end(project)
-        return session
+        with self._lock:
+            session = self._sessions.get(project)
+            if session is None:
+                session = self._sessions[project] = Session()
+                if len(self._sessions) > MOST_SESSIONS:
+                    self._sessions.popitem(last=False)
+            else:
+                self._sessions.move_to_end(project)
+            return session
+
+    def all(self) -> Sequence[tuple[str, Session]]:
+        """The projects with their sessions."""
+        with self._lock:
+            return tuple(self._sessions.items())
 
     def reset(self, project: str | None) -> None:
-        """Forget the uses and the pushed scenario of one session, or of all."""
-        if project is None:
-            self._sessions.clear()
-        else:
-            self._sessions.pop(project, None)
+        """Forget the uses, the pushed scenario and the added rules of one session, or of all."""
+        with self._lock:
+            if project is None:
+                self._sessions.clear()
+            else:
+                self._sessions.pop(project, None)

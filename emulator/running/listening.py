@@ -1,37 +1,21 @@
-"""Starting and stopping a server: in the foreground for `serve`, on a thread of its own for tests and programs."""
+"""What listens: in the foreground for `serve`, on a thread of its own for tests and programs."""
 
 import asyncio
 import logging
-import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import uvicorn
 
 from emulator.credentials.app import CredentialsApp
-from emulator.engine.compiling import compile_rules
 from emulator.errors import StartError
 from emulator.intercept.proxy import Proxy
-from emulator.scenario.reading import default_scenario_path, read_paths
 from emulator.server.app import App
-from emulator.server.service import Clock, Service, SystemClock
-from emulator.server.settings import Settings
-
-ScenarioPath = str | os.PathLike[str]
-
-
-def build_service(
-    scenarios: Sequence[ScenarioPath] = (), settings: Settings | None = None, clock: Clock | None = None
-) -> Service:
-    """The service of these scenario files and folders, or of the built-in default. Raises ScenarioError."""
-    reading = read_paths(scenarios or [default_scenario_path()])
-    return Service(compile_rules(reading.scenarios), settings or Settings(), clock=clock or SystemClock())
+from emulator.server.service import Service
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -216,61 +200,6 @@ class Background:
             self._failure = error
         finally:
             self._answering.set()
-
-
-class Emulator:
-    """An emulator that runs on a thread of its own: `with Emulator("weather.yaml") as vertex: ...`."""
-
-    def __init__(
-        self,
-        *scenarios: ScenarioPath,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        settings: Settings | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        self.service = build_service(scenarios, settings, clock)
-        self._host = host
-        self._port = port
-        self._url: str | None = None
-        self._background: Background | None = None
-
-    def start(self) -> Self:
-        """Start and return once requests are answered. Raises StartError, or whatever kept the server from starting."""
-        bound = bind(self._host, self._port)
-        self._url = url_of(bound)
-        self._background = Background(lambda on_answering: Listeners(self.service, bound, on_answering))
-        self._background.start()
-        return self
-
-    def stop(self) -> None:
-        """Stop and wait until the thread is done."""
-        if self._background is not None:
-            self._background.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def url(self) -> str:
-        """Scheme, host and port."""
-        if self._url is None:
-            raise StartError("the emulator has not been started")
-        return self._url
-
-    def base_url(self, project: str = "test-project", location: str = "us-central1", endpoint: str = "openapi") -> str:
-        """What an OpenAI client takes as its base URL."""
-        return base_url(self.url, project, location, endpoint)
-
-    @property
-    def api_key(self) -> str:
-        """A bearer token that this emulator accepts in every mode."""
-        return self.service.mint.issue(self.service.clock.now())
 
 
 def base_url(url: str, project: str, location: str, endpoint: str = "openapi") -> str:

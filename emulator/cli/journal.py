@@ -1,0 +1,55 @@
+"""`vertex-emulator journal`."""
+
+import json
+import time
+from datetime import datetime
+from typing import Any
+
+import click
+
+from emulator.cli.asking import ask_control
+from emulator.cli.options import option, stop
+from emulator.errors import EmulatorError
+
+_PAUSE = 0.25
+"""Seconds between two looks at a journal that is followed."""
+
+
+@click.command()
+@option("--url", default="http://127.0.0.1:8080", help="Where the emulator is.")
+@option("--session", help="Only the exchanges of this project.")
+@option("--control-token", help="Token of the control path, for emulators on other machines.")
+@option("--follow", "-f", is_flag=True, help="Go on with those that follow, until Ctrl-C.")
+@option("--json", "as_json", is_flag=True, help="Print everything that is known, one JSON object a line.")
+def journal(*, url: str, control_token: str | None, session: str | None, follow: bool, as_json: bool) -> None:
+    """Print the exchanges of a running emulator.
+
+    A line for each, the oldest first: when, project, rule (or why none), status, how long it took. What went wrong is said below it.
+    """
+    after = 0
+    try:
+        while True:
+            found = ask_control(url, "journal", control_token, session=session, after=str(after))["exchanges"]
+            for exchange in found:
+                click.echo(json.dumps(exchange, ensure_ascii=False) if as_json else _line(exchange))
+                after = exchange["position"]
+            if not follow:
+                return
+            time.sleep(_PAUSE)
+    except EmulatorError as error:
+        stop(error)
+    except KeyboardInterrupt:
+        # Asked for, so it is a good end.
+        return
+
+
+def _line(exchange: dict[str, Any]) -> str:
+    when = datetime.fromisoformat(exchange["time"]).astimezone().strftime("%H:%M:%S")
+    who = f'"{exchange["rule"]}"' if exchange["rule"] else exchange["outcome"]
+    facts = [exchange["session"], who, str(exchange["status"]), f"{exchange['duration_ms']:.1f} ms", exchange["ended"]]
+    lines = [f"{exchange['number']:>5}  {when}  {'  '.join(fact for fact in facts if fact)}"]
+    lines += [f"warning: {warning}" for warning in exchange.get("warnings") or ()]
+    if refusal := exchange["refusal"]:
+        lines.append(": ".join(part for part in (refusal["name"], refusal["explanation"]) if part))
+    lines += (exchange.get("report") or "").splitlines()
+    return "\n                 ".join(lines)

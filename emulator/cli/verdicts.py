@@ -1,0 +1,38 @@
+"""`vertex-emulator verdicts`."""
+
+import json
+
+import click
+
+from emulator.cli.asking import ask_control
+from emulator.cli.options import count, option, stop
+from emulator.errors import EmulatorError
+
+
+@click.command()
+@option("--url", default="http://127.0.0.1:8080", help="Where the emulator is.")
+@option("--session", help="Only what the client of this project did.")
+@option("--control-token", help="Token of the control path, for emulators on other machines.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def verdicts(*, url: str, session: str | None, control_token: str | None, as_json: bool) -> None:
+    """Say what the clients of a running emulator did wrong.
+
+    Each verdict comes with the numbers of the exchanges that show it and with advice; docs/verdicts.md lists them all. The exit
+    status is 1 if one of them is an error.
+    """
+    try:
+        found = ask_control(url, "verdicts", control_token, session=session)["verdicts"]
+    except EmulatorError as error:
+        stop(error)
+    for verdict in found:
+        if as_json:
+            click.echo(json.dumps(verdict, ensure_ascii=False))
+            continue
+        shown = ", ".join(f"#{number}" for number in verdict["exchanges"])
+        colour = "red" if verdict["severity"] == "error" else "yellow"
+        click.echo(f"{click.style(verdict['severity'], fg=colour)}: {verdict['name']} ({shown}): {verdict['sentence']}")
+        click.echo(f"  {verdict['advice']}")
+    errors = sum(verdict["severity"] == "error" for verdict in found)
+    if not as_json:
+        click.echo(f"{count(errors, 'error')}, {count(len(found) - errors, 'warning')}")
+    raise SystemExit(1 if errors else 0)

@@ -1,0 +1,178 @@
+"""An emulator that runs inside a Python program."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from emulator.engine.compiling import compile_rules
+from emulator.engine.verdicts import Verdict
+from emulator.engine.verifying import Verification
+from emulator.errors import StartError
+from emulator.running.building import Conditions, RuleBuilder
+from emulator.running.clients import Clients
+from emulator.running.keys import Keys
+from emulator.running.listening import Background, Listeners, base_url, bind, url_of
+from emulator.running.session import VertexSession
+from emulator.scenario.reading import default_scenario_path, read_given
+from emulator.server.questions import JournalView
+from emulator.server.service import Clock, Service, SystemClock
+from emulator.server.settings import Settings
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, OpenAI
+
+ScenarioPath = str | os.PathLike[str]
+"""A file or folder, or the text of a scenario: a `str` with a line break."""
+
+PROJECT = "test-project"
+"""The project where none is named."""
+
+
+def build_service(
+    scenarios: Sequence[ScenarioPath] = (), settings: Settings | None = None, clock: Clock | None = None
+) -> Service:
+    """The service of these scenario files, folders and texts, or of the built-in default. Raises ScenarioError."""
+    reading = read_given(scenarios or [default_scenario_path()])
+    return Service(compile_rules(reading.scenarios), settings or Settings(), clock=clock or SystemClock())
+
+
+class Emulator:
+    """An emulator that runs on a thread of its own: `with Emulator("weather.yaml") as vertex: ...`.
+
+    Scenarios are paths of files and folders, or texts (a `str` with a line break); without any the built-in default answers. `async with`
+    does the same. Several may run in one process.
+    """
+
+    def __init__(
+        self,
+        *scenarios: ScenarioPath,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.service = build_service(scenarios, settings, clock)
+        self._host = host
+        self._port = port
+        self._url: str | None = None
+        self._background: Background | None = None
+        self._clients = Clients()
+        self._keys: Keys | None = None
+
+    def start(self) -> Self:
+        """Start and return once requests are answered. Raises StartError, or whatever kept the server from starting."""
+        if self._background is not None:
+            raise StartError("the emulator is running already")
+        with bind(self._host, self._port) as bound:
+            background = Background(lambda on_answering: Listeners(self.service, bound.dup(), on_answering))
+            background.start()
+            self._url = url_of(bound)
+        self._background, self._keys = background, Keys(self.service, self._url)
+        return self
+
+    def stop(self) -> None:
+        """Close the clients it made, then stop and wait until its thread is done; stopped, it does nothing."""
+        self._clients.close()
+        if self._keys is not None:
+            self._keys.close()
+        if self._background is not None:
+            self._background.stop()
+        self._background = self._keys = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._clients.aclose()
+        await asyncio.to_thread(self.stop)
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port."""
+        if self._url is None:
+            raise StartError("the emulator has not been started")
+        return self._url
+
+    def base_url(self, project: str = PROJECT, location: str = "us-central1", endpoint: str = "openapi") -> str:
+        """What an OpenAI client takes as its base URL."""
+        return base_url(self.url, project, location, endpoint)
+
+    @property
+    def api_key(self) -> str:
+        """A bearer token that this emulator accepts in every mode."""
+        return self.service.mint.issue(self.service.clock.now())
+
+    @property
+    def credentials_file(self) -> Path:
+        """The key file of a service account, made when first asked for; it goes when the emulator stops.
+
+        Raises StartError without the package cryptography.
+        """
+        return self.write_credentials(PROJECT)
+
+    def write_credentials(self, project: str) -> Path:
+        """The same for another project."""
+        if self._keys is None:
+            raise StartError("the emulator has not been started")
+        return self._keys.find(project)
+
+    def environment(self, project: str = PROJECT) -> dict[str, str]:
+        """The variables that lead OpenAI and Google clients here; the key file's is there if keys can be made."""
+        return self.session(project).environment()
+
+    def openai(self, *, project: str = PROJECT, **options: Any) -> "OpenAI":
+        """An OpenAI client, closed at the latest when the emulator stops; `options` are its own. Raises StartError without `openai`."""
+        return self._clients.openai(self, self.base_url(project), self.api_key, options)
+
+    def async_openai(self, *, project: str = PROJECT, **options: Any) -> "AsyncOpenAI":
+        """The same for asyncio."""
+        return self._clients.async_openai(self, self.base_url(project), self.api_key, options)
+
+    def session(
+        self, project: str = PROJECT, *, location: str = "us-central1", endpoint: str = "openapi"
+    ) -> VertexSession:
+        """What belongs to one project, as seen from one location and endpoint."""
+        return VertexSession(self, self._clients, project, location, endpoint)
+
+    @property
+    def journal(self) -> JournalView:
+        """What was asked and answered, in all sessions."""
+        return JournalView(self.service.journal)
+
+    def on(self, **when: Unpack[Conditions]) -> RuleBuilder:
+        """A rule for all sessions, tried before those of files and after those of the session itself.
+
+        The arguments are the keys of `when`. It stays until the emulator is gone. Raises ScenarioError with the Python line.
+        """
+        return RuleBuilder(self.service, None, when)
+
+    def reset(self) -> None:
+        """Forget counters, pushed scenarios, rules and journal of all sessions; rules added here by `on` stay."""
+        self.service.reset(None)
+
+    def verify(self, *, strict: bool = False) -> Verification:
+        """What is wrong with the past of all sessions: requests unanswered, rules not used as they should be."""
+        return self.service.verify(None, strict=strict)
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What the clients of all sessions did wrong."""
+        return self.service.verdicts()
+
+    def assert_clean(self) -> None:
+        """Assert that there are no verdicts, of whatever severity. Raises AssertionError with all of them."""
+        __tracebackhide__ = True
+        if found := self.verdicts():
+            raise AssertionError("\n".join(map(str, found)))

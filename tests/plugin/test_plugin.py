@@ -1,0 +1,182 @@
+"""The pytest plugin, in runs of pytest of their own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ASK = 'vertex.openai().chat.completions.create(model="google/gemini-2.5-flash", messages=[{"role": "user", "content": "%s"}])'
+NEWCOMER = f"def test_it(vertex):\n    assert {ASK % 'hi'}.choices\n"
+RULES = """
+rules:
+  - {name: hello, when: {last_user: hello}, reply: Hi.}
+  - {name: bye, when: {last_user: bye}, reply: Bye.}
+"""
+Run = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run pytest on the files given by name, with the plugin and nothing that happens to be installed besides."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+
+    def run(*arguments: str, **files: str) -> pytest.RunResult:
+        for name, text in files.items():
+            stem, _, ending = name.rpartition("_")
+            (pytester.path / f"{stem}.{ending}").write_text(text, "utf-8")
+        return pytester.runpytest_subprocess("-p", "emulator.pytest_plugin", "-W", "error", *arguments)
+
+    return run
+
+
+def test_newcomers_need_two_lines(run: Run) -> None:
+    """A test that takes the fixture has a whole fake Vertex."""
+    run(test_it_py=NEWCOMER).assert_outcomes(passed=1)
+
+
+def test_unanswered_requests_fail_the_test(run: Run) -> None:
+    """Even if the test swallows the error: the report says what the nearest rule wanted."""
+    swallow = f"import openai\ndef test_it(vertex):\n    try:\n        {ASK % 'good day'}\n    except openai.APIStatusError:\n        pass\n"
+    result = run("--vertex-scenarios", "rules.yaml", test_it_py=swallow, rules_yaml=RULES)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*no rule of*", '*wanted text containing "hello", got "good day"*'])
+
+
+REFUSED = """
+import openai
+import pytest
+
+{mark}
+def test_it(vertex):
+    with pytest.raises(openai.BadRequestError):
+        vertex.openai().chat.completions.create(model="no-publisher", messages=[{{"role": "user", "content": "x"}}])
+"""
+
+
+def test_unexpected_refusals_fail_the_test(run: Run) -> None:
+    """What Vertex would refuse is said with its rule, and with the marker that expects it."""
+    result = run(test_it_py=REFUSED.format(mark=""))
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["*would be refused by Vertex (malformed_publisher_model)*", "*expected? @pytest.mark.vertex*"]
+    )
+
+
+@pytest.mark.parametrize("refusals", ['["malformed_publisher_model"]', '"malformed_*"'])
+def test_expected_refusals_are_fine(run: Run, refusals: str) -> None:
+    """The marker names them, also by globs."""
+    run(test_it_py=REFUSED.format(mark=f"@pytest.mark.vertex(refusals={refusals})")).assert_outcomes(passed=1)
+
+
+def test_strict_fails_on_unused_rules(run: Run) -> None:
+    """The marker gives the test scenarios of its own; with strict, every rule must be used."""
+    text = (
+        f'import pytest\n@pytest.mark.vertex("rules.yaml", strict=STRICT)\ndef test_it(vertex):\n    {ASK % "hello"}\n'
+    )
+    run(test_it_py=text.replace("STRICT", "False"), rules_yaml=RULES).assert_outcomes(passed=1)
+    result = run(test_it_py=text.replace("STRICT", "True"), rules_yaml=RULES)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*bye*"])
+
+
+def test_env_sets_the_variables_of_clients(run: Run) -> None:
+    """`OpenAI()` without arguments finds the emulator, and only for this test."""
+    text = """
+import os
+import openai
+import pytest
+
+@pytest.mark.vertex(env=True)
+def test_it(vertex):
+    with openai.OpenAI() as client:
+        assert client.chat.completions.create(model="google/g", messages=[{"role": "user", "content": "x"}]).choices
+    assert len(vertex.journal) == 1
+
+def test_after():
+    assert "OPENAI_BASE_URL" not in os.environ
+"""
+    run(test_it_py=text).assert_outcomes(passed=2)
+
+
+def test_each_test_has_its_own_session(run: Run) -> None:
+    """Counters and rules of one test are not seen by the next, in one worker or in two."""
+    text = f"""
+import pytest
+
+@pytest.mark.parametrize("number", range(6))
+def test_it(vertex, number):
+    vertex.on(last_user="hello").reply(f"I am {{number}}.").times(1)
+    answer = {ASK % "hello"}
+    assert answer.choices[0].message.content == f"I am {{number}}."
+    assert len(vertex.journal) == 1
+"""
+    run(test_it_py=text).assert_outcomes(passed=6)
+    run("-p", "xdist", "-n", "2", test_it_py=text).assert_outcomes(passed=6)
+
+
+def test_a_failing_test_shows_its_exchanges(run: Run) -> None:
+    """What was asked and answered stands in the report, and nothing else fails."""
+    result = run(test_it_py=f"def test_it(vertex):\n    {ASK % 'hi'}\n    assert 0\n")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*vertex exchanges*", '*"otherwise"  200*'])
+
+
+@pytest.mark.parametrize("plugin", ["anyio", "pytest_asyncio"])
+def test_asynchronous_tests(run: Run, plugin: str) -> None:
+    """The fixture serves them too."""
+    mark = "anyio" if plugin == "anyio" else "asyncio"
+    text = f"""
+import pytest
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+@pytest.mark.{mark}
+async def test_it(vertex):
+    client = vertex.async_openai()
+    answer = await client.chat.completions.create(model="google/g", messages=[{{"role": "user", "content": "x"}}])
+    assert answer.choices
+    await client.close()
+"""
+    # pytest-asyncio warns unless it is told how long its fixtures live.
+    options = ["-o", "asyncio_default_fixture_loop_scope=function"] if plugin == "pytest_asyncio" else []
+    run("-p", plugin, *options, test_it_py=text).assert_outcomes(passed=1)
+
+
+def test_a_conftest_changes_the_server(run: Run) -> None:
+    """Scenarios and settings are fixtures that a conftest.py overrides."""
+    conftest = """
+import pytest
+from emulator import Settings
+
+@pytest.fixture(scope="session")
+def vertex_scenarios():
+    return ["rules.yaml"]
+
+@pytest.fixture(scope="session")
+def vertex_settings():
+    return Settings(auth="off", seed="1")
+"""
+    text = f'def test_it(vertex):\n    answer = {ASK % "bye"}\n    assert (answer.choices[0].message.content, answer.created) == ("Bye.", 1767225600)\n'
+    run(conftest_py=conftest, test_it_py=text, rules_yaml=RULES).assert_outcomes(passed=1)
+
+
+def test_a_misspelt_option_of_the_marker_is_told(run: Run) -> None:
+    """It is no silent nothing."""
+    result = run(test_it_py="import pytest\n@pytest.mark.vertex(strickt=True)\ndef test_it(vertex):\n    pass\n")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(['*has no option "strickt"*'])
+
+
+def test_the_plugin_is_light() -> None:
+    """Loading it imports neither the server nor any of its libraries."""
+    heavy = "{'uvicorn', 'starlette', 'pydantic', 'jinja2', 'faker', 'yaml', 'asyncio'}"
+    program = f"import pytest, sys; before = set(sys.modules); import emulator.pytest_plugin; print((set(sys.modules) - before) & {heavy})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == "set()\n"

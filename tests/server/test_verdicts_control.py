@@ -1,0 +1,87 @@
+"""Verdicts over a real socket: what the control path says of clients."""
+
+import json
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+
+from emulator import Emulator
+from emulator.engine.verdicts import judge_client
+from emulator.server.bearer import Credentials, read_sender
+from emulator.server.judging import observe
+
+
+@pytest.fixture(scope="module")
+def vertex() -> Iterator[Emulator]:
+    """A server of the built-in default."""
+    with Emulator() as running:
+        yield running
+
+
+def request(vertex: Emulator, method: str, path: str, body: Any = None, **headers: str) -> Any:
+    """Send one request and return the JSON that comes back."""
+    connection = HTTPConnection(vertex.url.removeprefix("http://"), timeout=30)
+    connection.request(method, path, None if body is None else json.dumps(body), headers)
+    answer = json.loads(connection.getresponse().read())
+    connection.close()
+    return answer
+
+
+def ask(vertex: Emulator, project: str, bearer: str = "ya29.token", **more: Any) -> None:
+    """Ask something, under Google's name for a region."""
+    body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "Hi"}], **more}
+    path = f"/v1/projects/{project}/locations/us-central1/endpoints/openapi/chat/completions"
+    host = "us-central1-aiplatform.googleapis.com" if project != "lost" else "europe-west4-aiplatform.googleapis.com"
+    request(vertex, "POST", path, body, Authorization=f"Bearer {bearer}", Host=host)
+
+
+def names(answer: Any) -> list[str]:
+    """The names of verdicts."""
+    return [verdict["name"] for verdict in answer["verdicts"]]
+
+
+def test_control_path_gives_verdicts_of_a_session(vertex: Emulator) -> None:
+    """Each session by itself, or all of them; every verdict with its evidence."""
+    ask(vertex, "right")
+    ask(vertex, "lost")
+    ask(vertex, "keyed", bearer="sk-123")
+    ask(vertex, "chatty", store=True)
+    assert names(request(vertex, "GET", "/__emulator__/verdicts?session=right")) == []
+    assert names(request(vertex, "GET", "/__emulator__/verdicts")) == [
+        "wrong_host",
+        "api_key_sent",
+        "unsupported_parameter",
+    ]
+    (verdict,) = request(vertex, "GET", "/__emulator__/verdicts?session=chatty")["verdicts"]
+    (number,) = [one.number for one in vertex.service.journal if one.session == "chatty"]
+    assert verdict == {
+        "name": "unsupported_parameter",
+        "severity": "warning",
+        "exchanges": [number],
+        "sentence": 'the parameter "store" is not in the documentation; Vertex ignores it',
+        "advice": "leave it out; what is Gemini's own belongs into extra_body.google",
+    }
+
+
+def test_unknown_filter_is_told(vertex: Emulator) -> None:
+    """A parameter that is not there is an error, not ignored."""
+    answer = request(vertex, "GET", "/__emulator__/verdicts?sesion=right")
+    assert answer["error"]["message"] == 'emulator: unknown filter "sesion"; expected session'
+
+
+def test_bearers_are_not_kept(vertex: Emulator) -> None:
+    """What is kept of a bearer tells it from another, and is not the same in another server."""
+    sent = [read_sender([], Credentials(bearer, False), key) for key in (b"1", b"2") for bearer in ("ya29.a", "ya29.b")]
+    assert len({sender.credential for sender in sent}) == 4
+    assert all("ya29" not in sender.credential for sender in sent)
+    ask(vertex, "secret", bearer="ya29.secret")
+    assert "ya29.secret" not in repr(list(vertex.service.journal))
+
+
+def test_one_exchange_can_be_judged(vertex: Emulator) -> None:
+    """Judging needs no service, only exchanges."""
+    ask(vertex, "single", store=True)
+    (exchange,) = [one for one in vertex.service.journal if one.session == "single"]
+    assert [verdict.name for verdict in judge_client([observe(exchange)])] == ["unsupported_parameter"]
