@@ -105,6 +105,8 @@ class Desk:
         path = os.pathsep.join([str(commands), str(Path(sys.executable).parent), os.environ["PATH"]])
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("VERTEX_", "OPENAI_"))}
         self._environment = {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_PROXY": "*"}
+        # It warns on stderr unless it is told how long its fixtures live.
+        self._environment["PYTEST_ADDOPTS"] = "-p no:asyncio"
         if not any(entry.name == "vertex" for entry in entry_points(group="pytest11")):
             # In a checkout that is not installed, pytest does not find the plugin by itself.
             self._environment["PYTEST_PLUGINS"] = "emulator.pytest_plugin"

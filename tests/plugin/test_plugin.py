@@ -126,7 +126,7 @@ def test_a_failing_test_shows_its_exchanges(run: Run) -> None:
     result.stdout.fnmatch_lines(["*vertex exchanges*", '*"otherwise"  200*'])
 
 
-@pytest.mark.parametrize("plugin", ["anyio", "pytest_asyncio"])
+@pytest.mark.parametrize("plugin", ["anyio", "pytest_asyncio.plugin"])
 def test_asynchronous_tests(run: Run, plugin: str) -> None:
     """The fixture serves them too."""
     mark = "anyio" if plugin == "anyio" else "asyncio"
@@ -145,7 +145,7 @@ async def test_it(vertex):
     await client.close()
 """
     # pytest-asyncio warns unless it is told how long its fixtures live.
-    options = ["-o", "asyncio_default_fixture_loop_scope=function"] if plugin == "pytest_asyncio" else []
+    options = ["-o", "asyncio_default_fixture_loop_scope=function"] if plugin == "pytest_asyncio.plugin" else []
     run("-p", plugin, *options, test_it_py=text).assert_outcomes(passed=1)
 
 
