@@ -173,4 +173,4 @@ def _decode(data: str, most: int) -> bytes:
     start = _NOT_BASE64.sub("", data[:most]).replace("-", "+").replace("_", "/")
     padding = -len(start) % 4
     # One character alone carries no byte.
-    return b64decode(start[:-1] if padding == 3 else start + "=" * padding)  # noqa: PLR2004
+    return b64decode(start[:-1] if padding == 3 else start + "=" * padding)  # noqa: PLR2004  # of four characters

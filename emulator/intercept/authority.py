@@ -33,7 +33,7 @@ class Authority:
         Java looks for its own attribute in it, which not every program that writes such files knows.
         """
         from cryptography import x509  # noqa: PLC0415  # heavy, as above
-        from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12  # noqa: PLC0415
+        from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12  # noqa: PLC0415  # as above
 
         certificate = pkcs12.PKCS12Certificate(x509.load_pem_x509_certificate(self.certificate), b"vertex-emulator")
         return pkcs12.serialize_java_truststore([certificate], BestAvailableEncryption(TRUST_PASSWORD.encode()))

@@ -96,7 +96,7 @@ class Bounded(ImmutableSandboxedEnvironment):
         return wrapper
 
     # The names of its own parameters are mangled, as in jinja2, to leave all others to keyword arguments.
-    def call(__self, __context: "Context", __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805, PYI063
+    def call(__self, __context: "Context", __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805, PYI063  # as jinja2 names them
         """A call of a function or method."""
         budget.spend(budget.TURN)
         owner = getattr(__obj, "__self__", None)

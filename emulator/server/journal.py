@@ -266,7 +266,7 @@ class Journal:
                 if holds():
                     return True
                 with self._changed:
-                    if not self._changed.wait_for(lambda: self._added != seen, end - time.monotonic()):  # noqa: B023
+                    if not self._changed.wait_for(lambda: self._added != seen, end - time.monotonic()):  # noqa: B023  # called at once
                         return False
         finally:
             with self._lock:

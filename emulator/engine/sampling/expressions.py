@@ -28,7 +28,7 @@ _PROPERTY = re.compile(r"\{\^?(?:\w+=)?(\w+)\}|(\w)")
 Ranges = tuple[tuple[int, int], ...]
 
 
-class Unreadable(ValueError):  # noqa: N818
+class Unreadable(ValueError):  # noqa: N818  # it carries a finding, the caller turns it into an error
     """An expression that is broken, too large, or uses what is not understood here."""
 
 
@@ -42,7 +42,7 @@ class Chars:
     def pick(self, random: Random) -> str:
         """A character of the class; a readable one where there is one."""
         if not self.negated:
-            plain = [span for span in self.ranges if span[0] > 32 or span == (32, 32)] or self.ranges  # noqa: PLR2004
+            plain = [span for span in self.ranges if span[0] > 32 or span == (32, 32)] or self.ranges  # noqa: PLR2004  # 32 is the space
             low, high = random.choice(plain)
             return chr(random.randint(low, high))
         free = [code for code in _PRINTABLE if not self._covers(code)]
@@ -263,7 +263,7 @@ class _Reader:
 
     def _is_range(self) -> bool:
         following = self._pattern[self._at : self._at + 2]
-        return len(following) == 2 and following[0] == "-" and following[1] != "]"  # noqa: PLR2004
+        return len(following) == 2 and following[0] == "-" and following[1] != "]"  # noqa: PLR2004  # a range is three characters
 
 
 def _outside(ranges: Ranges) -> list[tuple[int, int]]:

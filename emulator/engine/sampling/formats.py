@@ -132,7 +132,7 @@ def _long_name(name: str, random: Random, length: int) -> str:
     missing = length - len(head)
     while missing > 0:
         # A label and its dot; what is left must not be a lone dot.
-        size = missing if missing <= 50 else min(50, missing - 2)  # noqa: PLR2004
+        size = missing if missing <= 50 else min(50, missing - 2)  # noqa: PLR2004  # a label of a host name may have 63
         labels.append(_word(random, size))
         missing -= size + 1
     return head + ".".join(labels)

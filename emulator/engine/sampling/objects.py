@@ -82,7 +82,7 @@ def _is_wanted(name: str, parts: Parts, inner: Spot, maker: Maker) -> bool:
     wanted = _property(name, parts)
     if inner.is_lean or maker.comes_round(wanted, inner) or any(maker.heights.is_endless(part) for part in wanted):
         return False
-    return not inner.is_retry or maker.random.random() < 0.5  # noqa: PLR2004
+    return not inner.is_retry or maker.random.random() < 0.5  # noqa: PLR2004  # even odds
 
 
 def _add(made: dict[str, Any], name: str, parts: Parts, inner: Spot, maker: Maker) -> None:

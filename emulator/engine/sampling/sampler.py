@@ -166,7 +166,7 @@ class Sampler:
             case "null":
                 return None
             case "boolean":
-                return self.random.random() < 0.5  # noqa: PLR2004
+                return self.random.random() < 0.5  # noqa: PLR2004  # even odds
             case "integer" | "number":
                 return make_number(way, spot, self.random, whole=kind == "integer")
             case "string":

@@ -71,7 +71,7 @@ class Part:
     def count(self, keyword: str) -> int | None:
         """A keyword that is a whole number from 0 on; Google writes it as a string too."""
         value = self.keywords.get(keyword)
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:  # noqa: PLR2004
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:  # noqa: PLR2004  # beyond what any bound needs
             value = int(value)
         number = as_number(value)
         return int(number) if number is not None and number.denominator == 1 and number >= 0 else None
