@@ -27,6 +27,9 @@ EXEMPT = {
     "pip install 'vertex-openai-emulator[exec]'": "needs an index; tests/intercept runs what stands below it",
     "vertex-emulator serve --proxy --port 8080 --tls-port 8443 --proxy-port 8081 weather.yaml": "tests/intercept does",
     "docker build -t vertex-emulator .": "needs a Docker engine; tests/test_docker.py reads the Dockerfile",
+    "npm install --save-dev openai && node --test": "tests/contract/test_runners.py does",
+    "npm install --save-dev openai vitest && npx vitest run": "tests/contract/frameworks/test_vitest.py does",
+    "# .github/workflows/test.yml": "is no scenario; tests/contract/test_workflow.py runs its steps",
 }
 ADDRESS = "http://127.0.0.1:8080"
 SERVE = "vertex-emulator serve"
@@ -58,7 +61,7 @@ class Block:
     @cached_property
     def file(self) -> str | None:
         """The name of the file that its first line says it is."""
-        found = re.match(r"# ([\w-]+\.\w+)\n", self.text)
+        found = re.match(r"(?:#|//) ([\w.-]+\.\w+)\n", self.text)
         return found[1] if found else None
 
 
@@ -185,7 +188,9 @@ def test_block_runs(block: Block, desk_of: Callable[[Path], Desk]) -> None:
     assert re.fullmatch(wanted, printed.strip(), re.DOTALL), f"wanted:\n{block.expected}\nprinted:\n{printed}"
 
 
-@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "yaml"], ids=str)
+@pytest.mark.parametrize(
+    "block", [block for block in BLOCKS if block.language == "yaml" and block.first_line not in EXEMPT], ids=str
+)
 def test_scenario_is_fine(block: Block) -> None:
     """A scenario that is shown has neither problems nor warnings."""
     assert read_text(block.text).warnings == ()
@@ -193,7 +198,9 @@ def test_scenario_is_fine(block: Block) -> None:
 
 def test_every_block_is_tried() -> None:
     """No block is of a kind that nothing here looks at, a test that is shown is run, and no exemption is left over."""
-    assert {block.language for block in BLOCKS} <= {"sh", "bash", "python", "yaml"}
+    assert {block.language for block in BLOCKS} <= {"sh", "bash", "python", "yaml", "js"}
+    # All the files of that guide are run, by the tests that its commands name above.
+    assert all(block.file and block.guide.name == "runners.md" for block in BLOCKS if block.language == "js")
     files = {block.file for block in BLOCKS if block.file and block.language == "python"}
     run = "".join(block.text for block in choose("sh", "bash"))
     assert all(file in run for file in files - {"conftest.py"})

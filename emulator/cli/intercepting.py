@@ -90,15 +90,26 @@ class Leaks:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What listens beside the plain server, and what there is to say of it."""
+
+    interception: "Interception"
+    tls_url: str
+    certificate: Path
+    """Of the authority that the TLS side's certificates come from."""
+    surroundings: "Surroundings | None"
+    """What leads unchanged programs to the proxy, if there is one."""
+
+
 def open_beside(
     stack: ExitStack, service: "Service", plain: socket.socket, ports: tuple[int, int | None], aims: Aims
-) -> "tuple[Interception, str]":
-    """The TLS side and, if it has a port, the proxy, on the plain server's host; with it, what there is to say of them.
+) -> Beside:
+    """The TLS side and, if it has a port, the proxy, on the plain server's host.
 
     The files that they need last as long as the stack. Raises StartError.
     """
     from emulator.intercept.authority import Authority  # noqa: PLC0415  # as above
-    from emulator.intercept.environment import shell_lines  # noqa: PLC0415  # as above
     from emulator.intercept.trust import write_trust_files  # noqa: PLC0415  # as above
     from emulator.running import Interception, bind, url_of  # noqa: PLC0415  # as above
 
@@ -109,8 +120,6 @@ def open_beside(
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="vertex-emulator-")))
     trust = write_trust_files(folder, authority)
     interception = Interception(authority.server_context(folder), tls, proxy, Leaks().add)
-    greeting = f"\nUnder TLS: {url_of(tls, 'https')}\n  its certificate authority: {trust.certificate}\n"
-    if proxy is not None:
-        lines = shell_lines(write_surroundings(folder, trust, service, Sockets(plain, tls, proxy), aims))
-        greeting += "\nFor unchanged programs:\n" + "".join(f"  {line}\n" for line in lines)
-    return interception, greeting
+    sockets = Sockets(plain, tls, proxy) if proxy is not None else None
+    surroundings = write_surroundings(folder, trust, service, sockets, aims) if sockets else None
+    return Beside(interception, url_of(tls, "https"), trust.certificate, surroundings)

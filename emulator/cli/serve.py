@@ -5,15 +5,17 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from emulator import __version__
+from emulator.cli.greeting import Served, greet_people, greet_programs
 from emulator.cli.intercepting import Aims, open_beside
-from emulator.cli.options import count, option, scenarios_argument, stop
-from emulator.cli.service import TOKEN_LIFETIME, log_requests, place_options, settings_options
+from emulator.cli.options import option, scenarios_argument, stop
+from emulator.cli.parent import check_stdin, when_stdin_closes
+from emulator.cli.service import log_requests, place_options, settings_options
 from emulator.errors import EmulatorError
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from emulator.server.service import Service
 
 _PORT = click.IntRange(0, 65535)
+_GREETINGS = {"text": greet_people, "json": greet_programs}
 
 
 def _not_empty(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -51,16 +54,39 @@ def _not_empty(_context: click.Context, _parameter: click.Parameter, value: str 
 @option("--proxy-port", default=8081, type=_PORT, help="Port for that; 0 takes a free one.")
 @place_options
 @option("--quiet", is_flag=True, help="Do not log requests.")
-def serve(scenarios: tuple[str, ...], **options: Any) -> None:
+@option(
+    "--print",
+    "form",
+    default="text",
+    type=click.Choice(list(_GREETINGS)),
+    help="What is printed once the server answers: a text for people, or one line of JSON for programs.",
+)
+@option(
+    "--until-stdin-closes",
+    is_flag=True,
+    help="End when standard input does, so when the program that holds it ends, however it ends.",
+)
+def serve(
+    scenarios: tuple[str, ...],
+    *,
+    tls: bool,
+    tls_port: int,
+    proxy: bool,
+    proxy_port: int,
+    project: str,
+    location: str,
+    **options: Any,
+) -> None:
     """Serve scenarios: files and folders, or the built-in default.
 
-    Prints the base URL, a curl line to try and the environment variables for OpenAI clients, then a line for each request.
-    Ctrl-C ends it.
+    Prints the base URL, a curl line to try and the environment variables for OpenAI clients; then, on stderr, a line for each
+    request. Ctrl-C ends it.
     """
     if options["watch"] and not scenarios:
         raise click.UsageError("--watch needs scenarios to watch")
+    ports = (tls_port, proxy_port if proxy else None) if tls or proxy else None
     try:
-        _serve(scenarios, **options)
+        _serve(scenarios, ports=ports, aims=Aims(project=project, location=location), **options)
     except EmulatorError as error:
         stop(error)
 
@@ -71,13 +97,11 @@ def _serve(
     host: str,
     port: int,
     watch: bool,
-    tls: bool,
-    tls_port: int,
-    proxy: bool,
-    proxy_port: int,
-    project: str,
-    location: str,
+    ports: tuple[int, int | None] | None,
+    aims: Aims,
     quiet: bool,
+    form: str,
+    until_stdin_closes: bool,
     **settings: Any,
 ) -> None:
     from emulator.cli.watching import read_rules  # noqa: PLC0415  # --help is quicker so
@@ -86,19 +110,20 @@ def _serve(
     from emulator.server.settings import Settings  # noqa: PLC0415  # as above
 
     _on_signal(_leave)
-    service = Service(read_rules(scenarios), Settings(project=project, **settings), clock=SystemClock())
+    if until_stdin_closes:
+        check_stdin()
+    service = Service(read_rules(scenarios), Settings(project=aims.project, **settings), clock=SystemClock())
     with ExitStack() as stack:
         plain = stack.enter_context(bind(host, port))
         if not quiet:
             log_requests(service, sys.stderr)
-        interception, more = None, ""
-        if tls or proxy:
-            aims = Aims(project=project, location=location)
-            interception, more = open_beside(stack, service, plain, (tls_port, proxy_port if proxy else None), aims)
-        listeners = Listeners(
-            service, plain, lambda: _greet(service, url_of(plain), project, location, more), interception
-        )
+        beside = open_beside(stack, service, plain, ports, aims) if ports else None
+        served = Served(service, url_of(plain), aims, beside)
+        greet = partial(_GREETINGS[form], served)
+        listeners = Listeners(service, plain, lambda: click.echo(greet()), beside.interception if beside else None)
         _on_signal(lambda *_: listeners.stop())
+        if until_stdin_closes:
+            when_stdin_closes(listeners.stop)
         with asyncio.Runner(loop_factory=listeners.loop_factory) as runner:
             runner.run(_listen(listeners, service, scenarios if watch else ()))
 
@@ -126,19 +151,3 @@ def _on_signal(handler: Callable[[int, FrameType | None], object]) -> None:
 def _leave(number: int, _frame: FrameType | None) -> None:
     """Leave by way of an exception, so that files are removed."""
     raise SystemExit(128 + number)
-
-
-def _greet(service: "Service", url: str, project: str, location: str, more: str) -> None:
-    from emulator.running import base_url  # noqa: PLC0415  # as above
-
-    base = base_url(url, project, location)
-    token = service.mint.issue(service.clock.now(), TOKEN_LIFETIME)
-    names = ", ".join(f'"{name}"' for name in service.ruleset.scenarios)
-    body = '{"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "Hello"}]}'
-    click.echo(
-        f"vertex-emulator {__version__} serves {names} ({count(len(service.ruleset.rules), 'rule')}) at {url}\n"
-        f"\nBase URL (any project, location and endpoint will do):\n  {base}\n"
-        f"\nTry it:\n  curl {base}/chat/completions \\\n"
-        f"    -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\\n    -d '{body}'\n"
-        f"\nFor OpenAI clients:\n  export OPENAI_BASE_URL={base}\n  export OPENAI_API_KEY={token}\n{more}"
-    )

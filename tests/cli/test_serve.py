@@ -3,7 +3,9 @@
 import json
 import signal
 import socket
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -11,6 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 SCENARIO = 'rules:\n  - name: one\n    reply: "{answer}"\n'
 
 
@@ -110,6 +113,148 @@ def test_watch_sees_the_first_scenario_of_an_empty_folder(serve: Any, tmp_path: 
     (tmp_path / "mine" / "new.yaml").write_text(SCENARIO.format(answer="here I am"), "utf-8")
     program.read_until("read again: 1 rule")
     assert ask(base_url) == "here I am"
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start `serve --print json` on a free port as a test runner would: with a pipe at each end, and stderr apart."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "emulator", "serve", "--port", "0", "--print", "json", *arguments]
+        pipe = subprocess.PIPE
+        # A server that is killed leaves its files behind, so they go where the test's own go.
+        environment = {"PYTHONPATH": str(ROOT), "PATH": "", "TMPDIR": str(tmp_path), **environment}
+        started.append(
+            subprocess.Popen(command, cwd=tmp_path, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def read_json(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Read the one line that a server prints."""
+    assert process.stdout is not None
+    said = json.loads(process.stdout.readline())
+    assert isinstance(said, dict)
+    return said
+
+
+def test_prints_one_line_of_json(start: Any, write: Any) -> None:
+    """The line says all that a client, a control path's user and whoever ends the server need; the log goes to stderr."""
+    write(SCENARIO.format(answer="from the file"))
+    process = start("--project", "blue", "--watch", "s.yaml")
+    said = read_json(process)
+    url = said["url"]
+    assert url.startswith("http://127.0.0.1:")
+    assert said == {
+        "url": url,
+        "base_url": f"{url}/v1/projects/blue/locations/us-central1/endpoints/openapi",
+        "api_key": said["api_key"],
+        "project": "blue",
+        "location": "us-central1",
+        "control_url": f"{url}/__emulator__",
+        "environment": {"OPENAI_BASE_URL": said["base_url"], "OPENAI_API_KEY": said["api_key"]},
+        "version": "0.1.0",
+        "pid": process.pid,
+    }
+    assert ask(said["base_url"], said["api_key"]) == "from the file"
+    with urlopen(f"{said['control_url']}/verify?session=blue", timeout=30) as response:  # noqa: S310 - as above
+        assert json.load(response)["passed"]
+    process.terminate()
+    rest, log = process.communicate(timeout=60)
+    assert (rest, process.returncode) == ("", 0)
+    assert " 200 " in log
+
+
+def test_json_names_what_unchanged_programs_need(start: Any) -> None:
+    """With --proxy the line has every variable that differs from the environment the server was given, and those too many."""
+    process = start(
+        "--proxy", "--tls-port", "0", "--proxy-port", "0", "--auth", "issued", ALL_PROXY="socks5h://elsewhere"
+    )
+    said = read_json(process)
+    environment = said["environment"]
+    assert environment["HTTPS_PROXY"].startswith("http://127.0.0.1:")
+    assert (environment["OPENAI_BASE_URL"], environment["OPENAI_API_KEY"]) == (said["base_url"], said["api_key"])
+    assert environment["SSL_CERT_FILE"] == said["certificate"]
+    assert Path(said["certificate"]).exists()
+    assert said["tls_url"] == f"https://{environment['VERTEX_EMULATOR_TLS_ADDR']}"
+    assert said["unset"] == ["ALL_PROXY"]
+    assert "PYTHONPATH" not in environment
+    assert ask(said["base_url"], said["api_key"])
+
+
+def test_json_of_tls_alone(start: Any) -> None:
+    """With --tls the line says where, and whom to trust; there is no proxy to be led to."""
+    said = read_json(start("--tls", "--tls-port", "0"))
+    assert said["tls_url"].startswith("https://127.0.0.1:")
+    assert Path(said["certificate"]).exists()
+    assert said["environment"].keys() == {"OPENAI_BASE_URL", "OPENAI_API_KEY"}
+    assert "unset" not in said
+
+
+def test_no_line_when_it_cannot_serve(start: Any, write: Any) -> None:
+    """A scenario with problems leaves stdout empty, is told on stderr, and gives status 1."""
+    write("rules: [")
+    process = start("s.yaml", "--until-stdin-closes")
+    printed, told = process.communicate(timeout=60)
+    assert (printed, process.returncode) == ("", 1)
+    assert told.startswith("s.yaml:2:1: ")
+    assert told.endswith("1 problem found\n")
+
+
+def test_ends_when_stdin_closes(start: Any) -> None:
+    """With --until-stdin-closes the server heeds nothing that is written to it, and ends well when its input does."""
+    process = start("--until-stdin-closes", "--quiet")
+    base_url = read_json(process)["base_url"]
+    process.stdin.write("hello\n")
+    process.stdin.flush()
+    assert ask(base_url)
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 0
+
+
+def test_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    """A parent that is killed, and so cannot clean up, leaves no server behind."""
+    command = [sys.executable, "-m", "emulator", "serve", "--port", "0", "--print", "json", "--until-stdin-closes"]
+    program = f"import subprocess; subprocess.Popen({command}, stdin=subprocess.PIPE).wait()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        pid = read_json(parent)["pid"]
+        assert pid != parent.pid
+        parent.kill()
+        # The server has the same output: its end is the server's, too.
+        assert parent.communicate(timeout=60)[0] == ""
+
+
+@pytest.mark.parametrize("before", ["", "import os; os.close(0); "], ids=["null", "closed"])
+def test_stdin_that_nobody_holds_is_no_parent(before: str, tmp_path: Path) -> None:
+    """With /dev/null or nothing for an input, --until-stdin-closes would end the server at once; that is told instead."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{before}from emulator.cli import main; main()",
+            "serve",
+            "--port",
+            "0",
+            "--until-stdin-closes",
+        ],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("vertex-emulator: --until-stdin-closes wants standard input to be a pipe")
 
 
 def test_busy_port(run: Any) -> None:

@@ -1,10 +1,18 @@
 """Real clients over a real socket: one emulator for each module, one project for each test."""
 
 import asyncio
+import contextlib
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from tempfile import TemporaryDirectory
+from threading import Barrier, Thread
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -13,7 +21,8 @@ from openai import AsyncOpenAI, OpenAI
 
 from emulator.running import Emulator
 
-FOLDER = Path(__file__).parents[2] / "scenarios"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "scenarios"
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +91,97 @@ def push(vertex: Emulator, project: str) -> Callable[[str], None]:
             assert answer.status == 204
 
     return put
+
+
+@pytest.fixture(scope="session")
+def node_openai() -> Path:
+    """The folder where the openai package is installed; the first run installs it."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            pytest.fail(
+                f"{program} is not installed; these tests run the openai package for Node, so install Node 20 or newer"
+            )
+    folder = ROOT / ".cache" / "node-openai"
+    if not folder.exists():
+        folder.parent.mkdir(exist_ok=True)
+        # Installed beside its place and then moved there, so that what is in place is complete, whoever came first.
+        with TemporaryDirectory(dir=folder.parent) as name:
+            new = Path(name, "new")
+            new.mkdir()
+            done = subprocess.run(
+                ["npm", "install", "--prefix", new, "--no-audit", "--no-fund", "openai"],
+                cwd=new,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, f"npm could not install the openai package: {done.stderr}"
+            with contextlib.suppress(OSError):
+                new.rename(folder)
+    return folder
+
+
+class Recipe:
+    """A folder with the files that sections of docs/runners.md show, where their commands are run."""
+
+    def __init__(self, folder: Path, modules: Path, *titles: str) -> None:
+        """`modules` is the node_modules with what their commands would install."""
+        self.folder = folder
+        self.text = "".join(section_of_runners(title) for title in titles)
+        for block in re.finditer(r"(?ms)^```\w+\n(?:#|//) ([\w.-]+)\n(.*?)^```$", self.text):
+            (folder / block[1]).write_text(block[2], "utf-8")
+        (folder / "node_modules").symlink_to(modules, target_is_directory=True)
+        commands = folder / "bin"
+        commands.mkdir()
+        command = commands / "vertex-emulator"
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m emulator "$@"\n', "utf-8")
+        command.chmod(0o755)
+        kept = {name: os.environ[name] for name in ("HOME", "TMPDIR") if name in os.environ}
+        path = os.pathsep.join((str(commands), os.environ["PATH"]))
+        self.environment = {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+
+    def run(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command; returns when all that it has started, servers too, has let go of its output."""
+        return subprocess.run(
+            command.split(),
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+
+
+def section_of_runners(title: str) -> str:
+    """A section of docs/runners.md."""
+    text = (ROOT / "docs" / "runners.md").read_text("utf-8")
+    return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+@pytest.fixture
+def make_recipe(tmp_path: Path) -> Callable[..., Recipe]:
+    """Make the folder of a recipe for JavaScript, from the sections with these titles."""
+    return lambda modules, *titles: Recipe(tmp_path, modules, "For all JavaScript runners", *titles)
+
+
+@pytest.fixture
+def open_gate() -> Iterator[Callable[[int], str]]:
+    """Open a gate on a free port, returned as text: it says "go" to those who connect as soon as there are so many."""
+    with contextlib.ExitStack() as stack:
+
+        def start(number: int) -> str:
+            barrier = Barrier(number, timeout=60)
+
+            class Gate(BaseRequestHandler):
+                def handle(self) -> None:
+                    barrier.wait()
+                    self.request.sendall(b"go")
+
+            server = stack.enter_context(ThreadingTCPServer(("127.0.0.1", 0), Gate))
+            Thread(target=server.serve_forever).start()
+            stack.callback(server.shutdown)
+            return str(server.server_address[1])
+
+        yield start

@@ -1,55 +1,23 @@
 """openai for Node: node/client.mjs does one task at a time and prints JSON."""
 
-import contextlib
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from emulator.running import Emulator
 
-ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("node") / "client.mjs"
-FOLDER = ROOT / ".cache" / "node-openai"
 Do = Callable[..., Any]
 Journal = Callable[[], list[dict[str, Any]]]
 
 
-@pytest.fixture(scope="session")
-def package() -> Path:
-    """The folder where the openai package is installed; the first run installs it."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.fail(
-                f"{program} is not installed; these tests run the openai package for Node, so install Node 20 or newer"
-            )
-    if not FOLDER.exists():
-        FOLDER.parent.mkdir(exist_ok=True)
-        # Installed beside its place and then moved there, so that what is in place is complete, whoever came first.
-        with TemporaryDirectory(dir=FOLDER.parent) as name:
-            new = Path(name, "new")
-            new.mkdir()
-            done = subprocess.run(
-                ["npm", "install", "--prefix", new, "--no-audit", "--no-fund", "openai"],
-                cwd=new,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, f"npm could not install the openai package: {done.stderr}"
-            with contextlib.suppress(OSError):
-                new.rename(FOLDER)
-    return FOLDER
-
-
 @pytest.fixture
-def do(package: Path, vertex: Emulator, project: str, push: Callable[[str], None]) -> Do:
+def do(node_openai: Path, vertex: Emulator, project: str, push: Callable[[str], None]) -> Do:
     """Do one of the program's tasks, against a scenario or the built-in default, and return what it printed."""
 
     def do(task: str, scenario: str | None = None) -> Any:
@@ -60,7 +28,7 @@ def do(package: Path, vertex: Emulator, project: str, push: Callable[[str], None
             env={
                 "OPENAI_API_KEY": vertex.api_key,
                 "OPENAI_BASE_URL": vertex.base_url(project),
-                "OPENAI_PACKAGE": f"{package}/package.json",
+                "OPENAI_PACKAGE": f"{node_openai}/package.json",
                 "PATH": os.environ["PATH"],
             },
             capture_output=True,
