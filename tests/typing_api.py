@@ -41,6 +41,7 @@ def use_emulator() -> None:
         assert_type(vertex.verify(strict=True), Verification)
         assert_type(vertex.verdicts(), tuple[Verdict, ...])
         vertex.assert_clean()
+        assert_type(vertex.assert_sent(session="mine", last_user="weather"), tuple[Exchange, ...])
         vertex.on(last_user="weather").reply("It is cold.")
         vertex.reset()
     emulator = Emulator(host="::1", port=8080).start()
@@ -70,6 +71,8 @@ def use_session(vertex: VertexSession) -> None:
     assert_type(vertex.verify().problems, tuple[str, ...])
     assert_type(vertex.verdicts(), tuple[Verdict, ...])
     vertex.assert_clean()
+    assert_type(vertex.assert_sent(1, model="google/*", tool="f", rule=None, body={"n": 1}), tuple[Exchange, ...])
+    vertex.assert_sent(modle="google/*")  # type: ignore[call-arg]
     vertex.push("weather.yaml", Path("more.yaml"), "rules:\n- reply: Hello\n")
     vertex.reset()
     vertex.close()
@@ -98,6 +101,7 @@ def use_journal(vertex: VertexSession) -> None:
     assert_type(vertex.journal.last, Exchange)
     assert_type(vertex.journal.wait_for(1, timeout=1.0), tuple[Exchange, ...])
     assert_type(vertex.journal.where(model="google/*", tool="get_*", outcome="answer", status=200), JournalView)
+    vertex.journal.where(last_user="weather")  # type: ignore[call-arg]
     assert_type(vertex.journal.assert_sent(times=1, last_user="weather", body={"n": 1}), tuple[Exchange, ...])
     for exchange in vertex.journal:
         assert_type(exchange.text, str)
@@ -105,3 +109,5 @@ def use_journal(vertex: VertexSession) -> None:
         assert_type(exchange.rule, str | None)
         assert_type(exchange.model, str)
         assert_type(exchange.warnings, tuple[str, ...])
+        assert_type(exchange.sender.host, str)
+        assert_type(exchange.to_json(), dict[str, Any])

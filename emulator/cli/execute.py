@@ -47,7 +47,9 @@ class ProgramCommand(click.Command):
 @scenarios_argument()
 @settings_options
 @option(
-    "--verify", is_flag=True, help="Exit with 3 if the program did well but a request missed or a rule went unused."
+    "--verify",
+    is_flag=True,
+    help="Exit with 3 if the program did well but a request missed, a rule's expect was not met or a rule went unused.",
 )
 @option("--java", is_flag=True, help="Lead Java programs too; the JVM then says so on stderr.")
 @option("--metadata", is_flag=True, help="Let programs find a metadata server, as on Google's machines.")

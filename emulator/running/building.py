@@ -7,9 +7,10 @@ from typing import Any, Literal, Self, TypedDict
 
 from emulator.engine.compiling import CompiledRule, Ruleset, compile_rules
 from emulator.engine.functions import FunctionRecipe, ReplyFunction, Steps
-from emulator.errors import Place
+from emulator.errors import Place, ScenarioError
 from emulator.running.calling import find_caller
 from emulator.scenario.inline import read_rule
+from emulator.scenario.reading import ScenarioFile
 from emulator.server.service import Service
 
 Words = str | Sequence[str]
@@ -18,6 +19,9 @@ Test = str | Mapping[str, Any]
 Chunks = Literal["words", "sentences", "whole"] | Mapping[str, int] | Sequence[str]
 
 _LONGEST_NAME = 60
+
+# What is wrong here is wrong in the line that calls: pytest's tracebacks end there.
+__tracebackhide__ = True
 
 
 class Conditions(TypedDict, total=False):
@@ -80,7 +84,7 @@ class RuleBuilder:
         self._replies: list[_Reply] = []
         self._added: Ruleset | None = None
         # What is wrong with the conditions is said here, not where the first step is given.
-        read_rule({**self._beside, "reply": ""}, self._place, self._path)
+        _read({**self._beside, "reply": ""}, self._place, self._path)
 
     def reply(self, reply: Steps | ReplyFunction) -> Self:
         """Answer with a text, a step, a list of steps, or what a function makes of the request's facts."""
@@ -188,7 +192,7 @@ class RuleBuilder:
         is_sequence = len(written) > 1 or "then" in beside
         answer = {"sequence": written} if is_sequence and written else {"reply": written[0] if written else ""}
         place, path = find_caller()
-        ruleset = compile_rules([read_rule({**beside, **answer}, place, path)])
+        ruleset = compile_rules([_read({**beside, **answer}, place, path)])
         if not ready:
             return None
         recipes = tuple(
@@ -221,6 +225,14 @@ class RuleBuilder:
         else:
             owner.added = (*owner.added, made)
         self._added = made
+
+
+def _read(rule: Mapping[str, Any], place: Place, path: Path) -> ScenarioFile:
+    try:
+        return read_rule(rule, place, path)
+    except ScenarioError as error:
+        # How it was found out is nobody's concern.
+        raise error.with_traceback(None) from None
 
 
 def _step(**written: Any) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from emulator.running.keys import Keys
 from emulator.running.listening import Background, Listeners, base_url, bind, url_of
 from emulator.running.session import VertexSession
 from emulator.scenario.reading import default_scenario_path, read_given
-from emulator.server.questions import JournalView
+from emulator.server.journal import Exchange
+from emulator.server.questions import JournalView, Sent
 from emulator.server.service import Clock, Service, SystemClock
 from emulator.server.settings import Settings
 
@@ -152,11 +153,17 @@ class Emulator:
         """What was asked and answered, in all sessions."""
         return JournalView(self.service.journal)
 
+    def assert_sent(self, times: int | None = None, **wanted: Unpack[Sent]) -> tuple[Exchange, ...]:
+        """Assert that some exchanges fit, or as many as `times` says, and return those: `journal.assert_sent`."""
+        __tracebackhide__ = True
+        return self.journal.assert_sent(times, **wanted)
+
     def on(self, **when: Unpack[Conditions]) -> RuleBuilder:
         """A rule for all sessions, tried before those of files and after those of the session itself.
 
         The arguments are the keys of `when`. It stays until the emulator is gone. Raises ScenarioError with the Python line.
         """
+        __tracebackhide__ = True
         return RuleBuilder(self.service, None, when)
 
     def reset(self) -> None:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 from emulator.engine.verdicts import Verdict
 from emulator.engine.verifying import Verification
+from emulator.errors import ScenarioError
 from emulator.running.building import Conditions, RuleBuilder
 from emulator.running.clients import Clients
 from emulator.scenario.reading import is_text, read_given
-from emulator.server.questions import JournalView
+from emulator.server.journal import Exchange
+from emulator.server.questions import JournalView, Sent
 from emulator.server.service import Service
 
 if TYPE_CHECKING:
@@ -96,13 +98,24 @@ class VertexSession:
         """What was asked and answered in this session."""
         return JournalView(self._service.journal, self.project)
 
+    def assert_sent(self, times: int | None = None, **wanted: Unpack[Sent]) -> tuple[Exchange, ...]:
+        """Assert that some exchanges fit, or as many as `times` says, and return those: `journal.assert_sent`."""
+        __tracebackhide__ = True
+        return self.journal.assert_sent(times, **wanted)
+
     def on(self, **when: Unpack[Conditions]) -> RuleBuilder:
         """A rule for this session, tried before all others; the arguments are the keys of `when`. Raises ScenarioError."""
+        __tracebackhide__ = True
         return RuleBuilder(self._service, self.project, when)
 
     def push(self, *scenarios: str | os.PathLike[str]) -> None:
         """Give the session scenarios of its own (paths, or texts with a line break) instead of the server's. Raises ScenarioError."""
-        reading = read_given(scenarios)
+        __tracebackhide__ = True
+        try:
+            reading = read_given(scenarios)
+        except ScenarioError as error:
+            # The problems say where they are; how they were found out is nobody's concern.
+            raise error.with_traceback(None) from None
         self._service.push_reading(self.project, reading, "---\n".join(_texts(scenarios)))
 
     def reset(self) -> None:

@@ -121,6 +121,7 @@ class Exchange:
             "position": self.position,
             "time": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="milliseconds"),
             "session": target.project,
+            "host": self.sender.host or None,
             "path": target.path,
             "outcome": outcome.result,
             "rule": chosen.rule.name if chosen else None,

@@ -4,18 +4,41 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, get_args
+from typing import Any, TypedDict, Unpack, get_args
 
 from emulator.engine.answering import Result
 from emulator.engine.choosing import describe
 from emulator.engine.containment import lacks, write
 from emulator.engine.matching import Comparison, shorten, show
 from emulator.engine.text_tests import Short, compile_test
+from emulator.scenario.words import suggest
 from emulator.server.journal import Exchange, Journal
 
-__all__ = ["JournalView"]
+__all__ = ["JournalView", "Sent", "Wanted"]
 
 _SEVERAL = 2
+
+
+class Wanted(TypedDict, total=False):
+    """What can be wanted of exchanges; texts may have `*` and `?`, and None wants nothing. What is cheap to ask stands first."""
+
+    session: str | None
+    rule: str | None
+    outcome: str | None
+    status: int | None
+    stream: bool | None
+    model: str | None
+    tool: str | None
+    """A function that the request declares."""
+
+
+class Sent(Wanted, total=False):
+    """What can be asserted of exchanges."""
+
+    last_user: str | None
+    """Is in the last user message, case ignored."""
+    body: Mapping[str, Any] | None
+    """JSON that the request contains: objects may have more keys, lists more items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +87,10 @@ class JournalView:
             raise LookupError(f"there are no {self._kinds()}; {_sent(len(self._ours()))}")
         return found[-1]
 
-    def where(
-        self,
-        *,
-        model: str | None = None,
-        tool: str | None = None,
-        rule: str | None = None,
-        outcome: str | None = None,
-        status: int | None = None,
-        stream: bool | None = None,
-        session: str | None = None,
-    ) -> "JournalView":
-        """Those of them that fit; texts may have `*` and `?`, and `tool` is a function that the request declares.
-
-        Raises ValueError for an `outcome` that there is not.
-        """
-        conditions = {"session": session, "rule": rule, "outcome": outcome, "status": status}
-        demands = _compile({**conditions, "stream": stream, "model": model, "tool": tool})
+    def where(self, **wanted: Unpack[Wanted]) -> "JournalView":
+        """Those of them that fit. Raises ValueError for an `outcome` that there is not."""
+        __tracebackhide__ = True
+        demands = _compile("where", Wanted, wanted)
         return JournalView(self._journal, self._session, (*self._demands, *demands))
 
     def wait_for(self, n: int = 1, timeout: float = 5.0) -> tuple[Exchange, ...]:
@@ -100,29 +110,13 @@ class JournalView:
         """Do the same without holding up the event loop."""
         return await asyncio.get_running_loop().run_in_executor(None, partial(self.wait_for, n, timeout))
 
-    def assert_sent(
-        self,
-        times: int | None = None,
-        *,
-        model: str | None = None,
-        tool: str | None = None,
-        rule: str | None = None,
-        outcome: str | None = None,
-        status: int | None = None,
-        stream: bool | None = None,
-        session: str | None = None,
-        last_user: str | None = None,
-        body: Mapping[str, Any] | None = None,
-    ) -> tuple[Exchange, ...]:
+    def assert_sent(self, times: int | None = None, **wanted: Unpack[Sent]) -> tuple[Exchange, ...]:
         """Assert that some of them fit, or as many as `times` says, and return those.
 
-        As `where`; `last_user` is in the last user message, case ignored, and `body` is JSON that the request contains: objects may
-        have more keys, lists more items. Raises AssertionError, which shows what the nearest exchange has instead.
+        Raises AssertionError, which shows what the nearest exchange has instead, and ValueError as `where`.
         """
         __tracebackhide__ = True
-        conditions = {"session": session, "rule": rule, "outcome": outcome, "status": status, "stream": stream}
-        more = {"model": model, "tool": tool, "last_user": last_user, "body": body}
-        demands = _compile({**conditions, **more})
+        demands = _compile("assert_sent", Sent, wanted)
         found = tuple(self)
         fitting = tuple(one for one in found if all(demand.holds(one) for demand in demands))
         if fitting if times is None else len(fitting) == times:
@@ -156,10 +150,16 @@ class JournalView:
         return "\n".join(lines)
 
 
-def _compile(conditions: Mapping[str, Any]) -> list[_Demand]:
+def _compile(method: str, accepted: type[Wanted], conditions: Mapping[str, Any]) -> list[_Demand]:
     """What is wanted, the cheap things first, for most exchanges fail at one."""
+    __tracebackhide__ = True
+    fields = accepted.__annotations__
+    for field in conditions:
+        if field not in fields:
+            raise TypeError(f'{method}() has no argument "{field}"{suggest(field, tuple(fields))}')
     demands = []
-    for field, value in conditions.items():
+    for field in fields:
+        value = conditions.get(field)
         if value is None:
             continue
         if field == "body":
@@ -183,6 +183,7 @@ _TEXTS: Mapping[str, tuple[Short, Callable[[Exchange], Sequence[str]]]] = {
 
 
 def _on_text(field: str, value: str) -> _Demand:
+    __tracebackhide__ = True
     short, read = _TEXTS[field]
     test = compile_test(value, short)
     results: tuple[str, ...] = get_args(Result)

@@ -175,6 +175,28 @@ def test_verify(programs: Any, texts: list[str], status: int, said: str) -> None
     assert done.err.partition(" leaks\n")[2] == said
 
 
+@pytest.mark.parametrize(
+    ("texts", "status", "said"),
+    [
+        (["sky", "sky"], 0, ""),
+        (["sky", "sky", "sky"], 3, "answered 3 times, expected 2 times\n"),
+        (["sky"], 3, "answered once, expected 2 times\n"),
+    ],
+    ids=["as often", "too often", "too rarely"],
+)
+def test_verify_asks_for_what_rules_expect(programs: Any, texts: list[str], status: int, said: str) -> None:
+    """A rule with `expect` is held to it; one that may stay unused is not called unused."""
+    rules = [
+        "{name: sky, when: {last_user: sky}, expect: {times: 2}, reply: Blue.}",
+        "{name: sea, when: {last_user: sea}, expect: {times: 0}, reply: Green.}",
+    ]
+    scenario = programs.folder / "expecting.yaml"
+    scenario.write_text("rules:\n" + "".join(f"- {rule}\n" for rule in rules), "utf-8")
+    done = programs.run("--verify", scenario, "--", sys.executable, "-c", CHAT, *texts)
+    assert done.status == status
+    assert done.err.partition(" leaks\n")[2] == (f'vertex-emulator: "sky", expecting.yaml:2:3: {said}' if said else "")
+
+
 def test_verify_leaves_failures_alone(programs: Any) -> None:
     """A program that fails has its own status, and the built-in scenario need not be used up."""
     assert programs.run("--verify", SKY, "--", "sh", "-c", "exit 5").status == 5

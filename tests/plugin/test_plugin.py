@@ -1,6 +1,5 @@
 """The pytest plugin, in runs of pytest of their own."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,21 +16,6 @@ rules:
   - {name: bye, when: {last_user: bye}, reply: Bye.}
 """
 Run = Callable[..., pytest.RunResult]
-
-
-@pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run pytest on the files given by name, with the plugin and nothing that happens to be installed besides."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-
-    def run(*arguments: str, **files: str) -> pytest.RunResult:
-        for name, text in files.items():
-            stem, _, ending = name.rpartition("_")
-            (pytester.path / f"{stem}.{ending}").write_text(text, "utf-8")
-        return pytester.runpytest_subprocess("-p", "emulator.pytest_plugin", "-W", "error", *arguments)
-
-    return run
 
 
 def test_newcomers_need_two_lines(run: Run) -> None:
@@ -165,6 +149,37 @@ def vertex_settings():
 """
     text = f'def test_it(vertex):\n    answer = {ASK % "bye"}\n    assert (answer.choices[0].message.content, answer.created) == ("Bye.", 1767225600)\n'
     run(conftest_py=conftest, test_it_py=text, rules_yaml=RULES).assert_outcomes(passed=1)
+
+
+def test_each_setting_has_a_fixture(run: Run) -> None:
+    """A conftest.py overrides one of them and leaves the others alone; the command line sets what is not overridden."""
+    conftest = """
+import pytest
+
+@pytest.fixture(scope="session")
+def vertex_auth():
+    return "issued"
+
+@pytest.fixture(scope="session")
+def vertex_seed(vertex_seed):
+    return vertex_seed or "fallback"
+"""
+    text = (
+        "def test_it(vertex_settings):\n    one = vertex_settings\n    assert [one.auth, one.seed, one.vetting] == {}\n"
+    )
+    run(test_it_py=text.format(["any", None, "enforce"])).assert_outcomes(passed=1)
+    options = ["--vertex-seed", "7", "--vertex-vetting", "warn"]
+    run(*options, test_it_py=text.format(["any", "7", "warn"])).assert_outcomes(passed=1)
+    expected = text.format(["issued", "fallback", "enforce"])
+    run(conftest_py=conftest, test_it_py=expected).assert_outcomes(passed=1)
+    run(*options, conftest_py=conftest, test_it_py=text.format(["issued", "7", "warn"])).assert_outcomes(passed=1)
+
+
+def test_an_overridden_vetting_reaches_the_server(run: Run) -> None:
+    """What Vertex would refuse is answered where the conftest.py says so."""
+    conftest = 'import pytest\n@pytest.fixture(scope="session")\ndef vertex_vetting():\n    return "off"\n'
+    text = NEWCOMER.replace("google/gemini-2.5-flash", "no-publisher")
+    run(conftest_py=conftest, test_it_py=text).assert_outcomes(passed=1)
 
 
 def test_a_misspelt_option_of_the_marker_is_told(run: Run) -> None:

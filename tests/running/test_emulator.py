@@ -176,6 +176,19 @@ def test_journal_and_verify_know_their_session() -> None:
         assert len(vertex.journal) == 0
 
 
+def test_what_was_sent_is_asserted_of_a_session_and_of_all() -> None:
+    """In short for what the journal is asked."""
+    with Emulator(HELLO) as vertex:
+        one = vertex.session("one")
+        ask(one.openai())
+        ask(vertex.session("two").openai(), "there")
+        assert one.assert_sent(1, last_user="hi") == one.journal.assert_sent(times=1, last_user="hi")
+        assert [exchange.session for exchange in vertex.assert_sent(2, status=200)] == ["one", "two"]
+        vertex.assert_sent(times=1, session="two", body={"model": MODEL})
+        with pytest.raises(AssertionError, match='wanted text containing "there", got "hi"'):
+            one.assert_sent(last_user="there")
+
+
 def test_start_and_stop_are_what_with_does() -> None:
     """It can be stopped twice and started again, but not started twice."""
     vertex = Emulator(HELLO)

@@ -231,6 +231,16 @@ def test_journal_is_filtered(vertex: Emulator) -> None:
     assert ask(vertex, "/__emulator__/journal?limit=x", None, "GET").status == 400
 
 
+def test_journal_tells_the_host_that_was_named(vertex: Emulator) -> None:
+    """Programs that were led here named one of Google's."""
+    ask(vertex, "/__emulator__/reset", None)
+    ask(vertex)
+    ask(vertex, Host="us-central1-aiplatform.googleapis.com")
+    shown = ask(vertex, "/__emulator__/journal", None, "GET").json["exchanges"]
+    own = vertex.url.removeprefix("http://")
+    assert [one["host"] for one in shown] == [own, "us-central1-aiplatform.googleapis.com"]
+
+
 def test_scenarios_are_pushed_for_a_session(vertex: Emulator) -> None:
     """Pushed, seen, used, removed; a broken one is refused with its problems."""
     path = "/__emulator__/scenario?session=p-9"

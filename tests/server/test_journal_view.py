@@ -153,6 +153,17 @@ def test_misspelt_outcome_is_said(service: Service) -> None:
         JournalView(service.journal).where(outcome="answered")
 
 
+def test_misspelt_conditions_are_said(service: Service) -> None:
+    """They are not taken for none."""
+    view: Any = JournalView(service.journal)
+    with pytest.raises(TypeError, match=r'^where\(\) has no argument "modle"; did you mean "model"\?$'):
+        view.where(modle="x")
+    with pytest.raises(TypeError, match=r'^where\(\) has no argument "body"'):
+        view.where(body={})
+    with pytest.raises(TypeError, match=r'^assert_sent\(\) has no argument "last_usr"; did you mean "last_user"\?$'):
+        view.assert_sent(last_usr="x")
+
+
 def test_view_of_a_session_takes_its_name_as_it_is(service: Service) -> None:
     """A project id is no pattern, even if it looks like one."""
     send(service, "hello", project="t1")

@@ -1,0 +1,182 @@
+"""What the plugin tells in the reports of tests and at the end of a run."""
+
+from collections.abc import Callable
+
+import pytest
+
+Run = Callable[..., pytest.RunResult]
+
+BEGIN = """
+import openai
+import pytest
+
+def ask(vertex, model="google/gemini-2.5-flash"):
+    client = vertex.openai(max_retries=0)
+    return client.chat.completions.create(model=model, messages=[{"role": "user", "content": "x"}])
+
+def insist(vertex):
+    vertex.on(last_user="x").fail(404)
+    for _ in range(2):
+        with pytest.raises(openai.NotFoundError):
+            ask(vertex)
+"""
+RETRIED = "the same body was sent again after status 404; do not retry what the same request meets again"
+
+
+def test_a_failing_test_shows_the_verdicts_on_its_client(run: Run) -> None:
+    """Behind the exchanges, whose numbers they name."""
+    result = run(test_it_py=f"{BEGIN}\ndef test_it(vertex):\n    insist(vertex)\n    assert 0\n")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*- vertex exchanges -*",
+            "#1  *404*",
+            "#2  *404*",
+            "-* vertex verdicts -*",
+            f"error: refusal_retried (#1, #2): {RETRIED}*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*in tests that passed*")
+
+
+def test_a_test_that_fails_at_its_end_shows_both_too(run: Run) -> None:
+    """Its session is gone by then, but not what was in it."""
+    text = f"{BEGIN}\ndef test_it(vertex):\n    with pytest.raises(openai.BadRequestError):\n        ask(vertex, 'gemini')\n"
+    result = run(test_it_py=text)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*would be refused by Vertex*",
+            "*- vertex exchanges -*",
+            "#1  *",
+            "-* vertex verdicts -*",
+            "error: model_without_publisher (#1)*",
+        ]
+    )
+
+
+def test_a_fixture_that_fails_shows_both_too(run: Run) -> None:
+    """What asked before the test began is told as well."""
+    text = (
+        f"{BEGIN}\n@pytest.fixture\ndef app(vertex):\n    insist(vertex)\n    assert 0\n\ndef test_it(app):\n    pass\n"
+    )
+    result = run(test_it_py=text)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["*- vertex exchanges -*", "#1  *", "#2  *", "-* vertex verdicts -*", "error: refusal_retried *"]
+    )
+
+
+def test_a_failing_test_of_a_good_client_has_no_verdicts(run: Run) -> None:
+    """Then there is nothing to say."""
+    result = run(test_it_py=f"{BEGIN}\ndef test_it(vertex):\n    ask(vertex)\n    assert 0\n")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*- vertex exchanges -*"])
+    result.stdout.no_fnmatch_line("*vertex verdicts*")
+
+
+def test_clean_allows_no_verdicts(run: Run) -> None:
+    """Warnings neither; a test of a good client passes."""
+    text = f"""{BEGIN}
+pytestmark = pytest.mark.vertex(clean=True)
+
+def test_bad(vertex):
+    insist(vertex)
+
+def test_careless(vertex):
+    messages = [{{"role": "user", "content": "x"}}]
+    vertex.openai().chat.completions.create(model="google/gemini-2.5-flash", messages=messages, extra_body={{"wrong": 1}})
+
+def test_good(vertex):
+    ask(vertex)
+"""
+    result = run(test_it_py=text)
+    result.assert_outcomes(passed=3, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at teardown of test_bad*",
+            "the client is not clean, as the marker wants it: error refusal_retried",
+            f"error: refusal_retried (#1, #2): {RETRIED}*",
+            "*ERROR at teardown of test_careless*",
+            "the client is not clean, as the marker wants it: warning unsupported_parameter",
+        ]
+    )
+
+
+@pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "2")], ids=["one process", "two workers"])
+def test_the_end_of_a_run_tells_the_errors_of_passing_tests(run: Run, options: tuple[str, ...]) -> None:
+    """Each kind once, with some of the tests; nothing of warnings, of failing tests, or of what was done on purpose."""
+    text = f"""{BEGIN}
+@pytest.mark.parametrize("number", range(5))
+def test_it(vertex, number):
+    insist(vertex)
+
+def test_careless(vertex):
+    messages = [{{"role": "user", "content": "x"}}]
+    vertex.openai().chat.completions.create(model="google/gemini-2.5-flash", messages=messages, extra_body={{"wrong": 1}})
+
+@pytest.mark.vertex(refusals=["malformed_*"])
+def test_on_purpose(vertex):
+    with pytest.raises(openai.BadRequestError):
+        ask(vertex, "gemini")
+"""
+    result = run(*options, test_it_py=text)
+    result.assert_outcomes(passed=7)
+    shown = result.stdout.str().partition("vertex verdicts: errors of the client in tests that passed")[2]
+    _, verdict, *tests, last, end = filter(None, shown.splitlines())
+    assert verdict.startswith(f"refusal_retried: {RETRIED}")
+    assert [test.startswith("  test_it.py::test_it[") for test in tests] == [True] * 3
+    assert (last, end.strip("= ").startswith("7 passed")) == ("  and 2 more", True)
+
+
+def test_the_end_of_a_good_run_says_nothing(run: Run) -> None:
+    """There is no section without errors."""
+    result = run(test_it_py=f"{BEGIN}\ndef test_it(vertex):\n    ask(vertex)\n")
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*vertex*")
+
+
+MISSPELT = {
+    "when": ('vertex.on(last_usr="hi").reply("x")', 'unknown key "last_usr" in "when"; did you mean "last_user"?'),
+    "step": ('vertex.on().reply({"sya": "hi"})', 'unknown step "sya"; did you mean "say"?'),
+    "call": (
+        'vertex.on().call("f", {"a": 1}, b=2)',
+        "give the arguments of the tool by name or as a mapping, not both",
+    ),
+    "pushed": ('vertex.push("rules:\\n- replay: x\\n")', 'unknown key "replay" in a rule; did you mean "reply"?'),
+    "asserted": ('vertex.assert_sent(modle="x")', 'assert_sent() has no argument "modle"; did you mean "model"?'),
+    "narrowed": (
+        'vertex.journal.where(outcome="x")',
+        'no exchange ends as "x"; expected answer, refusal, miss or error',
+    ),
+}
+
+
+@pytest.mark.parametrize(("line", "said"), MISSPELT.values(), ids=list(MISSPELT))
+def test_a_misspelling_is_shown_where_it_was_written(run: Run, line: str, said: str) -> None:
+    """The report shows the user's line and what is wrong with it, and none of the emulator's own code."""
+    result = run(test_it_py=f"def test_it(vertex):\n    {line}\n")
+    result.assert_outcomes(failed=1)
+    output = result.stdout.str()
+    report = output.partition("= FAILURES =")[2].partition("- vertex exchanges -")[0]
+    assert f">       {line}\n" in report
+    assert said in report
+    assert "\ntest_it.py:2: " in report
+    assert "emulator/" not in report
+    assert len(report.splitlines()) < 15
+
+
+@pytest.mark.parametrize(("rules", "said"), [("rules:\n- replay: x\n", 'did you mean "reply"?'), ("", "no such file")])
+def test_a_bad_scenario_is_told_without_a_traceback(run: Run, rules: str, said: str) -> None:
+    """Be it the marker's or the server's."""
+    files = {"rules_yaml": rules} if rules else {}
+    marked = run(
+        test_it_py='import pytest\n@pytest.mark.vertex("rules.yaml")\ndef test_it(vertex):\n    pass\n', **files
+    )
+    served = run("--vertex-scenarios", "rules.yaml", test_it_py="def test_it(vertex):\n    pass\n", **files)
+    for result in (marked, served):
+        result.assert_outcomes(errors=1)
+        output = result.stdout.str()
+        assert said in output
+        assert "Error:" not in output
+        assert "emulator/" not in output
