@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 QuirkName = Literal[
     "announce_index",
+    "audio_formats_refused",
     "bare_models",
     "data_errors",
     "empty_call_ids",
@@ -16,19 +17,30 @@ QuirkName = Literal[
     "image_in_choice",
     "malformed_function_call",
     "midstream_cancelled",
+    "midstream_unavailable",
     "missing_content",
+    "missing_message",
     "name_once",
     "no_call_index",
     "no_final_chunk",
     "no_logprobs",
+    "no_traffic_type",
+    "null_finish_reason",
+    "numbered_call_ids",
     "object_errors",
+    "openai_key_order",
     "raw_newlines",
+    "reasoning_in_completion",
+    "role_once",
+    "signature_on_every_call",
     "signatures_off",
     "signatures_warn",
+    "single_full_stops",
     "stop_on_calls",
     "tagged_thoughts",
     "text_signatures",
     "unknown_fields_refused",
+    "usage_chunk",
     "usage_on_every_chunk",
     "vertex_content",
 ]
@@ -52,6 +64,11 @@ QUIRKS: dict[QuirkName, Quirk] = {
             "announce_index",
             "the chunk that announces a streamed call carries the call's own index, not the other call's",
             "assumed: the documented indices may be a slip of the page",
+        ),
+        Quirk(
+            "audio_formats_refused",
+            "`input_audio.format` other than `wav` and `mp3` is refused with 400",
+            "observed on the Gemini API's OpenAI route: client issue threads",
         ),
         Quirk(
             "bare_models",
@@ -86,9 +103,19 @@ QUIRKS: dict[QuirkName, Quirk] = {
             "observed: rag3weaver note, taucad/tau",
         ),
         Quirk(
+            "midstream_unavailable",
+            "a stream breaks off with a bare 503 object where its last chunk would be",
+            "assumed: the 499 seen in streams, with the status of an overloaded server",
+        ),
+        Quirk(
             "missing_content",
             "with `length` or `content_filter` the message has no `content` at all",
             "observed: agentgateway/agentgateway#1464 and client issue threads",
+        ),
+        Quirk(
+            "missing_message",
+            "with `length` or `content_filter` the choice has no `message`, or no `delta`, at all",
+            "observed: client issue threads",
         ),
         Quirk(
             "name_once",
@@ -102,17 +129,57 @@ QUIRKS: dict[QuirkName, Quirk] = {
             "observed: client issue threads",
         ),
         Quirk("no_logprobs", "no `logprobs` and no `system_fingerprint`", _SIBLING),
+        Quirk(
+            "no_traffic_type",
+            "the usage has no `extra_properties`, so the traffic type is missing",
+            "documented: some samples of open models leave it out",
+        ),
+        Quirk(
+            "null_finish_reason",
+            "chunks before the last have `finish_reason: null` instead of no such key",
+            "assumed: what OpenAI does",
+        ),
+        Quirk(
+            "numbered_call_ids",
+            "tool calls have ids of `function-call-` and digits instead of a UUID",
+            _SIBLING,
+        ),
         Quirk("object_errors", "refusals are a bare object instead of an array of one", _SIBLING),
+        Quirk(
+            "openai_key_order",
+            "keys come in the order in which OpenAI writes them instead of the alphabet's",
+            "assumed: what OpenAI does",
+        ),
         Quirk(
             "raw_newlines",
             "line breaks and quotes in streamed arguments are not escaped, so that joined they are no JSON",
             "observed: rag3weaver note",
+        ),
+        Quirk(
+            "reasoning_in_completion",
+            "`completion_tokens` counts the reasoning too; the total stays",
+            "assumed: what OpenAI does, and open models do here (documented)",
+        ),
+        Quirk(
+            "role_once",
+            "only the first chunk of each choice has a role in its delta",
+            "assumed: what OpenAI does",
+        ),
+        Quirk(
+            "signature_on_every_call",
+            "every one of parallel calls carries a thought signature, not only the first",
+            "assumed: the documented samples sign the first only",
         ),
         Quirk("signatures_off", "thought signatures are not asked for", "a switch of the emulator's"),
         Quirk(
             "signatures_warn",
             "missing or wrong thought signatures are answered with a warning",
             "a switch of the emulator's",
+        ),
+        Quirk(
+            "single_full_stops",
+            "the texts of refusals have one full stop where the service writes two",
+            "assumed: a slip that may be corrected",
         ),
         Quirk("stop_on_calls", "streamed tool calls end with finish reason `stop`", _SIBLING),
         Quirk("tagged_thoughts", "thoughts without a marker are wrapped in `<thought>` tags", _SIBLING),
@@ -126,6 +193,11 @@ QUIRKS: dict[QuirkName, Quirk] = {
             "a parameter that is not known is refused with 400",
             "observed on the Gemini API's OpenAI route: jackmpcollins/magentic#382",
         ),
+        Quirk(
+            "usage_chunk",
+            "a stream's usage comes in a chunk of its own with empty `choices`, after the last one",
+            "assumed: what OpenAI does with `include_usage`",
+        ),
         Quirk("usage_on_every_chunk", "every chunk of a stream carries the usage", _SIBLING),
         Quirk(
             "vertex_content",
@@ -138,6 +210,7 @@ QUIRKS: dict[QuirkName, Quirk] = {
 PROFILES: dict[QuirkName, frozenset[QuirkName]] = {
     "gemini_api": frozenset(
         {
+            "audio_formats_refused",
             "empty_call_ids",
             "no_call_index",
             "no_logprobs",
@@ -149,6 +222,19 @@ PROFILES: dict[QuirkName, frozenset[QuirkName]] = {
     )
 }
 """Quirks that stand for several others."""
+
+EARLY: frozenset[QuirkName] = frozenset(
+    {
+        "audio_formats_refused",
+        "bare_models",
+        "object_errors",
+        "signatures_off",
+        "signatures_warn",
+        "single_full_stops",
+        "unknown_fields_refused",
+    }
+)
+"""Quirks that matter before a rule has answered, because they change what is refused, or how."""
 
 QUIRK_NAMES: tuple[QuirkName, ...] = get_args(QuirkName)
 

@@ -2,17 +2,17 @@
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from emulator.catalogue.quirks import expand
+from emulator.catalogue.quirks import QuirkName, expand
 from emulator.engine.choosing import Chosen, Miss, choose
 from emulator.engine.compiling import Ruleset
 from emulator.engine.composing import compose
 from emulator.engine.dice import Occasion
 from emulator.engine.facts import Facts
 from emulator.engine.parts import Answer
-from emulator.engine.quirks import apply_quirks
+from emulator.engine.quirks import apply_quirks, apply_to_refusal
 from emulator.engine.rendering import render as render_chat
 from emulator.engine.signatures import sign
 from emulator.engine.timeline import Headers, Timeline, plain_timeline, refusal_timeline
@@ -70,6 +70,8 @@ def _carry_out(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render)
     quirks = expand(chosen.rule.quirks | occasion.quirks)
     if "tagged_thoughts" in quirks:
         facts.google = {"thought_tag_marker": "thought", **facts.google}
+    if quirks != occasion.quirks:
+        occasion = replace(occasion, quirks=quirks)
     try:
         made, identity = compose(chosen, facts, occasion)
         timeline = render(made, identity, facts)
@@ -82,10 +84,11 @@ def _carry_out(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render)
     return Outcome("answer", timeline, chosen, refusal, None if refusal else made.usage)
 
 
-def refuse_request(refusal: Refusal) -> Outcome:
+def refuse_request(refusal: Refusal, quirks: frozenset[QuirkName] = frozenset()) -> Outcome:
     """The outcome of a request that Vertex would refuse, with the explanation in a header."""
     headers = (("x-emulator-explanation", header_text(f"{refusal.rule}: {refusal.explanation}")),)
-    return Outcome("refusal", refusal_timeline(refusal, headers), refusal=refusal)
+    timeline = refusal_timeline(refusal, headers)
+    return Outcome("refusal", apply_to_refusal(timeline, quirks) if quirks else timeline, refusal=refusal)
 
 
 def own_failure(report: str, code: str) -> Timeline:

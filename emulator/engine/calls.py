@@ -56,10 +56,12 @@ def _arguments(given: dict[str, Any] | str, name: str, context: Context) -> str:
 
 
 def _signature(scripted: str | None, name: str, arguments: str, number: int, context: Context) -> str | None:
-    """Documented: only the first of parallel calls is signed."""
+    """Documented: only the first of parallel calls is signed; the quirk `signature_on_every_call` signs them all."""
     if scripted is not None:
         return None if scripted == "none" else scripted
-    if number or not signs_calls(context.facts.model):
+    occasion = context.request.occasion
+    is_signed = not number or "signature_on_every_call" in occasion.quirks
+    if not is_signed or not signs_calls(context.facts.model):
         return None
-    salt = context.request.dice.id_bits(128, "signature", context.choice)
-    return sign_call(name, arguments, salt, context.request.occasion.seed)
+    labels = ("signature", context.choice, number) if number else ("signature", context.choice)
+    return sign_call(name, arguments, context.request.dice.id_bits(128, *labels), occasion.seed)

@@ -94,10 +94,18 @@ def is_used_up(rule: CompiledRule, uses: Mapping[str, int]) -> bool:
 
 def choose(ruleset: Ruleset, facts: Facts, uses: Mapping[str, int]) -> Chosen | Miss:
     """The first rule that holds and is not used up; `uses` counts the session's uses by the rules' keys."""
+    rule = find_rule(ruleset, facts, uses)
+    if rule is None:
+        return explain_miss(ruleset, facts, uses)
+    return Chosen(rule, uses.get(rule.key, 0) + 1, captured(rule.conditions, facts))
+
+
+def find_rule(ruleset: Ruleset, facts: Facts, uses: Mapping[str, int]) -> CompiledRule | None:
+    """The rule that `choose` chooses, if there is one."""
     for rule in ruleset.rules:
         if matches(rule.conditions, facts) and not is_used_up(rule, uses):
-            return Chosen(rule, uses.get(rule.key, 0) + 1, captured(rule.conditions, facts))
-    return explain_miss(ruleset, facts, uses)
+            return rule
+    return None
 
 
 def explain_miss(ruleset: Ruleset, facts: Facts, uses: Mapping[str, int]) -> Miss:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from emulator.catalogue.quirks import QuirkName
+from emulator.catalogue.quirks import EARLY, QuirkName, expand
 from emulator.engine.matching import Condition, compile_when
+from emulator.engine.quota import CompiledQuota, compile_quotas
 from emulator.engine.recipes import Recipe, compile_reply, find_signatures
 from emulator.errors import Place
 from emulator.scenario.checking import rule_name
@@ -65,6 +66,10 @@ class Ruleset:
     """The first `tokens` that a scenario gives."""
     ordered: frozenset[str] = frozenset()
     """The files, as places name them, of the scenarios whose rules must be used in order."""
+    quotas: tuple[CompiledQuota, ...] = ()
+    """The quotas of all scenarios."""
+    has_early_quirks: bool = False
+    """Whether a rule has quirks that act before it is chosen."""
 
 
 def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
@@ -84,6 +89,8 @@ def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
         tokens=next((one.tokens for one in scenarios if one.tokens is not None), Tokens()),
         ordered=frozenset(file.place(()).file for file in files if file.scenario.order == "strict"),
         quirks=frozenset(quirk for one in scenarios for quirk in one.defaults.quirks or ()),
+        quotas=compile_quotas(files),
+        has_early_quirks=any(expand(rule.quirks) & EARLY for rule in rules),
         signatures=frozenset(
             signature for one in scenarios for rule in one.rules for signature in find_signatures(_replies_of(rule))
         ),
@@ -96,6 +103,7 @@ def put_before(ruleset: Ruleset, added: Sequence[Ruleset]) -> Ruleset:
         ruleset,
         rules=(*(rule for one in added for rule in one.rules), *ruleset.rules),
         signatures=ruleset.signatures.union(*(one.signatures for one in added)),
+        has_early_quirks=ruleset.has_early_quirks or any(one.has_early_quirks for one in added),
     )
 
 

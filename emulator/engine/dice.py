@@ -24,7 +24,7 @@ class Occasion:
     entropy: bytes
     """At least 16 random bytes, from which ids are made when there is no seed."""
     quirks: frozenset[QuirkName] = frozenset()
-    """The quirks that the server was started with."""
+    """The quirks that the server was started with; once a rule is chosen, that rule's too."""
 
 
 class Dice:

@@ -94,9 +94,12 @@ class Facts:
         named = ((name.lower(), value) for name, value in self._headers if name[:11].lower() == b"x-vertex-ai")
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in named if b"-llm-" in name}
 
-    @property
+    @Lazy
     def traffic(self) -> Traffic:
-        """The traffic type that those headers ask for (documented: throughput pages); anything else is on demand."""
+        """The traffic type that those headers ask for (documented: throughput pages); anything else is on demand.
+
+        A quota of provisioned throughput that carries the request changes it.
+        """
         if not self.llm_headers:
             return "ON_DEMAND"
         if self.llm_headers.get("x-vertex-ai-llm-request-type", "").lower() == "dedicated":

@@ -9,12 +9,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from emulator.catalogue import errors as catalogue
 from emulator.errors import Problem
 from emulator.scenario.attachments import check_attachment, check_media
 from emulator.scenario.conditions import find_contradiction, read_turns
+from emulator.scenario.error_names import explain_unknown_error
 from emulator.scenario.expecting import check_expect
 from emulator.scenario.grammar import Loc, subject, walk_models
+from emulator.scenario.quota_checks import check_quotas, list_quotas
 from emulator.scenario.rules import Beside, Rule, Scenario
 from emulator.scenario.source import Source
 from emulator.scenario.steps import Audio, Call, Fail, Image, Json, Say, Step, Think
@@ -22,11 +23,10 @@ from emulator.scenario.templates import is_template, strings_in
 from emulator.scenario.token_failures import check_tokens
 from emulator.scenario.variables import check_templates
 from emulator.scenario.when import When
-from emulator.scenario.words import find_near, join, quote
+from emulator.scenario.words import quote
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = ("content-length", "transfer-encoding", "connection")
-_LONGEST_KEY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,9 @@ def check(part: Checked) -> Iterator[Problem]:
     if scenario.tokens is not None:
         yield from _check_models(walk_models(scenario.tokens, ("tokens",)), part)
         yield from check_tokens(scenario.tokens, ("tokens",), source)
+    for loc, quota in list_quotas(scenario.quota):
+        yield from _check_models(walk_models(quota, loc), part)
+    yield from check_quotas(scenario.quota, source)
     for loc, _name, rule in part.named_rules():
         yield from _check_models(walk_models(rule, loc), part)
     for loc, model in part.parts:
@@ -194,15 +197,9 @@ def _is_json_of(text: str, value: Any) -> bool:
 
 
 def _check_fail(step: Fail, loc: Loc, source: Source) -> Iterator[Problem]:
-    key = step.fail
-    text = str(key)
-    if is_template(text) or (len(text) <= _LONGEST_KEY and catalogue.find(key) is not None):
-        return
-    known = catalogue.names()
-    near = None if text.isdecimal() else find_near(text, known)
-    numbers = [name for name in known if name.isdecimal()]
-    hint = f'did you mean "{near}"?' if near else f"use {join(numbers, 'or')}, a status such as UNAVAILABLE, or a name"
-    yield source.problem(source.place((*loc, "fail")), f"the error catalogue has no {quote(key)}; {hint}")
+    unknown = None if is_template(str(step.fail)) else explain_unknown_error(step.fail)
+    if unknown is not None:
+        yield source.problem(source.place((*loc, "fail")), unknown)
 
 
 def _check_when(when: When, loc: Loc, source: Source) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from emulator.catalogue.quirks import QUIRKS, QuirkName
 from emulator.scenario.operators import Prose, Regex, Result, ResultTest, Test, Turns
+from emulator.scenario.quota import Queue, Quota, Quotas
 from emulator.scenario.rules import AnyRule, Beside, Expect, ReplyRule, Rule, Scenario, SequenceRule, Tokens, Usage
 from emulator.scenario.steps import Audio, Call, Chunks, Fail, Image, Json, Raw, Reply, Say, Think, Written
 from emulator.scenario.templates import VARIABLES
@@ -22,6 +23,8 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (Expect, "[expect](#expect)"),
     (Prose, "text or [test](#tests)"),
     (QuirkName, "[quirks](#quirks)"),
+    (Queue, "[queue](#queue)"),
+    (Quotas, "[quota](#quota), or a list of these"),
     (Regex, "regular expression"),
     (Reply, "[reply](#replies)"),
     (Result, "text or [test of a tool result](#tests)"),
@@ -65,6 +68,10 @@ def reference_text() -> str:
         *_keys(Expect),
         "## Tokens\n",
         *_keys(Tokens),
+        "## Quota\n",
+        *_keys(Quota),
+        "### Queue\n",
+        *_keys(Queue),
         "## Template variables\n",
         *_variables(),
         "## Quirks\n",

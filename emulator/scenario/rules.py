@@ -6,6 +6,7 @@ from pydantic import Discriminator, Field, Tag
 
 from emulator.catalogue.quirks import QuirkName
 from emulator.scenario.model import Model, Scalar
+from emulator.scenario.quota import Quotas
 from emulator.scenario.steps import Reply
 from emulator.scenario.when import When
 
@@ -151,5 +152,7 @@ class Scenario(Model):
     """`strict`: a session that is verified must have used the rules in the order of the file, each as often as it likes."""
     tokens: Tokens | None = None
     """Failures of the token endpoints and of the metadata server, and a shorter life for their tokens."""
+    quota: Quotas | None = None
+    """How much is answered in a minute and at once, and how the rest is refused: one quota, or a list of them."""
     rules: list[AnyRule] = Field(default=[])
     """Tried top to bottom; the first that holds and is not used up answers."""

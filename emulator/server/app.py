@@ -1,14 +1,15 @@
 """The ASGI application: chat and its siblings at once, the control path through Starlette, the rest to who is there for it."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from html import escape
 from typing import Any
 
 from emulator.engine.refusing import refuse
 from emulator.engine.timeline import Timeline, plain_timeline, refusal_timeline
 from emulator.server.control import CONTROL_PATH, build_control
-from emulator.server.journal import Exchange
 from emulator.server.playing import Send, play
+from emulator.server.queueing import admit
 from emulator.server.service import Service
 from emulator.wire.refusals import HTML_TYPE
 from emulator.wire.targets import Target, parse_target, parse_unary
@@ -48,13 +49,18 @@ class App:
             return
         clock = self._service.clock
         started = clock.elapsed()
-        exchange: Exchange = self._service.handle(target, scope["query_string"], scope["headers"], body)
+        handle = partial(self._service.handle, target, scope["query_string"], scope["headers"], body)
+        exchange = await admit(handle, clock, receive)
         try:
             await play(exchange.outcome.timeline, exchange.warnings, send)
         except OSError:
             exchange.ended = "client left"
-        exchange.duration = clock.elapsed() - started
-        self._service.finish(exchange)
+        except BaseException:
+            exchange.ended = "client left"
+            raise
+        finally:
+            exchange.duration = clock.elapsed() - started
+            self._service.finish(exchange)
 
 
 async def read_body(receive: Receive, most: int) -> bytes | None:

@@ -31,6 +31,7 @@ def build_control(service: Service) -> ASGIApp:
         Route(f"{CONTROL_PATH}journal", control.journal, methods=["GET"]),
         Route(f"{CONTROL_PATH}verify", control.verify, methods=["GET"]),
         Route(f"{CONTROL_PATH}verdicts", control.verdicts, methods=["GET"]),
+        Route(f"{CONTROL_PATH}quotas", control.quotas, methods=["GET"]),
         Route(f"{CONTROL_PATH}reset", control.reset, methods=["POST"]),
         Route(f"{CONTROL_PATH}scenario", control.read_scenario, methods=["GET"]),
         Route(f"{CONTROL_PATH}scenario", control.push_scenario, methods=["PUT", "POST"]),
@@ -141,8 +142,17 @@ class Control:
         found = self._service.verdicts(request.query_params.get("session"))
         return JSONResponse({"verdicts": [asdict(verdict) for verdict in found]})
 
+    async def quotas(self, request: Request) -> Response:
+        """What is left of the quotas that hold for a session."""
+        project = request.query_params.get("session")
+        if not project:
+            return _error(400, "say for which project: GET /__emulator__/quotas?session=PROJECT")
+        service = self._service
+        found = service.quotas.show(service.rules_of(project).quotas, project, service.clock.elapsed())
+        return JSONResponse({"quotas": found})
+
     async def reset(self, request: Request) -> Response:
-        """Forget counters, pushed scenarios and journal of one session, or of all."""
+        """Forget counters, quotas, pushed scenarios and journal of one session, or of all."""
         self._service.reset(request.query_params.get("session"))
         return Response(status_code=204)
 

@@ -12,6 +12,7 @@ from emulator.engine.answering import Outcome
 from emulator.engine.facts import Facts
 from emulator.engine.siblings.reading import read_question
 from emulator.server.bearer import Sender
+from emulator.server.quotas import Ticket
 from emulator.server.spoken import read_spoken
 from emulator.wire.json_text import parse_or_text
 from emulator.wire.requests import MalformedRequestError, parse_request
@@ -37,6 +38,12 @@ class Exchange:
     position: int = 0
     """Its place, from 1, in the order in which exchanges ended; 0 until it has."""
     sender: Sender = field(default_factory=Sender)
+    ticket: Ticket = field(default_factory=Ticket)
+
+    @property
+    def held(self) -> float:
+        """Seconds that its answer is held back because of a quota."""
+        return self.ticket.held
 
     @property
     def session(self) -> str:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
-from emulator.catalogue.quirks import expand
+from emulator.catalogue.quirks import QuirkName, expand
 from emulator.engine.answering import Outcome, answer, confess, refuse_request
+from emulator.engine.choosing import find_rule
 from emulator.engine.compiling import Ruleset, compile_rules, put_before
 from emulator.engine.containers import family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.dice import Occasion
@@ -22,6 +23,7 @@ from emulator.scenario.rules import Tokens
 from emulator.server.bearer import check_bearer, read_credentials, read_sender
 from emulator.server.journal import Exchange, Journal, TokenExchange
 from emulator.server.judging import judge_clients
+from emulator.server.quotas import Quotas, Ticket
 from emulator.server.sessions import Sessions
 from emulator.server.settings import SEEDED_MOMENT, Settings
 from emulator.server.tokens import Mint
@@ -65,6 +67,7 @@ class Service:
         self.clock = clock
         self.mint = mint or Mint()
         self.sessions = Sessions()
+        self.quotas = Quotas()
         self.journal = Journal(settings.journal_exchanges, settings.journal_bytes)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         self.on_token: list[Callable[[TokenExchange], None]] = []
@@ -77,66 +80,95 @@ class Service:
             compile_rules(read_paths([default_scenario_path()]).scenarios) if settings.fallback == "default" else None
         )
 
-    def handle(self, target: Target, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> Exchange:
-        """Answer a request; the exchange is not in the journal until `finish` says how it ended."""
+    def handle(
+        self,
+        target: Target,
+        query: bytes,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        waited: Exchange | None = None,
+    ) -> Exchange:
+        """Answer a request; the exchange is not in the journal until `finish` says how it ended.
+
+        `waited` is what came of it before, when it had to wait in the queue of a quota.
+        """
         warnings: tuple[str, ...] = ()
         now = self.clock.now()
+        ticket = waited.ticket if waited else Ticket()
         credentials = read_credentials(headers, query)
         refusal = check_bearer(self.settings.auth, target, credentials, self.mint, now)
         if refusal is not None:
-            outcome = refuse_request(as_unary(refusal, target) if target.is_unary else refusal)
+            outcome = refuse_request(as_unary(refusal, target) if target.is_unary else refusal, self._quirks_of(target))
         elif target.is_unary:
             outcome = refuse_request(refuse_unary(target))
         else:
             try:
-                outcome, warnings = self._read_and_answer(target, headers, body, now)
+                outcome, warnings = self._read_and_answer(target, headers, body, now, ticket)
             except Exception as error:  # noqa: BLE001  # a mistake in the emulator must not look like a 500 of Google's
                 outcome = confess(error)
         sender = read_sender(headers, credentials, self._sender_key)
-        return Exchange(self.journal.next_number(), now, target, body, outcome, warnings, sender=sender)
+        number, started = (waited.number, waited.started) if waited else (self.journal.next_number(), now)
+        return Exchange(number, started, target, body, outcome, warnings, sender=sender, ticket=ticket)
 
     def _read_and_answer(
-        self, target: Target, headers: list[tuple[bytes, bytes]], body: bytes, now: float
+        self, target: Target, headers: list[tuple[bytes, bytes]], body: bytes, now: float, ticket: Ticket
     ) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome, and what had to be overlooked in the request."""
         endpoints = self.rules_of(target.project).endpoints
         missing = refuse_endpoint(target, endpoints)
         if missing is not None:
-            return refuse_request(missing), ()
+            return refuse_request(missing, self._quirks_of(target)), ()
         endpoint = endpoints.get(target.endpoint)
         try:
             if target.method == CHAT:
                 parsed = parse_request(body, strict_json=self.settings.strict_json)
-                outcome, warnings = self._answer(Facts(target, headers, parsed.request, endpoint), now)
+                outcome, warnings = self._answer(Facts(target, headers, parsed.request, endpoint), now, ticket)
                 return outcome, parsed.warnings + warnings
             question, warnings = read_question(target.method, body, strict_json=self.settings.strict_json)
-            outcome, more = self._answer(Facts(target, headers, question.chat), now, question.vet, question.answer)
+            facts = Facts(target, headers, question.chat)
+            outcome, more = self._answer(facts, now, ticket, question.vet, question.answer)
         except MalformedRequestError as error:
             refusal = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
-            return refuse_request(refusal), ()
+            return refuse_request(refusal, self._quirks_of(target)), ()
         return outcome, warnings + more
 
     def _answer(
-        self, facts: Facts, now: float, check: Check | None = None, ask: Ask = answer
+        self, facts: Facts, now: float, ticket: Ticket, check: Check | None = None, ask: Ask = answer
     ) -> tuple[Outcome, tuple[str, ...]]:
         session = self.sessions.find(facts.target.project)
         first = self.rules_of(facts.target.project)
         rulesets = (first,) if self._default is None else (first, self._default)
         seed = self.settings.seed if self.settings.seed is not None else rulesets[0].seed
-        verdict = self._judge(facts, rulesets[0], seed, check)
-        if verdict.refusal is not None:
-            refusal = refuse_in_container(verdict.refusal, family_of(facts.target, facts.endpoint))
-            return refuse_request(refusal), ()
+        quirks = expand(self.settings.quirks | first.quirks | self._early_quirks(first, facts))
+        verdict = self._judge(facts, first, seed, check, quirks)
+        refusal = verdict.refusal
+        if refusal is None and first.quotas:
+            refusal = self.quotas.admit(first.quotas, facts, ticket, self.clock.elapsed())
+        if refusal is not None:
+            return refuse_request(refuse_in_container(refusal, family_of(facts.target, facts.endpoint)), quirks), ()
         occasion = Occasion(now if seed is None else SEEDED_MOMENT, seed, os.urandom(16), self.settings.quirks)
         outcome = ask(rulesets, facts, session.uses, occasion)
         if outcome.chosen is not None:
             session.uses[outcome.chosen.rule.key] = outcome.chosen.use
         return outcome, verdict.warnings
 
-    def _judge(self, facts: Facts, ruleset: Ruleset, seed: str | None, check: Check | None) -> Verdict:
+    def _early_quirks(self, ruleset: Ruleset, facts: Facts) -> frozenset[QuirkName]:
+        """The quirks of the rule that would answer, which hold while the request is judged."""
+        if not ruleset.has_early_quirks:
+            return frozenset()
+        rule = find_rule(ruleset, facts, self.sessions.find(facts.target.project).uses)
+        return rule.quirks if rule else frozenset()
+
+    def _quirks_of(self, target: Target) -> frozenset[QuirkName]:
+        """The quirks that hold for a request whatever its body says."""
+        return expand(self.settings.quirks | self.rules_of(target.project).quirks)
+
+    def _judge(
+        self, facts: Facts, ruleset: Ruleset, seed: str | None, check: Check | None, quirks: frozenset[QuirkName]
+    ) -> Verdict:
         """What Vertex says of a request: the scenario's `vetting` wins over the server's."""
         settings = self.settings
-        policy = Policy(settings.models, seed, ruleset.signatures, expand(settings.quirks | ruleset.quirks))
+        policy = Policy(settings.models, seed, ruleset.signatures, quirks)
         return judge(facts, policy, ruleset.vetting or settings.vetting, check)
 
     def rules_of(self, project: str) -> Ruleset:
@@ -146,7 +178,8 @@ class Service:
         return put_before(first, added) if added else first
 
     def finish(self, exchange: Exchange) -> None:
-        """Put an exchange that has ended into the journal and tell those who listen."""
+        """Put an exchange that has ended into the journal and tell those who listen; its places of quotas are free again."""
+        self.quotas.leave(exchange.ticket, exchange.outcome.usage, self.clock.elapsed())
         self.journal.add(exchange)
         for listener in self.on_exchange:
             listener(exchange)
@@ -172,12 +205,14 @@ class Service:
         session = self.sessions.find(project)
         session.ruleset, session.text = compile_rules(reading.scenarios), text
         session.uses.clear()
+        self.quotas.reset(project)
 
     def unpush(self, project: str) -> None:
         """Take a session's own scenario away."""
         session = self.sessions.find(project)
         session.ruleset = session.text = None
         session.uses.clear()
+        self.quotas.reset(project)
 
     def verify(self, project: str | None, *, strict: bool = False) -> Verification:
         """What is wrong with the past of a session, or of all: requests unanswered, rules not used as they should be.
@@ -211,6 +246,7 @@ class Service:
         return judge_clients(self.journal, project)
 
     def reset(self, project: str | None) -> None:
-        """Forget counters, pushed scenarios, added rules and journal of one session, or of all; rules added for all stay."""
+        """Forget counters, quotas, pushed scenarios, added rules and journal of one session, or of all; rules added for all stay."""
         self.sessions.reset(project)
+        self.quotas.reset(project)
         self.journal.remove(lambda exchange: project is None or exchange.session == project)

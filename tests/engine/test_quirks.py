@@ -10,6 +10,7 @@ from emulator.engine.answering import Outcome, answer
 from emulator.engine.compiling import compile_rules
 from emulator.engine.dice import Occasion
 from emulator.engine.facts import Facts
+from emulator.engine.signatures import fits_call
 from emulator.scenario.reading import read_text
 from emulator.wire.sse import DONE
 from emulator.wire.targets import Target
@@ -23,8 +24,12 @@ rules:
   - {when: {last_user: picture}, reply: [{say: Here.}, {image: auto, signature: none}]}
   - {when: {last_user: thoughts}, reply: [{think: Hm.}, {say: Yes.}]}
   - {when: {last_user: cut}, reply: Some, finish: length}
+  - {when: {last_user: breaks doubled}, reply: [{say: Once}, {fail: 400, message: "Bad. Again.. Learn more... at a../b"}]}
   - {when: {last_user: breaks}, reply: [{say: Once}, {fail: 503}]}
   - {when: {last_user: fails}, reply: {fail: 429}}
+  - {when: {last_user: more}, reply: [{call: f, with: {a: 1}}, {call: g, with: {b: 2}}]}
+  - {when: {last_user: signed}, reply: [{call: f, with: {a: 1}}, {call: g, with: {b: 2}}], quirks: [signature_on_every_call]}
+  - {when: {last_user: {equals: doubled}}, reply: {fail: 400, message: "Bad. Again.. Learn more... at a../b"}}
   - {reply: One sentence. Another one.}
 """
 RULES = compile_rules(read_text(SCENARIO).scenarios)
@@ -195,12 +200,91 @@ def test_text_signatures_and_renamed_content() -> None:
     assert call["extra_content"] == {"vertex": {"thought_signature": "s"}}
 
 
+def test_what_openai_does_otherwise() -> None:
+    """Role once, a null finish reason, usage in a chunk of its own, reasoning in completion, OpenAI's order of keys."""
+    found = chunks("text", "role_once", "null_finish_reason", "usage_chunk", "no_logprobs", "openai_key_order")
+    first, last, extra = found
+    assert list(first) == ["id", "object", "created", "model", "choices"]
+    assert first["choices"] == [
+        {"index": 0, "delta": {"role": "assistant", "content": "One sentence. "}, "finish_reason": None}
+    ]
+    assert last["choices"] == [{"index": 0, "delta": {"content": "Another one."}, "finish_reason": "stop"}]
+    assert "usage" not in last
+    assert (extra["choices"], extra["usage"]["completion_tokens"] > 0) == ([], True)
+    assert list(extra["usage"])[:3] == ["prompt_tokens", "completion_tokens", "total_tokens"]
+    assert list(plain("text", "openai_key_order"))[:5] == ["id", "object", "created", "model", "choices"]
+    before, after = (plain("thoughts", *quirks)["usage"] for quirks in ((), ("reasoning_in_completion",)))
+    reasoning = before["completion_tokens_details"]["reasoning_tokens"]
+    assert after == before | {"completion_tokens": before["completion_tokens"] + reasoning}
+    assert plain("text", "reasoning_in_completion") == plain("text")
+
+
+def test_usage_chunk_leaves_servers_alone_that_send_one() -> None:
+    """A vLLM server does so by itself."""
+    options: dict[str, Any] = {"stream": True, "model": "own", "stream_options": {"include_usage": True}}
+    usages = [
+        frame.data.count(b'"usage":{')
+        for frame in play("text", "usage_chunk", **options).timeline.frames
+        if b'"choices":[]' in frame.data
+    ]
+    assert usages == [1]
+
+
+def test_call_ids_of_digits() -> None:
+    """The same call has the same id in all its chunks; ids of the scenario's own stay."""
+    request: dict[str, Any] = {"tools": [{"type": "function", "function": {"name": "f"}}]}
+    body = json.loads(play("more", "numbered_call_ids", **request).timeline.body)
+    (one, two) = body["choices"][0]["message"]["tool_calls"]
+    assert one["id"] != two["id"]
+    assert all(call["id"].removeprefix("function-call-").isdecimal() for call in (one, two))
+    assert [call["id"] for call in plain("calls", "numbered_call_ids")["choices"][0]["message"]["tool_calls"]] == [
+        "a",
+        "b",
+    ]
+
+
+def test_every_call_can_be_signed() -> None:
+    """With a signature that the service takes back for that call, also when only a rule says so."""
+    for outcome in (play("more", "signature_on_every_call"), play("signed")):
+        calls = json.loads(outcome.timeline.body)["choices"][0]["message"]["tool_calls"]
+        assert len(calls) == 2
+        for call in calls:
+            signature = call["extra_content"]["google"]["thought_signature"]
+            assert fits_call(signature, call["function"]["name"], call["function"]["arguments"], "seed")
+    usual = json.loads(play("more").timeline.body)["choices"][0]["message"]["tool_calls"]
+    assert ["extra_content" in call for call in usual] == [True, False]
+
+
+def test_what_is_missing() -> None:
+    """The message of an answer that was cut, the traffic type."""
+    assert "message" not in plain("cut", "missing_message")["choices"][0]
+    assert "delta" not in chunks("cut", "missing_message")[-1]["choices"][0]
+    assert "message" in plain("text", "missing_message")["choices"][0]
+    assert "extra_properties" not in plain("text", "no_traffic_type")["usage"]
+
+
+def test_overload_takes_the_place_of_the_last_chunk() -> None:
+    """Bare JSON, no `[DONE]`."""
+    frames = play("text", "midstream_unavailable", stream=True).timeline.frames
+    assert len(frames) == 2
+    assert json.loads(frames[-1].data)["error"]["code"] == 503
+
+
+def test_single_full_stops_in_refusals() -> None:
+    """Only where there are two, as an HTTP error and inside a stream."""
+    written = "Bad. Again.. Learn more... at a../b"
+    for text in ("doubled", "breaks doubled"):
+        for quirks, wanted in (((), written), (("single_full_stops",), "Bad. Again. Learn more... at a../b")):
+            last = play(text, *quirks, stream=True).timeline.frames[-1].data
+            assert wanted.encode() in last
+
+
 @pytest.mark.parametrize("model", ["google/gemini-3-flash", "zai-org/glm-5-maas", "xai/grok-4.20-reasoning", "own"])
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("quirk", QUIRK_NAMES)
 def test_no_quirk_breaks_any_answer(quirk: QuirkName, stream: bool, model: str) -> None:
     """Every answer of the scenario is still an answer with every quirk, in the shape of every family."""
-    for text in ("calls", "picture", "thoughts", "cut", "breaks", "fails", "text"):
+    for text in ("calls", "more", "picture", "thoughts", "cut", "breaks", "fails", "text"):
         for options in ({}, {"stream_options": {"include_usage": True}}):
             assert play(text, quirk, stream=stream, google=FRAGMENTS, model=model, **options).result == "answer"
 

@@ -57,6 +57,28 @@ def test_expected_refusals_are_fine(run: Run, refusals: str) -> None:
     run(test_it_py=REFUSED.format(mark=f"@pytest.mark.vertex(refusals={refusals})")).assert_outcomes(passed=1)
 
 
+QUOTA = """
+import openai
+import pytest
+
+@pytest.mark.vertex("quota.yaml")
+def test_it(vertex):
+    client = vertex.openai(max_retries=0)
+    ask = lambda: client.chat.completions.create(
+        model="google/gemini-2.5-flash", messages=[{"role": "user", "content": "hi"}]
+    )
+    ask()
+    with pytest.raises(openai.RateLimitError):
+        ask()
+"""
+
+
+def test_refusals_of_a_quota_are_expected(run: Run) -> None:
+    """Whoever writes a quota wants to see its 429."""
+    scenario = "quota: {requests_per_minute: 1}\nrules: [{reply: Hello.}]\n"
+    run(test_it_py=QUOTA, quota_yaml=scenario).assert_outcomes(passed=1)
+
+
 def test_strict_fails_on_unused_rules(run: Run) -> None:
     """The marker gives the test scenarios of its own; with strict, every rule must be used."""
     text = (

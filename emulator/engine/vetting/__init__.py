@@ -7,7 +7,7 @@ from emulator.engine.facts import Facts
 from emulator.engine.vetting.case import DEFAULT_POLICY, Case, CaseCheck, KnownModels, Policy
 from emulator.engine.vetting.history import check_arguments, check_end, check_order
 from emulator.engine.vetting.malformed import refuse_malformed
-from emulator.engine.vetting.media import check_image_detail, check_media
+from emulator.engine.vetting.media import check_audio_format, check_image_detail, check_media
 from emulator.engine.vetting.messages import check_contents, check_messages, find_content_warnings
 from emulator.engine.vetting.model import check_model, check_model_form
 from emulator.engine.vetting.output import (
@@ -46,6 +46,7 @@ _CHECKS: tuple[CaseCheck, ...] = (
     check_search,
     check_schemas,
     check_media,
+    check_audio_format,
     check_image_detail,
     check_arguments,
     check_order,

@@ -5,6 +5,8 @@ from emulator.engine.enclosures import media_in
 from emulator.engine.vetting.case import Case
 from emulator.wire.refusals import Refusal
 
+_SIBLING_FORMATS = frozenset({"wav", "mp3"})
+
 
 def check_media(case: Case) -> Refusal | None:
     """Assumed: media that a model does not read are refused. Only where the catalogue knows the model."""
@@ -19,6 +21,19 @@ def check_media(case: Case) -> Refusal | None:
                 reads = " and ".join(["text", *card.input_media])
                 explanation = f"this part is {_say(medium)}; {card.id} reads {reads}"
                 return case.refuse("generic_invalid_argument", keys, explanation)
+    return None
+
+
+def check_audio_format(case: Case) -> Refusal | None:
+    """Documented: any MIME type is a format. The quirk refuses all but two, as the Gemini API does (observed there)."""
+    if "audio_formats_refused" not in case.policy.quirks:
+        return None
+    for keys, part in case.media_parts:
+        written = (part.get("input_audio") or {}).get("format")
+        if written is not None and written not in _SIBLING_FORMATS:
+            explanation = f'the format is "{written}"; the quirk audio_formats_refused is on, so send wav or mp3'
+            place = (*keys, "input_audio", "format")
+            return case.refuse("audio_format_gemini_api", place, explanation, FORMAT=written)
     return None
 
 

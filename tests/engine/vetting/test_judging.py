@@ -143,3 +143,70 @@ def test_quirks_soften_signatures() -> None:
         assert exchange.warnings[0].startswith("Vertex refuses this (missing_thought_signature_vertex): ")
     exchange = send(service_of(quirks=frozenset({"signatures_off"})), signed("wrong"))
     assert (exchange.outcome.timeline.status, exchange.warnings) == (200, ())
+
+
+AUDIO = {"type": "input_audio", "input_audio": {"format": "audio/ogg", "data": "T2dnUw=="}}
+EARLY_CASES: list[tuple[str, dict[str, Any], int, int]] = [
+    ("bare_models", {"model": "gemini-2.5-flash"}, 400, 200),
+    ("unknown_fields_refused", {"logit_bias": {}}, 200, 400),
+    ("gemini_api", {"logit_bias": {}}, 200, 400),
+    ("signatures_off", signed("wrong"), 400, 200),
+    ("signatures_warn", signed("wrong"), 400, 200),
+    ("audio_formats_refused", {"messages": [{"role": "user", "content": [AUDIO]}]}, 200, 400),
+]
+
+
+@pytest.mark.parametrize(("quirk", "more", "usual", "changed"), EARLY_CASES, ids=[case[0] for case in EARLY_CASES])
+def test_quirks_that_change_what_is_refused_work_at_every_level(
+    quirk: Any, more: dict[str, Any], usual: int, changed: int
+) -> None:
+    """On the server, in a scenario's defaults, and on the rule that would answer, but not on another one."""
+    body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "x"}], **more}
+    assert send(service_of(), body).status == usual
+    never = "{when: {last_user: never}, reply: no}"
+    texts = {
+        f"defaults: {{quirks: [{quirk}]}}\nrules: [{{reply: fine}}]": changed,
+        f"rules: [{never}, {{reply: fine, quirks: [{quirk}]}}]": changed,
+        f"rules: [{{when: {{last_user: never}}, reply: no, quirks: [{quirk}]}}, {{reply: fine}}]": usual,
+        f"rules: [{{times: 1, reply: fine}}, {{reply: fine, quirks: [{quirk}]}}]": usual,
+    }
+    for text, status in texts.items():
+        assert send(service_of(text), body).status == status, text
+    assert send(service_of(quirks=frozenset({quirk})), body).status == changed
+
+
+def test_quirks_of_rules_are_found_for_the_session_and_for_rules_made_in_python() -> None:
+    """The rule that would answer is that of the session as it is now: used-up rules are passed over."""
+    service = service_of("rules: [{times: 1, reply: fine}, {reply: then, quirks: [bare_models]}]")
+    usual, bare = (
+        {"messages": WRONG["messages"][:1]} | {"model": NEW},
+        {"messages": WRONG["messages"][:1], "model": "bare"},
+    )
+    assert [send(service, body).status for body in (bare, usual, bare)] == [400, 200, 200]
+    assert send(service, bare, "other").status == 400
+    service = service_of()
+    service.sessions.find("p").added = (
+        compile_rules(read_text("rules: [{reply: x, quirks: [bare_models]}]").scenarios),
+    )
+    assert [send(service, bare).status, send(service, bare, "other").status] == [200, 400]
+
+
+def test_refusals_of_vertex_are_written_as_quirks_say() -> None:
+    """A bare object, single full stops: for every kind of refusal; on a rule for what it would have answered."""
+    for service in (
+        service_of(quirks=frozenset({"object_errors", "single_full_stops"})),
+        service_of("defaults: {quirks: [object_errors, single_full_stops]}\nrules: [{reply: fine}]"),
+        service_of("rules: [{reply: fine, quirks: [object_errors, single_full_stops]}]"),
+    ):
+        body = send(service, signed("wrong")).outcome.timeline.body
+        assert json.loads(body)["error"]["message"].count("..") == 0
+        assert body.startswith(b"{\n")
+    usual = json.loads(send(service_of(), signed("wrong")).outcome.timeline.body)
+    assert ".. Learn more" in usual[0]["error"]["message"]
+    strict = Service(
+        compile_rules(read_text("rules: [{reply: fine}]").scenarios),
+        Settings(quirks=frozenset({"object_errors"})),
+        clock=SystemClock(),
+    )
+    for exchange in (send(strict, WRONG), send(service_of(quirks=frozenset({"object_errors"})), {"n": "x"})):
+        assert "error" in json.loads(exchange.outcome.timeline.body)
