@@ -128,9 +128,9 @@ class Service:
             refusal = refuse_in_container(verdict.refusal, family_of(facts.target, facts.endpoint))
             return refuse_request(refusal), ()
         occasion = Occasion(now if seed is None else SEEDED_MOMENT, seed, os.urandom(16), self.settings.quirks)
-        outcome = ask(rulesets, facts, session.uses, occasion)
+        outcome = ask(rulesets, facts, session.state, occasion)
         if outcome.chosen is not None:
-            session.uses[outcome.chosen.rule.key] = outcome.chosen.use
+            session.bring_forward(outcome.chosen)
         return outcome, verdict.warnings
 
     def _judge(self, facts: Facts, ruleset: Ruleset, seed: str | None, check: Check | None) -> Verdict:
@@ -171,13 +171,13 @@ class Service:
         """The same with a scenario that has been read; `text` is what the control API shows of it."""
         session = self.sessions.find(project)
         session.ruleset, session.text = compile_rules(reading.scenarios), text
-        session.uses.clear()
+        session.begin_anew()
 
     def unpush(self, project: str) -> None:
         """Take a session's own scenario away."""
         session = self.sessions.find(project)
         session.ruleset = session.text = None
-        session.uses.clear()
+        session.begin_anew()
 
     def verify(self, project: str | None, *, strict: bool = False) -> Verification:
         """What is wrong with the past of a session, or of all: requests unanswered, rules not used as they should be.
@@ -211,6 +211,6 @@ class Service:
         return judge_clients(self.journal, project)
 
     def reset(self, project: str | None) -> None:
-        """Forget counters, pushed scenarios, added rules and journal of one session, or of all; rules added for all stay."""
+        """Forget counters, flags, pushed scenarios, added rules and journal of one session, or of all; rules added for all stay."""
         self.sessions.reset(project)
         self.journal.remove(lambda exchange: project is None or exchange.session == project)
