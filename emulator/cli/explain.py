@@ -11,6 +11,7 @@ from emulator.errors import EmulatorError, StartError
 
 if TYPE_CHECKING:
     from emulator.engine.compiling import Ruleset
+    from emulator.engine.state import State
     from emulator.wire.targets import Target
 
 Header = tuple[bytes, bytes]
@@ -44,21 +45,30 @@ class HeaderType(click.ParamType[Header]):
     type=HeaderType(),
     help="A request header, such as `X-Team: blue`; may be repeated.",
 )
-def explain(scenarios: tuple[str, ...], request_file: BinaryIO, url: str, headers: tuple[Header, ...]) -> None:
+@option(
+    "--flag",
+    "flags",
+    multiple=True,
+    help="A flag that is set in the session, as by a rule that has answered before; may be repeated.",
+)
+def explain(
+    scenarios: tuple[str, ...], request_file: BinaryIO, url: str, headers: tuple[Header, ...], flags: tuple[str, ...]
+) -> None:
     """Say which rule answers a request, and why.
 
     Shows what the rules before it missed, and the answer. REQUEST.json is the body of the request, `-` for standard input. It is
-    answered as the server would, as the first request of a session. The exit status is 1 if no rule answers.
+    answered as the server would, as the first request of a session, in which only the flags named here are set. The exit status is 1 if no rule answers.
     """
     try:
-        answered = _explain(scenarios, request_file.read(), url, list(headers))
+        answered = _explain(scenarios, request_file.read(), url, list(headers), frozenset(flags))
     except EmulatorError as error:
         stop(error)
     raise SystemExit(0 if answered else 1)
 
 
-def _explain(scenarios: tuple[str, ...], body: bytes, url: str, headers: list[Header]) -> bool:
+def _explain(scenarios: tuple[str, ...], body: bytes, url: str, headers: list[Header], flags: frozenset[str]) -> bool:
     from emulator.engine.compiling import compile_rules  # noqa: PLC0415  # --help is quicker without it
+    from emulator.engine.state import State  # noqa: PLC0415  # as above
     from emulator.scenario.reading import read_paths  # noqa: PLC0415  # as above
     from emulator.server.service import Service, SystemClock  # noqa: PLC0415  # as above
     from emulator.server.settings import Settings  # noqa: PLC0415  # as above
@@ -67,6 +77,8 @@ def _explain(scenarios: tuple[str, ...], body: bytes, url: str, headers: list[He
     target = _target(url)
     # With a seed the answer has no time or chance in it, so that explaining twice says the same.
     service = Service(ruleset, Settings(auth="off", seed=ruleset.seed or ""), clock=SystemClock())
+    _check_flags(flags, ruleset)
+    service.sessions.find(target.project).flags = flags
     exchange = service.handle(target, b"", headers, body)
     for warning in exchange.warnings:
         click.echo(f"warning: {warning}")
@@ -74,7 +86,7 @@ def _explain(scenarios: tuple[str, ...], body: bytes, url: str, headers: list[He
     if outcome.result == "refusal" and outcome.refusal is not None:
         click.echo(f"Vertex refuses this request ({outcome.refusal.rule}): {outcome.refusal.explanation}")
     else:
-        _trace(ruleset, target, headers, body)
+        _trace(ruleset, target, headers, body, State(flags=flags))
     if outcome.result == "miss":
         click.echo("no rule answers this request")
         return False
@@ -93,16 +105,23 @@ def _target(url: str) -> "Target":
     return target
 
 
-def _trace(ruleset: "Ruleset", target: "Target", headers: list[Header], body: bytes) -> None:
+def _check_flags(flags: frozenset[str], ruleset: "Ruleset") -> None:
+    from emulator.scenario.words import suggest  # noqa: PLC0415  # as above
+
+    known = {name for rule in ruleset.rules if rule.flags for name in rule.flags.required | rule.flags.ruled_out}
+    for name in sorted(flags - known):
+        raise StartError(f'no rule requires the flag "{name}"{suggest(name, sorted(known))}')
+
+
+def _trace(ruleset: "Ruleset", target: "Target", headers: list[Header], body: bytes, state: "State") -> None:
     """Each rule up to the one that answers, with what it wanted beside what the request has."""
-    from emulator.engine.choosing import describe  # noqa: PLC0415  # as above
+    from emulator.engine.choosing import compare_rule, describe  # noqa: PLC0415  # as above
     from emulator.engine.facts import Facts  # noqa: PLC0415  # as above
-    from emulator.engine.matching import compare  # noqa: PLC0415  # as above
     from emulator.wire.requests import parse_request  # noqa: PLC0415  # as above
 
     facts = Facts(target, headers, parse_request(body).request)
     for at, rule in enumerate(ruleset.rules):
-        comparisons = tuple(compare(rule.conditions, facts))
+        comparisons = compare_rule(rule, facts, state)
         answers = all(one.holds for one in comparisons)
         verdict = click.style("answers", fg="green") if answers else "misses"
         click.echo(f'"{rule.name}", {rule.place}: {verdict}')

@@ -1,7 +1,7 @@
 """Answering: from a vetted request to its timeline, and what the journal wants to know about it."""
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,6 +15,7 @@ from emulator.engine.parts import Answer
 from emulator.engine.quirks import apply_quirks, apply_to_refusal
 from emulator.engine.rendering import render as render_chat
 from emulator.engine.signatures import sign
+from emulator.engine.state import State
 from emulator.engine.timeline import Headers, Timeline, plain_timeline, refusal_timeline
 from emulator.errors import AnswerError
 from emulator.wire.json_text import dump
@@ -48,17 +49,17 @@ class Outcome:
 def answer(
     rulesets: Sequence[Ruleset],
     facts: Facts,
-    uses: Mapping[str, int],
+    state: State,
     occasion: Occasion,
     render: Render = render_chat,
 ) -> Outcome:
     """Answer a vetted request from the first of the rulesets that has a rule for it.
 
-    `uses` counts the session's uses of rules; the caller adds the chosen one.
+    `state` is what the session remembers; the caller brings it forward with the chosen rule.
     """
     first_miss: Miss | None = None
     for ruleset in rulesets:
-        chosen = choose(ruleset, facts, uses)
+        chosen = choose(ruleset, facts, state)
         if isinstance(chosen, Chosen):
             return _carry_out(chosen, facts, occasion, render)
         first_miss = first_miss or chosen

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from emulator.engine.compiling import CompiledRule, Ruleset
+from emulator.engine.conversing import Place
 from emulator.engine.facts import Facts
-from emulator.engine.matching import Comparison, captured, compare, matches
+from emulator.engine.matching import Comparison, captured, compare, matches, shorten
+from emulator.engine.state import State, show_flags
 
 NEAREST = 3
 """How many rules a miss names."""
@@ -19,11 +21,8 @@ class Chosen:
     use: int
     """How many requests of the session it has answered, this one included."""
     captures: Mapping[str, str]
-
-    @property
-    def position(self) -> int:
-        """Which of the rule's replies it is, from 0."""
-        return self.rule.position(self.use)
+    position: int
+    """Which of the rule's replies it is, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +72,11 @@ class Miss:
 def describe(comparisons: tuple[Comparison, ...]) -> list[str]:
     """Comparisons as aligned lines."""
     width = max((len(one.field) for one in comparisons), default=0) + 2
-    return [
-        f"  {one.field.rstrip('_'):<{width}}ok    {one.got}"
-        if one.holds
-        else f"  {one.field.rstrip('_'):<{width}}MISS  wanted {one.wanted}, got {one.got}"
-        for one in comparisons
-    ]
+    lines: list[str] = []
+    for one in comparisons:
+        found = f"ok    {one.got}" if one.holds else f"MISS  wanted {one.wanted}, got {one.got}"
+        lines += [f"  {one.field.rstrip('_'):<{width}}{found}", *(f"    {line}" for line in one.lines)]
+    return lines
 
 
 def _brief(near: NearMiss) -> str:
@@ -92,26 +90,51 @@ def is_used_up(rule: CompiledRule, uses: Mapping[str, int]) -> bool:
     return rule.limit is not None and uses.get(rule.key, 0) >= rule.limit
 
 
-def choose(ruleset: Ruleset, facts: Facts, uses: Mapping[str, int]) -> Chosen | Miss:
-    """The first rule that holds and is not used up; `uses` counts the session's uses by the rules' keys."""
-    rule = find_rule(ruleset, facts, uses)
-    if rule is None:
-        return explain_miss(ruleset, facts, uses)
-    return Chosen(rule, uses.get(rule.key, 0) + 1, captured(rule.conditions, facts))
+def choose(ruleset: Ruleset, facts: Facts, state: State) -> Chosen | Miss:
+    """The first rule that holds and is not used up; `state` is what the session remembers."""
+    return find_chosen(ruleset, facts, state) or explain_miss(ruleset, facts, state)
 
 
-def find_rule(ruleset: Ruleset, facts: Facts, uses: Mapping[str, int]) -> CompiledRule | None:
-    """The rule that `choose` chooses, if there is one."""
+def find_chosen(ruleset: Ruleset, facts: Facts, state: State) -> Chosen | None:
+    """What `choose` chooses, if a rule answers."""
     for rule in ruleset.rules:
-        if matches(rule.conditions, facts) and not is_used_up(rule, uses):
-            return rule
+        if not matches(rule.conditions, facts) or is_used_up(rule, state.uses):
+            continue
+        if rule.flags is not None and not rule.flags.holds(state.flags):
+            continue
+        use = state.uses.get(rule.key, 0) + 1
+        if rule.conversation is None:
+            return Chosen(rule, use, captured(rule.conditions, facts), rule.position(use))
+        found = rule.conversation.follow(facts.dialogue)
+        if isinstance(found, Place):
+            captures = {**captured(rule.conditions, facts), **found.captures}
+            return Chosen(rule, use, captures, found.position)
     return None
 
 
-def explain_miss(ruleset: Ruleset, facts: Facts, uses: Mapping[str, int]) -> Miss:
-    """Which rules came nearest: those that miss least, of these those that ask for most; used-up ones that hold come last."""
-    near = [NearMiss(rule, tuple(compare(rule.conditions, facts)), is_used_up(rule, uses)) for rule in ruleset.rules]
+def compare_rule(rule: CompiledRule, facts: Facts, state: State) -> tuple[Comparison, ...]:
+    """All that a rule demands, beside what the request and its session have."""
+    found = compare(rule.conditions, facts)
+    if rule.flags is not None and rule.flags.wanted:
+        holds, got = rule.flags.holds(state.flags), shorten(show_flags(state.flags))
+        found.append(Comparison("requires", holds, rule.flags.wanted, got))
+    if rule.conversation is not None:
+        found.append(rule.conversation.compare(facts.dialogue))
+    return tuple(found)
+
+
+def explain_miss(ruleset: Ruleset, facts: Facts, state: State) -> Miss:
+    """Which rules came nearest.
+
+    Those that miss least, of these those that ask for most, of these those whose transcript goes along furthest; used-up ones
+    that hold come last.
+    """
+    near = [NearMiss(rule, compare_rule(rule, facts, state), is_used_up(rule, state.uses)) for rule in ruleset.rules]
     used_up = [one for one in near if not one.distance][: NEAREST - 1]
-    missing = sorted((one for one in near if one.distance), key=lambda one: (one.distance, -len(one.comparisons)))
+    missing = sorted((one for one in near if one.distance), key=_order)
     nearest = (*missing[: NEAREST - len(used_up)], *used_up)
     return Miss(ruleset.scenarios, facts.target.project, facts.turn, nearest, len(near) - len(nearest))
+
+
+def _order(near: NearMiss) -> tuple[int, int, int]:
+    return near.distance, -len(near.comparisons), -max(one.reached for one in near.comparisons)

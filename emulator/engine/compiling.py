@@ -5,13 +5,26 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from emulator.catalogue.quirks import EARLY, QuirkName, expand
+from emulator.engine.conversing import Conversation, compile_conversation
 from emulator.engine.matching import Condition, compile_when
 from emulator.engine.quota import CompiledQuota, compile_quotas
 from emulator.engine.recipes import Recipe, compile_reply, find_signatures
+from emulator.engine.state import Flagging, compile_flags
 from emulator.errors import Place
 from emulator.scenario.checking import rule_name
+from emulator.scenario.conversation import AssistantTurn
 from emulator.scenario.reading import ScenarioFile
-from emulator.scenario.rules import AnyRule, Beside, Endpoint, Expect, SequenceRule, Tokens, Usage, Vetting
+from emulator.scenario.rules import (
+    AnyRule,
+    Beside,
+    ConversationRule,
+    Endpoint,
+    Expect,
+    SequenceRule,
+    Tokens,
+    Usage,
+    Vetting,
+)
 from emulator.scenario.steps import Reply
 
 
@@ -33,6 +46,10 @@ class CompiledRule:
     quirks: frozenset[QuirkName]
     expect: Expect | None = None
     """What `verify` demands of it."""
+    flags: Flagging | None = None
+    """What it requires and sets, if it says anything of flags."""
+    conversation: Conversation | None = None
+    """The transcript whose answers the recipes are, if it has one."""
 
     @property
     def key(self) -> str:
@@ -40,7 +57,7 @@ class CompiledRule:
         return f"{self.place.file}:{self.name}"
 
     def position(self, use: int) -> int:
-        """Which of the recipes the use of this number (from 1) takes."""
+        """Which of the recipes the use of this number (from 1) takes; in a conversation the messages say it."""
         last = len(self.recipes) - 1
         return (use - 1) % len(self.recipes) if self.then == "loop" else min(use - 1, last)
 
@@ -108,6 +125,8 @@ def put_before(ruleset: Ruleset, added: Sequence[Ruleset]) -> Ruleset:
 
 
 def _replies_of(rule: AnyRule) -> list[Reply]:
+    if isinstance(rule, ConversationRule):
+        return [turn.assistant for turn in rule.conversation if isinstance(turn, AssistantTurn)]
     return rule.sequence if isinstance(rule, SequenceRule) else [rule.reply]
 
 
@@ -130,6 +149,8 @@ def _compile_rule(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRul
         headers=tuple({**(defaults.headers or {}), **(rule.headers or {})}.items()),
         quirks=frozenset([*(defaults.quirks or ()), *(rule.quirks or ())]),
         expect=rule.expect,
+        flags=compile_flags(rule.requires, rule.sets),
+        conversation=compile_conversation(rule.conversation) if isinstance(rule, ConversationRule) else None,
     )
 
 

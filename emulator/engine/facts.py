@@ -7,10 +7,12 @@ from typing import Any
 from emulator.catalogue.models import ModelCard, describe_model, find_model, generation
 from emulator.engine.containers import family_of
 from emulator.engine.counting import CACHED_TOKENS, SentMedium, count_medium, resolution_of
+from emulator.engine.dialogue import Spoken, read_dialogue
 from emulator.engine.enclosures import list_kinds, list_media, media_in
 from emulator.engine.families import Voice, choose_voice
 from emulator.engine.lazy import Lazy
-from emulator.engine.thoughts import MODEL_ROLES, read_text
+from emulator.engine.roles import MODEL_ROLES, SYSTEM_ROLES, TOOL_ROLES, USER_ROLES, text_of
+from emulator.engine.thoughts import read_text
 from emulator.engine.tokens import estimate_tokens
 from emulator.scenario.rules import Endpoint, Traffic
 from emulator.wire.requests import ChatRequest, google_options
@@ -19,20 +21,7 @@ from emulator.wire.targets import Target
 
 __all__ = ["MODEL_ROLES", "SYSTEM_ROLES", "TOOL_ROLES", "USER_ROLES", "Facts", "media_in", "text_of"]
 
-USER_ROLES = frozenset({"user"})
-SYSTEM_ROLES = frozenset({"system", "developer"})
-TOOL_ROLES = frozenset({"tool", "function"})
 _JSON_FORMATS = frozenset({"json_object", "json_schema", "application/json"})
-
-
-def text_of(message: Message) -> str:
-    """The text of a message: its content, or its text parts one after the other."""
-    content = message.get("content")
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    return "".join(part.get("text") or "" for part in content)
 
 
 class Facts:
@@ -151,6 +140,11 @@ class Facts:
             turns += is_user and not inside
             inside = is_user
         return turns
+
+    @Lazy
+    def dialogue(self) -> Sequence[Spoken]:
+        """The messages as turns, system messages left out; what conversation rules compare with their transcripts."""
+        return read_dialogue(self.messages, self.google.get("thought_tag_marker"))
 
     @Lazy
     def _results(self) -> list[Message]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from emulator.engine.facts import MODEL_ROLES, SYSTEM_ROLES, TOOL_ROLES
+from emulator.engine.roles import MODEL_ROLES, SYSTEM_ROLES, TOOL_ROLES
 from emulator.wire.shapes import Message
 
 Kind = Literal["user", "model", "calls", "results", "aside"]

@@ -27,6 +27,10 @@ class Comparison:
     holds: bool
     wanted: str
     got: str
+    lines: tuple[str, ...] = ()
+    """What is shown below it."""
+    reached: int = 0
+    """How far a conversation went along with its transcript."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,18 @@ class RuleBuilder:
         """After the last reply: repeat it, start again, or be used up."""
         return self._change(then=then)
 
+    def conversation(self, turns: Sequence[Mapping[str, Any]]) -> Self:
+        """Answer from a transcript; the turns are those of `conversation` in a file."""
+        return self._change(conversation=turns)
+
+    def requires(self, *flags: str) -> Self:
+        """Answer only while these flags of the session are set, or with `not` before them are not."""
+        return self._change(requires=[*self._beside.get("requires", ()), *flags])
+
+    def sets(self, *flags: str) -> Self:
+        """Set these flags of the session when the rule answers, or with `not` before them clear them."""
+        return self._change(sets=[*self._beside.get("sets", ()), *flags])
+
     def times(self, times: int) -> Self:
         """Answer so many requests of a session, then be used up."""
         return self._change(times=times)
@@ -187,17 +199,21 @@ class RuleBuilder:
 
     def _compile(self, beside: Mapping[str, Any], replies: Sequence[_Reply]) -> Ruleset | None:
         """The rule; None as long as it has no reply."""
+        is_conversation = "conversation" in beside
+        if is_conversation and replies:
+            raise TypeError("a rule answers from a conversation or with replies, not both")
         ready = replies[:-1] if replies and replies[-1] is None else replies
         written = ["" if isinstance(one, _Function) else one for one in ready]
         is_sequence = len(written) > 1 or "then" in beside
         answer = {"sequence": written} if is_sequence and written else {"reply": written[0] if written else ""}
         place, path = find_caller()
-        ruleset = compile_rules([_read({**beside, **answer}, place, path)])
-        if not ready:
+        ruleset = compile_rules([_read({**beside, **({} if is_conversation else answer)}, place, path)])
+        if not ready and not is_conversation:
             return None
+        made = ruleset.rules[0].recipes
         recipes = tuple(
             FunctionRecipe((), one.function, one.place, one.path) if isinstance(one, _Function) else recipe
-            for one, recipe in zip(ready, ruleset.rules[0].recipes, strict=True)
+            for one, recipe in zip(ready or [None] * len(made), made, strict=True)
         )
         name = self._free_name(str(beside.get("name") or self._name))
         rule = replace(ruleset.rules[0], name=name, scenario="", place=self._place, recipes=recipes)

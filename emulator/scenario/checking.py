@@ -12,15 +12,18 @@ from pydantic import BaseModel
 from emulator.errors import Problem
 from emulator.scenario.attachments import check_attachment, check_media
 from emulator.scenario.conditions import find_contradiction, read_turns
+from emulator.scenario.conversation import AssistantTurn
 from emulator.scenario.error_names import explain_unknown_error
 from emulator.scenario.expecting import check_expect
+from emulator.scenario.flags import check_own_flags
 from emulator.scenario.grammar import Loc, subject, walk_models
 from emulator.scenario.quota_checks import check_quotas, list_quotas
-from emulator.scenario.rules import Beside, Rule, Scenario
+from emulator.scenario.rules import Beside, ConversationRule, Rule, Scenario
 from emulator.scenario.source import Source
 from emulator.scenario.steps import Audio, Call, Fail, Image, Json, Say, Step, Think
 from emulator.scenario.templates import is_template, strings_in
 from emulator.scenario.token_failures import check_tokens
+from emulator.scenario.transcripts import check_conversation
 from emulator.scenario.variables import check_templates
 from emulator.scenario.when import When
 from emulator.scenario.words import quote
@@ -79,13 +82,13 @@ def check(part: Checked) -> Iterator[Problem]:
     for loc, model in part.parts:
         yield from _check_models(walk_models(model, loc), part)
     yield from check_templates(("defaults",), source)
-    for number in range(len(_list_rules(source))):
+    for number in range(len(list_rules(source))):
         yield from check_templates(("rules", number), source)
 
 
 def _check_names(part: Checked) -> Iterator[Problem]:
     lines: dict[str, int] = {}
-    for number, rule in enumerate(_list_rules(part.source)):
+    for number, rule in enumerate(list_rules(part.source)):
         if not isinstance(rule, dict):
             continue
         name = str(rule.get("name") or f"rule {number + 1}")
@@ -96,7 +99,7 @@ def _check_names(part: Checked) -> Iterator[Problem]:
         lines.setdefault(name, place.line)
 
 
-def _list_rules(source: Source) -> list[Any]:
+def list_rules(source: Source) -> list[Any]:
     """The rules as they are written, those with mistakes too."""
     rules = source.data.get("rules")
     return rules if isinstance(rules, list) else []
@@ -121,9 +124,19 @@ def _check_models(models: Iterable[tuple[Loc, BaseModel]], part: Checked) -> Ite
             case Beside(headers=headers) if headers:
                 yield from _check_headers(headers, (*loc, "headers"), source)
         if isinstance(model, Rule):
-            yield from check_expect(model, loc, source)
-            for key in ("reply", "sequence"):
-                yield from _check_reply(getattr(model, key, None), (*loc, key), source)
+            yield from _check_rule(model, loc, source)
+
+
+def _check_rule(rule: Rule, loc: Loc, source: Source) -> Iterator[Problem]:
+    yield from check_expect(rule, loc, source)
+    yield from check_own_flags(rule.requires, rule.sets, loc, source)
+    for key in ("reply", "sequence"):
+        yield from _check_reply(getattr(rule, key, None), (*loc, key), source)
+    if isinstance(rule, ConversationRule):
+        yield from check_conversation(rule.conversation, (*loc, "conversation"), source)
+        for number, turn in enumerate(rule.conversation):
+            if isinstance(turn, AssistantTurn):
+                yield from _check_reply(turn.assistant, (*loc, "conversation", number, "assistant"), source)
 
 
 def _check_absent(model: BaseModel, loc: Loc, source: Source) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag
 
+from emulator.scenario.conversation import TURNS, AssistantTurn
 from emulator.scenario.operators import Test
 from emulator.scenario.rules import Rule, Scenario
 from emulator.scenario.steps import VERBS
@@ -42,6 +43,8 @@ def name_part(loc: Sequence[str | int]) -> str:
         return "a scenario"
     if issubclass(model, Rule):
         return "a rule"
+    if model in TURNS:
+        return f"{'an' if model is AssistantTurn else 'a'} {list_keys(model)[0]} turn"
     if issubclass(model, Test):
         return "a test"
     if issubclass(model, When):

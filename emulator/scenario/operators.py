@@ -50,10 +50,15 @@ class Test(Model):
     """This test does not hold."""
 
 
+_Container = Annotated[
+    Annotated[dict[str, Any], Tag("<mapping>")] | Annotated[list[Any], Tag("<list>")], by_shape("a mapping or a list")
+]
+
+
 class ResultTest(Test):
     """A test of a tool result: of its text, or of its parts when it is JSON."""
 
-    json_: dict[str, Any] | list[Any] | None = Field(default=None, alias="json")
+    json_: _Container | None = Field(default=None, alias="json")
     """JSON that the result must contain: keys not named here may have any value."""
 
 

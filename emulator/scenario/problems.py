@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from emulator.errors import Place, Problem
+from emulator.scenario.conversation import SPEAKERS, TURNS
 from emulator.scenario.grammar import find_model, list_keys, name_part, subject
-from emulator.scenario.rules import ANSWERS, ReplyRule, Rule, SequenceRule
+from emulator.scenario.rules import ANSWERS, ConversationRule, ReplyRule, Rule, SequenceRule
 from emulator.scenario.source import Source
 from emulator.scenario.steps import VERBS
 from emulator.scenario.when import When
@@ -64,6 +65,12 @@ def _bad_regex(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
     yield source.place(detail["loc"]), message
 
 
+def _bad_flag(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
+    name = subject(detail["loc"])
+    wanted = 'a flag such as "paid" or "not paid": letters, digits, "_" and "-", no digit first'
+    yield source.place(detail["loc"]), f"{name} must be {wanted}; not {quote(detail['input'])}"
+
+
 def _literal(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
     accepted = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
     found = detail["input"]
@@ -90,12 +97,14 @@ def _unknown_key(key: str, where: str, known: tuple[str, ...], model: type[Any] 
     message = f'unknown key "{key}" in {where}'
     if model is not None and issubclass(model, Rule):
         if key in ANSWER_KEYS:
-            owners = [rule for rule in (ReplyRule, SequenceRule) if key in list_keys(rule)]
+            owners = [rule for rule in _RULES if key in list_keys(rule)]
             return f'"{key}" does not go with this answer; it belongs to {join(map(_answer_of, owners), "or")}'
         if key in list_keys(When):
             return f'{message}; it belongs under "when"'
         if key in VERBS:
             return f'{message}; it is a step and belongs under "reply"'
+    if model in TURNS and key in SPEAKERS:
+        return f'"{key}" does not go with this turn; it begins one of its own'
     if model is When and key in ANSWER_KEYS:
         return f'{message}; it belongs beside "when", not under it'
     return message + suggest(key, known)
@@ -122,6 +131,19 @@ def _no_verb(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
     yield source.place(loc), f"a step needs one of the verbs {join(VERBS, 'or')}, but this one has only {written}"
 
 
+def _no_speaker(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
+    turn, loc = detail["input"], detail["loc"]
+    if not isinstance(turn, dict):
+        yield source.place(loc), f"a turn must be a mapping with {join(map(quote, SPEAKERS), 'or')}, not {quote(turn)}"
+        return
+    for key in turn:
+        if speaker := find_near(key, SPEAKERS):
+            yield source.key_place((*loc, key)), f'unknown turn "{key}"; did you mean "{speaker}"?'
+            return
+    written = f", but this one has only {join(map(quote, turn), 'and')}" if turn else ", but this one is empty"
+    yield source.place(loc), f"a turn needs {join(map(quote, SPEAKERS), 'or')}{written}"
+
+
 def _one_answer(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
     rule, loc = detail["input"], detail["loc"]
     if not isinstance(rule, dict):
@@ -131,7 +153,7 @@ def _one_answer(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
     if len(given) > 1:
         message = f"a rule has exactly one answer, but this one has {join(map(quote, given), 'and')}"
         yield source.key_place((*loc, given[1])), message
-    known = tuple(dict.fromkeys((*ANSWERS, *list_keys(ReplyRule), *list_keys(SequenceRule))))
+    known = tuple(dict.fromkeys((*ANSWERS, *(key for one in _RULES for key in list_keys(one)))))
     unknown = [key for key in rule if key not in known]
     for key in unknown:
         yield source.key_place((*loc, key)), _unknown_key(key, "a rule", known, Rule)
@@ -140,12 +162,15 @@ def _one_answer(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
         yield source.place(loc), f"this rule has no answer; it needs {join(map(quote, ANSWERS), 'or')}"
 
 
-ANSWER_KEYS = frozenset({*list_keys(ReplyRule), *list_keys(SequenceRule)})
+_RULES = (ReplyRule, SequenceRule, ConversationRule)
+
+ANSWER_KEYS = frozenset(key for rule in _RULES for key in list_keys(rule))
 """Every key that some kind of rule accepts."""
 
 _SHORT = 40
 
 FORMATTERS: dict[str, Callable[[ErrorDetails, Source], Iterator[Finding]]] = {
+    "bad_flag": _bad_flag,
     "bad_regex": _bad_regex,
     "bad_turn": _must_be('a number or a range such as "2-4" or "3+"'),
     "bool_parsing": _must_be("true or false"),
@@ -161,6 +186,7 @@ FORMATTERS: dict[str, Callable[[ErrorDetails, Source], Iterator[Finding]]] = {
     "literal_error": _literal,
     "missing": _missing,
     "model_type": _must_be("a mapping"),
+    "no_speaker": _no_speaker,
     "no_verb": _no_verb,
     "one_answer": _one_answer,
     "string_too_short": _empty,

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from emulator.errors import Place, Problem, ScenarioError
 from emulator.scenario.checking import Checked, check
 from emulator.scenario.problems import explain
+from emulator.scenario.requirements import check_flags
 from emulator.scenario.rules import Scenario
 from emulator.scenario.salvage import drop_mistakes, find_sound_parts
 from emulator.scenario.shadowing import warn_of_silent_rules
@@ -122,6 +123,8 @@ def _read(items: Sequence[_Content | Problem]) -> Reading:
         checked.append(part.without([problem.place.line for problem in found if problem.severity == "error"]))
         files.append(ScenarioFile(part.scenario, item.file, item.folder, source))
     problems += warn_of_silent_rules(checked)
+    if len(checked) == len(items):
+        problems += check_flags(checked)
     order = {item.place.file if isinstance(item, Problem) else item.file: number for number, item in enumerate(items)}
     problems.sort(key=lambda problem: (order[problem.place.file], problem.place.line, problem.place.column))
     if any(problem.severity == "error" for problem in problems):

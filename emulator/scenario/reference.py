@@ -7,9 +7,22 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pydantic import BaseModel
 
 from emulator.catalogue.quirks import QUIRKS, QuirkName
+from emulator.scenario.conversation import TURNS, Turn
+from emulator.scenario.flags import Flags
 from emulator.scenario.operators import Prose, Regex, Result, ResultTest, Test, Turns
 from emulator.scenario.quota import Queue, Quota, Quotas
-from emulator.scenario.rules import AnyRule, Beside, Expect, ReplyRule, Rule, Scenario, SequenceRule, Tokens, Usage
+from emulator.scenario.rules import (
+    AnyRule,
+    Beside,
+    ConversationRule,
+    Expect,
+    ReplyRule,
+    Rule,
+    Scenario,
+    SequenceRule,
+    Tokens,
+    Usage,
+)
 from emulator.scenario.steps import Audio, Call, Chunks, Fail, Image, Json, Raw, Reply, Say, Think, Written
 from emulator.scenario.templates import VARIABLES
 from emulator.scenario.when import When
@@ -21,6 +34,7 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (Beside, "mapping with the keys that stand [beside](#beside-the-answer)"),
     (Chunks, "`words`, `sentences`, `whole`, `{size: 12}` or a list of the pieces"),
     (Expect, "[expect](#expect)"),
+    (Flags, "flag, or a list of flags"),
     (Prose, "text or [test](#tests)"),
     (QuirkName, "[quirks](#quirks)"),
     (Queue, "[queue](#queue)"),
@@ -29,6 +43,7 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (Reply, "[reply](#replies)"),
     (Result, "text or [test of a tool result](#tests)"),
     (Tokens, "[tokens](#tokens)"),
+    (Turn, "[turn](#conversation)"),
     (Turns, "number, or range such as `2-4` or `3+`"),
     (Usage, "[usage](#usage)"),
     (When, "[when](#when)"),
@@ -44,8 +59,11 @@ def reference_text() -> str:
         "## The top of the file\n",
         *_keys(Scenario),
         "## Rules\n",
-        "A rule has exactly one answer, `reply` or `sequence`; everything else may be left out.\n",
-        *_table(_fields(Rule, without=Beside), _fields(ReplyRule, without=Rule), _fields(SequenceRule, without=Rule)),
+        "A rule has exactly one answer, `reply`, `sequence` or `conversation`; everything else may be left out.\n",
+        *_table(
+            _fields(Rule, without=Beside),
+            *(_fields(rule, without=Rule) for rule in (ReplyRule, SequenceRule, ConversationRule)),
+        ),
         "## Beside the answer\n",
         "In a rule, or in `defaults` for all rules of the file.\n",
         *_table(_fields(Beside)),
@@ -61,22 +79,11 @@ def reference_text() -> str:
     for step in _STEPS:
         (verb, *_), *_ = _fields(step)
         parts += [f"### {verb}\n", *_keys(step)]
-    parts += [
-        "## Usage\n",
-        *_keys(Usage),
-        "## Expect\n",
-        *_keys(Expect),
-        "## Tokens\n",
-        *_keys(Tokens),
-        "## Quota\n",
-        *_keys(Quota),
-        "### Queue\n",
-        *_keys(Queue),
-        "## Template variables\n",
-        *_variables(),
-        "## Quirks\n",
-        *_quirks(),
-    ]
+    parts += ["## Conversation\n", "A turn is one of these:\n", *(line for turn in TURNS for line in _keys(turn))]
+    for model in (Usage, Expect, Tokens):
+        parts += [f"## {model.__name__}\n", *_keys(model)]
+    parts += ["## Quota\n", *_keys(Quota), "### Queue\n", *_keys(Queue)]
+    parts += ["## Template variables\n", *_variables(), "## Quirks\n", *_quirks()]
     return "\n".join(parts)
 
 

@@ -5,10 +5,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from emulator.catalogue.quirks import QuirkName
+from emulator.scenario.conversation import Turn
+from emulator.scenario.flags import Flags
 from emulator.scenario.model import Model, Scalar
 from emulator.scenario.quota import Quotas
 from emulator.scenario.steps import Reply
 from emulator.scenario.when import When
+from emulator.scenario.words import join
 
 Vetting = Literal["enforce", "warn", "off"]
 """What becomes of a request that Vertex refuses: it is refused too, or answered with a warning, or just answered."""
@@ -91,6 +94,10 @@ class Rule(Beside):
     """How many requests of a session it answers before it is used up."""
     expect: Expect | None = None
     """How many requests it must have answered when the session is verified."""
+    requires: Flags | None = None
+    """Flags that must be set in the session, or with `not` before them must not; a name, or a list of which all must hold."""
+    sets: Flags | None = None
+    """Flags of the session that are set, or with `not` before them cleared, when the rule answers."""
 
 
 class ReplyRule(Rule):
@@ -109,7 +116,14 @@ class SequenceRule(Rule):
     """After the last: repeat it, start again, or be used up."""
 
 
-ANSWERS = ("reply", "sequence")
+class ConversationRule(Rule):
+    """A rule that answers from a transcript; the request's own messages tell where in it a conversation stands."""
+
+    conversation: list[Turn] = Field(min_length=1)
+    """The turns, from the user's first words on; the rule answers where the messages so far are those before an `assistant` turn."""
+
+
+ANSWERS = ("reply", "sequence", "conversation")
 """The keys of a rule of which it has exactly one."""
 
 
@@ -118,16 +132,20 @@ def _answer(rule: Any) -> str | None:
         return "<reply>"
     if isinstance(rule, SequenceRule):
         return "<sequence>"
+    if isinstance(rule, ConversationRule):
+        return "<conversation>"
     given = [key for key in ANSWERS if isinstance(rule, dict) and key in rule]
     return f"<{given[0]}>" if len(given) == 1 else None
 
 
 AnyRule = Annotated[
-    Annotated[ReplyRule, Tag("<reply>")] | Annotated[SequenceRule, Tag("<sequence>")],
+    Annotated[ReplyRule, Tag("<reply>")]
+    | Annotated[SequenceRule, Tag("<sequence>")]
+    | Annotated[ConversationRule, Tag("<conversation>")],
     Discriminator(
         _answer,
         custom_error_type="one_answer",
-        custom_error_message="a rule needs exactly one answer: " + " or ".join(ANSWERS),
+        custom_error_message="a rule needs exactly one answer: " + join(ANSWERS, "or"),
     ),
 ]
 """A rule: `when`, and one answer."""

@@ -43,6 +43,8 @@ def _find_steps(value: Any, loc: Loc) -> Iterator[tuple[Loc, BaseModel]]:
     if isinstance(value, list):
         for number, item in enumerate(value):
             yield from _find_steps(item, (*loc, number))
+    elif isinstance(value, dict) and "assistant" in value:
+        yield from _find_steps(value["assistant"], (*loc, "assistant"))
     elif isinstance(value, dict):
         yield from _read(_step(), value, loc)
 

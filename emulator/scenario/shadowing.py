@@ -7,7 +7,8 @@ from itertools import groupby
 from emulator.errors import Place, Problem
 from emulator.scenario.checking import Checked
 from emulator.scenario.conditions import find_contradiction, implies
-from emulator.scenario.rules import Rule, SequenceRule
+from emulator.scenario.flags import list_flags
+from emulator.scenario.rules import ConversationRule, Rule, SequenceRule
 from emulator.scenario.when import When
 
 _MOST_RULES = 500
@@ -34,7 +35,7 @@ def warn_of_silent_rules(files: Sequence[Checked]) -> Iterator[Problem]:
         silent: list[tuple[_Entry, list[_Entry]]] = []
         answering = 0
         for entry in group:
-            if found := _find_takers(entry.rule.when, takers):
+            if found := _find_takers(entry.rule.when, [one for one in takers if _can_take(one.rule, entry.rule)]):
                 silent.append((entry, found))
             else:
                 answering += 1
@@ -70,6 +71,15 @@ def _tell_place(taker: _Entry, entry: _Entry) -> str:
 
 def _is_unlimited(rule: Rule) -> bool:
     return rule.times is None and not (isinstance(rule, SequenceRule) and rule.then == "exhaust")
+
+
+def _can_take(taker: Rule, rule: Rule) -> bool:
+    """Whether what the taker demands beside its `when`, the rule demands too: its flags, the turns of its conversation."""
+    if not set(list_flags(taker.requires)) <= set(list_flags(rule.requires)):
+        return False
+    if not isinstance(taker, ConversationRule):
+        return True
+    return isinstance(rule, ConversationRule) and taker.conversation[: len(rule.conversation)] == rule.conversation
 
 
 def _find_takers(when: When, takers: Sequence[_Entry]) -> list[_Entry]:

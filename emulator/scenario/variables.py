@@ -20,8 +20,8 @@ from emulator.scenario.templates import (
 
 _GROUP = re.compile(r"\(\?P<([^>]+)>")
 
-TEMPLATED = (*ANSWERS, "headers")
-"""The keys of a rule whose texts may be templates."""
+TEMPLATED = (*(key for key in ANSWERS if key != "conversation"), "headers")
+"""The keys of a rule whose texts may be templates; of a conversation only what the assistant says is."""
 
 
 def list_groups(written: Any) -> tuple[str, ...]:
@@ -38,10 +38,29 @@ def check_templates(loc: Loc, source: Source) -> Iterator[Problem]:
     if not isinstance(written, dict):
         return
     known = (*VARIABLES, *list_groups(written.get("when")))
+    for inner, text, groups in _list_texts(written, loc):
+        if is_template(text):
+            yield from _check_template(text, inner, (*known, *groups), source)
+
+
+def _list_texts(written: dict[str, Any], loc: Loc) -> Iterator[tuple[Loc, str, tuple[str, ...]]]:
+    """The texts that may be templates, each with the groups of a conversation that are known where it stands."""
+    turns = written.get("conversation")
+    turns = turns if isinstance(turns, list) else []
     for key in TEMPLATED:
-        for inner, text in strings_in(written.get(key), (*loc, key)):
-            if is_template(text):
-                yield from _check_template(text, inner, known, source)
+        groups = _groups_of_turn(turns[0]) if key == "headers" and turns else ()
+        yield from ((inner, text, groups) for inner, text in strings_in(written.get(key), (*loc, key)))
+    heard: tuple[str, ...] = ()
+    for number, turn in enumerate(turns):
+        said = turn.get("assistant") if isinstance(turn, dict) else None
+        place = (*loc, "conversation", number, "assistant")
+        yield from ((inner, text, heard) for inner, text in strings_in(said, place))
+        heard += _groups_of_turn(turn)
+
+
+def _groups_of_turn(turn: Any) -> tuple[str, ...]:
+    is_heard = isinstance(turn, dict) and "assistant" not in turn
+    return list_groups(turn) if is_heard else ()
 
 
 def _check_template(text: str, loc: Loc, known: tuple[str, ...], source: Source) -> Iterator[Problem]:

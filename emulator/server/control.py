@@ -152,7 +152,7 @@ class Control:
         return JSONResponse({"quotas": found})
 
     async def reset(self, request: Request) -> Response:
-        """Forget counters, quotas, pushed scenarios and journal of one session, or of all."""
+        """Forget counters, flags, quotas, pushed scenarios and journal of one session, or of all."""
         self._service.reset(request.query_params.get("session"))
         return Response(status_code=204)
 
@@ -166,7 +166,8 @@ class Control:
         for rule, compiled in zip(rules, ruleset.rules, strict=True):
             rule["uses"] = uses.get(compiled.key, 0)
         pushed = session.text if session else None
-        return JSONResponse({"scenarios": list(ruleset.scenarios), "pushed": pushed, "rules": rules})
+        flags = sorted(session.flags) if session else []
+        return JSONResponse({"scenarios": list(ruleset.scenarios), "pushed": pushed, "flags": flags, "rules": rules})
 
     async def push_scenario(self, request: Request) -> Response:
         """Give a session a scenario of its own: YAML in the body, the session in the query."""

@@ -133,6 +133,7 @@ class Exchange:
             "outcome": outcome.result,
             "rule": chosen.rule.name if chosen else None,
             "place": str(chosen.rule.place) if chosen else None,
+            "reply": chosen.position + 1 if chosen else None,
             "report": outcome.report or None,
             "refusal": None
             if refusal is None

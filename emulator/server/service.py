@@ -8,7 +8,7 @@ from typing import Protocol
 
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.engine.answering import Outcome, answer, confess, refuse_request
-from emulator.engine.choosing import find_rule
+from emulator.engine.choosing import find_chosen
 from emulator.engine.compiling import Ruleset, compile_rules, put_before
 from emulator.engine.containers import family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.dice import Occasion
@@ -147,17 +147,17 @@ class Service:
         if refusal is not None:
             return refuse_request(refuse_in_container(refusal, family_of(facts.target, facts.endpoint)), quirks), ()
         occasion = Occasion(now if seed is None else SEEDED_MOMENT, seed, os.urandom(16), self.settings.quirks)
-        outcome = ask(rulesets, facts, session.uses, occasion)
+        outcome = ask(rulesets, facts, session.state, occasion)
         if outcome.chosen is not None:
-            session.uses[outcome.chosen.rule.key] = outcome.chosen.use
+            session.bring_forward(outcome.chosen)
         return outcome, verdict.warnings
 
     def _early_quirks(self, ruleset: Ruleset, facts: Facts) -> frozenset[QuirkName]:
         """The quirks of the rule that would answer, which hold while the request is judged."""
         if not ruleset.has_early_quirks:
             return frozenset()
-        rule = find_rule(ruleset, facts, self.sessions.find(facts.target.project).uses)
-        return rule.quirks if rule else frozenset()
+        chosen = find_chosen(ruleset, facts, self.sessions.find(facts.target.project).state)
+        return chosen.rule.quirks if chosen else frozenset()
 
     def _quirks_of(self, target: Target) -> frozenset[QuirkName]:
         """The quirks that hold for a request whatever its body says."""
@@ -204,14 +204,14 @@ class Service:
         """The same with a scenario that has been read; `text` is what the control API shows of it."""
         session = self.sessions.find(project)
         session.ruleset, session.text = compile_rules(reading.scenarios), text
-        session.uses.clear()
+        session.begin_anew()
         self.quotas.reset(project)
 
     def unpush(self, project: str) -> None:
         """Take a session's own scenario away."""
         session = self.sessions.find(project)
         session.ruleset = session.text = None
-        session.uses.clear()
+        session.begin_anew()
         self.quotas.reset(project)
 
     def verify(self, project: str | None, *, strict: bool = False) -> Verification:
@@ -246,7 +246,10 @@ class Service:
         return judge_clients(self.journal, project)
 
     def reset(self, project: str | None) -> None:
-        """Forget counters, quotas, pushed scenarios, added rules and journal of one session, or of all; rules added for all stay."""
+        """Forget counters, flags, quotas, pushed scenarios, added rules and journal of one session, or of all.
+
+        Rules added for all stay.
+        """
         self.sessions.reset(project)
         self.quotas.reset(project)
         self.journal.remove(lambda exchange: project is None or exchange.session == project)

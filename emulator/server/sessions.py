@@ -5,7 +5,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from emulator.engine.choosing import Chosen
 from emulator.engine.compiling import Ruleset
+from emulator.engine.state import State
 
 MOST_SESSIONS = 10_000
 """Sessions kept; the one unused for longest leaves first."""
@@ -13,14 +15,32 @@ MOST_SESSIONS = 10_000
 
 @dataclass(slots=True)
 class Session:
-    """How often each rule has answered, and the scenario pushed for this session, if any."""
+    """How often each rule has answered, what flags are set, and the scenario pushed for this session, if any."""
 
     uses: dict[str, int] = field(default_factory=dict)
+    flags: frozenset[str] = frozenset()
+    """The flags that rules have set."""
     ruleset: Ruleset | None = None
     text: str | None = None
     """The pushed scenario as it was written."""
     added: tuple[Ruleset, ...] = ()
     """Rules that Python code gave this session, which are tried before all others."""
+
+    @property
+    def state(self) -> State:
+        """What the engine needs of it."""
+        return State(self.uses, self.flags)
+
+    def bring_forward(self, chosen: Chosen) -> None:
+        """Count the use of a rule, and set its flags."""
+        self.uses[chosen.rule.key] = chosen.use
+        if chosen.rule.flags is not None:
+            self.flags = chosen.rule.flags.apply(self.flags)
+
+    def begin_anew(self) -> None:
+        """Forget the uses and the flags."""
+        self.uses.clear()
+        self.flags = frozenset()
 
     @property
     def has_own_rules(self) -> bool:
@@ -54,7 +74,7 @@ class Sessions:
             return tuple(self._sessions.items())
 
     def reset(self, project: str | None) -> None:
-        """Forget the uses, the pushed scenario and the added rules of one session, or of all."""
+        """Forget the uses, the flags, the pushed scenario and the added rules of one session, or of all."""
         with self._lock:
             if project is None:
                 self._sessions.clear()

@@ -136,6 +136,23 @@ def test_explain_names_the_rule_and_what_the_others_missed(run: Any, ask: Any) -
     assert "Nice to meet you, Ada." in result.stdout
 
 
+def test_explain_of_flags_and_conversations(run: Any, ask: Any) -> None:
+    """What the session has set is told to it, and where a conversation stands is read off the request."""
+    flags = str(ROOT / "scenarios" / "flags.yaml")
+    missing = "  requires   MISS  wanted paid, not shipped, got nothing set"
+    assert missing in run("explain", flags, ask("ship")).stdout.splitlines()
+    result = run("explain", flags, ask("ship"), "--flag", "paid")
+    assert "  requires   ok    paid" in result.stdout.splitlines()
+    assert "It is on its way." in result.stdout
+    result = run("explain", flags, ask("ship"), "--flag", "payed")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        'vertex-emulator: no rule requires the flag "payed"; did you mean "paid"?\n',
+    )
+    lines = run("explain", str(ROOT / "scenarios" / "conversation.yaml"), ask("fly to Oslo")).stdout.splitlines()
+    assert "  conversation  ok    turn 2 answers" in lines
+
+
 def test_explain_of_a_miss(run: Any, ask: Any) -> None:
     """When no rule answers, the status is 1."""
     result = run("explain", str(ROOT / "scenarios" / "turns.yaml"), ask("x"), "--url", "/v1/projects/p/locations/l")

@@ -5,14 +5,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from emulator.catalogue.quirks import QUIRK_NAMES
 from emulator.engine.chunking import LONGEST
 from emulator.engine.facts import Facts
 from emulator.engine.matching import compile_when, matches
 from emulator.engine.signatures import signs_calls, signs_media
+from emulator.scenario.conversation import TURNS
 from emulator.scenario.reference import reference_text
-from emulator.scenario.rules import ReplyRule, SequenceRule
+from emulator.scenario.rules import ConversationRule, ReplyRule, SequenceRule
 from emulator.scenario.steps import VERBS
 from emulator.scenario.templates import VARIABLES
 from emulator.scenario.when import When
@@ -30,9 +32,9 @@ def test_reference_is_generated(assert_generated: Any) -> None:
 def test_reference_is_complete() -> None:
     """Every key of rules and of `when`, every verb, variable and quirk has a line or heading of its own."""
     text = reference_text()
-    fields = [*ReplyRule.model_fields.values(), *SequenceRule.model_fields.values(), *When.model_fields.values()]
-    assert all(field.description for field in fields)
-    names = [*ReplyRule.model_fields, *SequenceRule.model_fields, *When.model_fields, *VARIABLES, *QUIRK_NAMES]
+    models: list[type[BaseModel]] = [ReplyRule, SequenceRule, ConversationRule, *TURNS, When]
+    assert all(field.description for model in models for field in model.model_fields.values())
+    names = [*(name for model in models for name in model.model_fields), *VARIABLES, *QUIRK_NAMES]
     assert [name for name in names if f"\n| `{name.rstrip('_')}` |" not in text] == []
     assert re.findall(r"(?m)^### `(\w+)`$", text) == list(VERBS)
 

@@ -17,6 +17,7 @@ from emulator.engine.compiling import Ruleset, compile_rules
 from emulator.engine.dice import Occasion
 from emulator.engine.facts import Facts
 from emulator.engine.refusing import values_for
+from emulator.engine.state import State
 from emulator.scenario.reading import read_text
 from emulator.wire.targets import Target
 
@@ -39,7 +40,7 @@ def run(ruleset: Ruleset, request: Any, times: int) -> list[str | None]:
     uses: dict[str, int] = {}
     names: list[str | None] = []
     for _ in range(times):
-        chosen = choose(ruleset, ask(request), uses)
+        chosen = choose(ruleset, ask(request), State(uses))
         names.append(f"{chosen.rule.name} {chosen.position}" if isinstance(chosen, Chosen) else None)
         if isinstance(chosen, Chosen):
             uses = {**uses, chosen.rule.key: chosen.use}
@@ -99,7 +100,7 @@ def test_misses_are_reported(name: str) -> None:
     ruleset = rules_of((MISSES / f"{name}.yaml").read_text("utf-8"), f"{name}.yaml")
     request = json.loads((MISSES / f"{name}.json").read_text("utf-8"))
     used_up = {rule.key: 99 for rule in ruleset.rules if rule.limit is not None}
-    miss = choose(ruleset, ask(request), used_up)
+    miss = choose(ruleset, ask(request), State(used_up))
     assert isinstance(miss, Miss)
     expected = MISSES / f"{name}.txt"
     if os.environ.get("UPDATE_EXPECTED"):
@@ -116,7 +117,7 @@ def test_every_error_can_be_scripted_by_its_name(error: CatalogueError) -> None:
     message, details = error.fill(**values_for(TARGET, "google/gemini-3-flash"))
     for stream in (False, True):
         facts = ask({"model": "google/gemini-3-flash", "stream": stream})
-        timeline = answer([ruleset], facts, {}, Occasion(0, "seed", b"")).timeline
+        timeline = answer([ruleset], facts, State(), Occasion(0, "seed", b"")).timeline
         assert timeline.status == error.code
         body = timeline.body.decode()
         if error.framing == "html":

@@ -17,6 +17,7 @@ from emulator.engine.facts import Facts
 from emulator.engine.families import choose_voice
 from emulator.engine.parts import Answer, CallPart, Choice, TextPart, make_text
 from emulator.engine.rendering import render
+from emulator.engine.state import State
 from emulator.engine.timeline import Timeline
 from emulator.scenario.reading import read_text
 from emulator.scenario.rules import Endpoint
@@ -182,7 +183,7 @@ def tell(model: str, *, stream: bool = False, family: str | None = None, **body:
 
 def outcome_of(rules: str, facts: Facts) -> Outcome:
     """What rules answer at a given moment."""
-    return answer([ruleset(rules)], facts, {}, Occasion(1_770_832_739.5, "seed", b"0" * 16))
+    return answer([ruleset(rules)], facts, State(), Occasion(1_770_832_739.5, "seed", b"0" * 16))
 
 
 def ruleset(text: str) -> Ruleset:

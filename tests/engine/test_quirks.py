@@ -11,6 +11,7 @@ from emulator.engine.compiling import compile_rules
 from emulator.engine.dice import Occasion
 from emulator.engine.facts import Facts
 from emulator.engine.signatures import fits_call
+from emulator.engine.state import State
 from emulator.scenario.reading import read_text
 from emulator.wire.sse import DONE
 from emulator.wire.targets import Target
@@ -49,7 +50,7 @@ def play(
     }
     endpoint = "1234" if request["model"] == "own" else "openapi"
     facts = Facts(Target("v1", "p", "global", endpoint), [], request)
-    return answer([RULES], facts, {}, Occasion(1_767_225_600, "seed", b"", frozenset(quirks)))
+    return answer([RULES], facts, State(), Occasion(1_767_225_600, "seed", b"", frozenset(quirks)))
 
 
 def plain(text: str, *quirks: QuirkName, google: dict[str, Any] | None = None) -> Any:

@@ -33,7 +33,7 @@ def used(ruleset: Ruleset, *names: str, session: str = "p") -> list[Entry]:
     by_name = {rule.name: rule for rule in ruleset.rules}
     timeline = plain_timeline(200, "application/json", b"{}")
     return [
-        Entry(number, Outcome("answer", timeline, Chosen(by_name[name], 1, {})), session)
+        Entry(number, Outcome("answer", timeline, Chosen(by_name[name], 1, {}, 0)), session)
         for number, name in enumerate(names, start=1)
     ]
 

@@ -124,6 +124,34 @@ def test_same_rules_are_counted_apart(server: Emulator, vertex: VertexSession) -
     assert [one.rule for one in vertex.journal][:2] == ["on(last_user='hi')", "on(last_user='hi') #2"]
 
 
+def test_flags_are_required_and_set(vertex: VertexSession) -> None:
+    """A rule waits for what another has set; several flags add up."""
+    vertex.on(last_user="ship").requires("paid").requires("not shipped").reply("Sent.").sets("shipped")
+    vertex.on(last_user="pay").reply("Thanks.").sets("paid", "not shipped")
+    assert [ask(vertex, text) for text in ("pay", "ship", "pay", "ship")] == ["Thanks.", "Sent."] * 2
+
+
+def test_a_conversation_is_followed(vertex: VertexSession) -> None:
+    """The turns are those of a file, and the messages tell which of them comes next."""
+    vertex.on(model="google/*").conversation(
+        [
+            {"user": "fly"},
+            {"assistant": "Where to?"},
+            {"user": {"regex": "(?P<city>Oslo|Rome)"}},
+            {"assistant": [{"say": "{{ city }}, then."}]},
+        ]
+    ).named("booking").times(2)
+    messages = [{"role": "user", "content": "fly"}, {"role": "assistant", "content": "Where to?"}]
+    messages.append({"role": "user", "content": "To Rome"})
+    client = vertex.openai(max_retries=0)
+    answer = client.chat.completions.create(model=MODEL, messages=messages)  # type: ignore[arg-type]  # dicts, as clients write them
+    assert answer.choices[0].message.content == "Rome, then."
+    assert ask(vertex, "fly") == "Where to?"
+    with pytest.raises(openai.APIStatusError, match=r"used up: 2 of 2"):
+        ask(vertex, "fly")
+    assert [one.rule for one in vertex.journal][:2] == ["booking", "booking"]
+
+
 def test_names_and_places_are_told(vertex: VertexSession) -> None:
     """The journal names the rule and its Python line."""
     vertex.on(last_user="hi").named("greeting").reply("Hello")
@@ -162,6 +190,10 @@ WRONG: list[tuple[Callable[[Any], object], str]] = [
     (lambda on: on().json(float("nan")), "nan cannot be written as JSON"),
     (lambda on: on().image("nowhere.png"), 'there is no file "nowhere.png" beside the scenario'),
     (lambda on: on().reply("a").after_last("again"), '"then" must be repeat, loop or exhaust, not "again"'),
+    (lambda on: on().requires("to do").reply("a"), '"requires" must be a flag such as "paid"'),
+    (lambda on: on().sets("a", "not a"), '"sets" has both "a" and "not a"'),
+    (lambda on: on().conversation([{"user": "a"}]), 'a conversation ends with an "assistant" turn'),
+    (lambda on: on().conversation([{"usr": "a"}]), 'unknown turn "usr"; did you mean "user"?'),
     (lambda on: on().reply("a").beside(quirks=["raw_newline"]), 'did you mean "raw_newlines"?'),
 ]
 
@@ -199,6 +231,10 @@ def test_misuse_of_the_builder_is_a_type_error(vertex: VertexSession) -> None:
         vertex.on().call("f", {"a": 1}, b=2)
     with pytest.raises(TypeError, match="then"):
         vertex.on().reply(lambda _facts: "a").say("b")
+    with pytest.raises(TypeError, match="a conversation or with replies, not both"):
+        vertex.on().reply("a").conversation([{"user": "a"}, {"assistant": "b"}])
+    with pytest.raises(TypeError, match="a conversation or with replies, not both"):
+        vertex.on().conversation([{"user": "a"}, {"assistant": "b"}]).then("c")
 
 
 def test_tools_can_have_any_argument(vertex: VertexSession) -> None:

@@ -58,7 +58,7 @@ def nodes(part: Any) -> Iterator[dict[str, Any]]:
 
 def test_every_error_that_models_can_raise_has_words() -> None:
     """The core schema of the language, walked through, can raise nothing that lacks a formatter."""
-    raised = {"bad_regex", "bad_turn"}
+    raised = {"bad_flag", "bad_regex", "bad_turn"}
     for node in nodes(Scenario.__pydantic_core_schema__):
         kind = node["type"]
         assert kind in RAISES, kind
@@ -71,6 +71,7 @@ def test_every_error_that_models_can_raise_has_words() -> None:
 
 
 PROVOKED = {
+    "bad_flag": "rules: [{sets: 'to do', reply: a}]",
     "bad_regex": "rules: [{when: {model: {regex: '('}}, reply: a}]",
     "bad_turn": "rules: [{when: {turn: x}, reply: a}]",
     "bool_parsing": "rules: [{when: {stream: x}, reply: a}]",
@@ -86,6 +87,7 @@ PROVOKED = {
     "literal_error": "rules: [{when: {last: x}, reply: a}]",
     "missing": "rules: [{reply: {say: a, chunks: {}}}]",
     "model_type": "rules: [{when: x, reply: a}]",
+    "no_speaker": "rules: [{conversation: [x]}]",
     "no_verb": "rules: [{reply: [x]}]",
     "one_answer": "rules: [{}]",
     "string_too_short": "rules: [{reply: {call: ''}}]",
@@ -112,6 +114,13 @@ keys = st.sampled_from(
         "when",
         "reply",
         "sequence",
+        "conversation",
+        "user",
+        "assistant",
+        "tool",
+        "result",
+        "requires",
+        "sets",
         "then",
         "times",
         "name",

@@ -1,6 +1,6 @@
 """Answering `POST /completions`: the answer of the rules as a text completion."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ from emulator.engine.dice import Occasion
 from emulator.engine.facts import Facts
 from emulator.engine.parts import Answer, CallPart, Choice, FailPart, RawPart, TextPart
 from emulator.engine.siblings.questions import forbid_media, refuse_argument, refuse_model
+from emulator.engine.state import State
 from emulator.engine.timeline import Timeline, plain_timeline, refusal_timeline, stream_timeline
 from emulator.errors import AnswerError
 from emulator.wire.json_text import dump
@@ -52,13 +53,13 @@ class CompletionsQuestion:
             return refuse_argument(facts, "prompt", "prompt is missing or empty")
         return None
 
-    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, uses: Mapping[str, int], occasion: Occasion) -> Outcome:
+    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, occasion: Occasion) -> Outcome:
         """What the rules say to the prompt."""
         prompts = len(facts.messages)
         if prompts > 1:
             report = f"the request has {prompts} prompts; the emulator answers one prompt in a request"
             return Outcome("error", own_failure(report, "several_prompts"), report=report)
-        return answer(rulesets, facts, uses, occasion, render_completion)
+        return answer(rulesets, facts, state, occasion, render_completion)
 
 
 def render_completion(made: Answer, identity: Identity, facts: Facts) -> Timeline:

@@ -1,6 +1,6 @@
 """Answering `POST /embeddings`: vectors made from the texts alone. Rules are asked only for failures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,6 +13,7 @@ from emulator.engine.parts import Answer
 from emulator.engine.refusing import refuse, values_for
 from emulator.engine.siblings.questions import refuse_argument, refuse_model
 from emulator.engine.siblings.vectors import embed
+from emulator.engine.state import State
 from emulator.engine.timeline import Timeline, plain_timeline, refusal_timeline
 from emulator.engine.tokens import estimate_tokens
 from emulator.wire.refusals import JSON_TYPE, Refusal
@@ -87,7 +88,7 @@ class EmbeddingsQuestion:
             )
         return None
 
-    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, uses: Mapping[str, int], occasion: Occasion) -> Outcome:
+    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, occasion: Occasion) -> Outcome:
         """The vectors, unless a rule that names the model has a failure for this use.
 
         A rule that names no model is meant for conversations: it must neither be used up by a request for vectors nor
@@ -98,7 +99,7 @@ class EmbeddingsQuestion:
             for ruleset in rulesets
         ]
         usage = Usage(prompt=sum(tokens for _, tokens in self.inputs), completion=0)
-        outcome = answer(naming, facts, uses, occasion, self._render)
+        outcome = answer(naming, facts, state, occasion, self._render)
         if outcome.result == "miss":
             return Outcome("answer", self._vectors(facts, ()), usage=usage)
         answered = outcome.result == "answer" and outcome.refusal is None

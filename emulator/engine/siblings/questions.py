@@ -1,6 +1,6 @@
 """A sibling's request as a question: which chat request asks the same, what Vertex would refuse, how it is answered."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -11,13 +11,14 @@ from emulator.engine.dice import Occasion
 from emulator.engine.facts import Facts
 from emulator.engine.parts import MediaPart, Part
 from emulator.engine.refusing import refuse, values_for
+from emulator.engine.state import State
 from emulator.errors import AnswerError
 from emulator.wire.refusals import Refusal
 from emulator.wire.shapes import ChatRequest
 from emulator.wire.targets import Target
 
-Ask = Callable[[Sequence[Ruleset], Facts, Mapping[str, int], Occasion], Outcome]
-"""What answers a vetted request: rules, facts, uses, occasion."""
+Ask = Callable[[Sequence[Ruleset], Facts, State, Occasion], Outcome]
+"""What answers a vetted request: rules, facts, state, occasion."""
 
 
 class Question(Protocol):
@@ -32,7 +33,7 @@ class Question(Protocol):
         """What Vertex would refuse."""
         ...
 
-    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, uses: Mapping[str, int], occasion: Occasion) -> Outcome:
+    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, occasion: Occasion) -> Outcome:
         """The answer, in the sibling's own shape."""
         ...
 

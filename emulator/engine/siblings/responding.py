@@ -1,6 +1,6 @@
 """Answering `POST /responses`: the answer of the rules as a response object, or as the events that lead to it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -12,6 +12,7 @@ from emulator.engine.facts import Facts
 from emulator.engine.parts import Answer, CallPart, FailPart, RawPart, TextPart
 from emulator.engine.refusing import refuse, values_for
 from emulator.engine.siblings.questions import forbid_media, refuse_argument, refuse_model
+from emulator.engine.state import State
 from emulator.engine.timeline import Timeline, plain_timeline, refusal_timeline, stream_timeline
 from emulator.wire.json_text import dump
 from emulator.wire.refusals import JSON_TYPE, Refusal
@@ -60,9 +61,9 @@ class ResponsesQuestion:
             return refuse_argument(facts, "input", "input is missing or empty")
         return None
 
-    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, uses: Mapping[str, int], occasion: Occasion) -> Outcome:
+    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, occasion: Occasion) -> Outcome:
         """What the rules say to the conversation."""
-        return answer(rulesets, facts, uses, occasion, partial(render_response, self.asked))
+        return answer(rulesets, facts, state, occasion, partial(render_response, self.asked))
 
 
 @dataclass(slots=True)

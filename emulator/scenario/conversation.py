@@ -1,0 +1,82 @@
+"""A conversation: the transcript that a rule answers from, turn by turn."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag
+
+from emulator.scenario.model import Model, Text, by_shape
+from emulator.scenario.operators import Prose, Result
+from emulator.scenario.steps import Call, Raw, Reply, Step
+from emulator.scenario.templates import is_template
+
+
+class UserTurn(Model):
+    """What the user says; user messages next to each other are one turn, joined by line breaks."""
+
+    user: Prose
+    """A test of the text, as for `last_user`; `""` takes any text."""
+
+
+class AssistantTurn(Model):
+    """What the rule answers, and what the request must have there once the conversation has gone on."""
+
+    assistant: Reply
+    """The answer: a text, a step or a list of steps."""
+
+
+class ToolTurn(Model):
+    """The result of a call of the assistant turn before it; the results of parallel calls may come in any order."""
+
+    tool: Annotated[
+        Text | Annotated[list[str], Field(min_length=1), Tag("<list>")], by_shape("a function's name or a list of them")
+    ]
+    """The function's name; a list stands for the results of several calls."""
+    result: Result | None = None
+    """A test of the result, as for `tool_result`; without it any result will do."""
+
+    @property
+    def names(self) -> list[str]:
+        """The functions, one for each result."""
+        return self.tool if isinstance(self.tool, list) else [self.tool]
+
+
+TURNS: tuple[type[Model], ...] = (UserTurn, AssistantTurn, ToolTurn)
+SPEAKERS = ("user", "assistant", "tool")
+"""The keys of a turn of which it has exactly one."""
+
+
+def _speaker(turn: Any) -> str | None:
+    keys = turn if isinstance(turn, dict) else type(turn).model_fields if isinstance(turn, Model) else ()
+    return next((f"<{speaker}>" for speaker in SPEAKERS if speaker in keys), None)
+
+
+Turn = Annotated[
+    Annotated[UserTurn, Tag("<user>")]
+    | Annotated[AssistantTurn, Tag("<assistant>")]
+    | Annotated[ToolTurn, Tag("<tool>")],
+    Discriminator(
+        _speaker,
+        custom_error_type="no_speaker",
+        custom_error_message="a turn needs one of " + ", ".join(SPEAKERS),
+    ),
+]
+"""One turn of a conversation."""
+
+
+def steps_of(reply: Reply) -> list[Step] | None:
+    """The steps of a reply; None for one that is a text."""
+    return None if isinstance(reply, str) else reply if isinstance(reply, list) else [reply]
+
+
+def calls_in(reply: Reply) -> Iterator[Call]:
+    """The calls of a reply."""
+    return (step for step in steps_of(reply) or () if isinstance(step, Call))
+
+
+def may_call_anything(reply: Reply) -> bool:
+    """Whether the calls of a reply are not known before a request comes."""
+    return any(
+        isinstance(step, Raw) or (isinstance(step, Call) and (step.call == "auto" or is_template(step.call)))
+        for step in steps_of(reply) or ()
+    )
