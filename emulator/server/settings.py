@@ -1,11 +1,13 @@
 """How a server is set up."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from emulator.catalogue.quirks import QuirkName
+from emulator.catalogue.quirks import QUIRK_NAMES, QuirkName
 from emulator.engine.vetting import KnownModels
+from emulator.errors import StartError
 from emulator.scenario.rules import Vetting
+from emulator.scenario.words import list_accepted, quote, suggest_one
 from emulator.server.tokens import LIFETIME
 
 Auth = Literal["any", "issued", "off"]
@@ -39,3 +41,22 @@ class Settings:
     """Bytes of bodies kept, likewise."""
     body_bytes: int = 64 * 1024 * 1024
     """The largest request body that is read."""
+
+    def __post_init__(self) -> None:
+        """Raise StartError for a word that there is not, as nothing else would look at what a program gives."""
+        for name, accepted in _WORDS.items():
+            given = getattr(self, name)
+            for word in given if isinstance(given, frozenset | set | list | tuple) else (given,):
+                if word not in accepted:
+                    message = f"Settings: {name} must be {list_accepted(str(word), accepted)}, not {quote(word)}"
+                    raise StartError(message + suggest_one(str(word), accepted))
+
+
+_WORDS: dict[str, tuple[str, ...]] = {
+    "auth": get_args(Auth),
+    "fallback": get_args(Fallback),
+    "vetting": get_args(Vetting),
+    "models": get_args(KnownModels),
+    "quirks": QUIRK_NAMES,
+}
+"""The settings that are one of some words, or several of them."""
