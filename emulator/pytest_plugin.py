@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from emulator.engine.verdicts import Verdict
     from emulator.running import Emulator, VertexSession
     from emulator.scenario.rules import Vetting
-    from emulator.server.journal import Exchange
+    from emulator.server.exchanges import Exchange
     from emulator.server.settings import Auth, Settings
+
+pytest_plugins = ["emulator.pytest_sweep"]
 
 _MARKER = (
     "vertex(*scenarios, strict=False, env=False, refusals=(), clean=False): the scenarios of this test; with strict, rules that were "

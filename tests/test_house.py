@@ -25,7 +25,7 @@ FLOORS = (
     ("server",),
     ("credentials", "intercept", "inspector"),
     ("running",),
-    ("cli", "pytest_plugin"),
+    ("cli", "pytest_plugin", "pytest_sweep"),
     ("__init__", "__main__"),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

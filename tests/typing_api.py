@@ -10,7 +10,7 @@ from emulator.engine.facts import Facts
 from emulator.engine.verdicts import Verdict
 from emulator.engine.verifying import Verification
 from emulator.running import RuleBuilder
-from emulator.server.journal import Exchange
+from emulator.server.exchanges import Exchange
 from emulator.server.questions import JournalView
 
 
@@ -91,9 +91,11 @@ def use_rules(vertex: VertexSession) -> None:
     vertex.on().json({"a": 1}, chunks="whole").json().image().audio("sound.wav", mime_type="audio/wav").raw([1])
     vertex.on().fail(429, message="Later.").then().fail("UNAVAILABLE").times(2).named("busy").expect(times=2)
     vertex.on().reply({"say": "a"}).expect(at_least=1)
+    vertex.on().reply([{"say": "a"}]).beside(
+        finish="length", usage={"prompt": 1}, headers={"x": "y"}, quirks=[], pace="instant", fault=[]
+    )
     vertex.on().requires("paid", "not shipped").reply("Sent.").sets("shipped")
     vertex.on().conversation([{"user": "hi"}, {"assistant": [{"say": "Hello."}]}])
-    vertex.on().reply([{"say": "a"}]).beside(finish="length", usage={"prompt": 1}, headers={"x": "y"}, quirks=[])
     vertex.on(last_usr="weather")  # type: ignore[call-arg]
 
 

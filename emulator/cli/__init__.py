@@ -13,6 +13,7 @@ from emulator.cli.journal import journal
 from emulator.cli.reference import reference
 from emulator.cli.schema import schema
 from emulator.cli.serve import serve
+from emulator.cli.sweep import sweep
 from emulator.cli.verdicts import verdicts
 
 
@@ -28,6 +29,7 @@ def main() -> None:
 for command in (
     serve,
     execute,
+    sweep,
     credentials,
     check,
     explain,

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from emulator.errors import EmulatorError, StartError
 
 if TYPE_CHECKING:
     from emulator.intercept.child import Child
-    from emulator.server.journal import Exchange, TokenExchange
+    from emulator.server.exchanges import Exchange, TokenExchange
     from emulator.server.service import Service
 
 NOT_VERIFIED = 3
@@ -35,7 +36,9 @@ class ProgramCommand(click.Command):
         ctx.obj = args[at + 1 :]
         rest = super().parse_args(ctx, args[:at])
         if not ctx.obj and not ctx.resilient_parsing:
-            raise click.UsageError("no program to run; write it behind `--`: exec [SCENARIOS]... -- COMMAND...", ctx)
+            raise click.UsageError(
+                f"no program to run; write it behind `--`: {ctx.info_name} [SCENARIOS]... -- COMMAND...", ctx
+            )
         return rest
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
@@ -126,7 +129,7 @@ def _execute(
     tally, child, aims = Tally(), Child(), Aims(project=project, location=location, java=java, metadata=metadata)
     with child.taking_signals(), TemporaryDirectory(prefix="vertex-emulator-") as folder, ExitStack() as stack:
         service = _build_service(scenarios, tally, project=project, **settings)
-        environment = _start(stack, Path(folder), service, tally, aims)
+        environment = start_interception(stack, Path(folder), service, tally.leaks.add, aims)
         for stream in (sys.stderr if verbose else None, log):
             if stream is not None:
                 log_requests(service, stream)
@@ -137,7 +140,8 @@ def _execute(
 
 def _build_service(scenarios: tuple[str, ...], tally: Tally, **settings: Any) -> "Service":
     from emulator.cli.watching import read_rules  # noqa: PLC0415  # as above
-    from emulator.server.service import Service, SystemClock  # noqa: PLC0415  # as above
+    from emulator.server.clock import SystemClock  # noqa: PLC0415  # as above
+    from emulator.server.service import Service  # noqa: PLC0415  # as above
     from emulator.server.settings import Settings  # noqa: PLC0415  # as above
 
     service = Service(read_rules(scenarios), Settings(**settings), clock=SystemClock())
@@ -146,7 +150,9 @@ def _build_service(scenarios: tuple[str, ...], tally: Tally, **settings: Any) ->
     return service
 
 
-def _start(stack: ExitStack, folder: Path, service: "Service", tally: Tally, aims: Aims) -> dict[str, str]:
+def start_interception(
+    stack: ExitStack, folder: Path, service: "Service", on_leak: Callable[[str], object], aims: Aims
+) -> dict[str, str]:
     """Start all listeners until the stack is left, and return the program's environment."""
     from emulator.intercept.authority import Authority  # noqa: PLC0415  # as above
     from emulator.intercept.environment import child_environment  # noqa: PLC0415  # as above
@@ -159,7 +165,7 @@ def _start(stack: ExitStack, folder: Path, service: "Service", tally: Tally, aim
         # The program inherits open files, but these are not its own.
         each.set_inheritable(False)
     sockets = Sockets(*bound)
-    interception = Interception(authority.server_context(folder), sockets.tls, sockets.proxy, tally.leaks.add)
+    interception = Interception(authority.server_context(folder), sockets.tls, sockets.proxy, on_leak)
     trust = write_trust_files(folder, authority)
     with ThreadPoolExecutor(1) as pool:
         # Making a key takes its time, in which the listeners can start.

@@ -70,7 +70,8 @@ def _explain(scenarios: tuple[str, ...], body: bytes, url: str, headers: list[He
     from emulator.engine.compiling import compile_rules  # noqa: PLC0415  # --help is quicker without it
     from emulator.engine.state import State  # noqa: PLC0415  # as above
     from emulator.scenario.reading import read_paths  # noqa: PLC0415  # as above
-    from emulator.server.service import Service, SystemClock  # noqa: PLC0415  # as above
+    from emulator.server.clock import SystemClock  # noqa: PLC0415  # as above
+    from emulator.server.service import Service  # noqa: PLC0415  # as above
     from emulator.server.settings import Settings  # noqa: PLC0415  # as above
 
     ruleset = compile_rules(read_paths(scenarios).scenarios)

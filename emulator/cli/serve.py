@@ -53,6 +53,13 @@ def _not_empty(_context: click.Context, _parameter: click.Parameter, value: str 
 )
 @option("--proxy-port", default=8081, type=_PORT, help="Port for that; 0 takes a free one.")
 @place_options
+@option(
+    "--grace",
+    default=5.0,
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    help="How long answers that are being sent may go on once the server is told to end.",
+)
 @option("--quiet", is_flag=True, help="Do not log requests.")
 @option(
     "--print",
@@ -99,6 +106,7 @@ def _serve(
     watch: bool,
     ports: tuple[int, int | None] | None,
     aims: Aims,
+    grace: float,
     quiet: bool,
     form: str,
     until_stdin_closes: bool,
@@ -106,7 +114,8 @@ def _serve(
 ) -> None:
     from emulator.cli.watching import read_rules  # noqa: PLC0415  # --help is quicker so
     from emulator.running import Listeners, bind, url_of  # noqa: PLC0415  # as above
-    from emulator.server.service import Service, SystemClock  # noqa: PLC0415  # as above
+    from emulator.server.clock import SystemClock  # noqa: PLC0415  # as above
+    from emulator.server.service import Service  # noqa: PLC0415  # as above
     from emulator.server.settings import Settings  # noqa: PLC0415  # as above
 
     _on_signal(_leave)
@@ -120,7 +129,8 @@ def _serve(
         beside = open_beside(stack, service, plain, ports, aims) if ports else None
         served = Served(service, url_of(plain), aims, beside)
         greet = partial(_GREETINGS[form], served)
-        listeners = Listeners(service, plain, lambda: click.echo(greet()), beside.interception if beside else None)
+        interception = beside.interception if beside else None
+        listeners = Listeners(service, plain, lambda: click.echo(greet()), interception, grace)
         _on_signal(lambda *_: listeners.stop())
         if until_stdin_closes:
             when_stdin_closes(listeners.stop)

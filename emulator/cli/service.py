@@ -10,7 +10,7 @@ from emulator.cli.options import Command, option
 from emulator.server.tokens import LIFETIME
 
 if TYPE_CHECKING:
-    from emulator.server.journal import Entry
+    from emulator.server.exchanges import Entry
     from emulator.server.service import Service
 
 TOKEN_LIFETIME = 365 * 24 * 3600
@@ -62,6 +62,25 @@ _TOKEN_LIFETIME = option(
     type=click.IntRange(min=1),
     help="Seconds that tokens of the token endpoints live; a client that asks again can be tested with few.",
 )
+_PACE = option(
+    "--pace",
+    metavar="PACE",
+    help="How fast rules without a pace answer: slow-train, gemini-flash, ..., or first_token_ms=300,tokens_per_second=50.",
+)
+_SPEED = option(
+    "--speed",
+    default=1.0,
+    metavar="FACTOR",
+    type=click.FloatRange(min=0, min_open=True),
+    help="How many times as fast everything is that takes its time: paces, pauses, stalls.",
+)
+_FAULT = option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="FAULT",
+    help="What goes wrong with every answer: reset_mid_stream, ..., or cut=reset,after_chunks=2; may be repeated.",
+)
 _PROJECT = option(
     "--project", default="demo", help="The project in the URLs that are printed; the server answers to any."
 )
@@ -72,7 +91,15 @@ _LOCATION = option(
 
 def settings_options(command: Command) -> Command:
     """The options that become `Settings`: --auth to --token-lifetime."""
-    return _apply(command, (_AUTH, _SEED, _FALLBACK, _QUIRK, _VETTING, _MODELS, _STRICT_JSON, _TOKEN_LIFETIME))
+    return _apply(
+        command,
+        (_AUTH, _SEED, _FALLBACK, _QUIRK, _VETTING, _MODELS, _STRICT_JSON, _PACE, _SPEED, _FAULT, _TOKEN_LIFETIME),
+    )
+
+
+def undisturbed_options(command: Command) -> Command:
+    """The same without what `sweep` varies."""
+    return _apply(command, (_AUTH, _SEED, _FALLBACK, _VETTING, _MODELS, _STRICT_JSON, _SPEED, _TOKEN_LIFETIME))
 
 
 def place_options(command: Command) -> Command:

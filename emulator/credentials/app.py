@@ -14,10 +14,10 @@ from emulator.credentials.jwts import read_jwt
 from emulator.credentials.metadata import TOKEN_ENDING, answer_metadata, default_account, is_metadata
 from emulator.credentials.redacting import redact
 from emulator.engine.timeline import Timeline
-from emulator.server.app import Receive, Scope, not_found, read_body, too_large
+from emulator.server.app import Scope, not_found, read_body, too_large
 from emulator.server.bearer import read_credentials
-from emulator.server.journal import TokenExchange
-from emulator.server.playing import Send, play
+from emulator.server.exchanges import TokenExchange
+from emulator.server.playing import Receive, Send, play_at_once
 from emulator.server.service import Service
 from emulator.wire.refusals import Refusal
 
@@ -77,13 +77,13 @@ class CredentialsApp:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         desk = find_desk(verb, path, headers.get("metadata-flavor", ""))
         if desk is None:
-            await play(*refuse_unrouted(path, headers.get("host", "")), send)
+            await play_at_once(*refuse_unrouted(path, headers.get("host", "")), send)
             return
         body = await read_body(receive, _MOST)
         if body is None:
             return
         if len(body) > _MOST:
-            await play(too_large(), (), send)
+            await play_at_once(too_large(), (), send)
             return
         asked = Asked(
             verb=verb,
@@ -99,10 +99,7 @@ class CredentialsApp:
         clock = self._service.clock
         started = clock.elapsed()
         answer, exchange = self.handle(desk, asked)
-        try:
-            await play(answer.timeline, (), send)
-        except OSError:
-            exchange.ended = "client left"
+        await play_at_once(answer.timeline, (), send)
         exchange.duration = clock.elapsed() - started
         if desk.is_noted:
             self._service.finish_token(exchange)

@@ -1,20 +1,25 @@
 """Answering: from a vetted request to its timeline, and what the journal wants to know about it."""
 
+import copy
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from http.client import OK
 from typing import Literal
 
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.engine.choosing import Chosen, Miss, choose
 from emulator.engine.compiling import Ruleset
 from emulator.engine.composing import compose
-from emulator.engine.dice import Occasion
+from emulator.engine.dice import Occasion, Surroundings
 from emulator.engine.facts import Facts
+from emulator.engine.faults import apply_failures, apply_faults
+from emulator.engine.pacing import AT_ONCE
 from emulator.engine.parts import Answer
 from emulator.engine.quirks import apply_quirks, apply_to_refusal
 from emulator.engine.rendering import render as render_chat
 from emulator.engine.signatures import sign
+from emulator.engine.staging import as_stream, give_times
 from emulator.engine.state import State
 from emulator.engine.timeline import Headers, Timeline, plain_timeline, refusal_timeline
 from emulator.errors import AnswerError
@@ -44,6 +49,10 @@ class Outcome:
     usage: Usage | None = None
     report: str = ""
     """The miss report, or what kept the rule from answering."""
+    warnings: tuple[str, ...] = ()
+    """What the answer could not do that the scenario wants of it."""
+    is_disturbed: bool = False
+    """Whether the quirks, pace and faults of the surroundings made it another than it would have been."""
 
 
 def answer(
@@ -68,21 +77,47 @@ def answer(
 
 
 def _carry_out(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -> Outcome:
-    quirks = expand(chosen.rule.quirks | occasion.quirks)
+    outcome, around = _perform(chosen, facts, occasion, render), occasion.surroundings
+    if around.quirks or around.faults:
+        calm = replace(occasion, surroundings=Surroundings(asked=around.asked, speed=around.speed))
+        undisturbed = _perform(chosen, facts, calm, render)
+        return replace(outcome, is_disturbed=outcome.timeline != undisturbed.timeline)
+    is_slowed = around.tempo is not None and (around.asked or chosen.rule.tempo) is None
+    return replace(outcome, is_disturbed=not outcome.timeline.is_instant) if is_slowed else outcome
+
+
+def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -> Outcome:
+    """The answer, rendered, with its times, failures, quirks and faults."""
+    rule, surroundings = chosen.rule, occasion.surroundings
+    quirks = expand(rule.quirks | surroundings.quirks)
     if "tagged_thoughts" in quirks:
+        facts = copy.copy(facts)
         facts.google = {"thought_tag_marker": "thought", **facts.google}
-    if quirks != occasion.quirks:
-        occasion = replace(occasion, quirks=quirks)
     try:
-        made, identity = compose(chosen, facts, occasion)
-        timeline = render(made, identity, facts)
+        made, identity, dice = compose(chosen, facts, occasion, quirks)
+        timeline = give_times(
+            render(made, identity, facts),
+            made,
+            surroundings.asked or rule.tempo or surroundings.tempo or AT_ONCE,
+            lambda: dice.random("pace", chosen.use),
+            lambda: render(made, identity, as_stream(facts)),
+        )
     except AnswerError as error:
-        report = f'rule "{chosen.rule.name}", {chosen.rule.place}, cannot answer this request: {error}'
+        report = f'rule "{rule.name}", {rule.place}, cannot answer this request: {error}'
         return Outcome("error", own_failure(report, "rule_failed"), chosen, report=report)
-    refusal = made.failure if made.failure is not None and (made.fails_at_once or not facts.stream) else None
+    warnings: tuple[str, ...] = ()
+    if made.faults:
+        timeline, warnings = apply_failures(timeline, made.faults)
     if quirks:
         timeline = apply_quirks(timeline, quirks, sign(identity.id, int(occasion.moment), occasion.seed))
-    return Outcome("answer", timeline, chosen, refusal, None if refusal else made.usage)
+    if made.faults or timeline.marks:
+        timeline, more = apply_faults(timeline, made.faults)
+        warnings += more
+    refusal = made.failure if made.failure is not None and (made.fails_at_once or not facts.stream) else None
+    if refusal is None and timeline.status != OK:
+        refusal = next((fault.refusal for fault in made.faults if fault.refusal), None)
+    usage = None if refusal else made.usage
+    return Outcome("answer", timeline.quicken(surroundings.speed), chosen, refusal, usage, warnings=warnings)
 
 
 def refuse_request(refusal: Refusal, quirks: frozenset[QuirkName] = frozenset()) -> Outcome:

@@ -59,9 +59,8 @@ def _signature(scripted: str | None, name: str, arguments: str, number: int, con
     """Documented: only the first of parallel calls is signed; the quirk `signature_on_every_call` signs them all."""
     if scripted is not None:
         return None if scripted == "none" else scripted
-    occasion = context.request.occasion
-    is_signed = not number or "signature_on_every_call" in occasion.quirks
+    is_signed = not number or "signature_on_every_call" in context.request.quirks
     if not is_signed or not signs_calls(context.facts.model):
         return None
     labels = ("signature", context.choice, number) if number else ("signature", context.choice)
-    return sign_call(name, arguments, context.request.dice.id_bits(128, *labels), occasion.seed)
+    return sign_call(name, arguments, context.request.dice.id_bits(128, *labels), context.request.occasion.seed)

@@ -6,7 +6,10 @@ from typing import Literal
 
 from emulator.catalogue.quirks import EARLY, QuirkName, expand
 from emulator.engine.conversing import Conversation, compile_conversation
+from emulator.engine.cues import Tempo
+from emulator.engine.failing import Mishap, compile_faults
 from emulator.engine.matching import Condition, compile_when
+from emulator.engine.pacing import compile_pace
 from emulator.engine.quota import CompiledQuota, compile_quotas
 from emulator.engine.recipes import Recipe, compile_reply, find_signatures
 from emulator.engine.state import Flagging, compile_flags
@@ -44,6 +47,10 @@ class CompiledRule:
     finish: str | None
     headers: tuple[tuple[str, str], ...]
     quirks: frozenset[QuirkName]
+    tempo: Tempo | None = None
+    """How fast its answers come; None for as fast as the server's."""
+    faults: tuple[Mishap, ...] = ()
+    """What may happen to its answers."""
     expect: Expect | None = None
     """What `verify` demands of it."""
     flags: Flagging | None = None
@@ -136,6 +143,7 @@ def _compile_rule(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRul
     own_limit = len(replies) if then == "exhaust" else None
     limits = [limit for limit in (rule.times, own_limit) if limit is not None]
     defaults = file.scenario.defaults
+    pace = rule.pace if rule.pace is not None else defaults.pace
     return CompiledRule(
         name=rule_name(rule, number),
         scenario=file.name,
@@ -148,6 +156,8 @@ def _compile_rule(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRul
         finish=rule.finish if rule.finish is not None else defaults.finish,
         headers=tuple({**(defaults.headers or {}), **(rule.headers or {})}.items()),
         quirks=frozenset([*(defaults.quirks or ()), *(rule.quirks or ())]),
+        tempo=None if pace is None else compile_pace(pace),
+        faults=compile_faults(rule.fault if rule.fault is not None else defaults.fault),
         expect=rule.expect,
         flags=compile_flags(rule.requires, rule.sets),
         conversation=compile_conversation(rule.conversation) if isinstance(rule, ConversationRule) else None,

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
 
+from emulator.catalogue.quirks import QuirkName
 from emulator.engine.choosing import Chosen
 from emulator.engine.context import Context, Request
 from emulator.engine.counting import count_output
@@ -23,18 +24,23 @@ _ECHOED = "x-vertex-ai-llm-request-type"
 _PACIFIC = timezone(timedelta(hours=-7))
 
 
-def compose(chosen: Chosen, facts: Facts, occasion: Occasion) -> tuple[Answer, Identity]:
-    """The answer of a chosen rule. Raises AnswerError if the request does not give what a step needs."""
+def compose(
+    chosen: Chosen, facts: Facts, occasion: Occasion, quirks: frozenset[QuirkName]
+) -> tuple[Answer, Identity, Dice]:
+    """The answer of a chosen rule, and the dice for what comes after. Raises AnswerError if the request does not give what a step needs."""
     rule = chosen.rule
     dice = Dice(occasion, facts.request, chosen.position)
-    request = Request(facts, chosen.captures, chosen.use, dice, occasion)
+    request = Request(facts, chosen.captures, chosen.use, dice, occasion, quirks)
     recipe = rule.recipes[chosen.position]
     count = min(max(facts.request.get("n") or 1, 1), MOST_CHOICES)
     contexts = [Context(request, number) for number in range(count)]
     limits = limits_of(facts.request)
     choices = tuple(_choice(recipe.make(context), rule.finish, facts, limits) for context in contexts)
     headers = (*_headers(facts), *((name, fill_text(value, contexts[0])) for name, value in rule.headers))
-    return Answer(choices, _usage(chosen, choices, facts), headers), _identity(facts, dice, occasion.moment)
+    mishaps = (*rule.faults, *occasion.surroundings.faults)
+    faults = tuple([fault for mishap in mishaps if (fault := mishap(contexts[0])) is not None]) if mishaps else ()
+    made = Answer(choices, _usage(chosen, choices, facts), headers, faults)
+    return made, _identity(facts, dice, occasion.moment), dice
 
 
 def _choice(parts: tuple[Part, ...], finish: str | None, facts: Facts, limits: Limits | None) -> Choice:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from emulator.catalogue.quirks import QuirkName
 from emulator.engine.dice import Dice, Occasion
 from emulator.engine.facts import Facts
 from emulator.engine.lazy import Lazy
@@ -37,6 +38,8 @@ class Request:
     use: int
     dice: Dice
     occasion: Occasion
+    quirks: frozenset[QuirkName] = frozenset()
+    """Those of the rule and of what surrounds it."""
 
     @Lazy
     def variables(self) -> dict[str, Any]:

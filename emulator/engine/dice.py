@@ -1,16 +1,34 @@
 """Randomness that can be repeated: every exchange throws its own dice."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
+from typing import Any
 
 from pydantic_core import to_json
 
 from emulator.catalogue.quirks import QuirkName
+from emulator.engine.cues import Fault, Tempo
 from emulator.wire.shapes import ChatRequest
 
 # A streamed answer and a plain one to the same request say the same.
 _MANNER = frozenset({"stream", "stream_options"})
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What holds for all answers of a server, whatever its scenarios say."""
+
+    quirks: frozenset[QuirkName] = frozenset()
+    tempo: Tempo | None = None
+    """The pace of rules that have none."""
+    asked: Tempo | None = None
+    """The pace that the request itself asks for, which wins over all others."""
+    faults: tuple[Callable[[Any], Fault | None], ...] = ()
+    """What may happen to every answer; each is given the context of the answer's first choice."""
+    speed: float = 1.0
+    """How many times as fast everything is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +41,7 @@ class Occasion:
     """The seed, if one was given."""
     entropy: bytes
     """At least 16 random bytes, from which ids are made when there is no seed."""
-    quirks: frozenset[QuirkName] = frozenset()
-    """The quirks that the server was started with; once a rule is chosen, that rule's too."""
+    surroundings: Surroundings = Surroundings()
 
 
 class Dice:

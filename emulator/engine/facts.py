@@ -40,7 +40,7 @@ class Facts:
         self.request = request
         self.messages: Sequence[Message] = request.get("messages") or ()
         self.stream = bool(request.get("stream"))
-        self._headers = headers
+        self.raw_headers = headers
 
     # The target.
 
@@ -80,7 +80,7 @@ class Facts:
     @Lazy
     def llm_headers(self) -> Mapping[str, str]:
         """The headers `x-vertex-ai-llm-…`, which choose how the request is paid for."""
-        named = ((name.lower(), value) for name, value in self._headers if name[:11].lower() == b"x-vertex-ai")
+        named = ((name.lower(), value) for name, value in self.raw_headers if name[:11].lower() == b"x-vertex-ai")
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in named if b"-llm-" in name}
 
     @Lazy
@@ -100,7 +100,7 @@ class Facts:
     def headers(self) -> Mapping[str, str]:
         """The request headers, names in lower case, repeated ones joined by commas."""
         found: dict[str, str] = {}
-        for raw_name, raw_value in self._headers:
+        for raw_name, raw_value in self.raw_headers:
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
             found[name] = f"{found[name]}, {value}" if name in found else value
         return found

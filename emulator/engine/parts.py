@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from emulator.engine.cues import Cue, Fault
 from emulator.wire.json_text import dump
 from emulator.wire.refusals import Refusal
 from emulator.wire.usage import Usage
@@ -57,7 +58,7 @@ class RawPart:
     written: bytes
 
 
-Part = TextPart | CallPart | MediaPart | FailPart | RawPart
+Part = TextPart | CallPart | MediaPart | FailPart | RawPart | Cue
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,8 @@ class Answer:
     choices: tuple[Choice, ...]
     usage: Usage
     headers: tuple[tuple[str, str], ...] = ()
+    faults: tuple[Fault, ...] = ()
+    """What happens to it besides what its parts say."""
 
     @property
     def failure(self) -> Refusal | None:
@@ -90,10 +93,15 @@ class Answer:
     @property
     def fails_at_once(self) -> bool:
         """Whether it fails before anything is said."""
-        return isinstance(next(iter(self.choices[0].parts), None), FailPart)
+        return isinstance(next((part for part in self.choices[0].parts if not isinstance(part, Cue)), None), FailPart)
+
+    @property
+    def has_cues(self) -> bool:
+        """Whether it says anything about time and mishaps."""
+        return any(isinstance(part, Cue) for choice in self.choices for part in choice.parts)
 
     @property
     def is_raw(self) -> bool:
         """Whether it is nothing but bytes of the scenario's own."""
-        parts = [part for choice in self.choices for part in choice.parts]
+        parts = [part for choice in self.choices for part in choice.parts if not isinstance(part, Cue)]
         return bool(parts) and all(isinstance(part, RawPart) for part in parts)

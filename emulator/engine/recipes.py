@@ -8,23 +8,27 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.catalogue.errors import find
 from emulator.engine.attachments import draw, load_media, to_base64
 from emulator.engine.calls import compile_call
 from emulator.engine.chunking import divide
 from emulator.engine.context import Context
+from emulator.engine.cues import Change, Cue
+from emulator.engine.cues import Pause as PauseCue
+from emulator.engine.failing import compile_mishap
 from emulator.engine.filling import fill_text, fill_value, is_literal
-from emulator.engine.parts import FailPart, MediaPart, Part, RawPart, make_text
-from emulator.engine.refusing import refuse, values_for
+from emulator.engine.pacing import compile_pace
+from emulator.engine.parts import MediaPart, Part, RawPart, make_text
 from emulator.engine.sampling import sample
 from emulator.engine.signatures import sign, signs_media
-from emulator.errors import AnswerError
+from emulator.scenario.faults import Cut, Fail, Garble, Stall
+from emulator.scenario.pace import Paced
 from emulator.scenario.reading import ScenarioFile
-from emulator.scenario.steps import Audio, Call, Chunks, Fail, Image, Json, Raw, Reply, Say, Step, Think
+from emulator.scenario.steps import Audio, Call, Chunks, Image, Json, Pause, Raw, Reply, Say, Step, Think
 from emulator.wire.json_text import dump
 from emulator.wire.sse import event
 
-Maker = Callable[[Context], Part]
+Maker = Callable[[Context], Part | None]
+"""What makes a part; None where a fault does not happen this time."""
 
 _SIGNATURE = re.compile(r'"thought_signature"\s*:\s*"([^"]+)"')
 
@@ -40,12 +44,19 @@ class Recipe:
 
     def make(self, context: Context) -> tuple[Part, ...]:
         """The parts of one choice. Raises AnswerError if the request does not give what a step needs."""
-        return tuple(maker(context) for maker in self.makers)
+        return tuple([part for maker in self.makers if (part := maker(context)) is not None])
 
 
 def compile_reply(reply: Reply, file: ScenarioFile) -> Recipe:
     """Compile a reply as it is written."""
-    return Recipe(tuple(_compile(step, file) for step in _steps_of(reply)))
+    makers: list[Maker] = []
+    for number, step in enumerate(_steps_of(reply)):
+        written = step.pace if isinstance(step, Paced) else None
+        if written is None:
+            makers.append(_compile(step, file, str(number)))
+        else:
+            makers += [_cue(Change(compile_pace(written))), _compile(step, file, str(number)), _cue(Change(None))]
+    return Recipe(tuple(makers))
 
 
 def find_signatures(replies: Iterable[Reply]) -> Iterator[str]:
@@ -71,7 +82,7 @@ def _steps_of(reply: Reply) -> list[Step]:
             return [reply]
 
 
-def _compile(step: Step, file: ScenarioFile) -> Maker:
+def _compile(step: Step, file: ScenarioFile, label: str) -> Maker:
     match step:
         case Say():
             return _text(step.say, step.chunks, is_thought=False)
@@ -85,10 +96,16 @@ def _compile(step: Step, file: ScenarioFile) -> Maker:
             return _media("image", step.image, step.mime_type, step.signature, file)
         case Audio():
             return _media("audio", step.audio, step.mime_type, "none", file)
-        case Fail():
-            return _fail(step)
+        case Pause():
+            return _cue(PauseCue(step.pause / 1000))
+        case Fail() | Cut() | Stall() | Garble():
+            return compile_mishap(step, label)
         case Raw():
             return _raw(step)
+
+
+def _cue(cue: Cue) -> Maker:
+    return lambda _context: cue
 
 
 def _text(written: str | list[str], chunks: Chunks | None, *, is_thought: bool) -> Maker:
@@ -140,19 +157,6 @@ def _sign_media(context: Context, signature: str | None, data: str) -> str | Non
     if not signs_media(context.facts.model):
         return None
     return sign(data, context.request.dice.id_bits(128, "signature", context.choice), context.request.occasion.seed)
-
-
-def _fail(step: Fail) -> Maker:
-    error = find(step.fail)
-    if error is None:
-        raise AnswerError(f'the error catalogue has no "{step.fail}"')
-
-    def make(context: Context) -> Part:
-        message = None if step.message is None else fill_text(step.message, context)
-        values = values_for(context.facts.target, context.facts.model)
-        return FailPart(refuse(error, values, message=message, details=step.details))
-
-    return make
 
 
 def _raw(step: Raw) -> Maker:

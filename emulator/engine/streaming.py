@@ -4,10 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from emulator.engine.cues import Cue, Unseen
 from emulator.engine.fragments import announce_index, fragment
 from emulator.engine.parts import Answer, CallPart, Choice, FailPart, MediaPart, Part, RawPart, TextPart
+from emulator.engine.timeline import Frame
 from emulator.wire.dialects import Dialect
 from emulator.wire.json_text import dump
+from emulator.wire.refusals import Refusal
 from emulator.wire.replies import (
     Identity,
     chunk_form,
@@ -54,26 +57,31 @@ class Manner:
         return (*([f"<{tag}>{first}", *rest[:-1], f"{rest[-1]}</{tag}>"] if rest else [f"<{tag}>{first}</{tag}>"]),)
 
 
+_DONE = Frame(DONE)
+_MEDIA_WEIGHT = 4_000
+"""Bytes of text that take about as long as a picture."""
+
 Calls = list[dict[str, Any]]
 """The tool calls of one chunk."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Delta:
-    """The delta of one chunk."""
+    """The delta of one chunk, and how much it says."""
 
     data: bytes
+    weight: int = 0
 
 
 def stream_events(
     answer: Answer, identity: Identity, manner: Manner, dialect: Dialect, *, wants_usage: bool
-) -> list[bytes]:
-    """The events of a stream, choice after choice; `usage` is on the last chunk (documented), `[DONE]` ends it.
+) -> list[Frame | Cue]:
+    """The events of a stream, choice after choice, and the cues between them; `usage` is on the last chunk (documented), `[DONE]` ends it.
 
     A failure ends the stream with the bare error object, without `data:` and without `[DONE]` (observed). `wants_usage` matters only
     to dialects that give usage on demand.
     """
-    events: list[bytes] = []
+    events: list[Frame | Cue] = []
     last_choice = len(answer.choices) - 1
     for index, choice in enumerate(answer.choices):
         written = list(_written(choice, manner, dialect))
@@ -84,52 +92,64 @@ def stream_events(
                 case _Delta() if at == last_delta and not choice.fails:
                     usage = answer.usage if index == last_choice else None
                     last = last_chunk_form(index, choice.finish_reason, identity, usage, dialect)
-                    events.append(last.fill(one.data))
+                    events.append(Frame(last.fill(one.data), one.weight))
                 case _Delta():
                     going = going or chunk_form(index, identity, dialect)
-                    events.append(going.fill(one.data))
+                    events.append(Frame(going.fill(one.data), one.weight))
                 case RawPart():
-                    events.append(one.written)
+                    events.append(Frame(one.written, len(one.written)))
                 case FailPart():
-                    events.append(f"{one.refusal.to_text()}\n".encode("utf-8", "replace"))
+                    events.append(error_frame(one.refusal))
                     return events
+                case Cue():
+                    events.append(one)
     # A choice whose thoughts are kept from the client may have nothing left.
     if not answer.is_raw or not any(choice.parts for choice in answer.choices):
         if dialect.usage_on_demand and wants_usage:
-            events.append(usage_chunk(identity, answer.usage, dialect))
-        events.append(DONE)
+            events.append(Frame(usage_chunk(identity, answer.usage, dialect)))
+        events.append(_DONE)
     return events
 
 
-def _written(choice: Choice, manner: Manner, dialect: Dialect) -> Iterator[_Delta | RawPart | FailPart]:
+def error_frame(refusal: Refusal) -> Frame:
+    """An error inside a stream: the bare object, without `data:` (observed)."""
+    return Frame(f"{refusal.to_text()}\n".encode("utf-8", "replace"))
+
+
+def _written(choice: Choice, manner: Manner, dialect: Dialect) -> Iterator[_Delta | RawPart | FailPart | Cue]:
     """What is written one after the other, with the chunks of their own that a dialect has before and after all deltas."""
     inside = list(_inside(choice, manner, dialect))
-    speaks = not inside or any(isinstance(one, _Delta) for one in inside)
+    said = [one for one in inside if not isinstance(one, Cue)]
+    speaks = not said or any(isinstance(one, _Delta) for one in said)
     if speaks and dialect.opening is not None:
         yield _Delta(write(dialect.opening, dialect))
     yield from inside
     # Observed: whole calls come in one chunk, then the stream finishes. Fragments finish with their last (documented).
-    calls_last = bool(inside) and isinstance(choice.parts[-1], CallPart) and not manner.stream_arguments
-    if speaks and (dialect.ending is not None or calls_last or not inside):
+    last = next((part for part in reversed(choice.parts) if not isinstance(part, Cue)), None)
+    calls_last = bool(said) and isinstance(last, CallPart) and not manner.stream_arguments
+    if speaks and (dialect.ending is not None or calls_last or not said):
         yield _Delta(write(dialect.delta if dialect.ending is None else dialect.ending, dialect))
 
 
-def _inside(choice: Choice, manner: Manner, dialect: Dialect) -> Iterator[_Delta | RawPart | FailPart]:
+def _inside(choice: Choice, manner: Manner, dialect: Dialect) -> Iterator[_Delta | RawPart | FailPart | Cue]:
     calls = [part for part in choice.parts if isinstance(part, CallPart)]
     for group in _groups(choice.parts):
         match group[0]:
             case TextPart() as text if manner.shows(text):
                 form = text_form(manner.key(text, choice.finish_reason), dialect)
                 for piece in _encoded(text, manner):
-                    yield _Delta(form.fill(piece))
+                    yield _Delta(form.fill(piece), len(piece) - 2)
+            case TextPart() as text:
+                yield Unseen(len(text.text))
             case MediaPart() as one:
                 audio = media(one.data, one.mime_type)
-                yield _Delta(delta(dialect=dialect, audio=audio, signature=one.signature))
+                yield _Delta(delta(dialect=dialect, audio=audio, signature=one.signature), _MEDIA_WEIGHT)
             case CallPart():
                 parallel = [part for part in group if isinstance(part, CallPart)]
                 for written in _call_deltas(parallel, calls, manner, dialect):
-                    yield _Delta(delta(dialect=dialect, tool_calls=written))
-            case RawPart() | FailPart() as other:
+                    weight = sum(len(call["function"]["arguments"]) for call in written)
+                    yield _Delta(delta(dialect=dialect, tool_calls=written), max(weight, 1))
+            case RawPart() | FailPart() | Cue() as other:
                 yield other
             case _:
                 pass

@@ -1,15 +1,21 @@
-"""The timeline: an answer, whatever it is, as a head and a short list of events.
+"""The timeline: an answer, whatever it is, as a head, a short list of timed events and an end.
 
-A plain reply is a timeline with one frame, a stream one with many; a refusal and a miss are timelines too.
+A plain reply is a timeline with one frame, a stream one with many; a refusal and a miss are timelines too. Pace and faults are functions
+from timeline to timeline. Times are planned: seconds from the moment at which the answer was made.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from emulator.engine.cues import Cue
 from emulator.wire.refusals import Refusal
 from emulator.wire.sse import EVENT_STREAM_TYPE
 
 Headers = tuple[tuple[str, str], ...]
+
+Ending = Literal["complete", "end", "close", "reset", "stall"]
+"""How an answer ends: complete; too early, with HTTP in order; too early by closing or resetting the connection; or never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +23,19 @@ class Frame:
     """Bytes of the body that belong together: a whole plain body, or one event of a stream."""
 
     data: bytes
+    weight: int = 0
+    """How much of what is said it carries, in bytes of text: what its share of the tokens follows from."""
+    at: float = 0.0
+    """When it is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A cue that stands between the frames of a stream."""
+
+    index: int
+    """How many frames come before it."""
+    cue: Cue | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +45,43 @@ class Timeline:
     status: int
     headers: Headers
     frames: tuple[Frame, ...]
+    marks: tuple[Mark, ...] = ()
+    """What is not followed yet."""
+    head_at: float | None = 0.0
+    """When the head is sent; None if it never is."""
+    ending: Ending = "complete"
+    end_at: float = 0.0
+    write_size: int | None = None
+    """The bytes that are written at once; None for as many as are due."""
 
     @property
     def body(self) -> bytes:
         """All bytes of the body."""
-        return b"".join(frame.data for frame in self.frames)
+        return b"".join([frame.data for frame in self.frames])
+
+    @property
+    def is_instant(self) -> bool:
+        """Whether all of it can be sent at once."""
+        return not self.end_at and self.ending == "complete" and self.write_size is None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is a stream of events."""
+        return ("content-type", EVENT_STREAM_TYPE) in self.headers
+
+    def delay(self, seconds: float, index: int = 0, *, with_head: bool = True) -> "Timeline":
+        """The same, everything from a frame on so much later."""
+        frames = (*self.frames[:index], *(replace(frame, at=frame.at + seconds) for frame in self.frames[index:]))
+        head_at = self.head_at + seconds if with_head and self.head_at is not None else self.head_at
+        return replace(self, frames=frames, head_at=head_at, end_at=self.end_at + seconds)
+
+    def quicken(self, factor: float) -> "Timeline":
+        """The same so many times as fast."""
+        if not self.end_at or factor == 1:
+            return self
+        frames = tuple(replace(frame, at=frame.at / factor) for frame in self.frames)
+        head_at = None if self.head_at is None else self.head_at / factor
+        return replace(self, frames=frames, head_at=head_at, end_at=self.end_at / factor)
 
 
 def plain_timeline(status: int, content_type: str, body: bytes, headers: Headers = ()) -> Timeline:
@@ -38,11 +89,20 @@ def plain_timeline(status: int, content_type: str, body: bytes, headers: Headers
     return Timeline(status, (("content-type", content_type), *headers), (Frame(body),))
 
 
-def stream_timeline(events: Sequence[bytes], headers: Headers = ()) -> Timeline:
-    """A stream of events."""
-    return Timeline(200, (("content-type", EVENT_STREAM_TYPE), *headers), tuple(Frame(one) for one in events))
+def stream_timeline(events: Sequence[Frame | Cue], headers: Headers = ()) -> Timeline:
+    """A stream of events; the cues between them become marks."""
+    head = (("content-type", EVENT_STREAM_TYPE), *headers)
+    frames: list[Frame] = []
+    marks: list[Mark] = []
+    for event in events:
+        if isinstance(event, Frame):
+            frames.append(event)
+        else:
+            marks.append(Mark(len(frames), event))
+    return Timeline(200, head, tuple(frames), tuple(marks))
 
 
 def refusal_timeline(refusal: Refusal, headers: Headers = ()) -> Timeline:
     """An error of the emulated service."""
-    return plain_timeline(refusal.code, refusal.content_type, refusal.body(), headers)
+    status = refusal.http_status or refusal.code
+    return plain_timeline(status, refusal.content_type, refusal.body(), (*headers, *refusal.headers))

@@ -168,9 +168,12 @@ class RuleBuilder:
         finish: str | None = None,
         headers: Mapping[str, str] | None = None,
         quirks: Sequence[str] | None = None,
+        pace: str | Mapping[str, Any] | None = None,
+        fault: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | None = None,
     ) -> Self:
-        """Set what stands beside the answer: token counts, finish reason, headers, quirks."""
-        return self._change(**_step(usage=usage, finish=finish, headers=headers, quirks=quirks))
+        """Set what stands beside the answer: token counts, finish reason, headers, quirks, pace, faults."""
+        given = _step(usage=usage, finish=finish, headers=headers, quirks=quirks, pace=pace, fault=fault)
+        return self._change(**given)
 
     def _written(self, reply: Steps | ReplyFunction) -> _Reply:
         if callable(reply):

@@ -17,9 +17,10 @@ from emulator.running.keys import Keys
 from emulator.running.listening import Background, Listeners, base_url, bind, url_of
 from emulator.running.session import VertexSession
 from emulator.scenario.reading import default_scenario_path, read_given
-from emulator.server.journal import Exchange
+from emulator.server.clock import Clock, SystemClock
+from emulator.server.exchanges import Exchange
 from emulator.server.questions import JournalView, Sent
-from emulator.server.service import Clock, Service, SystemClock
+from emulator.server.service import Service
 from emulator.server.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Emulator:
         if self._background is not None:
             raise StartError("the emulator is running already")
         with bind(self._host, self._port) as bound:
-            background = Background(lambda on_answering: Listeners(self.service, bound.dup(), on_answering))
+            background = Background(lambda on_answering: Listeners(self.service, bound.dup(), on_answering, grace=0))
             background.start()
             self._url = url_of(bound)
         self._background, self._keys = background, Keys(self.service, self._url)

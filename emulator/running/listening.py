@@ -4,18 +4,28 @@ import asyncio
 import logging
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from emulator.credentials.app import CredentialsApp
 from emulator.errors import StartError
 from emulator.intercept.proxy import Proxy
-from emulator.server.app import App
+from emulator.server.app import CONNECTION, App
 from emulator.server.service import Service
+
+GRACE = 5
+"""Seconds that answers which are being sent may go on once the server is told to stop."""
+_LOOK = 0.05
+"""Seconds between two looks at whether to wait any longer."""
+_FLUSH = 0.001
+"""Seconds between two looks at whether everything was written."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -36,11 +46,45 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
+class Connection(HttpToolsProtocol):
+    """A connection of a client that can be dropped in the middle of an answer."""
+
+    is_cut = False
+    """Whether the server has ended it, because it stops."""
+
+    def cut(self) -> None:
+        """End the connection at once, because the server stops."""
+        self.is_cut = True
+        self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        """Give the application the way to itself."""
+        super().on_message_begin()
+        self.scope["extensions"] = {CONNECTION: self}  # type: ignore[dict-item]  # ours is an object, not a mapping
+
+    async def drop(self, how: Literal["close", "reset"]) -> None:
+        """End the connection once what was written has left: in order, or by a reset (RST)."""
+        transport = self.transport
+        if how == "close":
+            transport.close()
+            return
+        # A transport tells nobody when its buffer is empty.
+        while transport.get_write_buffer_size() and not transport.is_closing():  # noqa: ASYNC110  # as said above
+            await asyncio.sleep(_FLUSH)
+        below = transport.get_extra_info("socket")
+        if below is not None:
+            # Closed with nothing to linger for, a connection is reset.
+            below.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+
+
 class Server(uvicorn.Server):
     """A uvicorn server that says when it answers, stops at once, and leaves signals to whoever runs it."""
 
-    def __init__(self, config: uvicorn.Config, on_answering: Callable[[], object]) -> None:
+    def __init__(self, config: uvicorn.Config, on_answering: Callable[[], object], grace: float) -> None:
+        """Told to stop, it lets running answers end for `grace` seconds."""
         super().__init__(config)
+        self._grace = grace
         self._on_answering = on_answering
         self._wake: Callable[[], object] = lambda: None
 
@@ -68,40 +112,54 @@ class Server(uvicorn.Server):
         self._wake = lambda: None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening and wait for those who are still connected; uvicorn would wait for nobody, too."""
-        if self.server_state.connections or self.server_state.tasks:
-            await super().shutdown(sockets=sockets)
-            return
+        """Stop listening, let answers that are being sent end for a while, then cut them; uvicorn would wait for nobody, too."""
         for listener in (*self.servers, *(sockets or ())):
             listener.close()
+        connections, tasks = self.server_state.connections, self.server_state.tasks
+        for connection in list(connections):
+            connection.shutdown()
+        until = asyncio.get_running_loop().time() + self._grace
+        while tasks and not self.force_exit and asyncio.get_running_loop().time() < until:
+            await asyncio.wait(list(tasks), timeout=_LOOK)
+        for connection in list(connections):
+            if isinstance(connection, Connection):
+                connection.cut()
+        if tasks:
+            await asyncio.wait(list(tasks), timeout=GRACE)
 
     def stop(self) -> None:
-        """End as soon as requests in hand are answered; called again, at once. For signal handlers and other threads too."""
+        """End as soon as requests in hand are answered, or the grace is over; called again, at once. For other threads too."""
         self.force_exit = self.should_exit
         self.should_exit = True
         self._wake()
 
 
 def build_server(
-    service: Service, on_answering: Callable[[], object] = lambda: None, context: ssl.SSLContext | None = None
+    service: Service,
+    on_answering: Callable[[], object] = lambda: None,
+    context: ssl.SSLContext | None = None,
+    grace: float = GRACE,
 ) -> Server:
-    """A uvicorn server for the service, under TLS if there is a context; what it logs of itself are only errors."""
+    """A uvicorn server for the service, under TLS if there is a context; what it logs of itself are only errors.
+
+    Told to stop, it lets running answers end for `grace` seconds.
+    """
     config = uvicorn.Config(
         App(service, CredentialsApp(service)),
         access_log=False,
         date_header=True,
+        http=Connection,
         lifespan="off",
         log_config=None,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=5,
         ws="none",
     )
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     # Given only now, because loading would want the certificate and its key in files.
     config.load()
     config.ssl = context
-    return Server(config, on_answering)
+    return Server(config, on_answering, grace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +182,12 @@ class Listeners:
         bound: socket.socket,
         on_answering: Callable[[], object],
         interception: Interception | None = None,
+        grace: float = GRACE,
     ) -> None:
         self._bound = bound
         self._interception = interception
-        self._server = build_server(service, on_answering)
-        self._twin = build_server(service, context=interception.context) if interception else None
+        self._server = build_server(service, on_answering, grace=grace)
+        self._twin = build_server(service, context=interception.context, grace=grace) if interception else None
 
     def stop(self) -> None:
         """End as soon as requests in hand are answered; called again, at once. For signal handlers and other threads too."""

@@ -2,18 +2,20 @@
 
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
+from emulator.catalogue.quirks import QuirkName
+from emulator.catalogue.variations import Variation
 from emulator.engine.verdicts import Verdict
 from emulator.engine.verifying import Verification
 from emulator.errors import ScenarioError
 from emulator.running.building import Conditions, RuleBuilder
 from emulator.running.clients import Clients
 from emulator.scenario.reading import is_text, read_given
-from emulator.server.journal import Exchange
+from emulator.server.exchanges import Exchange
 from emulator.server.questions import JournalView, Sent
 from emulator.server.service import Service
 
@@ -118,8 +120,24 @@ class VertexSession:
             raise error.with_traceback(None) from None
         self._service.push_reading(self.project, reading, "---\n".join(_texts(scenarios)))
 
+    def disturb(
+        self,
+        *,
+        fault: str | Sequence[str] = (),
+        pace: str | None = None,
+        quirks: Collection[QuirkName] = (),
+        speed: float | None = None,
+    ) -> None:
+        """Let things go wrong with all answers of the session, besides what goes wrong with all of the server.
+
+        `fault` and `pace` are written as for `--fault` and `--pace`: `reset_mid_stream`, `fail=429,first=1`. Each call takes the place
+        of the one before; without arguments it ends the disturbance, and so does `reset`. Raises StartError for what there is not.
+        """
+        faults = (fault,) if isinstance(fault, str) else tuple(fault)
+        self._service.disturb(self.project, Variation("", "", faults, frozenset(quirks), pace, speed))
+
     def reset(self) -> None:
-        """Forget counters, pushed scenarios, added rules and journal of the session."""
+        """Forget counters, pushed scenarios, added rules, disturbances and journal of the session."""
         self._service.reset(self.project)
 
     def verify(self, *, strict: bool = False) -> Verification:

@@ -13,14 +13,16 @@ from emulator.errors import Problem
 from emulator.scenario.attachments import check_attachment, check_media
 from emulator.scenario.conditions import find_contradiction, read_turns
 from emulator.scenario.conversation import AssistantTurn
-from emulator.scenario.error_names import explain_unknown_error
 from emulator.scenario.expecting import check_expect
+from emulator.scenario.faults import Odds
 from emulator.scenario.flags import check_own_flags
 from emulator.scenario.grammar import Loc, subject, walk_models
+from emulator.scenario.mishaps import check_mishap, ends_reply
+from emulator.scenario.pace import Pace
 from emulator.scenario.quota_checks import check_quotas, list_quotas
 from emulator.scenario.rules import Beside, ConversationRule, Rule, Scenario
 from emulator.scenario.source import Source
-from emulator.scenario.steps import Audio, Call, Fail, Image, Json, Say, Step, Think
+from emulator.scenario.steps import Audio, Call, Image, Json, Say, Step, Think
 from emulator.scenario.templates import is_template, strings_in
 from emulator.scenario.token_failures import check_tokens
 from emulator.scenario.transcripts import check_conversation
@@ -117,8 +119,8 @@ def _check_models(models: Iterable[tuple[Loc, BaseModel]], part: Checked) -> Ite
                 problem = check_attachment(written, part.folder, part.scenario.media)
                 if problem:
                     yield source.problem(source.place((*loc, key)), problem)
-            case Fail():
-                yield from _check_fail(model, loc, source)
+            case Odds() | Pace():
+                yield from check_mishap(model, loc, source)
             case When():
                 yield from _check_when(model, loc, source)
             case Beside(headers=headers) if headers:
@@ -157,9 +159,9 @@ def _check_reply(reply: Any, loc: Loc, source: Source) -> Iterator[Problem]:
     if not reply:
         yield source.problem(source.place(loc), f'{subject(loc)} must not be empty; an empty answer is written as ""')
     for number, step in enumerate(reply[:-1]):
-        if isinstance(step, Fail):
+        if verb := ends_reply(step):
             line = source.place((*loc, number)).line
-            message = f'this step is never reached: the reply ends with the "fail" on line {line}'
+            message = f'this step is never reached: the reply ends with the "{verb}" on line {line}'
             yield source.problem(source.place((*loc, number + 1)), message, "warning")
             return
 
@@ -207,12 +209,6 @@ def _is_json_of(text: str, value: Any) -> bool:
         return bool(json.loads(text) == value)
     except (ValueError, RecursionError):
         return False
-
-
-def _check_fail(step: Fail, loc: Loc, source: Source) -> Iterator[Problem]:
-    unknown = None if is_template(str(step.fail)) else explain_unknown_error(step.fail)
-    if unknown is not None:
-        yield source.problem(source.place((*loc, "fail")), unknown)
 
 
 def _check_when(when: When, loc: Loc, source: Source) -> Iterator[Problem]:

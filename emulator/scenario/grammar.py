@@ -7,6 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, Tag
 
 from emulator.scenario.conversation import TURNS, AssistantTurn
+from emulator.scenario.faults import Chunks
 from emulator.scenario.operators import Test
 from emulator.scenario.rules import Rule, Scenario
 from emulator.scenario.steps import VERBS
@@ -50,6 +51,8 @@ def name_part(loc: Sequence[str | int]) -> str:
     if issubclass(model, When):
         return '"when"'
     verbs = [verb for verb in VERBS if verb in list_keys(model) and isinstance(loc[-1], str) and is_tag(loc[-1])]
+    if verbs and issubclass(model, Chunks):
+        return f"a {verbs[0]} fault"
     if verbs:
         return f"{'an' if verbs[0][0] in 'aeiou' else 'a'} {verbs[0]} step"
     return subject(loc)

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emulator.errors import Place, Problem, ScenarioError
+from emulator.errors import AnswerError, Place, Problem, ScenarioError
 from emulator.scenario.checking import check
 from emulator.scenario.nodes import MAX_DEPTH, Node
 from emulator.scenario.reading import ScenarioFile, validate
+from emulator.scenario.rules import Beside
 from emulator.scenario.source import Source
 from emulator.scenario.templates import is_template
 
@@ -34,6 +35,32 @@ def read_rule(rule: Mapping[str, Any], place: Place, path: Path | None = None) -
     if problems:
         raise ScenarioError(list(dict.fromkeys(problems)))
     return ScenarioFile(part.scenario, place.file, folder, source)
+
+
+def read_beside(key: str, text: str) -> Beside:
+    """What may stand beside an answer, from a text such as `slow-train` or `cut=reset,after_chunks=2`.
+
+    Raises AnswerError, which says what is wrong with it.
+    """
+    value: Any = text.strip()
+    if "=" in text:
+        pairs = [pair.partition("=") for pair in text.split(",")]
+        value = {name.strip(): _read_scalar(written.strip()) for name, _, written in pairs}
+    source = Source(key, {"defaults": {key: value}}, Node((1, 1), (1, 1), None), [])
+    found, part = validate(source, None)
+    problems = [one.message for one in (*found, *check(part)) if one.severity == "error"]
+    if problems:
+        raise AnswerError("; ".join(dict.fromkeys(problems)))
+    return part.scenario.defaults
+
+
+def _read_scalar(text: str) -> Any:
+    for read in (int, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
 
 
 def to_json(value: Any, depth: int = 1) -> Any:

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from emulator.errors import Place, Problem
 from emulator.scenario.conversation import SPEAKERS, TURNS
+from emulator.scenario.faults import FAULTS
 from emulator.scenario.grammar import find_model, list_keys, name_part, subject
 from emulator.scenario.rules import ANSWERS, ConversationRule, ReplyRule, Rule, SequenceRule
 from emulator.scenario.source import Source
@@ -131,6 +132,16 @@ def _no_verb(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
     yield source.place(loc), f"a step needs one of the verbs {join(VERBS, 'or')}, but this one has only {written}"
 
 
+def _no_effect(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
+    fault, loc = detail["input"], detail["loc"]
+    for key in fault:
+        if near := find_near(key, FAULTS):
+            yield source.key_place((*loc, key)), f'unknown key "{key}" in a fault; did you mean "{near}"?'
+            return
+    written = f"this one has only {join(map(quote, fault), 'and')}" if fault else "this one is empty"
+    yield source.place(loc), f"a fault needs one of the keys {join(FAULTS, 'or')}, but {written}"
+
+
 def _no_speaker(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
     turn, loc = detail["input"], detail["loc"]
     if not isinstance(turn, dict):
@@ -177,15 +188,21 @@ FORMATTERS: dict[str, Callable[[ErrorDetails, Source], Iterator[Finding]]] = {
     "bool_type": _must_be("true or false"),
     "dict_type": _must_be("a mapping"),
     "extra_forbidden": _extra,
-    "greater_than_equal": _must_be("{ge} or more"),
+    "finite_number": _must_be("a finite number"),
+    "float_parsing": _must_be("a number"),
+    "float_type": _must_be("a number"),
+    "greater_than": _must_be("more than {gt:g}"),
+    "greater_than_equal": _must_be("{ge:g} or more"),
     "int_from_float": _must_be("a whole number"),
     "int_parsing": _must_be("a whole number"),
     "int_parsing_size": _must_be("a number of fewer digits"),
     "int_type": _must_be("a whole number"),
+    "less_than_equal": _must_be("{le:g} or less"),
     "list_type": _must_be("a list"),
     "literal_error": _literal,
     "missing": _missing,
     "model_type": _must_be("a mapping"),
+    "no_effect": _no_effect,
     "no_speaker": _no_speaker,
     "no_verb": _no_verb,
     "one_answer": _one_answer,

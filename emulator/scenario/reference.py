@@ -1,15 +1,32 @@
 """The reference of the language for people: the models' docstrings as Markdown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
+from emulator.catalogue.faults import FAULTS
+from emulator.catalogue.paces import PACES, PaceProfile
 from emulator.catalogue.quirks import QUIRKS, QuirkName
 from emulator.scenario.conversation import TURNS, Turn
+from emulator.scenario.faults import (
+    Cut,
+    Fail,
+    FaultSetting,
+    Garble,
+    Odds,
+    PlacedCut,
+    PlacedFail,
+    PlacedGarble,
+    PlacedStall,
+    SmallWrites,
+    Spot,
+    Stall,
+)
 from emulator.scenario.flags import Flags
 from emulator.scenario.operators import Prose, Regex, Result, ResultTest, Test, Turns
+from emulator.scenario.pace import Milliseconds, Pace, PaceSetting
 from emulator.scenario.quota import Queue, Quota, Quotas
 from emulator.scenario.rules import (
     AnyRule,
@@ -23,7 +40,7 @@ from emulator.scenario.rules import (
     Tokens,
     Usage,
 )
-from emulator.scenario.steps import Audio, Call, Chunks, Fail, Image, Json, Raw, Reply, Say, Think, Written
+from emulator.scenario.steps import Audio, Call, Chunks, Image, Json, Pause, Raw, Reply, Say, Think, Written
 from emulator.scenario.templates import VARIABLES
 from emulator.scenario.when import When
 from emulator.scenario.words import join
@@ -34,6 +51,9 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (Beside, "mapping with the keys that stand [beside](#beside-the-answer)"),
     (Chunks, "`words`, `sentences`, `whole`, `{size: 12}` or a list of the pieces"),
     (Expect, "[expect](#expect)"),
+    (FaultSetting, "[fault](#faults), or a list of faults"),
+    (Milliseconds, "milliseconds"),
+    (PaceSetting, "[pace](#pace)"),
     (Flags, "flag, or a list of flags"),
     (Prose, "text or [test](#tests)"),
     (QuirkName, "[quirks](#quirks)"),
@@ -49,8 +69,13 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (When, "[when](#when)"),
     (Written, "text, or list of its pieces"),
 )
-_SCALARS = {str: "text", int: "whole number", bool: "true or false", Any: "any JSON"}
-_STEPS = (Say, Think, Call, Json, Image, Audio, Fail, Raw)
+_SCALARS = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "any JSON"}
+_FAULTS = (PlacedCut, PlacedStall, PlacedGarble, PlacedFail, SmallWrites)
+_ABOUT_FAULTS = """\
+A fault is written by its name, or as a mapping that begins with one of the keys below. As steps of a reply the same words stand for the
+same things, and happen where they stand.
+"""
+_STEPS = (Say, Think, Call, Json, Image, Audio, Pause, Fail, Cut, Stall, Garble, Raw)
 
 
 def reference_text() -> str:
@@ -78,13 +103,50 @@ def reference_text() -> str:
     ]
     for step in _STEPS:
         (verb, *_), *_ = _fields(step)
-        parts += [f"### {verb}\n", *_keys(step)]
+        odds = ["[When it happens](#when-it-happens) can be said too.\n"] if issubclass(step, Odds) else []
+        parts += [f"### {verb}\n", f"{step.__doc__}\n", *_table(_fields(step, without=Odds)), *odds]
     parts += ["## Conversation\n", "A turn is one of these:\n", *(line for turn in TURNS for line in _keys(turn))]
     for model in (Usage, Expect, Tokens):
         parts += [f"## {model.__name__}\n", *_keys(model)]
-    parts += ["## Quota\n", *_keys(Quota), "### Queue\n", *_keys(Queue)]
+    parts += ["## Quota\n", *_keys(Quota), "### Queue\n", *_keys(Queue), *_pace_and_faults()]
     parts += ["## Template variables\n", *_variables(), "## Quirks\n", *_quirks()]
     return "\n".join(parts)
+
+
+def _pace_and_faults() -> list[str]:
+    return [
+        "## Pace\n",
+        *_keys(Pace),
+        *_named("pace", ((pace.name, _figures(pace)) for pace in PACES.values())),
+        "## Faults\n",
+        _ABOUT_FAULTS,
+        *_named("fault", ((fault.name, fault.effect) for fault in FAULTS.values())),
+        *(row for fault in _FAULTS for row in _fault(fault)),
+        "### Where in the answer\n",
+        *_keys(Spot),
+        "### When it happens\n",
+        *_keys(Odds),
+    ]
+
+
+def _fault(fault: type[BaseModel]) -> Iterator[str]:
+    own = [row for row in _fields(fault, without=Odds) if row not in _fields(Spot)]
+    yield f"### {own[0][0].strip('`')}, as a fault\n"
+    yield f"{fault.__doc__}\n"
+    yield from _table(own)
+
+
+def _named(kind: str, rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+    yield f"| {kind} | what it does |"
+    yield "| --- | --- |"
+    yield from (f"| `{name}` | {effect} |" for name, effect in rows)
+    yield ""
+
+
+def _figures(pace: PaceProfile) -> str:
+    keys = ("first_token_ms", "tokens_per_second", "jitter")
+    given = [f"`{key}: {getattr(pace, key):g}`" for key in keys if getattr(pace, key) is not None]
+    return pace.effect + (f": {', '.join(given)}" if given else "")
 
 
 def _keys(model: type[BaseModel]) -> Iterator[str]:
@@ -96,9 +158,12 @@ def _fields(model: type[BaseModel], without: type[BaseModel] | None = None) -> l
     """Key, kind of value and meaning of a model's fields, those of a base left out."""
     hints = get_type_hints(model, include_extras=True)
     inherited = without.model_fields if without else {}
+    # A model's own keys come first, then those of what it is built on.
+    names = dict.fromkeys(name for part in model.__mro__ for name in getattr(part, "__annotations__", {}))
+    fields = [(name, model.model_fields[name]) for name in names if name in model.model_fields]
     return [
         (f"`{field.alias or name}`", _kind(hints[name]), field.description or "")
-        for name, field in model.model_fields.items()
+        for name, field in fields
         if name not in inherited
     ]
 

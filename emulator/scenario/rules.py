@@ -6,8 +6,10 @@ from pydantic import Discriminator, Field, Tag
 
 from emulator.catalogue.quirks import QuirkName
 from emulator.scenario.conversation import Turn
+from emulator.scenario.faults import FaultSetting
 from emulator.scenario.flags import Flags
 from emulator.scenario.model import Model, Scalar
+from emulator.scenario.pace import PaceSetting
 from emulator.scenario.quota import Quotas
 from emulator.scenario.steps import Reply
 from emulator.scenario.when import When
@@ -81,6 +83,10 @@ class Beside(Model):
     """Response headers to add."""
     quirks: list[QuirkName] | None = None
     """Named deviations the real service has been seen to make, such as `raw_newlines`; a rule's are added to the defaults'."""
+    pace: PaceSetting | None = None
+    """How fast the answer comes: a pace by name, or `{first_token_ms: 300, tokens_per_second: 50}`; at once when not given."""
+    fault: FaultSetting | None = None
+    """What goes wrong on the way: a fault by name, `{cut: reset, after_chunks: 3}`, or a list; a rule's take the place of the defaults'."""
 
 
 class Rule(Beside):

@@ -4,7 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from emulator.scenario.model import Model, Scalar, Text, by_shape
+from emulator.scenario.faults import Cut, Fail, Garble, Stall
+from emulator.scenario.model import Model, Text, by_shape
+from emulator.scenario.pace import Milliseconds, Paced
 
 
 class Sized(Model):
@@ -29,7 +31,7 @@ _Arguments = Annotated[Text | _Object, by_shape("the arguments as a mapping, or 
 _Raw = Annotated[Text | _Object | Annotated[list[Any], Tag("<list>")], by_shape("a text or JSON")]
 
 
-class Say(Model):
+class Say(Paced):
     """Text of the answer."""
 
     say: Written
@@ -38,7 +40,7 @@ class Say(Model):
     """How it is divided when streamed: `sentences` (default), `words`, `whole`, `{size: 12}`, or the pieces themselves."""
 
 
-class Think(Model):
+class Think(Paced):
     """A thought, which the client sees only if it asked with `include_thoughts`."""
 
     think: Written
@@ -47,7 +49,7 @@ class Think(Model):
     """How it is divided when streamed, as for `say`."""
 
 
-class Call(Model):
+class Call(Paced):
     """A tool call; several in a row are parallel calls."""
 
     call: str = Field(min_length=1)
@@ -62,7 +64,7 @@ class Call(Model):
     """How the arguments are divided when streamed; without it they come whole, or as Vertex does when the request asks for fragments."""
 
 
-class Json(Model):
+class Json(Paced):
     """JSON as the text of the answer."""
 
     json_: Any = Field(alias="json")
@@ -71,7 +73,7 @@ class Json(Model):
     """How it is divided when streamed, as for `say`."""
 
 
-class Image(Model):
+class Image(Paced):
     """A picture, sent where Vertex sends it: in `message.audio.data` with its MIME type beside it."""
 
     image: str = Field(min_length=1)
@@ -82,7 +84,7 @@ class Image(Model):
     """The thought signature sent with the message; `none` for no signature. Without it the message is signed."""
 
 
-class Audio(Model):
+class Audio(Paced):
     """Sound, sent in `message.audio.data` with its MIME type beside it."""
 
     audio: str = Field(min_length=1)
@@ -91,25 +93,21 @@ class Audio(Model):
     """Its MIME type, when the file's name does not tell it."""
 
 
-class Fail(Model):
-    """A failure: as the first step an HTTP error, later the form an error takes inside a stream."""
+class Pause(Model):
+    """Time that passes before the next step, or before the end."""
 
-    fail: Scalar
-    """An HTTP status (`429`), a status name (`UNAVAILABLE`) or a name from the error catalogue (`resource_exhausted`)."""
-    message: str | None = None
-    """The message instead of the catalogue's."""
-    details: list[dict[str, Any]] | None = None
-    """The `details` instead of the catalogue's."""
+    pause: Milliseconds
+    """Milliseconds."""
 
 
-class Raw(Model):
+class Raw(Paced):
     """Bytes of your own: a string is written as it is, JSON becomes an event of the stream or the body of a plain answer."""
 
     raw: _Raw
     """What is written. In a plain answer it takes the place of the whole body."""
 
 
-VERBS = ("say", "think", "call", "json", "image", "audio", "fail", "raw")
+VERBS = ("say", "think", "call", "json", "image", "audio", "pause", "fail", "cut", "stall", "garble", "raw")
 """The verbs a step can begin with, in the order in which errors list them."""
 
 
@@ -129,7 +127,11 @@ Step = Annotated[
     | Annotated[Json, Tag("<json>")]
     | Annotated[Image, Tag("<image>")]
     | Annotated[Audio, Tag("<audio>")]
+    | Annotated[Pause, Tag("<pause>")]
     | Annotated[Fail, Tag("<fail>")]
+    | Annotated[Cut, Tag("<cut>")]
+    | Annotated[Stall, Tag("<stall>")]
+    | Annotated[Garble, Tag("<garble>")]
     | Annotated[Raw, Tag("<raw>")],
     Discriminator(
         _verb,

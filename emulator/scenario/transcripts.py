@@ -14,9 +14,9 @@ from emulator.scenario.conversation import (
     may_call_anything,
     steps_of,
 )
+from emulator.scenario.faults import Fail
 from emulator.scenario.grammar import Loc
 from emulator.scenario.source import Source
-from emulator.scenario.steps import Fail
 from emulator.scenario.words import join, quote, suggest
 
 

@@ -8,14 +8,16 @@ from typing import Any
 from emulator.engine.refusing import refuse
 from emulator.engine.timeline import Timeline, plain_timeline, refusal_timeline
 from emulator.server.control import CONTROL_PATH, build_control
-from emulator.server.playing import Send, play
+from emulator.server.playing import Line, Receive, Send, play, play_at_once
 from emulator.server.queueing import admit
 from emulator.server.service import Service
 from emulator.wire.refusals import HTML_TYPE
 from emulator.wire.targets import Target, parse_target, parse_unary
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+CONNECTION = "emulator.connection"
+"""The key among the scope's extensions of what lies below HTTP."""
+
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -45,19 +47,20 @@ class App:
         if body is None:
             return
         if len(body) > self._service.settings.body_bytes:
-            await play(too_large(), (), send)
+            await play_at_once(too_large(), (), send)
             return
         clock = self._service.clock
         started = clock.elapsed()
+        line = Line(send, receive, scope.get("extensions", {}).get(CONNECTION))
         handle = partial(self._service.handle, target, scope["query_string"], scope["headers"], body)
         exchange = await admit(handle, clock, receive)
         try:
-            await play(exchange.outcome.timeline, exchange.warnings, send)
-        except OSError:
-            exchange.ended = "client left"
-        except BaseException:
-            exchange.ended = "client left"
-            raise
+            if exchange.ended == "complete":
+                exchange.played = await play(exchange.outcome.timeline, exchange.warnings, line, clock, started)
+        except BaseException as error:
+            exchange.played.ended = "client left"
+            if not isinstance(error, OSError):
+                raise
         finally:
             exchange.duration = clock.elapsed() - started
             self._service.finish(exchange)
@@ -85,7 +88,7 @@ async def read_body(receive: Receive, most: int) -> bytes | None:
 
 async def answer_not_found(scope: Scope, _receive: Receive, send: Send) -> None:
     """Answer with Google's page. Observed: a path or method that nothing routes gets it."""
-    await play(not_found(scope["path"]), (), send)
+    await play_at_once(not_found(scope["path"]), (), send)
 
 
 def not_found(path: str) -> Timeline:

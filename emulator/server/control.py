@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emulator import __version__
 from emulator.errors import ScenarioError
-from emulator.server.journal import Entry
+from emulator.server.exchanges import Entry
 from emulator.server.service import Service
 
 CONTROL_PATH = "/__emulator__/"

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from emulator.engine.verdicts import Observation, Verdict, judge_client
-from emulator.server.journal import Exchange
+from emulator.server.exchanges import Exchange
 
 
 def judge_clients(exchanges: Iterable[Exchange], project: str | None = None) -> tuple[Verdict, ...]:

@@ -1,14 +1,37 @@
 """Playing a timeline: where an answer meets the network."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from http.client import UNAUTHORIZED
-from typing import Any
+from itertools import groupby
+from typing import Any, Literal, Protocol
 
 from emulator.engine.answering import header_text
 from emulator.engine.timeline import Headers, Timeline
+from emulator.server.clock import Clock, release
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+Ended = Literal["complete", "cut", "stalled", "client left", "server stopped"]
+"""How an exchange ended: complete, cut or held back for ever as planned, or broken off by one of the two sides."""
+
+_DROPPED_WITHIN = 1.0
+"""Seconds that a connection may take to end once it is dropped."""
+
+
+class Connection(Protocol):
+    """What lies below HTTP."""
+
+    is_cut: bool
+    """Whether the server has ended it, because it stops."""
+
+    async def drop(self, how: Literal["close", "reset"]) -> None:
+        """End the connection once what was written has left: in order, or by a reset."""
+        ...
+
 
 # Observed on sibling routes (native and rawPredict); no capture of this route is known.
 _FRONT_END = (
@@ -39,13 +62,140 @@ def _encode(headers: Headers, status: int) -> tuple[tuple[bytes, bytes], ...]:
     )
 
 
-async def play(timeline: Timeline, warnings: tuple[str, ...], send: Send) -> None:
-    """Send an answer; without delays in it, its body goes out in one send.
+@dataclass(slots=True)
+class Played:
+    """How the playing of a timeline went."""
+
+    ended: Ended = "complete"
+    sent: int = 0
+    """Bytes of the body that were handed to the network."""
+    times: list[float] = field(default_factory=list)
+    """When each frame was handed over, in seconds from the start; empty if all went out at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The way to the client: ASGI's two callables, and the connection below where the server gives it."""
+
+    send: Send
+    receive: Receive
+    connection: Connection | None = None
+
+
+async def play(timeline: Timeline, warnings: tuple[str, ...], line: Line, clock: Clock, started: float) -> Played:
+    """Send an answer, each part at its time after `started`; without delays in it, its body goes out in one send.
 
     There is no content-length: the service answers in chunks (observed on sibling routes).
     """
+    if timeline.is_instant:
+        await play_at_once(timeline, warnings, line.send)
+        return Played(sent=len(timeline.body))
+    return await _Player(timeline, line, clock, started).play(_head(timeline, warnings))
+
+
+async def play_at_once(timeline: Timeline, warnings: tuple[str, ...], send: Send) -> None:
+    """Send an answer whatever its times, its body in one send."""
+    await send(_head(timeline, warnings))
+    await send({"type": "http.response.body", "body": timeline.body})
+
+
+def _head(timeline: Timeline, warnings: tuple[str, ...]) -> MutableMapping[str, Any]:
     headers = list(_encode(timeline.headers, timeline.status))
     if warnings:
         headers.append((b"x-emulator-warning", header_text("; ".join(warnings)).encode()))
-    await send({"type": "http.response.start", "status": timeline.status, "headers": headers})
-    await send({"type": "http.response.body", "body": timeline.body})
+    return {"type": "http.response.start", "status": timeline.status, "headers": headers}
+
+
+class _Player:
+    """The playing of one timeline that takes its time or does not end well."""
+
+    def __init__(self, timeline: Timeline, line: Line, clock: Clock, started: float) -> None:
+        self._timeline = timeline
+        self._line = line
+        self._clock = clock
+        self._started = started
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] = self._loop.create_future()
+        self._gone = self._loop.create_task(wait_for_leaving(line.receive))
+        self._gone.add_done_callback(lambda _: self._go_on())
+        self._played = Played()
+
+    async def play(self, head: MutableMapping[str, Any]) -> Played:
+        """Play it until it ends or the client leaves."""
+        try:
+            if await self._until(self._timeline.head_at):
+                if self._timeline.head_at is not None:
+                    await self._line.send(head)
+                await self._send_frames()
+                await self._end()
+        finally:
+            self._gone.cancel()
+        if self._line.connection is not None and self._line.connection.is_cut:
+            self._played.ended = "server stopped"
+        return self._played
+
+    async def _until(self, at: float | None) -> bool:
+        """Wait for a moment of the timeline; False if the client has left by then."""
+        if at and not self._gone.done() and self._started + at > self._clock.elapsed():
+            self._waiter = self._loop.create_future()
+            alarm = self._clock.alarm(self._started + at, self._go_on)
+            try:
+                await self._waiter
+            finally:
+                alarm.cancel()
+        if self._gone.done():
+            self._played.ended = "client left"
+        return not self._gone.done()
+
+    def _go_on(self) -> None:
+        release(self._waiter)
+
+    async def _send_frames(self) -> None:
+        """Frames that are due at the same moment go out in one send."""
+        for at, due in groupby(self._timeline.frames, key=lambda frame: frame.at):
+            if not await self._until(at):
+                return
+            frames = list(due)
+            await self._write(b"".join([frame.data for frame in frames]))
+            self._played.times.extend([self._clock.elapsed() - self._started] * len(frames))
+
+    async def _write(self, data: bytes) -> None:
+        size = self._timeline.write_size or len(data)
+        for start in range(0, len(data), size):
+            if self._gone.done():
+                self._played.ended = "client left"
+                return
+            piece = data[start : start + size]
+            await self._line.send({"type": "http.response.body", "body": piece, "more_body": True})
+            self._played.sent += len(piece)
+            if len(data) > size:
+                # One round of the loop, so that the pieces leave one by one.
+                await asyncio.sleep(0)
+
+    async def _end(self) -> None:
+        timeline = self._timeline
+        # Who leaves when all of it was sent has read to the end.
+        if (self._gone.done() and timeline.ending == "complete") or not await self._until(timeline.end_at):
+            return
+        match timeline.ending:
+            case "complete" | "end":
+                await self._line.send({"type": "http.response.body", "body": b""})
+                self._played.ended = "complete" if timeline.ending == "complete" else "cut"
+            case "stall":
+                self._played.ended = "stalled"
+                await asyncio.wait((self._gone,))
+            case ending:
+                await self._drop(ending)
+                self._played.ended = "cut"
+
+    async def _drop(self, ending: Literal["close", "reset"]) -> None:
+        """End the connection, and return when it has ended."""
+        if self._line.connection is not None:
+            await self._line.connection.drop(ending)
+            await asyncio.wait((self._gone,), timeout=_DROPPED_WITHIN)
+
+
+async def wait_for_leaving(receive: Receive) -> None:
+    """Return when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

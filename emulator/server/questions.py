@@ -12,7 +12,8 @@ from emulator.engine.containment import lacks, write
 from emulator.engine.matching import Comparison, shorten, show
 from emulator.engine.text_tests import Short, compile_test
 from emulator.scenario.words import suggest
-from emulator.server.journal import Exchange, Journal
+from emulator.server.exchanges import Exchange
+from emulator.server.journal import Journal
 
 __all__ = ["JournalView", "Sent", "Wanted"]
 

@@ -1,24 +1,16 @@
 """Waiting for a place among the requests that are answered at the same time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from functools import partial
 
-from emulator.server.journal import Exchange
+from emulator.server.clock import Clock, release
+from emulator.server.exchanges import Exchange
+from emulator.server.playing import Receive, wait_for_leaving
 from emulator.server.quotas import Turn
 
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
-
-class Timer(Protocol):
-    """What tells how long somebody has waited."""
-
-    def elapsed(self) -> float:
-        """Seconds on a clock that never goes back."""
-        ...
-
-
-async def admit(handle: Callable[[Exchange | None], Exchange], clock: Timer, receive: Receive) -> Exchange:
+async def admit(handle: Callable[[Exchange | None], Exchange], clock: Clock, receive: Receive) -> Exchange:
     """The exchange of a request, which waits where a queue lets it; `handle` makes it, given the one that has waited so far.
 
     First come, first served. Whoever waits for too long keeps the refusal, and one who leaves is marked as gone.
@@ -28,10 +20,10 @@ async def admit(handle: Callable[[Exchange | None], Exchange], clock: Timer, rec
     if turn is None:
         return exchange
     end = clock.elapsed() + turn.patience
-    gone = asyncio.ensure_future(_leave(receive))
+    gone = asyncio.ensure_future(wait_for_leaving(receive))
     turn.account.waiting.append(turn)
     try:
-        while await _comes(turn, end - clock.elapsed(), gone):
+        while await _comes(turn, clock, end, gone):
             exchange.ticket.turn, exchange.ticket.waited = None, turn
             exchange = handle(exchange)
             wanted = exchange.ticket.turn
@@ -43,23 +35,22 @@ async def admit(handle: Callable[[Exchange | None], Exchange], clock: Timer, rec
                 turn = wanted
                 turn.account.waiting.append(turn)
         if gone.done():
-            exchange.ended = "client left"
+            exchange.played.ended = "client left"
     finally:
         _step_out(turn)
         gone.cancel()
     return exchange
 
 
-async def _leave(receive: Receive) -> None:
-    """Return when the client has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _comes(turn: Turn, seconds: float, gone: asyncio.Future[None]) -> bool:
+async def _comes(turn: Turn, clock: Clock, end: float, gone: asyncio.Future[None]) -> bool:
     """Whether somebody left so that it is worth asking again, before the time is over or the client gone."""
-    turn.woken = asyncio.get_running_loop().create_future()
-    await asyncio.wait({turn.woken, gone}, timeout=max(seconds, 0.0), return_when=asyncio.FIRST_COMPLETED)
+    loop = asyncio.get_running_loop()
+    turn.woken, over = loop.create_future(), loop.create_future()
+    alarm = clock.alarm(end, partial(release, over))
+    try:
+        await asyncio.wait({turn.woken, over, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        alarm.cancel()
     return turn.woken.done() and not gone.done()
 
 

@@ -1,13 +1,13 @@
 """The emulated service: one request in, one outcome out, with the state that belongs to it. Knows nothing of sockets."""
 
 import os
-import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import replace
 
 from emulator.catalogue.quirks import QuirkName, expand
-from emulator.engine.answering import Outcome, answer, confess, refuse_request
+from emulator.catalogue.variations import Variation
+from emulator.engine.answering import Outcome, answer, confess, own_failure, refuse_request
 from emulator.engine.choosing import find_chosen
 from emulator.engine.compiling import Ruleset, compile_rules, put_before
 from emulator.engine.containers import family_of, refuse_endpoint, refuse_in_container
@@ -18,44 +18,24 @@ from emulator.engine.siblings.reading import read_question
 from emulator.engine.verdicts import Verdict as ClientVerdict
 from emulator.engine.verifying import Verification, verify
 from emulator.engine.vetting import Check, Policy, Verdict, judge, refuse_malformed
+from emulator.errors import AnswerError
 from emulator.scenario.reading import Reading, default_scenario_path, read_paths, read_text
 from emulator.scenario.rules import Tokens
 from emulator.server.bearer import check_bearer, read_credentials, read_sender
-from emulator.server.journal import Exchange, Journal, TokenExchange
+from emulator.server.clock import Clock
+from emulator.server.exchanges import Exchange, TokenExchange
+from emulator.server.journal import Journal
 from emulator.server.judging import judge_clients
 from emulator.server.quotas import Quotas, Ticket
 from emulator.server.sessions import Sessions
 from emulator.server.settings import SEEDED_MOMENT, Settings
+from emulator.server.surroundings import PACE_HEADER, surround, surround_request, vary
 from emulator.server.tokens import Mint
 from emulator.wire.requests import MalformedRequestError, parse_request
 from emulator.wire.targets import CHAT, Target
 
 TOKEN_REQUESTS = "token requests"  # noqa: S105  # no secret
 """What a session's token requests are counted under, among the uses of its rules."""
-
-
-class Clock(Protocol):
-    """Where the time comes from."""
-
-    def now(self) -> float:
-        """Unix time in seconds."""
-        ...
-
-    def elapsed(self) -> float:
-        """Seconds on a clock that never goes back."""
-        ...
-
-
-class SystemClock:
-    """The machine's time."""
-
-    def now(self) -> float:
-        """Unix time in seconds."""
-        return time.time()
-
-    def elapsed(self) -> float:
-        """Seconds on a clock that never goes back."""
-        return time.perf_counter()
 
 
 class Service:
@@ -76,6 +56,7 @@ class Service:
         self.public_keys: dict[str, str] = {}
         """Public keys (PEM) of the service accounts that this process has made, by their ids."""
         self._sender_key = os.urandom(16)
+        self._surroundings = surround(settings)
         self._default = (
             compile_rules(read_paths([default_scenario_path()]).scenarios) if settings.fallback == "default" else None
         )
@@ -136,21 +117,33 @@ class Service:
         self, facts: Facts, now: float, ticket: Ticket, check: Check | None = None, ask: Ask = answer
     ) -> tuple[Outcome, tuple[str, ...]]:
         session = self.sessions.find(facts.target.project)
+        try:
+            surroundings = surround_request(session.surroundings or self._surroundings, facts.raw_headers)
+        except AnswerError as error:
+            report = f"the header {PACE_HEADER.decode()}: {error}"
+            return Outcome("error", own_failure(report, "unknown_pace"), report=report), ()
         first = self.rules_of(facts.target.project)
         rulesets = (first,) if self._default is None else (first, self._default)
         seed = self.settings.seed if self.settings.seed is not None else rulesets[0].seed
-        quirks = expand(self.settings.quirks | first.quirks | self._early_quirks(first, facts))
+        quirks = expand(surroundings.quirks | first.quirks | self._early_quirks(first, facts))
         verdict = self._judge(facts, first, seed, check, quirks)
         refusal = verdict.refusal
         if refusal is None and first.quotas:
             refusal = self.quotas.admit(first.quotas, facts, ticket, self.clock.elapsed())
         if refusal is not None:
-            return refuse_request(refuse_in_container(refusal, family_of(facts.target, facts.endpoint)), quirks), ()
-        occasion = Occasion(now if seed is None else SEEDED_MOMENT, seed, os.urandom(16), self.settings.quirks)
+            refused = refuse_request(refuse_in_container(refusal, family_of(facts.target, facts.endpoint)), quirks)
+            if not surroundings.quirks:
+                return refused, ()
+            # Whether it would have passed without the quirks around it.
+            plain = self._judge(facts, first, seed, check, expand(quirks - surroundings.quirks))
+            return replace(refused, is_disturbed=plain.refusal is None), ()
+        occasion = Occasion(now if seed is None else SEEDED_MOMENT, seed, os.urandom(16), surroundings)
         outcome = ask(rulesets, facts, session.state, occasion)
+        if ticket.held:
+            outcome = replace(outcome, timeline=outcome.timeline.delay(ticket.held))
         if outcome.chosen is not None:
             session.bring_forward(outcome.chosen)
-        return outcome, verdict.warnings
+        return outcome, verdict.warnings + outcome.warnings
 
     def _early_quirks(self, ruleset: Ruleset, facts: Facts) -> frozenset[QuirkName]:
         """The quirks of the rule that would answer, which hold while the request is judged."""
@@ -161,7 +154,9 @@ class Service:
 
     def _quirks_of(self, target: Target) -> frozenset[QuirkName]:
         """The quirks that hold for a request whatever its body says."""
-        return expand(self.settings.quirks | self.rules_of(target.project).quirks)
+        session = self.sessions.find(target.project)
+        surroundings = session.surroundings or self._surroundings
+        return expand(surroundings.quirks | self.rules_of(target.project).quirks)
 
     def _judge(
         self, facts: Facts, ruleset: Ruleset, seed: str | None, check: Check | None, quirks: frozenset[QuirkName]
@@ -245,8 +240,12 @@ class Service:
         """What the clients of one session, or of all, did wrong."""
         return judge_clients(self.journal, project)
 
+    def disturb(self, project: str, variation: Variation) -> None:
+        """Let things go wrong with the answers of a session, besides what does so with all. Raises StartError."""
+        self.sessions.find(project).surroundings = surround(vary(self.settings, variation))
+
     def reset(self, project: str | None) -> None:
-        """Forget counters, flags, quotas, pushed scenarios, added rules and journal of one session, or of all.
+        """Forget counters, flags, quotas, pushed scenarios, added rules, surroundings and journal of one session, or of all.
 
         Rules added for all stay.
         """

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from emulator.engine.choosing import Chosen
 from emulator.engine.compiling import Ruleset
+from emulator.engine.dice import Surroundings
 from emulator.engine.state import State
 
 MOST_SESSIONS = 10_000
@@ -15,7 +16,7 @@ MOST_SESSIONS = 10_000
 
 @dataclass(slots=True)
 class Session:
-    """How often each rule has answered, what flags are set, and the scenario pushed for this session, if any."""
+    """How often each rule has answered, what flags are set, and what it has of its own: a scenario, rules, surroundings."""
 
     uses: dict[str, int] = field(default_factory=dict)
     flags: frozenset[str] = frozenset()
@@ -25,6 +26,8 @@ class Session:
     """The pushed scenario as it was written."""
     added: tuple[Ruleset, ...] = ()
     """Rules that Python code gave this session, which are tried before all others."""
+    surroundings: Surroundings | None = None
+    """What holds for all its answers, instead of what holds for those of the server."""
 
     @property
     def state(self) -> State:
@@ -74,7 +77,7 @@ class Sessions:
             return tuple(self._sessions.items())
 
     def reset(self, project: str | None) -> None:
-        """Forget the uses, the flags, the pushed scenario and the added rules of one session, or of all."""
+        """Forget all that one session has, or all do."""
         with self._lock:
             if project is None:
                 self._sessions.clear()

@@ -30,6 +30,12 @@ class Settings:
     models: KnownModels = "any"
     """Which models are answered on the shared endpoint."""
     quirks: frozenset[QuirkName] = frozenset()
+    pace: str | None = None
+    """How fast rules without a pace answer: a name (`slow-train`), or `first_token_ms=300,tokens_per_second=50`."""
+    speed: float = 1.0
+    """How many times as fast everything is that takes its time."""
+    faults: tuple[str, ...] = ()
+    """What goes wrong with every answer: names (`reset_mid_stream`), or `cut=reset,after_chunks=2`."""
     control_token: str | None = None
     token_lifetime: int = LIFETIME
     """Seconds that the tokens of the token endpoints and of the metadata server live."""

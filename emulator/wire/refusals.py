@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from emulator.wire.json_text import dump
 
-Framing = Literal["array", "object", "html"]
+Framing = Literal["array", "object", "html", "text"]
 
 JSON_TYPE = "application/json; charset=UTF-8"
 HTML_TYPE = "text/html; charset=UTF-8"
+TEXT_TYPE = "text/plain; charset=UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,8 @@ class Refusal:
     message: str
     details: list[dict[str, Any]] | None = None
     framing: Framing = "array"
-    flat: dict[str, Any] | None = None
-    """The whole body where it is no error object of Google's: that of a token endpoint or of a self-deployed container."""
+    flat: Any = None
+    """The whole body where it is no error object of Google's: that of a token endpoint, of a self-deployed container or of a rule."""
     rule: str = ""
     """The name of the catalogue's entry, which is the rule of Vertex that was broken."""
     place: str = ""
@@ -31,23 +32,29 @@ class Refusal:
     """What the client did and what would pass, for the log, the journal and a header."""
     legacy_errors: list[dict[str, Any]] | None = None
     """The older `errors` list that some routes add between message and status (observed)."""
+    http_status: int | None = None
+    """The HTTP status where it is not the error's code."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Headers that are sent with it."""
 
     @property
     def content_type(self) -> str:
         """Observed: errors are JSON, paths that nothing routes get HTML."""
-        return HTML_TYPE if self.framing == "html" else JSON_TYPE
+        return {"html": HTML_TYPE, "text": TEXT_TYPE}.get(self.framing, JSON_TYPE)
 
     def body(self) -> bytes:
         """The body: pretty-printed with the odd brackets of an array of one (observed), a bare object, or the HTML as it is."""
-        if self.framing == "html":
-            return self.message.encode("utf-8", "replace")
-        if self.flat is not None:
-            return dump(self.flat)
         text = self.to_text()
+        if self.framing in {"html", "text"} or self.flat is not None:
+            return text.encode("utf-8", "replace")
         return (f"[{text}\n]\n" if self.framing == "array" else f"{text}\n").encode("utf-8", "replace")
 
     def to_text(self) -> str:
         """The bare error object, pretty-printed by two spaces (observed); also what is written inside a broken stream."""
+        if self.framing in {"html", "text"}:
+            return self.message
+        if self.flat is not None:
+            return dump(self.flat).decode()
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.legacy_errors:
             error["errors"] = self.legacy_errors

@@ -94,6 +94,13 @@ def start(*arguments: str, cwd: Path) -> Iterator[Program]:
 
 
 @pytest.fixture
+def start_program(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Start `vertex-emulator` with arguments in an empty folder."""
+    with ExitStack() as stack:
+        yield lambda *arguments: stack.enter_context(start(*arguments, cwd=tmp_path))
+
+
+@pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     """Start `vertex-emulator serve` on a free port in an empty folder."""
     with ExitStack() as stack:

@@ -7,6 +7,7 @@ import openai
 import pytest
 
 from emulator import Emulator
+from emulator.server.clock import ManualClock
 
 MODEL = "google/gemini-2.5-flash"
 SCENARIO = """
@@ -18,29 +19,14 @@ rules: [{reply: fine}]
 """
 
 
-class Clock:
-    """Time that passes only when a test says so."""
-
-    def __init__(self) -> None:
-        self.moment = 1_000.0
-
-    def now(self) -> float:
-        """Unix time."""
-        return self.moment
-
-    def elapsed(self) -> float:
-        """The same."""
-        return self.moment
-
-
 @pytest.fixture
-def clock() -> Clock:
+def clock() -> ManualClock:
     """The clock of the emulator."""
-    return Clock()
+    return ManualClock()
 
 
 @pytest.fixture
-def vertex(clock: Clock) -> Iterator[Emulator]:
+def vertex(clock: ManualClock) -> Iterator[Emulator]:
     """An emulator with quotas."""
     with Emulator(SCENARIO, clock=clock) as running:
         yield running
@@ -56,7 +42,7 @@ def ask(client: openai.OpenAI, model: str = MODEL, *, stream: bool = False, **he
     return traffic
 
 
-def test_sixty_a_minute_come_back_one_each_second(vertex: Emulator, clock: Clock) -> None:
+def test_sixty_a_minute_come_back_one_each_second(vertex: Emulator, clock: ManualClock) -> None:
     """A minute's worth at once, then a RateLimitError with Google's body, then one more for each second that passes."""
     client = vertex.openai(max_retries=0)
     for _ in range(60):
@@ -68,7 +54,7 @@ def test_sixty_a_minute_come_back_one_each_second(vertex: Emulator, clock: Clock
         assert error["error"]["status"] == "RESOURCE_EXHAUSTED"
         assert "60 requests per minute" in caught.value.response.headers["x-emulator-explanation"]
         assert "retry-after" not in caught.value.response.headers
-    clock.moment += 2
+    clock.advance(2)
     assert [ask(client), ask(client)] == ["ON_DEMAND", "ON_DEMAND"]
     with pytest.raises(openai.RateLimitError):
         ask(client)

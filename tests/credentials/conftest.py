@@ -14,12 +14,13 @@ from emulator import Emulator, Settings
 from emulator.credentials.answers import Asked, Issuer, read_query
 from emulator.credentials.files import KeyFiles, write_key_files
 from emulator.server.bearer import Credentials
+from emulator.server.clock import SystemClock
 from emulator.server.tokens import Mint
 
 NOW = 1_750_000_000.0
 
 
-class MovedClock:
+class MovedClock(SystemClock):
     """The machine's time, and what a test adds to it."""
 
     def __init__(self) -> None:
@@ -28,10 +29,6 @@ class MovedClock:
     def now(self) -> float:
         """Unix time in seconds."""
         return time.time() + self.ahead
-
-    def elapsed(self) -> float:
-        """Seconds on a clock that never goes back."""
-        return time.perf_counter()
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from typing import Any
 from emulator.catalogue.quirks import EARLY, PROFILES, QUIRKS, expand
 from emulator.engine.compiling import compile_rules
 from emulator.scenario.reading import read_text
-from emulator.server.service import Service, SystemClock
+from emulator.server.clock import SystemClock
+from emulator.server.service import Service
 from emulator.server.settings import Settings
 from emulator.wire.targets import Target
 

@@ -8,7 +8,7 @@ import pytest
 from emulator.catalogue.quirks import PROFILES, QUIRK_NAMES, QUIRKS, QuirkName, expand
 from emulator.engine.answering import Outcome, answer
 from emulator.engine.compiling import compile_rules
-from emulator.engine.dice import Occasion
+from emulator.engine.dice import Occasion, Surroundings
 from emulator.engine.facts import Facts
 from emulator.engine.signatures import fits_call
 from emulator.engine.state import State
@@ -50,7 +50,8 @@ def play(
     }
     endpoint = "1234" if request["model"] == "own" else "openapi"
     facts = Facts(Target("v1", "p", "global", endpoint), [], request)
-    return answer([RULES], facts, State(), Occasion(1_767_225_600, "seed", b"", frozenset(quirks)))
+    surroundings = Surroundings(frozenset(quirks))
+    return answer([RULES], facts, State(), Occasion(1_767_225_600, "seed", b"", surroundings))
 
 
 def plain(text: str, *quirks: QuirkName, google: dict[str, Any] | None = None) -> Any:

@@ -13,7 +13,8 @@ from emulator.engine.verdicts import KINDS, Verdict
 from emulator.engine.verdicts.echoes import split_name
 from emulator.engine.verdicts.retries import RETRY_WINDOW, STORM_RETRIES, STORM_WAIT
 from emulator.scenario.reading import read_text
-from emulator.server.journal import Exchange
+from emulator.server.clock import ManualClock
+from emulator.server.exchanges import Exchange
 from emulator.server.service import Service
 from emulator.server.settings import Settings
 from emulator.wire.targets import Target
@@ -32,26 +33,11 @@ GEMINI = "google/gemini-3-pro-preview"
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("get_time", "get_weather")]
 
 
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.moment = 1_767_225_600.0
-
-    def now(self) -> float:
-        """Unix time in seconds."""
-        return self.moment
-
-    def elapsed(self) -> float:
-        """The same."""
-        return self.moment
-
-
 class Client:
     """A client of a service, and what decides how it behaves."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = ManualClock()
         # Not vetted, so that a wrong client comes as far as with a server that is lenient.
         settings = Settings(vetting="off", quirks=frozenset({"signatures_off"}))
         self.service = Service(compile_rules(read_text(SCENARIO).scenarios), settings, clock=self.clock)
@@ -61,13 +47,13 @@ class Client:
 
     def send(self, content: str | list[Any], *, after: float = 1.0, headers: Any = (), **more: Any) -> Exchange:
         """Send a text or a conversation some seconds later, and read all of the answer, which takes a tenth of a second."""
-        self.clock.moment += after
+        self.clock.advance(after)
         exchange = self.ask(content, **more)
         outcome = exchange.outcome
         timeline = replace(outcome.timeline, headers=(*outcome.timeline.headers, *headers))
         exchange.outcome = replace(outcome, timeline=timeline)
         exchange.duration = 0.1
-        self.clock.moment += exchange.duration
+        self.clock.advance(exchange.duration)
         self.service.finish(exchange)
         return exchange
 
@@ -159,14 +145,14 @@ def ignore_retry_after(client: Client) -> None:
 
 def ignore_retry_date(client: Client) -> None:
     """The same, where the header has a date."""
-    client.send("overloaded", headers=[("Retry-After", formatdate(client.clock.moment + 60, usegmt=True))])
+    client.send("overloaded", headers=[("Retry-After", formatdate(client.clock.now() + 60, usegmt=True))])
     client.send("overloaded", after=30)
 
 
 def heed_retry_after(client: Client) -> None:
     """Come back after five seconds, or at the date."""
     client.send("overloaded", headers=[("retry-after", "5")])
-    client.send("overloaded", after=5, headers=[("Retry-After", formatdate(client.clock.moment + 60, usegmt=True))])
+    client.send("overloaded", after=5, headers=[("Retry-After", formatdate(client.clock.now() + 60, usegmt=True))])
     client.send("overloaded", after=60)
 
 
@@ -200,7 +186,7 @@ def notice_truncated(client: Client) -> None:
 def leave(client: Client) -> None:
     """Close the connection in the middle."""
     exchange = client.ask("Hello", stream=True)
-    exchange.ended = "client left"
+    exchange.played.ended = "client left"
     client.service.finish(exchange)
 
 

@@ -85,6 +85,19 @@ def test_replies_can_be_of_steps_of_all_kinds(vertex: VertexSession) -> None:
     assert send(vertex, "sound").message.audio.extra_content["google"]["mime_type"] == "audio/wav"
 
 
+def test_pace_and_faults_stand_beside(vertex: VertexSession) -> None:
+    """By name, as a mapping or as a list; here they change when and how the answer is sent."""
+    vertex.on(last_user="slow").say("Slow.").beside(pace={"first_token_ms": 1}, fault="small_writes")
+    vertex.on(last_user="busy").say("Free.").beside(fault=[{"fail": 429, "first": 1}, "wrong_content_type"])
+    assert ask(vertex, "slow") == "Slow."
+    timeline = vertex.journal.last.outcome.timeline
+    assert (timeline.end_at, timeline.write_size) == (0.001, 7)
+    with pytest.raises(openai.RateLimitError):
+        ask(vertex, "busy")
+    assert ask(vertex, "busy") == "Free."
+    assert ("content-type", "text/html") in vertex.journal.last.outcome.timeline.headers
+
+
 def test_failures_and_what_stands_beside(vertex: VertexSession) -> None:
     """Errors of the catalogue, finish reasons, token counts and headers can be set."""
     vertex.on(last_user="busy").fail(429, message="Later.").then().say("Now.")
@@ -195,6 +208,8 @@ WRONG: list[tuple[Callable[[Any], object], str]] = [
     (lambda on: on().conversation([{"user": "a"}]), 'a conversation ends with an "assistant" turn'),
     (lambda on: on().conversation([{"usr": "a"}]), 'unknown turn "usr"; did you mean "user"?'),
     (lambda on: on().reply("a").beside(quirks=["raw_newline"]), 'did you mean "raw_newlines"?'),
+    (lambda on: on().reply("a").beside(fault="reset_mid_steam"), 'did you mean "reset_mid_stream"?'),
+    (lambda on: on().reply("a").beside(pace="slow-trian"), 'did you mean "slow-train"?'),
 ]
 
 

@@ -21,6 +21,7 @@ RAISES: dict[str, set[str]] = {
     "definition-ref": set(),
     "definitions": set(),
     "dict": {"dict_type"},
+    "float": {"float_type", "float_parsing"},
     "function-after": set(),
     "function-before": set(),
     "int": {"int_type", "int_parsing", "int_from_float", "int_parsing_size"},
@@ -36,11 +37,16 @@ RAISES: dict[str, set[str]] = {
     "union": set(),
 }
 CONSTRAINTS = {
+    ("float", "allow_inf_nan"): "finite_number",
+    ("float", "ge"): "greater_than_equal",
+    ("float", "gt"): "greater_than",
+    ("float", "le"): "less_than_equal",
+    ("int", "le"): "less_than_equal",
     ("int", "ge"): "greater_than_equal",
     ("list", "min_length"): "too_short",
     ("str", "min_length"): "string_too_short",
 }
-OTHER_CONSTRAINTS = {"gt", "le", "lt", "max_length", "multiple_of", "pattern", "strict"}
+OTHER_CONSTRAINTS = {"lt", "max_length", "multiple_of", "pattern", "strict"}
 
 
 def nodes(part: Any) -> Iterator[dict[str, Any]]:
@@ -78,15 +84,21 @@ PROVOKED = {
     "bool_type": "rules: [{when: {stream: []}, reply: a}]",
     "dict_type": "rules: [{when: {body: 1}, reply: a}]",
     "extra_forbidden": "rulez: []",
+    "finite_number": "rules: [{pace: {every_ms: 'inf'}, reply: a}]",
+    "float_parsing": "rules: [{pace: {every_ms: x}, reply: a}]",
+    "float_type": "rules: [{pace: {every_ms: []}, reply: a}]",
+    "greater_than": "rules: [{pace: {tokens_per_second: 0}, reply: a}]",
     "greater_than_equal": "rules: [{times: 0, reply: a}]",
     "int_from_float": "rules: [{times: 1.5, reply: a}]",
     "int_parsing": "rules: [{times: x, reply: a}]",
     "int_parsing_size": f"rules: [{{times: '{'9' * 5000}', reply: a}}]",
     "int_type": "rules: [{times: [], reply: a}]",
+    "less_than_equal": "rules: [{fault: {cut: end, chance: 2}, reply: a}]",
     "list_type": "rules: 1",
     "literal_error": "rules: [{when: {last: x}, reply: a}]",
     "missing": "rules: [{reply: {say: a, chunks: {}}}]",
     "model_type": "rules: [{when: x, reply: a}]",
+    "no_effect": "rules: [{fault: {at: inside_json}, reply: a}]",
     "no_speaker": "rules: [{conversation: [x]}]",
     "no_verb": "rules: [{reply: [x]}]",
     "one_answer": "rules: [{}]",

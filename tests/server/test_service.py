@@ -17,8 +17,9 @@ from PIL import Image
 from emulator.engine.compiling import compile_rules
 from emulator.running import build_service
 from emulator.scenario.reading import read_text
-from emulator.server.journal import Exchange
-from emulator.server.service import Service, SystemClock
+from emulator.server.clock import SystemClock
+from emulator.server.exchanges import Exchange
+from emulator.server.service import Service
 from emulator.server.settings import Settings
 from emulator.wire.targets import Target
 

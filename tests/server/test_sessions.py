@@ -8,8 +8,9 @@ from starlette.testclient import TestClient
 
 from emulator.engine.compiling import compile_rules
 from emulator.scenario.reading import read_text
+from emulator.server.clock import SystemClock
 from emulator.server.control import build_control
-from emulator.server.service import Service, SystemClock
+from emulator.server.service import Service
 from emulator.server.settings import Settings
 from emulator.wire.targets import Target
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from emulator.catalogue.faults import FAULT_NAMES, FaultName
 from emulator.engine.compiling import compile_rules
 from emulator.running import build_service
 from emulator.scenario.reading import read_text
-from emulator.server.journal import Exchange
-from emulator.server.service import Service, SystemClock
+from emulator.server.clock import SystemClock
+from emulator.server.exchanges import Exchange
+from emulator.server.service import Service
 from emulator.server.settings import Settings
 from emulator.wire.targets import Target
 
@@ -410,3 +412,19 @@ def test_siblings_ask_for_the_same_bearer() -> None:
         (one,) = json.loads(outcome.timeline.body)
         assert one["error"]["code"] == 401
         assert one["error"]["details"][0]["metadata"]["method"].endswith(".v1.PredictionService.Invoke")
+
+
+@pytest.mark.parametrize("fault", FAULT_NAMES)
+@pytest.mark.parametrize("method", ["completions", "responses"])
+def test_faults_happen_to_siblings(method: str, fault: FaultName) -> None:
+    """Each fault of the catalogue has an effect on their streams, but for those that want what the stream has not."""
+    text = "rules: [{reply: {say: [Eins., ' Zwei süß.', ' Drei.', ' Vier.']}}]\n"
+    body = {"prompt": "hi", "model": GLM} if method == "completions" else {"input": "hi", "model": GROK}
+    whole, faulty = (
+        send(build_service([text], Settings(auth="off", seed="1", faults=faults)), method, {**body, "stream": True})
+        for faults in ((), (fault,))
+    )
+    assert faulty.outcome.result == "answer"
+    without = method == "responses" and fault in {"no_done", "empty_choices"}
+    assert (faulty.outcome.timeline == whole.outcome.timeline) is without
+    assert bool(faulty.outcome.warnings) is without

@@ -13,7 +13,7 @@ from emulator.engine.quirks import bodies, streams
 from emulator.engine.quirks.bodies import Body
 from emulator.engine.timeline import Frame, Timeline
 from emulator.wire.json_text import dump
-from emulator.wire.sse import EVENT_STREAM_TYPE, event
+from emulator.wire.sse import event
 
 _DATA = b"data: "
 _FIRST_ERROR = 400
@@ -24,7 +24,7 @@ def apply_quirks(timeline: Timeline, quirks: frozenset[QuirkName], signature: st
     """The timeline with all quirks at work, in the order of their functions; `signature` is what `text_signatures` sends."""
     if timeline.status >= _FIRST_ERROR:
         return apply_to_refusal(timeline, quirks)
-    is_stream = dict(timeline.headers).get("content-type") == EVENT_STREAM_TYPE
+    is_stream = timeline.is_stream
     found = [_read(frame.data) for frame in timeline.frames]
     chunks = [body for body in found if body is not None]
     for name, edit in (_STREAM if is_stream else _PLAIN).items():
@@ -46,7 +46,7 @@ def apply_to_refusal(timeline: Timeline, quirks: frozenset[QuirkName]) -> Timeli
         body = body[1:].rstrip()[:-1].rstrip() + b"\n"
     if "single_full_stops" in quirks:
         body = _DOUBLE_STOP.sub(b".", body)
-    return replace(timeline, frames=(Frame(body),))
+    return replace(timeline, frames=tuple(replace(frame, data=body) for frame in timeline.frames[:1]))
 
 
 def _read(data: bytes) -> Body | None:
@@ -74,7 +74,7 @@ def _write(
             continue
         for chunk in left if at == places[-1] else [one for one in [next(left, None)] if one is not None]:
             last = len(frames)
-            frames.append(Frame(event(dump(chunk)) if is_stream else dump(chunk)))
+            frames.append(replace(frame, data=event(dump(chunk)) if is_stream else dump(chunk)))
             calls.append(bodies.calls_of(chunk))
     if not is_stream or not chunks:
         return frames
@@ -91,9 +91,9 @@ def _error_frame(frame: Frame, quirks: frozenset[QuirkName]) -> Frame:
         return frame
     data = _DOUBLE_STOP.sub(b".", frame.data) if "single_full_stops" in quirks else frame.data
     if "data_errors" not in quirks:
-        return Frame(data)
+        return replace(frame, data=data)
     try:
-        return Frame(event(dump(json.loads(data))))
+        return replace(frame, data=event(dump(json.loads(data))))
     except ValueError:
         return frame
 

@@ -1,5 +1,7 @@
 """Quirks of streams: functions that edit the JSON of chunks in place, and the ways in which a stream breaks off."""
 
+from dataclasses import replace
+
 from emulator.engine.quirks.bodies import Body, calls_of, holder_of, sort_keys
 from emulator.engine.refusing import refuse
 from emulator.engine.timeline import Frame
@@ -89,15 +91,15 @@ def cancel(frames: list[Frame], calls: list[list[Body]]) -> list[Frame]:
     for at, found in enumerate(calls):
         seen.update(call.get("id", "") for call in found)
         if len(seen) > 1:
-            return [*frames[:at], _bare("cancelled")]
+            return [*frames[:at], _bare("cancelled", frames[at])]
     return frames
 
 
 def overload(frames: list[Frame], last: int) -> list[Frame]:
     """`midstream_unavailable`: `last` is the number of the last chunk's frame."""
-    return [*frames[:last], _bare("unavailable")]
+    return [*frames[:last], _bare("unavailable", frames[last])]
 
 
-def _bare(name: str) -> Frame:
-    """An error as it is written into a stream (observed: without `data:`)."""
-    return Frame(f"{refuse(name, {}).to_text()}\n".encode())
+def _bare(name: str, instead: Frame) -> Frame:
+    """An error as it is written into a stream (observed: without `data:`), when another frame would have come."""
+    return replace(instead, data=f"{refuse(name, {}).to_text()}\n".encode())

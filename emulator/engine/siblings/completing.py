@@ -7,12 +7,14 @@ from typing import Final
 from emulator.catalogue.models import find_model
 from emulator.engine.answering import Outcome, answer, own_failure
 from emulator.engine.compiling import Ruleset
+from emulator.engine.cues import Cue
 from emulator.engine.dice import Occasion
 from emulator.engine.facts import Facts
 from emulator.engine.parts import Answer, CallPart, Choice, FailPart, RawPart, TextPart
 from emulator.engine.siblings.questions import forbid_media, refuse_argument, refuse_model
 from emulator.engine.state import State
-from emulator.engine.timeline import Timeline, plain_timeline, refusal_timeline, stream_timeline
+from emulator.engine.streaming import error_frame
+from emulator.engine.timeline import Frame, Timeline, plain_timeline, refusal_timeline, stream_timeline
 from emulator.errors import AnswerError
 from emulator.wire.json_text import dump
 from emulator.wire.refusals import JSON_TYPE, Refusal
@@ -86,12 +88,12 @@ def _finishes(made: Answer) -> list[str]:
     return [choice.finish_reason for choice in made.choices]
 
 
-def _written(choice: Choice, facts: Facts) -> Iterator[TextPart | RawPart | FailPart]:
+def _written(choice: Choice, facts: Facts) -> Iterator[TextPart | RawPart | FailPart | Cue]:
     """What of a choice is seen: its text, with the thoughts of models that have them there, without those of others (assumed)."""
     for part in facts.voice.put(choice.parts):
         forbid_media(part, facts.target)
         match part:
-            case TextPart(is_thought=False) | RawPart() | FailPart():
+            case TextPart(is_thought=False) | RawPart() | FailPart() | Cue():
                 yield part
             case CallPart():
                 raise AnswerError("completions carries text, but the reply calls a tool")
@@ -101,26 +103,29 @@ def _written(choice: Choice, facts: Facts) -> Iterator[TextPart | RawPart | Fail
 
 def _events(
     made: Answer,
-    written: list[list[TextPart | RawPart | FailPart]],
+    written: list[list[TextPart | RawPart | FailPart | Cue]],
     identity: Identity,
     matched_stop: int | None,
-) -> Iterator[bytes]:
+) -> Iterator[Frame | Cue]:
     """Each piece of text as an event, then for each choice an empty one that says why it ended; usage on the last."""
-    is_raw = any(written) and all(isinstance(part, RawPart) for parts in written for part in parts)
+    is_raw = made.is_raw
     for index, parts in enumerate(written):
         for part in parts:
             match part:
                 case TextPart():
                     for piece in part.pieces:
-                        yield completion_event(text_choice(index, piece, None, None), identity, None)
+                        yield Frame(completion_event(text_choice(index, piece, None, None), identity, None), len(piece))
                 case RawPart():
-                    yield part.written
+                    yield Frame(part.written, len(part.written))
                 case FailPart():
                     # As in a chat stream (observed there).
-                    yield f"{part.refusal.to_text()}\n".encode("utf-8", "replace")
+                    yield error_frame(part.refusal)
                     return
+                case Cue():
+                    yield part
         if not is_raw:
             finish = text_choice(index, "", made.choices[index].finish_reason, matched_stop)
-            yield completion_event(finish, identity, made.usage if index == len(written) - 1 else None)
+            usage = made.usage if index == len(written) - 1 else None
+            yield Frame(completion_event(finish, identity, usage))
     if not is_raw:
-        yield DONE
+        yield Frame(DONE)

@@ -7,13 +7,15 @@ from itertools import count
 
 from emulator.engine.answering import Outcome, answer
 from emulator.engine.compiling import Ruleset
+from emulator.engine.cues import Cue
 from emulator.engine.dice import Occasion
 from emulator.engine.facts import Facts
 from emulator.engine.parts import Answer, CallPart, FailPart, RawPart, TextPart
 from emulator.engine.refusing import refuse, values_for
 from emulator.engine.siblings.questions import forbid_media, refuse_argument, refuse_model
 from emulator.engine.state import State
-from emulator.engine.timeline import Timeline, plain_timeline, refusal_timeline, stream_timeline
+from emulator.engine.streaming import error_frame
+from emulator.engine.timeline import Frame, Timeline, plain_timeline, refusal_timeline, stream_timeline
 from emulator.wire.json_text import dump
 from emulator.wire.refusals import JSON_TYPE, Refusal
 from emulator.wire.replies import Identity
@@ -109,9 +111,9 @@ def render_response(asked: ResponsesRequest, made: Answer, identity: Identity, f
     return plain_timeline(200, JSON_TYPE, dump(response_object(asked, identity, end)), made.headers)
 
 
-def _items(made: Answer, identity: Identity, facts: Facts) -> list[_Item | RawPart | FailPart]:
+def _items(made: Answer, identity: Identity, facts: Facts) -> list[_Item | RawPart | FailPart | Cue]:
     """Texts next to each other are one message, whose id is that of the response (documented); thoughts are not shown."""
-    items: list[_Item | RawPart | FailPart] = []
+    items: list[_Item | RawPart | FailPart | Cue] = []
     for part in facts.voice.put(made.choices[0].parts):
         forbid_media(part, facts.target)
         match part:
@@ -123,51 +125,56 @@ def _items(made: Answer, identity: Identity, facts: Facts) -> list[_Item | RawPa
                 last.pieces += part.pieces
             case CallPart():
                 items.append(_Item(f"fc_{identity.id}_{len(items)}", call=part))
-            case RawPart() | FailPart():
+            case RawPart() | FailPart() | Cue():
                 items.append(part)
             case _:
                 pass
-    return items or [_Item(f"msg_{identity.id}")]
+    return items if any(not isinstance(item, Cue) for item in items) else [*items, _Item(f"msg_{identity.id}")]
 
 
 def _events(
-    asked: ResponsesRequest, identity: Identity, items: Sequence[_Item | RawPart | FailPart], end: Progress
-) -> Iterator[bytes]:
+    asked: ResponsesRequest, identity: Identity, items: Sequence[_Item | RawPart | FailPart | Cue], end: Progress
+) -> Iterator[Frame | Cue]:
     numbers = count()
-    is_raw = all(isinstance(item, RawPart) for item in items)
+    is_raw = all(isinstance(item, RawPart | Cue) for item in items)
     if not is_raw:
         begun = response_object(asked, identity, Progress(end.fingerprint, []))
-        yield response_event("response.created", next(numbers), response=begun)
-        yield response_event("response.in_progress", next(numbers), response=begun)
+        yield Frame(response_event("response.created", next(numbers), response=begun))
+        yield Frame(response_event("response.in_progress", next(numbers), response=begun))
     for index, item in enumerate(items):
         match item:
             case RawPart():
-                yield item.written
+                yield Frame(item.written, len(item.written))
             case FailPart():
                 # As in a chat stream (observed there).
-                yield f"{item.refusal.to_text()}\n".encode("utf-8", "replace")
+                yield error_frame(item.refusal)
                 return
+            case Cue():
+                yield item
             case _Item():
                 yield from _item_events(item, index, numbers)
     if not is_raw:
         whole = response_object(asked, identity, end)
-        yield response_event(f"response.{end.status}", next(numbers), response=whole)
+        yield Frame(response_event(f"response.{end.status}", next(numbers), response=whole))
 
 
-def _item_events(item: _Item, index: int, numbers: Iterator[int]) -> Iterator[bytes]:
-    yield response_event("response.output_item.added", next(numbers), item=item.begun, output_index=index)
+def _item_events(item: _Item, index: int, numbers: Iterator[int]) -> Iterator[Frame]:
+    yield Frame(response_event("response.output_item.added", next(numbers), item=item.begun, output_index=index))
     where: Object = {"item_id": item.id, "output_index": index}
     if item.call is not None:
         kind = "response.function_call_arguments"
         for piece in item.call.pieces or (item.call.arguments,):
-            yield response_event(f"{kind}.delta", next(numbers), delta=piece, **where)
-        yield response_event(f"{kind}.done", next(numbers), arguments=item.call.arguments, name=item.call.name, **where)
+            yield Frame(response_event(f"{kind}.delta", next(numbers), delta=piece, **where), len(piece))
+        yield Frame(
+            response_event(f"{kind}.done", next(numbers), arguments=item.call.arguments, name=item.call.name, **where)
+        )
     else:
         where["content_index"] = 0
         text = "".join(item.pieces)
-        yield response_event("response.content_part.added", next(numbers), part=text_part(""), **where)
+        yield Frame(response_event("response.content_part.added", next(numbers), part=text_part(""), **where))
         for piece in item.pieces:
-            yield response_event("response.output_text.delta", next(numbers), delta=piece, logprobs=[], **where)
-        yield response_event("response.output_text.done", next(numbers), logprobs=[], text=text, **where)
-        yield response_event("response.content_part.done", next(numbers), part=text_part(text), **where)
-    yield response_event("response.output_item.done", next(numbers), item=item.whole, output_index=index)
+            said = response_event("response.output_text.delta", next(numbers), delta=piece, logprobs=[], **where)
+            yield Frame(said, len(piece))
+        yield Frame(response_event("response.output_text.done", next(numbers), logprobs=[], text=text, **where))
+        yield Frame(response_event("response.content_part.done", next(numbers), part=text_part(text), **where))
+    yield Frame(response_event("response.output_item.done", next(numbers), item=item.whole, output_index=index))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from emulator.engine.compiling import compile_rules
 from emulator.scenario.reading import read_text
-from emulator.server.service import Service, SystemClock
+from emulator.server.clock import SystemClock
+from emulator.server.service import Service
 from emulator.server.settings import Settings
 from emulator.wire.refusals import Refusal
 from emulator.wire.targets import Target

@@ -7,9 +7,10 @@ import pytest
 
 from emulator.engine.compiling import compile_rules
 from emulator.scenario.reading import read_text
-from emulator.server.journal import Exchange
+from emulator.server.clock import SystemClock
+from emulator.server.exchanges import Exchange
 from emulator.server.log import log_line
-from emulator.server.service import Service, SystemClock
+from emulator.server.service import Service
 from emulator.server.settings import Settings
 from emulator.wire.targets import Target
 

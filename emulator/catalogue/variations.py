@@ -1,0 +1,117 @@
+"""Variations: the bad days a client can be tried on, each as what it adds to a server's settings.
+
+Waits are some seconds long, so that a client which can bear them survives; `speed` makes them shorter.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import Literal, get_args
+
+from emulator.catalogue.errors import entry
+from emulator.catalogue.faults import FAULTS
+from emulator.catalogue.quirks import QUIRKS, QuirkName
+
+SetName = Literal["faults", "quirks", "errors", "slow", "all"]
+SET_NAMES: tuple[SetName, ...] = get_args(SetName)
+
+_FIRST = "first=1"
+_LENIENT: frozenset[QuirkName] = frozenset({"bare_models", "signatures_off", "signatures_warn"})
+"""Quirks that disturb no client: with them the service only asks for less."""
+_PASSING = {
+    "429": "resource_exhausted",
+    "500": "internal",
+    "503": "unavailable",
+    "504": "deadline_exceeded",
+    "401_expired": "expired_token",
+}
+"""Errors after which the same request can be answered; the last one with a new token."""
+_FINAL = {
+    "400": "generic_invalid_argument",
+    "403": "permission_denied_predict",
+    "404": "publisher_model_not_found",
+    "404_page": "html_not_found",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """One bad day: its name, what a client meets, and the settings that make it so."""
+
+    name: str
+    effect: str
+    faults: tuple[str, ...] = ()
+    """As `--fault` takes them."""
+    quirks: frozenset[QuirkName] = frozenset()
+    pace: str | None = None
+    """As `--pace` takes it."""
+    speed: float | None = None
+
+    def once(self) -> "Variation":
+        """The same with faults only in the first use of each rule, so that whoever tries again is answered."""
+        faults = tuple(fault if _FIRST in fault else f"{fault},{_FIRST}" for fault in self.faults)
+        return replace(self, faults=faults)
+
+
+@cache
+def variations_of(name: SetName) -> tuple[Variation, ...]:
+    """The variations of a set."""
+    match name:
+        case "faults":
+            return tuple(Variation(one.name, one.effect, (_write(one.written),)) for one in FAULTS.values())
+        case "quirks":
+            chosen = (one for one in QUIRKS.values() if one.name not in _LENIENT)
+            return tuple(Variation(one.name, one.effect, quirks=frozenset({one.name})) for one in chosen)
+        case "errors":
+            return tuple(_errors())
+        case "slow":
+            return _SLOW
+        case "all":
+            return tuple(one for other in SET_NAMES[:-1] for one in variations_of(other))
+
+
+def choose_variations(
+    names: Sequence[str] = (), only: Sequence[str] = (), *, once: bool = False
+) -> tuple[Variation, ...]:
+    """The variations of sets, or those named, each once, of which at least one of the globs in `only` holds.
+
+    Without names those of all sets if there are globs, else the faults. With `once` what goes wrong does so only at first. Raises
+    KeyError with a name that there is not.
+    """
+    known = {one.name: one for one in variations_of("all")}
+    found: dict[str, Variation] = {}
+    for name in names or (("all",) if only else ("faults",)):
+        several = variations_of(name) if name in SET_NAMES else (known[name],)
+        found |= {one.name: one for one in several if not only or any(fnmatchcase(one.name, glob) for glob in only)}
+    if not once:
+        return tuple(found.values())
+    # What happens only at first anyhow is then there twice.
+    first = [one.once() for one in found.values()]
+    return tuple({(one.faults, one.quirks, one.pace): one for one in reversed(first)}.values())[::-1]
+
+
+def _write(fault: dict[str, object]) -> str:
+    return ",".join(f"{key}={value}" for key, value in fault.items())
+
+
+def _errors() -> Iterator[Variation]:
+    for name, error in (_PASSING | _FINAL).items():
+        found = entry(error)
+        what = f"{found.http_status} {found.status or 'as a page of HTML'}"
+        yield Variation(name, f"{what}, whatever is asked", (f"fail={error}",))
+        if name in _PASSING:
+            yield Variation(f"{name}_once", f"{what} at first, then the answer", (f"fail={error},{_FIRST}",))
+
+
+_SLOW = (
+    Variation("slow_first_token", "three seconds until the first token", pace="first_token_ms=3000"),
+    Variation("slow_stream", "twenty tokens a second", pace="tokens_per_second=20"),
+    Variation("pause_before_headers", "three seconds until anything comes", ("stall=3000,at=before_headers",)),
+    Variation("pause_mid_stream", "three seconds in which nothing comes in the middle of the answer", ("stall=3000",)),
+    Variation(
+        "pauses_mid_stream",
+        "a second's pause behind the first chunk and one behind the second",
+        ("stall=1000,after_chunks=1", "stall=1000,after_chunks=2"),
+    ),
+)

@@ -1,0 +1,153 @@
+"""The marker `vertex_sweep`: a test that is run once in each variation, and the table of what became of it.
+
+As part of the plugin it is loaded in every run of everybody who has the package installed, so nothing heavy is imported until it is used.
+"""
+
+from collections.abc import Iterator
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from emulator.catalogue.variations import Variation
+    from emulator.running import VertexSession
+    from emulator.running.sweeps import Result, Row
+
+_MARKER = (
+    "vertex_sweep(*names, once=False): run the test once in each of these sets (faults, quirks, errors, slow, all) or variations, by "
+    "default in the faults; with once, faults happen only in the first use of each rule"
+)
+_FIXTURE = "vertex_variation"
+_PROPERTY = "vertex_sweep"
+_RUN = pytest.StashKey[pytest.CallInfo[None]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker."""
+    config.addinivalue_line("markers", _MARKER)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, obj: object) -> None:
+    """Let marked tests use the fixture, before those that they ask for, so that nothing is asked undisturbed."""
+    function = obj.__func__ if isinstance(obj, MethodType) else obj
+    if isinstance(function, FunctionType):
+        marks = getattr(function, "pytestmark", ())
+        if any(mark.name == "vertex_sweep" for mark in marks) or collector.get_closest_marker("vertex_sweep"):
+            pytest.mark.usefixtures(_FIXTURE)(function)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test of each variation."""
+    marker = metafunc.definition.get_closest_marker("vertex_sweep")
+    if marker is None:
+        return
+    from emulator.catalogue.variations import SET_NAMES, choose_variations  # noqa: PLC0415  # as said above
+
+    if unknown := sorted(set(marker.kwargs) - {"once"}):
+        raise pytest.UsageError(f'@pytest.mark.vertex_sweep has no option "{unknown[0]}"; it has once')
+    try:
+        variations = choose_variations(marker.args, once=bool(marker.kwargs.get("once")))
+    except KeyError as error:
+        raise pytest.UsageError(
+            f"@pytest.mark.vertex_sweep knows no {error}; it knows the sets {', '.join(SET_NAMES)} and the variations in them"
+        ) from None
+    metafunc.parametrize(_FIXTURE, variations, indirect=True, ids=[one.name for one in variations])
+
+
+@pytest.fixture
+def vertex_variation(request: pytest.FixtureRequest, vertex: "VertexSession") -> Iterator["Variation"]:
+    """What disturbs a test that is marked with `vertex_sweep`."""
+    variation: Variation = request.param
+    vertex.disturb(fault=variation.faults, pace=variation.pace, quirks=variation.quirks)
+    yield variation
+    call = request.node.stash.get(_RUN, None)
+    if call is None or (call.excinfo is not None and call.excinfo.errisinstance(pytest.skip.Exception)):
+        return
+    row = _read_row(request.node.callspec.id, vertex, variation, call)
+    request.node.user_properties.append((_PROPERTY, row.to_json()))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Note how the test went; that of its fixtures counts if it is not reached."""
+    if call.when != "teardown":
+        item.stash[_RUN] = call
+
+
+def _read_row(name: str, vertex: "VertexSession", variation: "Variation", call: pytest.CallInfo[None]) -> "Row":
+    from dataclasses import asdict  # noqa: PLC0415  # as said above
+
+    from emulator.running.sweeps import Row  # noqa: PLC0415  # as said above
+
+    exchanges = list(vertex.journal)
+    result, detail = _judge(call)
+    if result == "survived" and not any(exchange.outcome.is_disturbed for exchange in exchanges):
+        warnings = [warning for exchange in exchanges for warning in exchange.warnings if "without effect" in warning]
+        why = warnings[0] if warnings else "its answers were the same as ever"
+        result, detail = "not met", why if exchanges else "no request reached the emulator"
+    return Row(
+        variation=name,
+        effect=variation.effect,
+        result=result,
+        detail=detail,
+        requests=len(exchanges),
+        seconds=round(call.duration, 3),
+        verdicts=tuple({**asdict(one), "exchanges": list(one.exchanges)} for one in vertex.verdicts()),
+    )
+
+
+def _judge(call: pytest.CallInfo[None]) -> tuple["Result", str]:
+    if call.excinfo is None:
+        return "survived", ""
+    error = call.excinfo.value
+    first = next(iter(str(error).splitlines()), "")
+    if isinstance(error, AssertionError | pytest.fail.Exception):
+        return "wrong answer", first
+    return "crashed", f"{type(error).__name__}: {first}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print a table for each test."""
+    rows: dict[str, list[Row]] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            # The last report of a test has what the others have noted; other plugins put other things among them.
+            if isinstance(report, pytest.TestReport) and report.when == "teardown":
+                for name, value in report.user_properties:
+                    if name == _PROPERTY:
+                        rows.setdefault(report.nodeid.partition("[")[0], []).append(_finish_row(value, report))
+    if rows:
+        _print(terminalreporter, rows)
+
+
+def _finish_row(value: Any, report: pytest.TestReport) -> "Row":
+    """The row of a report; what the fixtures found when the test was over counts too."""
+    from dataclasses import replace  # noqa: PLC0415  # as said above
+
+    from emulator.running.sweeps import FINE, Row  # noqa: PLC0415  # as said above
+
+    row = Row(**value)
+    if report.failed and row.result in FINE:
+        said = next(iter(report.longreprtext.splitlines()), "")
+        return replace(row, result="wrong answer", detail=said)
+    return row
+
+
+def _print(reporter: pytest.TerminalReporter, rows: dict[str, list["Row"]]) -> None:
+    from emulator.catalogue.variations import variations_of  # noqa: PLC0415  # as said above
+    from emulator.running.sweeps import COLOURS, Table, sum_up  # noqa: PLC0415  # as said above
+
+    writer = reporter.config.get_terminal_writer()
+    # Several workers end in whatever order.
+    order = {one.effect: at for at, one in enumerate(variations_of("all"))}
+    reporter.section("vertex sweep")
+    for test, found in sorted(rows.items()):
+        found.sort(key=lambda row: order[row.effect])
+        table = Table(
+            [row.variation for row in found], lambda text, result: writer.markup(text, **{COLOURS[result]: True})
+        )
+        lines = [line for row in found for line in table.lines(row)]
+        reporter.write("\n".join((test, table.head(), *lines, sum_up(found), "")))

@@ -1,0 +1,168 @@
+"""Faults: what goes wrong on the way to the client, as steps of a reply and beside an answer."""
+
+import functools
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, TypeAdapter
+from pydantic_core import PydanticCustomError
+
+from emulator.catalogue.faults import FaultName
+from emulator.scenario.model import Model, Scalar, by_shape
+from emulator.scenario.pace import Milliseconds
+
+GarbleName = Literal[
+    "invalid_json",
+    "truncated_json",
+    "duplicate_chunk",
+    "reordered_chunks",
+    "unknown_event",
+    "comment_lines",
+    "crlf",
+    "no_done",
+    "bom",
+    "empty_choices",
+    "wrong_content_type",
+]
+
+
+class Odds(Model):
+    """When a fault happens: always, or only when everything given here holds."""
+
+    chance: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+    """How probable it is, from 0 to 1; decided by the seed, if there is one, and by what is asked."""
+    first: int | None = Field(default=None, ge=1)
+    """Only in so many uses of the rule, the first ones of a session."""
+    every: int | None = Field(default=None, ge=1)
+    """Only in every so many-th use of the rule in a session."""
+    after: int | None = Field(default=None, ge=0)
+    """Only after so many uses of the rule in a session."""
+
+
+class Chunks(Model):
+    """Where in a stream."""
+
+    after_chunks: int | None = Field(default=None, ge=0)
+    """Behind so many chunks of the stream; 0 is behind the headers. Plain answers have no chunks: there it is the middle."""
+
+
+class Spot(Chunks):
+    """Where in the answer: one of these, by default its middle."""
+
+    at: Literal["before_headers", "inside_frame", "inside_json", "inside_character"] | None = None
+    """Before anything is sent, behind the JSON of an event but before its end, inside the JSON, or between the bytes of a character."""
+    after_bytes: int | None = Field(default=None, ge=0)
+    """Behind so many bytes of the body."""
+    fraction: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+    """Behind this part of the body's bytes, from 0 to 1."""
+
+
+class Cut(Odds):
+    """The connection ends before the answer does."""
+
+    cut: Literal["reset", "close", "end"]
+    """`reset` resets it (RST), `close` closes it in order with the transfer encoding unfinished, `end` ends HTTP in order but the answer too early."""
+
+
+def _duration(value: Any) -> Any:
+    if value == "forever" or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise PydanticCustomError("wrong_shape", "expected a number of milliseconds, or forever")
+
+
+class Stall(Odds):
+    """Nothing comes for a while, or ever again."""
+
+    stall: Annotated[Milliseconds | Literal["forever"], BeforeValidator(_duration)]
+    """Milliseconds, or `forever`: until the client leaves."""
+
+
+class Garble(Odds):
+    """The answer comes, but not as it should."""
+
+    garble: GarbleName
+    """What is wrong with it."""
+
+
+class Fail(Odds):
+    """A failure: as the first step an HTTP error, later the form an error takes inside a stream."""
+
+    fail: Scalar
+    """An HTTP status (`429`), a status name (`UNAVAILABLE`) or a name from the error catalogue (`resource_exhausted`)."""
+    message: str | None = None
+    """The message instead of the catalogue's."""
+    details: list[dict[str, Any]] | None = None
+    """The `details` instead of the catalogue's."""
+    retry_after_s: int | None = Field(default=None, ge=0)
+    """Seconds in a `retry-after` header, which Vertex does not send by itself."""
+    status: int | None = Field(default=None, ge=200, le=599)
+    """The HTTP status instead of the error's."""
+    body: Any = None
+    """The whole body instead of the error's: a text as it is, anything else as JSON."""
+
+
+class PlacedCut(Cut, Spot):
+    """The connection ends before the answer does."""
+
+
+class PlacedStall(Stall, Spot):
+    """Nothing comes for a while, or ever again."""
+
+
+class PlacedGarble(Garble, Chunks):
+    """The answer comes, but not as it should; of the places it knows `after_chunks`."""
+
+
+class PlacedFail(Fail, Chunks):
+    """A failure instead of the answer, or with `after_chunks` inside the stream."""
+
+
+class SmallWrites(Odds):
+    """The body is written in small pieces, all of it."""
+
+    write_size: int = Field(ge=1)
+    """Bytes in a piece."""
+
+
+FAULTS = ("cut", "stall", "garble", "fail", "write_size")
+"""The keys a fault can begin with, in the order in which errors list them."""
+
+
+def _effect(fault: Any) -> str | None:
+    keys = fault if isinstance(fault, dict) else type(fault).model_fields if isinstance(fault, Model) else ()
+    return next((f"<{name}>" for name in FAULTS if name in keys), None)
+
+
+Fault = Annotated[
+    Annotated[PlacedCut, Tag("<cut>")]
+    | Annotated[PlacedStall, Tag("<stall>")]
+    | Annotated[PlacedGarble, Tag("<garble>")]
+    | Annotated[PlacedFail, Tag("<fail>")]
+    | Annotated[SmallWrites, Tag("<write_size>")],
+    Discriminator(
+        _effect,
+        custom_error_type="no_effect",
+        custom_error_message="a fault needs one of the keys " + ", ".join(FAULTS),
+    ),
+]
+"""One thing that goes wrong."""
+
+OneFault = Annotated[
+    Annotated[FaultName, Tag("<text>")] | Annotated[Fault, Tag("<mapping>")],
+    by_shape("the name of a fault, or a mapping"),
+]
+FaultSetting = Annotated[
+    Annotated[FaultName, Tag("<text>")] | Annotated[Fault, Tag("<mapping>")] | Annotated[list[OneFault], Tag("<list>")],
+    by_shape("the name of a fault, a mapping, or a list of these"),
+]
+"""What goes wrong: a fault by name, as a mapping, or several in a list."""
+
+
+def read_fault(written: dict[str, Any]) -> PlacedCut | PlacedStall | PlacedGarble | PlacedFail | SmallWrites:
+    """A fault of the catalogue."""
+    found: PlacedCut | PlacedStall | PlacedGarble | PlacedFail | SmallWrites = _adapter().validate_python(written)
+    return found
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[Any]:
+    return TypeAdapter(Fault)

@@ -1,0 +1,56 @@
+"""SIGTERM while answers are being sent."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+SCENARIO = """
+rules:
+  - {name: short, when: {last_user: short}, pace: {every_ms: 100}, reply: {say: [one, two, three]}}
+  - {name: long, when: {last_user: long}, reply: [{say: [one]}, {pause: 600000}, {say: [two]}]}
+  - {name: never, when: {last_user: never}, reply: [{say: [one]}, {stall: forever}]}
+"""
+
+
+@contextmanager
+def stream(base: str, text: str) -> Iterator[Iterator[str]]:
+    """The lines of a stream that has begun: its first chunk has come."""
+    body = {"model": "google/gemini-2.5-flash", "stream": True, "messages": [{"role": "user", "content": text}]}
+    headers = {"authorization": "Bearer any"}
+    with httpx.stream("POST", f"{base}/chat/completions", json=body, headers=headers, timeout=20) as response:
+        lines = (line for line in response.iter_lines() if line)
+        assert "one" in next(lines)
+        yield lines
+
+
+@pytest.fixture
+def scenario(tmp_path: Any) -> str:
+    """A scenario whose answers take their time."""
+    (tmp_path / "slow.yaml").write_text(SCENARIO, "utf-8")
+    return "slow.yaml"
+
+
+def test_running_streams_may_end(serve: Any, scenario: str) -> None:
+    """What can end within the grace does: the client misses nothing, and the server ends with status 0."""
+    program = serve(scenario)
+    with stream(program.read_base_url(), "short") as lines:
+        program.process.send_signal(signal.SIGTERM)
+        assert [*lines][-1] == "data: [DONE]"
+        assert '"short"' in program.read_until("complete")[-1]
+        assert program.process.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize("text", ["long", "never"])
+def test_streams_that_do_not_end_are_cut(serve: Any, scenario: str, text: str) -> None:
+    """After the grace the connection is cut, which the log says, and the server ends with status 0 and no other word."""
+    program = serve(scenario, "--grace", "0")
+    with stream(program.read_base_url(), text) as lines:
+        program.process.send_signal(signal.SIGTERM)
+        with pytest.raises(httpx.HTTPError):
+            list(lines)
+        assert "server stopped" in program.read_rest().strip().splitlines()[-1]
+        assert program.process.wait(timeout=20) == 0

@@ -1,0 +1,202 @@
+"""`vertex-emulator sweep`: real programs, each with a server of its own for each bad day."""
+
+import json
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CLIENTS = Path(__file__).with_name("clients")
+NAIVE, ROBUST = str(CLIENTS / "naive.py"), str(CLIENTS / "robust.py")
+STORY = "rules: [{reply: [{say: Once there was a bear that slept all winter., chunks: words}]}]\n"
+SOME = tuple(
+    f"--only={name}"
+    for name in ("crlf", "end_mid_stream", "stall_mid_stream", "429", "cut_inside_character", "stop_on_calls")
+)
+
+# The words stop where the middle of the stream is; nothing but the seconds differs from run to run.
+OF_THE_NAIVE = """\
+undisturbed: status 0, 1 request, _ s
+
+variation             result        requests  seconds  what happens
+end_mid_stream        wrong answer         1 _  the answer ends in its middle as if it were complete: HTTP is …
+                      line 1: wanted "…ce there was a bear that slept…", got "…ce there was a "
+cut_inside_character  not met              1 _  the connection is closed between the bytes of one character
+                      fault without effect: the answer has no character of several bytes to be cut in
+stall_mid_stream      hung                 1 _  the answer begins and never goes on
+                      killed after 1 s
+crlf                  survived             1 _  lines end in CR LF
+stop_on_calls         not met              1 _  streamed tool calls end with finish reason `stop`
+                      its answers were the same as ever
+429                   crashed              1 _  429 RESOURCE_EXHAUSTED, whatever is asked
+                      status 1: urllib.error.HTTPError: HTTP Error 429: Too Many Requests
+
+6 variations: 1 survived, 1 wrong answer, 1 crashed, 1 hung, 2 not met
+"""
+
+
+@pytest.fixture
+def sweep(run: Any, tmp_path: Path) -> Any:
+    """Run `sweep` with a story to be told, on a Python program."""
+    (tmp_path / "story.yaml").write_text(STORY, "utf-8")
+
+    def call(*arguments: str, program: str = NAIVE) -> Any:
+        return run("sweep", "story.yaml", *arguments, "--", sys.executable, program)
+
+    return call
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    """Write a program that asks something by the variables it is given, and then does as it is told."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "program.py"
+        path.write_text(f"exec(open({NAIVE!r}).read())\n{text}\n", "utf-8")
+        return str(path)
+
+    return write
+
+
+def without_seconds(text: str) -> str:
+    """The table with its times blotted out."""
+    return re.sub(r" +\d+\.\d(?= s|  )", " _", text)
+
+
+def results_of(text: str) -> dict[str, str]:
+    """Read the results off a table."""
+    return dict(re.findall(r"(?m)^(\w+) +(survived|wrong answer|crashed|hung|not met) ", text))
+
+
+def test_naive_client_shows_each_result(sweep: Any) -> None:
+    """It prints half a story, waits for ever, does not try again; and what did not happen does not count as survived."""
+    done = sweep(*SOME, "--timeout", "1", "--jobs", "2")
+    assert (without_seconds(done.stdout), done.stderr, done.exit_code) == (OF_THE_NAIVE, "", 1)
+
+
+def test_robust_client_fails_where_nobody_could_be_answered(sweep: Any) -> None:
+    """It neither hangs nor takes half an answer for a whole one, and says what is wrong."""
+    done = sweep("--only=*_mid_stream", "--only=crlf", "--set=faults", "--jobs=2", program=ROBUST)
+    results = results_of(done.stdout)
+    assert results.pop("crlf") == "survived"
+    assert set(results.values()) == {"crashed"}
+    assert "end_mid_stream" in results
+    assert "status 1: no answer after three attempts: ValueError: the answer is not complete" in done.stdout
+
+
+def test_robust_client_survives_what_happens_once(sweep: Any) -> None:
+    """With `--once` a second try is answered, and the exit status says that all went well."""
+    done = sweep(*SOME, "--once", "--jobs=2", program=ROBUST)
+    assert set(results_of(done.stdout).values()) == {"survived", "not met"}
+    assert re.search(r"(?m)^429 +survived +2 ", done.stdout)
+    assert done.exit_code == 0
+
+
+def test_json_has_everything(sweep: Any) -> None:
+    """One document: the undisturbed run, and each run with its settings and its result."""
+    done = sweep("--only=end_mid_stream", "--only=slow_first_token", "--speed=100", "--json")
+    document = json.loads(done.stdout)
+    assert (document["undisturbed"]["status"], document["undisturbed"]["differs"]) == (0, None)
+    cut, slow = document["runs"]
+    assert (cut["variation"], cut["result"], cut["faults"]) == ("end_mid_stream", "wrong answer", ["cut=end"])
+    assert (slow["result"], slow["pace"], slow["requests"]) == ("survived", "first_token_ms=3000", 1)
+    assert slow["seconds"] < 3
+
+
+def test_verdicts_stand_in_the_table(sweep: Any, write: Any) -> None:
+    """What the client does wrong is named below its row; that we killed it is not held against it."""
+    again = f"try:\n    exec(open({NAIVE!r}).read())\nexcept OSError:\n    exec(open({NAIVE!r}).read())\n"
+    path = Path(write(""))
+    path.write_text(again, "utf-8")
+    done = sweep("--only=400", "--only=stall_mid_stream", "--timeout=1", program=str(path))
+    assert re.search(r"(?m)^400 +crashed +2 .*\n +status 1: .*\n +error: refusal_retried \(#1, #2\)$", done.stdout)
+    assert "stream_not_read" not in done.stdout
+
+
+def test_output_that_always_differs_is_not_compared(sweep: Any, write: Any) -> None:
+    """It is said, and only crashes and hangs are judged."""
+    done = sweep("--only=end_mid_stream", "--only=429", program=write("import os; print(os.getpid())"))
+    assert "its output differs from run to run (line 2: wanted " in done.stdout
+    assert results_of(done.stdout) == {"end_mid_stream": "survived", "429": "crashed"}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (
+            "raise SystemExit('no luck')",
+            "no luck\nvertex-emulator: the program fails though nothing disturbs it: status 1: no luck\n",
+        ),
+        (
+            "import time; time.sleep(9)",
+            "vertex-emulator: the program fails though nothing disturbs it: it did not end within 1 s\n",
+        ),
+        (
+            "import os; os.kill(os.getpid(), 9)",
+            "vertex-emulator: the program fails though nothing disturbs it: ended by SIGKILL\n",
+        ),
+    ],
+)
+def test_program_that_fails_anyhow_is_not_judged(sweep: Any, write: Any, more: str, said: str) -> None:
+    """What it said is shown, and there is no table."""
+    done = sweep("--timeout=1", program=write(more))
+    assert (done.stdout, done.stderr, done.exit_code) == ("", said, 1)
+
+
+def test_programs_that_cannot_be_judged_are_told(run: Any) -> None:
+    """One that asks nothing, and one that is not there."""
+    done = run("sweep", "--", "true")
+    assert (done.exit_code, done.stderr.partition(":")[2]) == (
+        1,
+        " the program asks nothing: no request reached the emulator, so there is nothing to disturb\n",
+    )
+    done = run("sweep", "--", "no-such-program")
+    assert (done.exit_code, done.stderr) == (
+        1,
+        "vertex-emulator: cannot run no-such-program: no such file or directory\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--only", "nothing*", "--", "true"], "no variation is called nothing*"),
+        (["story.yaml"], "write it behind `--`: sweep [SCENARIOS]... -- COMMAND..."),
+        (["--set", "bugs", "--", "true"], "'faults', 'quirks', 'errors', 'slow', 'all'"),
+    ],
+)
+def test_wrong_usage_has_status_2(run: Any, arguments: list[str], said: str) -> None:
+    """It says what is known."""
+    done = run("sweep", *arguments)
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc to look processes up in")
+def test_the_end_of_the_sweep_ends_what_it_runs(start_program: Any, tmp_path: Path) -> None:
+    """A signal to the sweep kills the program and what that has started."""
+    pids = tmp_path / "pids"
+    os.mkfifo(pids)
+    program = (
+        "import os, subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}')\n"
+        "time.sleep(60)\n"
+    )
+    process = start_program("sweep", "--timeout", "60", "--", sys.executable, "-c", program).process
+    running = [int(pid) for pid in pids.read_text().split()]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 128 + signal.SIGTERM
+    assert not any(is_running(pid) for pid in running)
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process is there and has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

@@ -1,0 +1,126 @@
+"""The marker `vertex_sweep`, in runs of pytest of their own."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RULES = 'rules: [{reply: [{say: "Once there was a bear.", chunks: words}]}]\n'
+TEST = """
+import pytest
+
+@pytest.fixture
+def story(vertex):
+    # Asked in a fixture, and disturbed all the same.
+    stream = vertex.openai(max_retries=1).chat.completions.create(
+        model="google/gemini-2.5-flash", messages=[{"role": "user", "content": "hi"}], stream=True
+    )
+    return "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+
+@pytest.mark.vertex_sweep("429_once", "end_mid_stream", "cut_inside_json", "stop_on_calls")
+def test_story(story):
+    assert story == "Once there was a bear."
+"""
+TABLE = [
+    "*= vertex sweep =*",
+    "test_it.py::test_story",
+    "variation * result * requests  seconds  what happens",
+    "end_mid_stream *wrong answer * 1 *the answer ends in its middle*",
+    " *assert 'Once there ' == 'Once there was a bear.'*",
+    "cut_inside_json *crashed * 1 *the connection is closed in the middle of JSON",
+    " *APIConnectionError: Connection error.",
+    "stop_on_calls *not met * 1 *streamed tool calls end with finish reason `stop`",
+    " *its answers were the same as ever",
+    "429_once *survived * 2 *429 RESOURCE_EXHAUSTED at first, then the answer",
+    "4 variations: 1 survived, 1 wrong answer, 1 crashed, 1 not met",
+]
+Run = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run pytest on a test module, with the plugin and nothing that happens to be installed besides."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+
+    def run(text: str, *arguments: str) -> pytest.RunResult:
+        (pytester.path / "rules.yaml").write_text(RULES, "utf-8")
+        (pytester.path / "test_it.py").write_text(text, "utf-8")
+        given = ("-p", "emulator.pytest_plugin", "-W", "error", "--vertex-scenarios", "rules.yaml")
+        return pytester.runpytest_subprocess(*given, *arguments)
+
+    return run
+
+
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "2")], ids=["one process", "two workers"])
+def test_each_variation_is_a_test(run: Run, workers: tuple[str, ...]) -> None:
+    """The table says what became of each, in the order of the variations, whoever ran them."""
+    result = run(TEST, "-v", *workers)
+    result.assert_outcomes(passed=2, failed=1, errors=1)
+    result.stdout.fnmatch_lines(TABLE)
+    result.stdout.fnmatch_lines(["*test_it.py::test_story?429_once?*"])
+
+
+def test_marker_holds_for_classes_and_with_other_parameters(run: Run) -> None:
+    """Its rows then have the ids of the tests; a test without the marker is as ever."""
+    result = run("""
+import pytest
+
+@pytest.mark.vertex_sweep("no_done", once=True)
+class TestIt:
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_it(self, vertex, number):
+        vertex.openai().chat.completions.create(
+            model="google/g", messages=[{"role": "user", "content": "hi"}], stream=True
+        ).close()
+
+def test_other(vertex):
+    assert not list(vertex.journal)
+""")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["test_it.py::TestIt::test_it", "no_done-1 * survived *", "no_done-2 * survived *"])
+
+
+def test_what_the_fixture_finds_counts(run: Run) -> None:
+    """A test that passes, though Vertex would have refused its request, has not survived."""
+    result = run("""
+import openai
+import pytest
+
+@pytest.mark.vertex_sweep("unknown_fields_refused", "crlf")
+def test_it(vertex):
+    try:
+        vertex.openai().chat.completions.create(
+            model="google/g", messages=[{"role": "user", "content": "hi"}], store=True, stream=True
+        ).close()
+    except openai.BadRequestError:
+        pass
+""")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(
+        ["crlf *survived *", "unknown_fields_refused *wrong answer *", " *would be refused by Vertex*"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("marker", "said"),
+    [
+        ('vertex_sweep("fault")', "*@pytest.mark.vertex_sweep knows no 'fault'; it knows the sets faults, quirks, *"),
+        ("vertex_sweep(twice=True)", '*@pytest.mark.vertex_sweep has no option "twice"; it has once*'),
+    ],
+)
+def test_mistakes_in_the_marker_are_told(run: Run, marker: str, said: str) -> None:
+    """What it does not know is named, without a traceback."""
+    result = run(f"import pytest\n@pytest.mark.{marker}\ndef test_it(vertex):\n    pass\n")
+    result.stdout.fnmatch_lines([said])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_without_the_marker_nothing_is_printed(run: Run) -> None:
+    """There is no empty table."""
+    result: Any = run("def test_it(vertex):\n    pass\n")
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*vertex sweep*")
