@@ -25,6 +25,8 @@ class Session:
     """The pushed scenario as it was written."""
     added: tuple[Ruleset, ...] = ()
     """Rules that Python code gave this session, which are tried before all others."""
+    merged: "tuple[tuple[Ruleset, tuple[Ruleset, ...]], Ruleset] | None" = None
+    """The rules it answers by with others put before them, last of all, and what they were made of."""
 
     @property
     def state(self) -> State:
