@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from emulator.engine.compiling import CompiledRule, Ruleset
 from emulator.engine.conversing import Place
@@ -97,7 +98,7 @@ def choose(ruleset: Ruleset, facts: Facts, state: State) -> Chosen | Miss:
 
 def find_chosen(ruleset: Ruleset, facts: Facts, state: State) -> Chosen | None:
     """What `choose` chooses, if a rule answers."""
-    for rule in ruleset.rules:
+    for rule in chain.from_iterable(lot.find(facts) for lot in ruleset.lots):
         if not matches(rule.conditions, facts) or is_used_up(rule, state.uses):
             continue
         if rule.flags is not None and not rule.flags.holds(state.flags):

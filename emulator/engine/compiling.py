@@ -8,6 +8,7 @@ from emulator.catalogue.quirks import EARLY, QuirkName, expand
 from emulator.engine.conversing import Conversation, compile_conversation
 from emulator.engine.cues import Tempo
 from emulator.engine.failing import Mishap, compile_faults
+from emulator.engine.indexing import RuleIndex, demand_of
 from emulator.engine.matching import Condition, compile_when
 from emulator.engine.pacing import compile_pace
 from emulator.engine.quota import CompiledQuota, compile_quotas
@@ -15,6 +16,7 @@ from emulator.engine.recipes import Recipe, compile_reply, find_signatures
 from emulator.engine.state import Flagging, compile_flags
 from emulator.errors import Place
 from emulator.scenario.checking import rule_name
+from emulator.scenario.clues import Demand
 from emulator.scenario.conversation import AssistantTurn
 from emulator.scenario.reading import ScenarioFile
 from emulator.scenario.rules import (
@@ -57,6 +59,8 @@ class CompiledRule:
     """What it requires and sets, if it says anything of flags."""
     conversation: Conversation | None = None
     """The transcript whose answers the recipes are, if it has one."""
+    demand: Demand = ()
+    """What a request must have for it to answer."""
 
     @property
     def key(self) -> str:
@@ -73,7 +77,8 @@ class CompiledRule:
 class Ruleset:
     """The rules of all scenarios that are loaded, in the order in which they are tried."""
 
-    rules: tuple[CompiledRule, ...]
+    lots: tuple[RuleIndex[CompiledRule], ...]
+    """The rules, indexed lot by lot: what is put before others leaves their index as it is."""
     scenarios: tuple[str, ...]
     """The scenarios' names."""
     seed: str | None
@@ -95,6 +100,11 @@ class Ruleset:
     has_early_quirks: bool = False
     """Whether a rule has quirks that act before it is chosen."""
 
+    @property
+    def rules(self) -> tuple[CompiledRule, ...]:
+        """All rules, one by one."""
+        return tuple(rule for lot in self.lots for rule in lot.rules)
+
 
 def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
     """Compile scenarios in order."""
@@ -105,7 +115,7 @@ def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
     endpoints = {id_: one for file in reversed(files) for id_, one in file.scenario.endpoints.items()}
     scenarios = [file.scenario for file in files]
     return Ruleset(
-        rules,
+        (RuleIndex(rules),),
         tuple(file.name for file in files),
         str(seeds[0]) if seeds else None,
         endpoints,
@@ -123,9 +133,10 @@ def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
 
 def put_before(ruleset: Ruleset, added: Sequence[Ruleset]) -> Ruleset:
     """The ruleset with the rules of others before its own; all else it says stays."""
+    rules = tuple(rule for one in added for rule in one.rules)
     return replace(
         ruleset,
-        rules=(*(rule for one in added for rule in one.rules), *ruleset.rules),
+        lots=(RuleIndex(rules), *ruleset.lots),
         signatures=ruleset.signatures.union(*(one.signatures for one in added)),
         has_early_quirks=ruleset.has_early_quirks or any(one.has_early_quirks for one in added),
     )
@@ -161,6 +172,7 @@ def _compile_rule(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRul
         expect=rule.expect,
         flags=compile_flags(rule.requires, rule.sets),
         conversation=compile_conversation(rule.conversation) if isinstance(rule, ConversationRule) else None,
+        demand=demand_of(rule),
     )
 
 

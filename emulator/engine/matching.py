@@ -74,7 +74,7 @@ def _one(value: str | None) -> Sequence[str]:
     return () if value is None else (value,)
 
 
-_TEXTS: dict[str, tuple[Short, Callable[[Facts], Sequence[str]]]] = {
+TEXTS: dict[str, tuple[Short, Callable[[Facts], Sequence[str]]]] = {
     "model": ("glob", lambda facts: (facts.model,)),
     "publisher": ("glob", lambda facts: (facts.publisher,)),
     "api_version": ("glob", lambda facts: (facts.target.api_version,)),
@@ -103,8 +103,8 @@ def compile_when(when: When) -> tuple[Condition, ...]:
 def _compile(name: str, value: Any) -> list[Condition]:
     if value is None:
         return []
-    if name in _TEXTS:
-        short, read = _TEXTS[name]
+    if name in TEXTS:
+        short, read = TEXTS[name]
         return [_on_texts(name, compile_test(value, short), read)]
     if name in _JSON:
         return [_on_json(name, value, _JSON[name])]

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self, TypedDict
 
 from emulator.engine.compiling import CompiledRule, Ruleset, compile_rules
 from emulator.engine.functions import FunctionRecipe, ReplyFunction, Steps
+from emulator.engine.indexing import RuleIndex
 from emulator.errors import Place, ScenarioError
 from emulator.running.calling import find_caller
 from emulator.scenario.inline import read_rule
@@ -220,7 +221,7 @@ class RuleBuilder:
         )
         name = self._free_name(str(beside.get("name") or self._name))
         rule = replace(ruleset.rules[0], name=name, scenario="", place=self._place, recipes=recipes)
-        return replace(ruleset, rules=(rule,), scenarios=())
+        return replace(ruleset, lots=(RuleIndex((rule,)),), scenarios=())
 
     def _free_name(self, name: str) -> str:
         """The name, with a number if a rule before it has it too: a session counts uses by file and name."""

@@ -16,9 +16,9 @@ from emulator.scenario.implying import (
 from emulator.scenario.operators import ResultTest, Test
 from emulator.scenario.when import When
 
-_PROSE = {"last_user", "any_user", "system", "tool_result"}
+PROSE = {"last_user", "any_user", "system", "tool_result"}
 _TARGET = {"model", "publisher", "api_version", "project", "location", "endpoint"}
-_NAMES = _TARGET | {"tool_choice", "response_format"}
+NAMES = _TARGET | {"tool_choice", "response_format"}
 _MANY = {"any_user", "tool_result", "tool_choice", "response_format"}
 _TOOL_ROLES = {"tool", "function"}
 _ENDLESS = 10**9
@@ -56,7 +56,7 @@ def _find_in_tests(when: When) -> str | None:
     for name, value in list_conditions(when).items():
         if not isinstance(value, Test) or isinstance(value, ResultTest):
             continue
-        short = "contains" if name in _PROSE else "glob"
+        short = "contains" if name in PROSE else "glob"
         operators = list_operators(value, short)
         rest = {key: wanted for key, wanted in operators.items() if key != "equals"}
         if value.equals is not None and not holds(rest, value.equals, short):
@@ -96,8 +96,8 @@ def _excludes(given: When, ruled_out: When) -> bool:
 
 
 def _value_implies(name: str, own: Any, wanted: Any) -> bool:
-    if name in _PROSE | _NAMES:
-        return entails(own, wanted, "contains" if name in _PROSE else "glob", is_many=name in _MANY)
+    if name in PROSE | NAMES:
+        return entails(own, wanted, "contains" if name in PROSE else "glob", is_many=name in _MANY)
     match name:
         case "stream":
             return bool(own is wanted)

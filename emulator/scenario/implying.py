@@ -20,7 +20,7 @@ def list_operators(test: str | Test | Operators, short: str) -> Operators:
         return test
     if isinstance(test, str):
         return {short: test}
-    return {name: value for name in type(test).model_fields if (value := getattr(test, name)) is not None}
+    return {name: value for name, value in vars(test).items() if value is not None}
 
 
 def entails(
@@ -30,16 +30,14 @@ def entails(
 
     `is_many` is for what a request may have several of: one of them must pass, but none may be what `not` rules out.
     """
-    operators = list_operators(given, short)
-    if demands_value(wanted) and not demands_value(operators):
-        return False
-    for name, value in list_operators(wanted, short).items():
+    operators, demanded = list_operators(given, short), list_operators(wanted, short)
+    for name, value in demanded.items():
         if name == "not_" and is_many:
             if "not_" not in operators or not entails(value, operators["not_"], short):
                 return False
         elif not _follows(operators, name, value, short):
             return False
-    return True
+    return demands_value(operators) or not demands_value(demanded)
 
 
 def demands_value(test: Any) -> bool:
@@ -63,6 +61,12 @@ def find_literal(test: Any, short: str) -> str | None:
         return str(operators["equals"])
     glob = operators.get("glob")
     return glob if glob is not None and not _WILD.search(glob) else None
+
+
+def find_parts(given: Operators) -> list[str]:
+    """Texts in lower case that occur in every value that passes."""
+    written = [given[name].casefold() for name in ("contains", "starts_with", "ends_with") if name in given]
+    return [*written, *_pieces(given)]
 
 
 def contains_json(whole: Any, part: Any) -> bool:
@@ -101,7 +105,7 @@ def _follows_glob(given: Operators, wanted: str) -> bool:
     if _WILD.search(middle) or len(wanted) - len(middle) == 0:
         return False
     if wanted.startswith("*") and wanted.endswith("*"):
-        return any(middle in part for part in _parts(given))
+        return any(middle in part for part in find_parts(given))
     if wanted.endswith("*"):
         return any(part.startswith(middle) for part in _beginnings(given))
     return any(part.endswith(middle) for part in _endings(given))
@@ -113,12 +117,6 @@ def _pieces(given: Operators) -> list[str]:
     return re.split(r"[*?]", glob.split("[")[0] + ("*" if "[" in glob else ""))
 
 
-def _parts(given: Operators) -> list[str]:
-    """Texts in lower case that occur in every value."""
-    written = [given[name].casefold() for name in ("contains", "starts_with", "ends_with") if name in given]
-    return [*written, *_pieces(given)]
-
-
 def _beginnings(given: Operators) -> list[str]:
     return [given[name].casefold() for name in ("starts_with",) if name in given] + _pieces(given)[:1]
 
@@ -128,7 +126,7 @@ def _endings(given: Operators) -> list[str]:
 
 
 _FOLLOWS: dict[str, Callable[[Operators, str], bool]] = {
-    "contains": lambda given, wanted: any(wanted in part for part in _parts(given)),
+    "contains": lambda given, wanted: any(wanted in part for part in find_parts(given)),
     "starts_with": lambda given, wanted: any(part.startswith(wanted) for part in _beginnings(given)),
     "ends_with": lambda given, wanted: any(part.endswith(wanted) for part in _endings(given)),
     "glob": _follows_glob,

@@ -6,13 +6,15 @@ from itertools import groupby
 
 from emulator.errors import Place, Problem
 from emulator.scenario.checking import Checked
+from emulator.scenario.clues import Index, find_demand
 from emulator.scenario.conditions import find_contradiction, implies
 from emulator.scenario.flags import list_flags
 from emulator.scenario.rules import ConversationRule, Rule, SequenceRule
+from emulator.scenario.templates import strings_in
 from emulator.scenario.when import When
 
-_MOST_RULES = 500
-"""How many rules are compared with each other: the work grows with the square of their number."""
+_MOST_COMPARISONS = 125_000
+"""How many pairs of rules are compared: those that have no text in common are told apart without."""
 _SPLITS = ("stream", "after_tool", "tools")
 """Conditions that are either true or false, so that two rules may together take everything."""
 
@@ -22,26 +24,43 @@ class _Entry:
     file: Checked
     name: str
     rule: Rule
+    flags: frozenset[str]
+    """The flags it requires."""
     place: Place
 
 
 def warn_of_silent_rules(files: Sequence[Checked]) -> Iterator[Problem]:
     """A warning for each rule that can never answer; the rules of a file are tried after those of the files before it."""
     entries = [
-        _Entry(file, name, rule, file.source.place(loc)) for file in files for loc, name, rule in file.named_rules()
-    ][:_MOST_RULES]
-    takers: list[_Entry] = []
-    for _, group in groupby(entries, key=lambda entry: entry.file.source.file):
+        _Entry(file, name, rule, frozenset(list_flags(rule.requires)), file.source.place(loc))
+        for file in files
+        for loc, name, rule in file.named_rules()
+    ]
+    index = Index([find_demand(entry.rule.when) for entry in entries])
+    takers: dict[int, _Entry] = {}
+    comparisons = 0
+    for _, group in groupby(enumerate(entries), key=lambda one: one[1].file.source.file):
         silent: list[tuple[_Entry, list[_Entry]]] = []
         answering = 0
-        for entry in group:
-            if found := _find_takers(entry.rule.when, [one for one in takers if _can_take(one.rule, entry.rule)]):
+        for number, entry in group:
+            near = [takers[one] for one in find_near(entry.rule.when, index) if one in takers]
+            comparisons += len(near)
+            if comparisons > _MOST_COMPARISONS:
+                near = []
+            if found := _find_takers(entry.rule.when, [one for one in near if _can_take(one, entry)]):
                 silent.append((entry, found))
             else:
                 answering += 1
                 if _is_unlimited(entry.rule) and not find_contradiction(entry.rule.when):
-                    takers.append(entry)
+                    takers[number] = entry
         yield from _warn_of_file(silent) if len(silent) > 1 and not answering else map(_warn_of_rule, silent)
+
+
+def find_near(when: When, index: Index) -> Sequence[int]:
+    """The rules that might take all that fulfils a `when`: a text follows from one that has it inside, or from nothing."""
+    texts = [text for _, text in strings_in(when.model_dump(exclude_unset=True))]
+    publishers = [text.partition("/")[0] for text in texts if "/" in text]
+    return index.find(lambda _: [*texts, *publishers])
 
 
 def _warn_of_rule(silent: tuple[_Entry, list[_Entry]]) -> Problem:
@@ -73,13 +92,14 @@ def _is_unlimited(rule: Rule) -> bool:
     return rule.times is None and not (isinstance(rule, SequenceRule) and rule.then == "exhaust")
 
 
-def _can_take(taker: Rule, rule: Rule) -> bool:
+def _can_take(taker: _Entry, entry: _Entry) -> bool:
     """Whether what the taker demands beside its `when`, the rule demands too: its flags, the turns of its conversation."""
-    if not set(list_flags(taker.requires)) <= set(list_flags(rule.requires)):
+    if not taker.flags <= entry.flags:
         return False
-    if not isinstance(taker, ConversationRule):
+    if not isinstance(taker.rule, ConversationRule):
         return True
-    return isinstance(rule, ConversationRule) and taker.conversation[: len(rule.conversation)] == rule.conversation
+    rule = entry.rule
+    return isinstance(rule, ConversationRule) and taker.rule.conversation[: len(rule.conversation)] == rule.conversation
 
 
 def _find_takers(when: When, takers: Sequence[_Entry]) -> list[_Entry]:

@@ -169,8 +169,13 @@ class Service:
     def rules_of(self, project: str) -> Ruleset:
         """What a session answers by: the rules that were added to it and to all sessions, then its own scenario or the server's."""
         session = self.sessions.find(project)
-        first, added = session.ruleset or self.ruleset, (*session.added, *self.added)
-        return put_before(first, added) if added else first
+        first, added = parts = session.ruleset or self.ruleset, (*session.added, *self.added)
+        if not added:
+            return first
+        merged = session.merged
+        if merged is None or merged[0] != parts:
+            merged = session.merged = parts, put_before(first, added)
+        return merged[1]
 
     def finish(self, exchange: Exchange) -> None:
         """Put an exchange that has ended into the journal and tell those who listen; its places of quotas are free again."""

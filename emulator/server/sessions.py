@@ -28,6 +28,8 @@ class Session:
     """Rules that Python code gave this session, which are tried before all others."""
     surroundings: Surroundings | None = None
     """What holds for all its answers, instead of what holds for those of the server."""
+    merged: "tuple[tuple[Ruleset, tuple[Ruleset, ...]], Ruleset] | None" = None
+    """The rules it answers by with others put before them, last of all, and what they were made of."""
 
     @property
     def state(self) -> State:

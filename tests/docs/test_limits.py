@@ -27,7 +27,11 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
         ("a pushed scenario", f"{control._LARGEST_SCENARIO // MIB} MiB", "413"),
         ("values in a scenario file", f"{nodes.MAX_NODES:,}", "a problem"),
         ("nesting in a scenario file", f"{nodes.MAX_DEPTH} deep", "a problem"),
-        ("rules that are compared to find silent ones", f"{shadowing._MOST_RULES}", "no warnings for those behind"),
+        (
+            "pairs of rules that are compared to find silent ones",
+            f"{shadowing._MOST_COMPARISONS:,}",
+            "no warnings for those behind; rules with no text in common are no pair",
+        ),
         ("what a template makes", f"{templates.MAX_OUTPUT:,} characters", "418 `rule_failed`"),
         (
             "what a template does",

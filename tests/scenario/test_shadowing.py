@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.engine.text_tests import Short, compile_test
+from emulator.scenario.clues import Index, find_demand
 from emulator.scenario.conditions import find_contradiction, implies
 from emulator.scenario.implying import entails
 from emulator.scenario.operators import Test as TextTest
 from emulator.scenario.reading import read_paths, read_text
+from emulator.scenario.shadowing import find_near
 from emulator.scenario.when import When
 
 
@@ -151,6 +153,58 @@ def test_what_follows_is_never_refused_by_the_engine(one: Any, other: Any, value
         assert compile_test(second, short).passes(values)
 
 
+few_words = st.lists(st.sampled_from(["rain", "RAIN in", "rain in oslo", "snow", "*", "?"]), max_size=2).map(" ".join)
+few_tests = st.one_of(
+    few_words.filter(bool),
+    st.sampled_from(["equals", "starts_with", "ends_with", "glob"]).flatmap(
+        lambda name: st.builds(lambda text: {name: text}, few_words)
+    ),
+    st.lists(few_words, min_size=1, max_size=2).map(lambda options: {"any_of": options}),
+    few_words.map(lambda text: {"not": text}),
+)
+few_whens = st.recursive(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "model": st.sampled_from(
+                ["google/*", "google/gemini-3", "Google/gemini-3*", {"equals": "google/gemini-3"}]
+            ),
+            "publisher": st.sampled_from(["google", "goo*", {"starts_with": "goo"}]),
+            "last_user": few_tests,
+            "any_user": few_tests,
+            "tool_result": few_tests,
+            "after_tool": st.one_of(st.booleans(), few_tests),
+            "tools": st.one_of(st.just(True), few_tests, st.lists(few_words, min_size=1, max_size=2)),
+            "header": st.builds(lambda test: {"X-A": test}, st.one_of(st.just(True), few_tests)),
+            "stream": st.booleans(),
+        },
+    ),
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            "last_user": few_tests,
+            "any": st.lists(inner, min_size=1, max_size=2),
+            "all": st.lists(inner, min_size=1, max_size=2),
+            "not": inner,
+        },
+    ),
+    max_leaves=3,
+)
+
+
+@given(st.lists(few_whens, min_size=4, max_size=10))
+def test_rules_that_take_others_are_always_compared_with_them(conditions: list[dict[str, Any]]) -> None:
+    """The index that spares comparisons never spares one that would have found something."""
+    crowd = [{name: f"~{number}~~"} for number in range(4) for name in ("model", "publisher", "last_user", "any_user")]
+    whens = [when(**one) for one in (*conditions, *crowd)]
+    index = Index([find_demand(one) for one in whens])
+    for given_ in whens:
+        near = find_near(given_, index)
+        for number, wanted in enumerate(whens):
+            variants = [given_, *(given_.model_copy(update={"tools": value}) for value in (True, False))]
+            assert number in near or not any(implies(one, wanted) for one in variants)
+
+
 def warnings(text: str) -> list[str]:
     """The messages of a scenario's warnings."""
     return [problem.message for problem in read_text(text).warnings]
@@ -161,10 +215,26 @@ def test_rules_that_run_out_take_nothing_for_good() -> None:
     assert warnings("rules:\n  - {times: 3, reply: a}\n  - {sequence: [a], then: exhaust}\n  - reply: c\n") == []
 
 
-def test_many_rules_are_compared_in_bounded_time() -> None:
-    """A file of thousands of rules is still read at once."""
+def test_among_thousands_of_rules_the_silent_one_is_found() -> None:
+    """Rules that have no text in common are told apart at once, so that their number is no matter."""
     rules = "\n".join(f"  - {{when: {{last_user: word{number}x, turn: 1}}, reply: a}}" for number in range(3000))
-    assert warnings(f"rules:\n{rules}\n") == []
+    last = "  - {when: {last_user: Word2999X!, turn: 1}, reply: b}"
+    assert warnings(f"rules:\n{rules}\n{last}\n") == [
+        'rule "rule 3001" can never answer: "rule 3000" (line 3001) answers every request that it could'
+    ]
+
+
+def test_among_many_publishers_that_of_a_model_is_found() -> None:
+    """What follows from a condition of another name is compared too."""
+    rules = "\n".join(f"  - {{when: {{publisher: house{number}}}, reply: a}}" for number in range(9))
+    (warning,) = warnings(f"rules:\n{rules}\n  - {{when: {{model: House7/x}}, reply: b}}\n")
+    assert warning == 'rule "rule 10" can never answer: "rule 8" (line 9) answers every request that it could'
+
+
+def test_rules_that_must_all_be_compared_are_compared_in_bounded_time() -> None:
+    """Of thousands of rules that share all their texts the last ones get no warning."""
+    rules = "\n".join(f"  - {{when: {{params: {{seed: {number}}}}}, reply: a}}" for number in range(1500))
+    assert warnings(f"rules:\n{rules}\n  - {{when: {{params: {{seed: 1}}}}, reply: b}}\n") == []
 
 
 def test_a_file_that_comes_too_late_is_warned_of_once(tmp_path: Path) -> None:

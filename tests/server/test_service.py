@@ -71,6 +71,23 @@ def choice(exchange: Exchange) -> Any:
     return json.loads(exchange.outcome.timeline.body)["choices"][0]
 
 
+def test_rules_are_put_together_once() -> None:
+    """The rules that code has added are put before the others when they change, not for every request."""
+    service = service_of("rules: [{name: own, reply: a}]")
+    assert service.rules_of("p") is service.ruleset
+    service.added = (compile_rules(read_text("rules: [{name: all, reply: b}]").scenarios),)
+    first = service.rules_of("p")
+    assert [rule.name for rule in first.rules] == ["all", "own"]
+    assert service.rules_of("p") is first
+    service.sessions.find("p").added = (compile_rules(read_text("rules: [{name: mine, reply: c}]").scenarios),)
+    assert [rule.name for rule in service.rules_of("p").rules] == ["mine", "all", "own"]
+    service.push("p", "rules: [{name: pushed, reply: d}]")
+    assert [rule.name for rule in service.rules_of("p").rules] == ["mine", "all", "pushed"]
+    service.reset("p")
+    service.ruleset = compile_rules(read_text("rules: [{name: read again, reply: e}]").scenarios)
+    assert [rule.name for rule in service.rules_of("p").rules] == ["all", "read again"]
+
+
 def test_default_answers_any_prompt_with_a_sentence() -> None:
     """A sentence, `stop`, positive usage."""
     exchange = send(default_service(), ask("Why?"))

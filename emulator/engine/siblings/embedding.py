@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from emulator.engine.answering import Outcome, answer
-from emulator.engine.compiling import Ruleset
+from emulator.engine.compiling import CompiledRule, Ruleset
 from emulator.engine.dice import Occasion
 from emulator.engine.facts import Facts
-from emulator.engine.matching import Condition
 from emulator.engine.parts import Answer
 from emulator.engine.refusing import refuse, values_for
 from emulator.engine.siblings.questions import refuse_argument, refuse_model
@@ -95,8 +94,7 @@ class EmbeddingsQuestion:
         turn it into a miss.
         """
         naming = [
-            replace(ruleset, rules=tuple(rule for rule in ruleset.rules if _names_model(rule.conditions)))
-            for ruleset in rulesets
+            replace(ruleset, lots=tuple(lot.narrow(_names_model) for lot in ruleset.lots)) for ruleset in rulesets
         ]
         usage = Usage(prompt=sum(tokens for _, tokens in self.inputs), completion=0)
         outcome = answer(naming, facts, state, occasion, self._render)
@@ -120,5 +118,5 @@ def _write(tokens: Sequence[int | str | list[int]]) -> str:
     return " ".join(map(str, tokens))
 
 
-def _names_model(conditions: Sequence[Condition]) -> bool:
-    return any(condition.field in _NAMING for condition in conditions)
+def _names_model(rule: CompiledRule) -> bool:
+    return any(condition.field in _NAMING for condition in rule.conditions)
