@@ -5,7 +5,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
-__all__ = ["describe_machine", "interleave", "make_table", "median", "median_difference"]
+__all__ = ["describe_machine", "interleave", "make_table", "median", "median_difference", "median_ratio"]
 
 
 def interleave(subjects: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -25,6 +25,11 @@ def interleave(subjects: Mapping[str, Callable[[], float]], rounds: int) -> dict
 def median_difference(more: Sequence[float], less: Sequence[float]) -> float:
     """The median of the differences between neighbours, which tells small ones better than the difference of medians."""
     return median(one - other for one, other in zip(more, less, strict=True))
+
+
+def median_ratio(more: Sequence[float], less: Sequence[float]) -> float:
+    """The median of the quotients of neighbours, likewise."""
+    return median(one / other for one, other in zip(more, less, strict=True) if other)
 
 
 def make_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
