@@ -63,7 +63,8 @@ def build_requester(situation: Situation, rules: Sequence[Rule], folder: Path) -
     """What answers a situation's request once, journal and all, without a socket. Raises CountingError if it does so wrongly."""
     from benchmarks.asking import HEADERS, Answer, WrongAnswerError, check  # noqa: PLC0415  # only the counted process needs them
     from benchmarks.subjects.emulator import ONE_WORKER, PATH  # noqa: PLC0415  # as above
-    from emulator.server.service import Service, SystemClock  # noqa: PLC0415  # as above
+    from emulator.server.clock import SystemClock  # noqa: PLC0415  # as above
+    from emulator.server.service import Service  # noqa: PLC0415  # as above
     from emulator.server.settings import Settings  # noqa: PLC0415  # as above
     from emulator.wire.targets import parse_target  # noqa: PLC0415  # as above
 

@@ -8,7 +8,8 @@ from typing import Any
 from benchmarks.measuring import describe_machine, interleave, make_table, median
 from emulator.engine.compiling import Ruleset, compile_rules
 from emulator.scenario.reading import read_text
-from emulator.server.service import Service, SystemClock
+from emulator.server.clock import SystemClock
+from emulator.server.service import Service
 from emulator.server.settings import Settings
 from emulator.wire.targets import Target
 
