@@ -1,6 +1,6 @@
 """How late paced chunks are when a thousand streams run at once, and what clients that leave cost.
 
-`python -m benchmarks.pacing` runs the server on one thread and the clients in a process of their own.
+`python -m benchmarks.pacing` runs one worker of `serve`, and the clients in a process of their own.
 """
 
 import argparse
@@ -11,16 +11,20 @@ import multiprocessing
 import resource
 import socket
 import struct
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import uvloop
 
 from benchmarks.measuring import describe_machine, make_table
-from emulator import Emulator, Settings
 
 EVERY = 0.1
 CHUNKS = 40
@@ -98,6 +102,9 @@ def lateness_of_timers(count: int) -> list[float]:
 
 
 def _together(make: Callable[[float], Coroutine[None, None, list[float]]], count: int) -> list[float]:
+    # The pauses of a collector here would be taken for the server's.
+    gc.disable()
+
     async def run() -> list[float]:
         found = await asyncio.gather(*(make(SPREAD * number / count) for number in range(count)))
         return sorted(late for one in found for late in one)
@@ -110,18 +117,46 @@ def leave_all(address: tuple[str, int], request: bytes, count: int) -> None:
     uvloop.run(leave_early(address, request, count, 200))
 
 
-def memory() -> float:
-    """The memory of this process now, in MB."""
-    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    return pages * resource.getpagesize() / 1e6
+@dataclass(frozen=True)
+class Server:
+    """A running `serve`."""
+
+    pid: int
+    address: tuple[str, int]
+    request: bytes
+
+    def memory(self) -> float:
+        """Its memory now, in MB."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1])
+        return pages * resource.getpagesize() / 1e6
+
+    def count_connections(self) -> int:
+        """How many files it has open, connections among them."""
+        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
 
 
-def measure_lateness(vertex: Emulator, clients: ProcessPoolExecutor, count: int) -> str:
+@contextmanager
+def serve() -> Iterator[Server]:
+    """Run one worker."""
+    options = ["--port", "0", "--print", "json", "--quiet", "--auth", "off", "--grace", "0", "--until-stdin-closes"]
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "paced.yaml")
+        path.write_text(SCENARIO, "utf-8")
+        command = [sys.executable, "-m", "emulator", "serve", str(path), *options]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            if process.stdin is None or process.stdout is None:
+                raise RuntimeError("the server has no pipes")
+            said = json.loads(process.stdout.readline())
+            url = urlsplit(said["url"])
+            yield Server(process.pid, (url.hostname or "", url.port or 0), ask(said["base_url"]))
+            process.stdin.close()
+
+
+def measure_lateness(server: Server, clients: ProcessPoolExecutor, count: int) -> str:
     """The table of lateness: our streams beside bare timers."""
-    address, request = address_of(vertex), ask(vertex.base_url())
     found = {
         f"{count} streams of {CHUNKS} chunks, one every {EVERY * 1000:g} ms": clients.submit(
-            lateness_of_streams, address, request, count
+            lateness_of_streams, server.address, server.request, count
         ).result(),
         f"{count} bare timers as often, nothing else to do": clients.submit(lateness_of_timers, count).result(),
     }
@@ -132,28 +167,18 @@ def measure_lateness(vertex: Emulator, clients: ProcessPoolExecutor, count: int)
     return make_table(["lateness", "median", "99 %", "99.9 %", "worst"], rows)
 
 
-def measure_leaving(vertex: Emulator, clients: ProcessPoolExecutor, count: int) -> str:
+def measure_leaving(server: Server, clients: ProcessPoolExecutor, count: int) -> str:
     """The table of memory while clients leave."""
-    address, request = address_of(vertex), ask(vertex.base_url())
-    ended: list[str] = []
-    vertex.service.on_exchange.append(lambda exchange: ended.append(exchange.ended))
-    rows = []
+    rows, idle = [], server.count_connections()
     for part in range(6):
         if part:
-            clients.submit(leave_all, address, request, count // 5).result()
+            clients.submit(leave_all, server.address, server.request, count // 5).result()
         started = time.perf_counter()
-        while len(ended) < part * count // 5:
+        while server.count_connections() > idle:
             time.sleep(0.001)
         freed = time.perf_counter() - started
-        gc.collect()
-        rows.append([f"{ended.count('client left')}", f"{memory():.1f} MB", f"{freed * 1000:.0f} ms"])
+        rows.append([f"{part * count // 5}", f"{server.memory():.1f} MB", f"{freed * 1000:.0f} ms"])
     return make_table(["clients that have left", "memory", "until the last one is freed"], rows)
-
-
-def address_of(vertex: Emulator) -> tuple[str, int]:
-    """Host and port."""
-    url = urlsplit(vertex.url)
-    return url.hostname or "", url.port or 0
 
 
 def main() -> None:
@@ -163,14 +188,11 @@ def main() -> None:
     parser.add_argument("--leaving", type=int, default=10_000)
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
-    settings = Settings(auth="off", journal_exchanges=100)
-    with (
-        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as clients,
-        Emulator(SCENARIO, settings=settings) as vertex,
-    ):
-        clients.submit(lateness_of_streams, address_of(vertex), ask(vertex.base_url()), 2).result()
-        print(describe_machine(), measure_lateness(vertex, clients, options.streams), sep="\n\n", end="\n\n")
-        print(measure_leaving(vertex, clients, options.leaving))
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as clients, serve() as server:
+        # What is imported with the first answer is no lateness of streams.
+        clients.submit(lateness_of_streams, server.address, server.request, 2).result()
+        print(describe_machine(), measure_lateness(server, clients, options.streams), sep="\n\n", end="\n\n")
+        print(measure_leaving(server, clients, options.leaving))
 
 
 if __name__ == "__main__":

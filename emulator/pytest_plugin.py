@@ -82,6 +82,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="enforce",
         help="what becomes of requests that Vertex would refuse",
     )
+    group.addoption("--vertex-pace", metavar="PACE", help="how fast rules without a pace answer: slow-train, ...")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -117,11 +118,20 @@ def vertex_vetting(pytestconfig: pytest.Config) -> "Vetting":
 
 
 @pytest.fixture(scope="session")
-def vertex_settings(vertex_auth: "Auth", vertex_seed: str | None, vertex_vetting: "Vetting") -> "Settings":
+def vertex_pace(pytestconfig: pytest.Config) -> str | None:
+    """How fast rules without a pace answer; override it in a conftest.py."""
+    pace: str | None = pytestconfig.getoption("--vertex-pace")
+    return pace
+
+
+@pytest.fixture(scope="session")
+def vertex_settings(
+    vertex_auth: "Auth", vertex_seed: str | None, vertex_vetting: "Vetting", vertex_pace: str | None
+) -> "Settings":
     """How the server is set up; override it in a conftest.py for what has no fixture of its own."""
     from emulator.server.settings import Settings  # noqa: PLC0415  # as said above
 
-    return Settings(auth=vertex_auth, seed=vertex_seed, vetting=vertex_vetting)
+    return Settings(auth=vertex_auth, seed=vertex_seed, vetting=vertex_vetting, pace=vertex_pace)
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,13 @@ class Connection(HttpToolsProtocol):
     is_cut = False
     """Whether the server has ended it, because it stops."""
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of everything, so that nothing waits for the garbage collector."""
+        super().connection_lost(exc)
+        if self.scope is not None:
+            self.scope.pop("extensions", None)
+        self.cycle = None  # type: ignore[assignment]  # as it is before the first request
+
     def cut(self) -> None:
         """End the connection at once, because the server stops."""
         self.is_cut = True
