@@ -114,7 +114,6 @@ def _serve(
 ) -> None:
     from emulator.cli.watching import read_rules  # noqa: PLC0415  # --help is quicker so
     from emulator.running import Listeners, bind, url_of  # noqa: PLC0415  # as above
-    from emulator.running.memory import tune_collector  # noqa: PLC0415  # as above
     from emulator.server.clock import SystemClock  # noqa: PLC0415  # as above
     from emulator.server.service import Service  # noqa: PLC0415  # as above
     from emulator.server.settings import Settings  # noqa: PLC0415  # as above
@@ -135,9 +134,15 @@ def _serve(
         _on_signal(lambda *_: listeners.stop())
         if until_stdin_closes:
             when_stdin_closes(listeners.stop)
-        tune_collector()
-        with asyncio.Runner(loop_factory=listeners.loop_factory) as runner:
-            runner.run(_listen(listeners, service, scenarios if watch else ()))
+        _run(listeners, service, scenarios if watch else ())
+
+
+def _run(listeners: "Listeners", service: "Service", watched: tuple[str, ...]) -> None:
+    from emulator.running.memory import tune_collector  # noqa: PLC0415  # as above
+
+    tune_collector()
+    with asyncio.Runner(loop_factory=listeners.loop_factory) as runner:
+        runner.run(_listen(listeners, service, watched))
 
 
 async def _listen(listeners: "Listeners", service: "Service", watched: tuple[str, ...]) -> None:

@@ -200,7 +200,7 @@ def vertex_seed(vertex_seed):
 @pytest.mark.parametrize("is_option", [True, False])
 def test_a_pace_reaches_the_server(run: Run, *, is_option: bool) -> None:
     """From the command line or from a conftest.py."""
-    conftest = 'import pytest\n@pytest.fixture(scope="session")\ndef vertex_pace():\n    return "every_ms=1"\n'
+    conftest = 'import pytest\n@pytest.fixture(scope="session")\ndef vertex_pace():\n    return "first_token_ms=1"\n'
     test = f"def test_it(vertex):\n    {ASK % 'hello'}\n    assert vertex.journal.last.to_json()['timeline']['end_ms'] > 0\n"
     arguments = ["--vertex-pace", "first_token_ms=1"] if is_option else []
     run(*arguments, test_it_py=test, conftest_py="" if is_option else conftest).assert_outcomes(passed=1)
