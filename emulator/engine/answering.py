@@ -10,10 +10,11 @@ from typing import Literal
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.engine.choosing import Chosen, Miss, choose
 from emulator.engine.compiling import Ruleset
-from emulator.engine.composing import compose
-from emulator.engine.dice import Occasion, Surroundings
+from emulator.engine.composing import compose, identify
+from emulator.engine.dice import Dice, Occasion, Surroundings
 from emulator.engine.facts import Facts
 from emulator.engine.faults import apply_failures, apply_faults
+from emulator.engine.forms import GAP, GAP_CREATED, Form
 from emulator.engine.pacing import AT_ONCE
 from emulator.engine.parts import Answer
 from emulator.engine.quirks import apply_quirks, apply_to_refusal
@@ -93,8 +94,13 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
     if "tagged_thoughts" in quirks:
         facts = copy.copy(facts)
         facts.google = {"thought_tag_marker": "thought", **facts.google}
+    dice = Dice(occasion, facts.request, chosen.position)
+    identity = identify(facts, dice, occasion.moment)
     try:
-        made, identity, dice = compose(chosen, facts, occasion, quirks)
+        if rule.is_steady and surroundings.is_calm and rule.recipes[chosen.position].ready is not None:
+            usage, form = _remember(chosen, facts, occasion, dice, render)
+            return Outcome("answer", form.fill(identity), chosen, usage=usage)
+        made = compose(chosen, facts, occasion, dice, quirks)
         timeline = give_times(
             render(made, identity, facts),
             made,
@@ -118,6 +124,19 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
         refusal = next((fault.refusal for fault in made.faults if fault.refusal), None)
     usage = None if refusal else made.usage
     return Outcome("answer", timeline.quicken(surroundings.speed), chosen, refusal, usage, warnings=warnings)
+
+
+def _remember(
+    chosen: Chosen, facts: Facts, occasion: Occasion, dice: Dice, render: Render
+) -> tuple[Usage | None, Form]:
+    """What is the same whenever the request is answered so: made once, with a gap for the answer's identity."""
+    recipe = chosen.rule.recipes[chosen.position]
+    ready = facts.ready
+    if ready is None or ready[0] is not recipe or ready[1] is not render:
+        made = compose(chosen, facts, occasion, dice)
+        gap = Identity(GAP, GAP_CREATED, facts.answering_model)
+        ready = facts.ready = recipe, render, made.usage, Form(render(made, gap, facts))
+    return ready[2], ready[3]
 
 
 def refuse_request(refusal: Refusal, quirks: frozenset[QuirkName] = frozenset()) -> Outcome:

@@ -67,6 +67,11 @@ class CompiledRule:
         """What the rule's uses are counted under; it survives a reload."""
         return f"{self.place.file}:{self.name}"
 
+    @property
+    def is_steady(self) -> bool:
+        """Whether nothing beside its replies can make one answer another than the next."""
+        return not (self.headers or self.quirks or self.faults or self.tempo)
+
     def position(self, use: int) -> int:
         """Which of the recipes the use of this number (from 1) takes; in a conversation the messages say it."""
         last = len(self.recipes) - 1

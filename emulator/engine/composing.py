@@ -25,11 +25,10 @@ _PACIFIC = timezone(timedelta(hours=-7))
 
 
 def compose(
-    chosen: Chosen, facts: Facts, occasion: Occasion, quirks: frozenset[QuirkName]
-) -> tuple[Answer, Identity, Dice]:
-    """The answer of a chosen rule, and the dice for what comes after. Raises AnswerError if the request does not give what a step needs."""
+    chosen: Chosen, facts: Facts, occasion: Occasion, dice: Dice, quirks: frozenset[QuirkName] = frozenset()
+) -> Answer:
+    """The answer of a chosen rule. Raises AnswerError if the request does not give what a step needs."""
     rule = chosen.rule
-    dice = Dice(occasion, facts.request, chosen.position)
     request = Request(facts, chosen.captures, chosen.use, dice, occasion, quirks)
     recipe = rule.recipes[chosen.position]
     count = min(max(facts.request.get("n") or 1, 1), MOST_CHOICES)
@@ -39,8 +38,7 @@ def compose(
     headers = (*_headers(facts), *((name, fill_text(value, contexts[0])) for name, value in rule.headers))
     mishaps = (*rule.faults, *occasion.surroundings.faults)
     faults = tuple([fault for mishap in mishaps if (fault := mishap(contexts[0])) is not None]) if mishaps else ()
-    made = Answer(choices, _usage(chosen, choices, facts), headers, faults)
-    return made, _identity(facts, dice, occasion.moment), dice
+    return Answer(choices, _usage(chosen, choices, facts), headers, faults)
 
 
 def _choice(parts: tuple[Part, ...], finish: str | None, facts: Facts, limits: Limits | None) -> Choice:
@@ -53,8 +51,8 @@ def _choice(parts: tuple[Part, ...], finish: str | None, facts: Facts, limits: L
     return Choice(parts, finish)
 
 
-def _identity(facts: Facts, dice: Dice, moment: float) -> Identity:
-    """Documented: the id holds the time; open models set `created` themselves, 2 to 8 seconds later."""
+def identify(facts: Facts, dice: Dice, moment: float) -> Identity:
+    """The identity of an answer. Documented: the id holds the time; open models set `created` themselves, 2 to 8 seconds later."""
     dialect, created, model = facts.voice.dialect, int(moment), facts.answering_model
     match dialect.answer_id:
         case "google":

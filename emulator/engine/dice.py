@@ -30,6 +30,11 @@ class Surroundings:
     speed: float = 1.0
     """How many times as fast everything is."""
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether they leave answers as they are."""
+        return not (self.quirks or self.faults or self.tempo or self.asked)
+
 
 @dataclass(frozen=True, slots=True)
 class Occasion:

@@ -41,6 +41,12 @@ class Facts:
         self.messages: Sequence[Message] = request.get("messages") or ()
         self.stream = bool(request.get("stream"))
         self.raw_headers = headers
+        self.ready: tuple[Any, ...] | None = None
+        """An answer that was made for the request, with what it was made from; for the one who answers."""
+        self.candidates: dict[Any, Sequence[Any]] = {}
+        """The rules of an index that may hold of the request; for the index."""
+        self.judged: tuple[Any, Any] | None = None
+        """What vetting said of the request, with what it was asked; for the one who asks."""
 
     # The target.
 

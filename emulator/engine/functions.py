@@ -1,5 +1,6 @@
 """Python functions as replies: given the facts of a request, a function returns what a reply is written as."""
 
+import copy
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,11 @@ ReplyFunction = Callable[[Facts], Steps]
 """What makes a reply from the facts of a request. It runs on the server's thread, so it must not wait for the emulator."""
 
 
+def _copy(facts: Facts) -> Facts:
+    """Facts that a function may do with as it likes: others may have to do with the same request again."""
+    return Facts(facts.target, facts.raw_headers, copy.deepcopy(facts.request), facts.endpoint)
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionRecipe(Recipe):
     """A reply that a function makes; its texts are no templates."""
@@ -35,7 +41,7 @@ class FunctionRecipe(Recipe):
     def make(self, context: Context) -> tuple[Part, ...]:
         """The parts of one choice. Raises AnswerError with the function's file and line if it fails or returns no reply."""
         try:
-            returned = self.function(context.facts)
+            returned = self.function(_copy(context.facts))
         except Exception as error:  # noqa: BLE001  # whatever somebody else's function raises
             said = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
             raise AnswerError(f"the function given at {self.place} failed at {self._where(error)}: {said}") from None

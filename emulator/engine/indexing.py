@@ -1,6 +1,6 @@
 """The rules that may answer a request, found by what its texts and names have in them and not by asking them all."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import takewhile
 from typing import Generic, Protocol, TypeVar
@@ -27,6 +27,8 @@ class Demanding(Protocol):
         ...
 
 
+_MOST_INDEXES = 8
+
 Item = TypeVar("Item", bound=Demanding)
 
 
@@ -38,9 +40,15 @@ class RuleIndex(Generic[Item]):
         self._index = Index([rule.demand for rule in rules])
         self._narrowed: dict[Callable[[Item], bool], RuleIndex[Item]] = {}
 
-    def find(self, facts: Facts) -> Iterator[Item]:
+    def find(self, facts: Facts) -> Sequence[Item]:
         """Those that may hold; of the others it is certain that they do not."""
-        return map(self.rules.__getitem__, self._index.find(partial(_read, facts)))
+        found: Sequence[Item] | None = facts.candidates.get(self)
+        if found is None:
+            # The facts may be asked again, and then it is known; of indexes that have been replaced they need not know.
+            if len(facts.candidates) >= _MOST_INDEXES:
+                facts.candidates.clear()
+            found = facts.candidates[self] = [self.rules[at] for at in self._index.find(partial(_read, facts))]
+        return found
 
     def narrow(self, keep: Callable[[Item], bool]) -> "RuleIndex[Item]":
         """Only those that `keep` keeps; sorted out once, however often they are asked for."""

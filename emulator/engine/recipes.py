@@ -41,6 +41,8 @@ class Recipe:
     """A reply ready to be made."""
 
     makers: tuple[Maker, ...]
+    ready: tuple[Part, ...] | None
+    """The parts, where they are the same for every request."""
 
     def make(self, context: Context) -> tuple[Part, ...]:
         """The parts of one choice. Raises AnswerError if the request does not give what a step needs."""
@@ -56,7 +58,18 @@ def compile_reply(reply: Reply, file: ScenarioFile) -> Recipe:
             makers.append(_compile(step, file, str(number)))
         else:
             makers += [_cue(Change(compile_pace(written))), _compile(step, file, str(number)), _cue(Change(None))]
-    return Recipe(tuple(makers))
+    ready = tuple(maker.part for maker in makers if isinstance(maker, _Same))
+    return Recipe(tuple(makers), ready if len(ready) == len(makers) else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Same:
+    """What makes the same part for every request."""
+
+    part: Part
+
+    def __call__(self, _context: Context) -> Part:
+        return self.part
 
 
 def find_signatures(replies: Iterable[Reply]) -> Iterator[str]:
@@ -111,12 +124,10 @@ def _cue(cue: Cue) -> Maker:
 def _text(written: str | list[str], chunks: Chunks | None, *, is_thought: bool) -> Maker:
     if isinstance(written, list):
         if is_literal(written):
-            ready = make_text(tuple(written), is_thought=is_thought)
-            return lambda _context: ready
+            return _Same(make_text(tuple(written), is_thought=is_thought))
         return lambda context: make_text(tuple(fill_text(one, context) for one in written), is_thought=is_thought)
     if is_literal(written):
-        part = make_text(divide(written, chunks), is_thought=is_thought)
-        return lambda _context: part
+        return _Same(make_text(divide(written, chunks), is_thought=is_thought))
     return lambda context: make_text(divide(fill_text(written, context), chunks), is_thought=is_thought)
 
 

@@ -4,9 +4,9 @@ A plain reply is a timeline with one frame, a stream one with many; a refusal an
 from timeline to timeline. Times are planned: seconds from the moment at which the answer was made.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol, overload
 
 from emulator.engine.cues import Cue
 from emulator.wire.refusals import Refusal
@@ -38,13 +38,33 @@ class Mark:
     cue: Cue | None
 
 
+class FramesAsOne(Protocol):
+    """Frames that have been joined already."""
+
+    @property
+    def body(self) -> bytes:
+        """All their bytes."""
+        ...
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Frame]: ...
+    @overload
+    def __getitem__(self, index: int) -> Frame: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Frame, ...]: ...
+    def __getitem__(self, index: int | slice) -> Frame | tuple[Frame, ...]: ...
+
+
+Frames = tuple[Frame, ...] | FramesAsOne
+
+
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """An answer as it is played: status and headers, then the frames one after the other, then the end."""
 
     status: int
     headers: Headers
-    frames: tuple[Frame, ...]
+    frames: Frames
     marks: tuple[Mark, ...] = ()
     """What is not followed yet."""
     head_at: float | None = 0.0
@@ -57,7 +77,8 @@ class Timeline:
     @property
     def body(self) -> bytes:
         """All bytes of the body."""
-        return b"".join([frame.data for frame in self.frames])
+        frames = self.frames
+        return b"".join([frame.data for frame in frames]) if isinstance(frames, tuple) else frames.body
 
     @property
     def is_instant(self) -> bool:

@@ -216,7 +216,7 @@ class RuleBuilder:
             return None
         made = ruleset.rules[0].recipes
         recipes = tuple(
-            FunctionRecipe((), one.function, one.place, one.path) if isinstance(one, _Function) else recipe
+            FunctionRecipe((), None, one.function, one.place, one.path) if isinstance(one, _Function) else recipe
             for one, recipe in zip(ready or [None] * len(made), made, strict=True)
         )
         name = self._free_name(str(beside.get("name") or self._name))

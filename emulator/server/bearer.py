@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import parse_qs
 
@@ -63,8 +64,15 @@ def read_sender(headers: Sequence[tuple[bytes, bytes]], credentials: Credentials
     bearer = credentials.bearer
     if bearer is None:
         return Sender(host, credentials.has_api_key)
+    return Sender(host, *_describe(bearer, key))
+
+
+# Clients send the same token many times.
+@lru_cache(maxsize=1024)
+def _describe(bearer: str, key: bytes) -> tuple[bool, str]:
+    """Whether it is an API key, and what tells it from others."""
     digest = blake2b(bearer.encode("latin-1", "replace"), key=key, digest_size=8).hexdigest()
-    return Sender(host, _API_KEY.fullmatch(bearer) is not None, digest)
+    return _API_KEY.fullmatch(bearer) is not None, digest
 
 
 def check_bearer(auth: Auth, target: Target, credentials: Credentials, mint: Mint, now: float) -> Refusal | None:

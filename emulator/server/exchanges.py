@@ -118,7 +118,7 @@ class Exchange:
     @property
     def size(self) -> int:
         """Bytes it keeps: those of both bodies."""
-        return len(self.body) + sum(len(frame.data) for frame in self.outcome.timeline.frames)
+        return len(self.body) + len(self.outcome.timeline.body)
 
     def to_json(self) -> dict[str, Any]:
         """The exchange as the control API shows it."""

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 
 from emulator.catalogue.quirks import QuirkName, expand
@@ -27,11 +28,12 @@ from emulator.server.exchanges import Exchange, TokenExchange
 from emulator.server.journal import Journal
 from emulator.server.judging import judge_clients
 from emulator.server.quotas import Quotas, Ticket
-from emulator.server.sessions import Sessions
+from emulator.server.readings import Readings
+from emulator.server.sessions import Session, Sessions
 from emulator.server.settings import SEEDED_MOMENT, Settings
 from emulator.server.surroundings import PACE_HEADER, surround, surround_request, vary
 from emulator.server.tokens import Mint
-from emulator.wire.requests import MalformedRequestError, parse_request
+from emulator.wire.requests import MalformedRequestError
 from emulator.wire.targets import CHAT, Target
 
 TOKEN_REQUESTS = "token requests"  # noqa: S105  # no secret
@@ -57,6 +59,7 @@ class Service:
         """Public keys (PEM) of the service accounts that this process has made, by their ids."""
         self._sender_key = os.urandom(16)
         self._surroundings = surround(settings)
+        self._readings = Readings(strict_json=settings.strict_json)
         self._default = (
             compile_rules(read_paths([default_scenario_path()]).scenarios) if settings.fallback == "default" else None
         )
@@ -95,40 +98,52 @@ class Service:
         self, target: Target, headers: list[tuple[bytes, bytes]], body: bytes, now: float, ticket: Ticket
     ) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome, and what had to be overlooked in the request."""
-        endpoints = self.rules_of(target.project).endpoints
+        session = self.sessions.find(target.project)
+        rules = self._rules_of(session)
+        endpoints = rules.endpoints
         missing = refuse_endpoint(target, endpoints)
         if missing is not None:
             return refuse_request(missing, self._quirks_of(target)), ()
         endpoint = endpoints.get(target.endpoint)
         try:
             if target.method == CHAT:
-                parsed = parse_request(body, strict_json=self.settings.strict_json)
-                outcome, warnings = self._answer(Facts(target, headers, parsed.request, endpoint), now, ticket)
-                return outcome, parsed.warnings + warnings
+                facts, overlooked = self._readings.read(target, headers, body, endpoint)
+                outcome, warnings = self._answer(facts, session, rules, now=now, ticket=ticket)
+                return outcome, overlooked + warnings
             question, warnings = read_question(target.method, body, strict_json=self.settings.strict_json)
             facts = Facts(target, headers, question.chat)
-            outcome, more = self._answer(facts, now, ticket, question.vet, question.answer)
+            outcome, more = self._answer(
+                facts, session, rules, now=now, ticket=ticket, check=question.vet, ask=question.answer
+            )
         except MalformedRequestError as error:
             refusal = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
             return refuse_request(refusal, self._quirks_of(target)), ()
         return outcome, warnings + more
 
     def _answer(
-        self, facts: Facts, now: float, ticket: Ticket, check: Check | None = None, ask: Ask = answer
+        self,
+        facts: Facts,
+        session: Session,
+        first: Ruleset,
+        *,
+        now: float,
+        ticket: Ticket,
+        check: Check | None = None,
+        ask: Ask = answer,
     ) -> tuple[Outcome, tuple[str, ...]]:
-        session = self.sessions.find(facts.target.project)
         try:
             surroundings = surround_request(session.surroundings or self._surroundings, facts.raw_headers)
         except AnswerError as error:
             report = f"the header {PACE_HEADER.decode()}: {error}"
             return Outcome("error", own_failure(report, "unknown_pace"), report=report), ()
-        first = self.rules_of(facts.target.project)
         rulesets = (first,) if self._default is None else (first, self._default)
         seed = self.settings.seed if self.settings.seed is not None else rulesets[0].seed
-        quirks = expand(surroundings.quirks | first.quirks | self._early_quirks(first, facts))
+        quirks = expand(surroundings.quirks | first.quirks | self._early_quirks(first, facts, session))
         verdict = self._judge(facts, first, seed, check, quirks)
         refusal = verdict.refusal
         if refusal is None and first.quotas:
+            # A quota may change how the request is paid for.
+            facts = copy(facts)
             refusal = self.quotas.admit(first.quotas, facts, ticket, self.clock.elapsed())
         if refusal is not None:
             refused = refuse_request(refuse_in_container(refusal, family_of(facts.target, facts.endpoint)), quirks)
@@ -145,11 +160,11 @@ class Service:
             session.bring_forward(outcome.chosen)
         return outcome, verdict.warnings + outcome.warnings
 
-    def _early_quirks(self, ruleset: Ruleset, facts: Facts) -> frozenset[QuirkName]:
+    def _early_quirks(self, ruleset: Ruleset, facts: Facts, session: Session) -> frozenset[QuirkName]:
         """The quirks of the rule that would answer, which hold while the request is judged."""
         if not ruleset.has_early_quirks:
             return frozenset()
-        chosen = find_chosen(ruleset, facts, self.sessions.find(facts.target.project).state)
+        chosen = find_chosen(ruleset, facts, session.state)
         return chosen.rule.quirks if chosen else frozenset()
 
     def _quirks_of(self, target: Target) -> frozenset[QuirkName]:
@@ -163,12 +178,17 @@ class Service:
     ) -> Verdict:
         """What Vertex says of a request: the scenario's `vetting` wins over the server's."""
         settings = self.settings
-        policy = Policy(settings.models, seed, ruleset.signatures, quirks)
-        return judge(facts, policy, ruleset.vetting or settings.vetting, check)
+        asked = Policy(settings.models, seed, ruleset.signatures, quirks), ruleset.vetting or settings.vetting, check
+        known = facts.judged
+        if known is None or known[0] != asked:
+            known = facts.judged = asked, judge(facts, *asked)
+        return known[1]
 
     def rules_of(self, project: str) -> Ruleset:
         """What a session answers by: the rules that were added to it and to all sessions, then its own scenario or the server's."""
-        session = self.sessions.find(project)
+        return self._rules_of(self.sessions.find(project))
+
+    def _rules_of(self, session: Session) -> Ruleset:
         first, added = parts = session.ruleset or self.ruleset, (*session.added, *self.added)
         if not added:
             return first

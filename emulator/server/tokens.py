@@ -6,6 +6,7 @@ import os
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 PREFIX = "ya29.c.b0"
@@ -50,17 +51,7 @@ class Mint:
 
     def read(self, token: str) -> Token | None:
         """What one of these tokens says, expired or not; None for any other text."""
-        text = token.removeprefix(PREFIX)
-        try:
-            packed = b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        except ValueError:
-            return None
-        content, mac = packed[:-_MAC_BYTES], packed[-_MAC_BYTES:]
-        # Texts that decode alike are not the same token.
-        if token != PREFIX + _encode(packed) or not hmac.compare_digest(mac, self._mac(content)):
-            return None
-        account, *scopes = json.loads(content[_EXPIRY_BYTES + _NONCE_BYTES :])
-        return Token(int.from_bytes(content[:_EXPIRY_BYTES], "big"), tuple(scopes), account)
+        return _read(self.secret, token)
 
     def judge(self, token: str, now: float, wanted: Collection[str] = VERTEX_SCOPES) -> Judgement:
         """Whether a token is one of these, still good at `now`, and has one of the wanted scopes."""
@@ -72,7 +63,27 @@ class Mint:
         return "mis-scoped" if set(found.scopes).isdisjoint(wanted) else "valid"
 
     def _mac(self, content: bytes) -> bytes:
-        return hmac.digest(self.secret, content, "sha256")[:_MAC_BYTES]
+        return _mac(self.secret, content)
+
+
+def _mac(secret: bytes, content: bytes) -> bytes:
+    return hmac.digest(secret, content, "sha256")[:_MAC_BYTES]
+
+
+# Clients send the same token many times.
+@lru_cache(maxsize=1024)
+def _read(secret: bytes, token: str) -> Token | None:
+    text = token.removeprefix(PREFIX)
+    try:
+        packed = b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return None
+    content, mac = packed[:-_MAC_BYTES], packed[-_MAC_BYTES:]
+    # Texts that decode alike are not the same token.
+    if token != PREFIX + _encode(packed) or not hmac.compare_digest(mac, _mac(secret, content)):
+        return None
+    account, *scopes = json.loads(content[_EXPIRY_BYTES + _NONCE_BYTES :])
+    return Token(int.from_bytes(content[:_EXPIRY_BYTES], "big"), tuple(scopes), account)
 
 
 def _encode(content: bytes) -> str:

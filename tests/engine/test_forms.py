@@ -1,0 +1,67 @@
+"""Answers that are made once and filled in for each request."""
+
+from typing import Any
+
+import pytest
+
+from emulator.engine.answering import Outcome, answer
+from emulator.engine.compiling import compile_rules
+from emulator.engine.cues import Tempo
+from emulator.engine.dice import Occasion, Surroundings
+from emulator.engine.facts import Facts
+from emulator.engine.forms import GAP, GAP_CREATED
+from emulator.engine.state import State
+from emulator.scenario.reading import read_text
+from emulator.wire.targets import Target
+
+RULES = compile_rules(
+    read_text(
+        """
+rules:
+  - {when: {last_user: text}, reply: {say: [Hello, " there, ", "größer \U0001f600"]}}
+  - {when: {last_user: thoughts}, reply: [{think: Hm.}, {say: Well.}]}
+  - {when: {last_user: json}, reply: {json: {a: [1, 2]}}, usage: {prompt: 3, completion: 4}}
+  - {when: {last_user: empty}, reply: "", finish: length}
+"""
+    ).scenarios
+)
+MODELS = [
+    "google/gemini-2.5-flash",
+    "google/gemini-3-pro-preview",
+    "meta/llama-4-maverick-17b-128e-instruct-maas",
+    "xai/grok-4.1-fast-reasoning",
+    "deepseek-ai/deepseek-r1-0528-maas",
+    "openai/gpt-oss-120b-maas",
+    "own",
+]
+
+
+def ask(facts: Facts, moment: float, *, directly: bool = False) -> Outcome:
+    """An answer from a form, or one that is made for this request alone, as a pace that takes no time has it."""
+    surroundings = Surroundings(tempo=Tempo()) if directly else Surroundings()
+    return answer([RULES], facts, State(), Occasion(moment, None, moment.hex().encode().ljust(16), surroundings))
+
+
+@pytest.mark.parametrize("text", ["text", "thoughts", "json", "empty"])
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("more", [{}, {"stream": True}, {"n": 2}, {"stream": True, "max_tokens": 2}], ids=str)
+def test_forms_are_filled_as_answers_are_made(text: str, model: str, more: dict[str, Any]) -> None:
+    """To the byte and in every frame, the first time and later; ids and times are each request's own."""
+    endpoint = "1234" if model == "own" else "openapi"
+    request: Any = {"model": model, "messages": [{"role": "user", "content": text}], **more}
+    facts = Facts(Target("v1", "p", "global", endpoint), [], request)
+    bodies = []
+    for moment in (1_767_225_600.0, 1_767_225_661.5):
+        filled, made = ask(facts, moment).timeline, ask(facts, moment, directly=True).timeline
+        assert facts.ready is not None
+        assert filled.body == made.body
+        assert [frame.data for frame in filled.frames] == [frame.data for frame in made.frames]
+        assert len(filled.frames) == len(made.frames)
+        assert filled.frames[-1].data == made.frames[-1].data
+        assert (filled.status, filled.headers, filled.is_instant) == (made.status, made.headers, True)
+        assert GAP.encode() not in filled.body
+        assert str(GAP_CREATED).encode() not in filled.body
+        bodies.append(filled.body)
+    assert ask(facts, 1_767_225_600.0).usage == ask(facts, 1_767_225_600.0, directly=True).usage
+    # Some families' plain answers have neither id nor time.
+    assert (bodies[0] != bodies[1]) is (b'"created"' in bodies[0])
