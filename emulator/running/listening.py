@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from emulator.credentials.app import CredentialsApp
 from emulator.errors import StartError
 from emulator.intercept.proxy import Proxy
+from emulator.running.corking import Corked
 from emulator.server.app import CONNECTION, App
 from emulator.server.service import Service
 
@@ -48,6 +49,10 @@ def bind(host: str, port: int) -> socket.socket:
 
 class Connection(HttpToolsProtocol):
     """A connection of a client that can be dropped in the middle of an answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin with a connection."""
+        super().connection_made(Corked(transport))  # type: ignore[arg-type]  # all of a transport that is used
 
     is_cut = False
     """Whether the server has ended it, because it stops."""

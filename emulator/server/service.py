@@ -24,6 +24,7 @@ from emulator.scenario.reading import Reading, default_scenario_path, read_paths
 from emulator.scenario.rules import Tokens
 from emulator.server.bearer import check_bearer, read_credentials, read_sender
 from emulator.server.clock import Clock
+from emulator.server.entropy import Entropy
 from emulator.server.exchanges import Exchange, TokenExchange
 from emulator.server.journal import Journal
 from emulator.server.judging import judge_clients
@@ -58,6 +59,7 @@ class Service:
         self.public_keys: dict[str, str] = {}
         """Public keys (PEM) of the service accounts that this process has made, by their ids."""
         self._sender_key = os.urandom(16)
+        self._entropy = Entropy()
         self._surroundings = surround(settings)
         self._readings = Readings(strict_json=settings.strict_json)
         self._default = (
@@ -152,7 +154,7 @@ class Service:
             # Whether it would have passed without the quirks around it.
             plain = self._judge(facts, first, seed, check, expand(quirks - surroundings.quirks))
             return replace(refused, is_disturbed=plain.refusal is None), ()
-        occasion = Occasion(now if seed is None else SEEDED_MOMENT, seed, os.urandom(16), surroundings)
+        occasion = Occasion(now if seed is None else SEEDED_MOMENT, seed, self._entropy.draw(), surroundings)
         outcome = ask(rulesets, facts, session.state, occasion)
         if ticket.held:
             outcome = replace(outcome, timeline=outcome.timeline.delay(ticket.held))
