@@ -52,6 +52,8 @@ class Outcome:
     """The miss report, or what kept the rule from answering."""
     warnings: tuple[str, ...] = ()
     """What the answer could not do that the scenario wants of it."""
+    quirks: frozenset[QuirkName] = frozenset()
+    """The quirks that were on, of the rule and of what surrounds it."""
     is_disturbed: bool = False
     """Whether the quirks, pace and faults of the surroundings made it another than it would have been."""
 
@@ -123,7 +125,9 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
     if refusal is None and timeline.status != OK:
         refusal = next((fault.refusal for fault in made.faults if fault.refusal), None)
     usage = None if refusal else made.usage
-    return Outcome("answer", timeline.quicken(surroundings.speed), chosen, refusal, usage, warnings=warnings)
+    return Outcome(
+        "answer", timeline.quicken(surroundings.speed), chosen, refusal, usage, warnings=warnings, quirks=quirks
+    )
 
 
 def _remember(

@@ -6,6 +6,7 @@ from typing import Any
 
 from emulator.engine.answering import Outcome
 from emulator.engine.facts import Facts
+from emulator.engine.parameters import list_ignored
 from emulator.engine.siblings.reading import read_question
 from emulator.server.bearer import Sender
 from emulator.server.playing import Ended, Played
@@ -96,6 +97,12 @@ class Exchange:
         return facts.last_user if facts else None
 
     @property
+    def ignored(self) -> tuple[str, ...]:
+        """The parameters of a chat request that Vertex ignores, because its documentation does not list them."""
+        facts = self.facts if self.target.method == CHAT else None
+        return tuple(list_ignored(facts.request, self.target)) if facts else ()
+
+    @property
     def status(self) -> int:
         """The HTTP status of the answer."""
         return self.outcome.timeline.status
@@ -144,6 +151,8 @@ class Exchange:
             "answer": [frame.data.decode("utf-8", "replace") for frame in timeline.frames],
             "usage": outcome.usage.to_wire() if outcome.usage else None,
             "warnings": list(self.warnings),
+            "ignored": list(self.ignored),
+            "quirks": sorted(outcome.quirks),
             "duration_ms": _milliseconds(self.duration),
             "timeline": self._times(),
             "ended": self.ended,

@@ -305,3 +305,19 @@ def test_assert_sent_counts(service: Service) -> None:
     assert failure_of(view.where(stream=True), last_user="x") == (
         "there are no exchanges of session p with stream true, at least one was expected; 3 were sent in all"
     )
+
+
+def test_what_vertex_ignores_and_which_quirks_were_on_is_noted() -> None:
+    """In the exchange only: no client is warned of what Vertex passes over without a word."""
+    service = Service(compile_rules(read_text(SCENARIO).scenarios), Settings(auth="off"), clock=SystemClock())
+    service.ruleset = compile_rules(read_text("rules: [{reply: Hello., quirks: [no_logprobs]}]").scenarios)
+    asked = {
+        "model": "google/gemini-2.5-flash",
+        "messages": [{"role": "user", "content": "hi"}],
+        "store": True,
+        "zeal": 1,
+    }
+    exchange = service.handle(Target("v1", "p", "global", "openapi"), b"", [], json.dumps(asked).encode())
+    shown = exchange.to_json()
+    assert (exchange.ignored, exchange.warnings) == (("store", "zeal"), ())
+    assert (shown["ignored"], shown["quirks"]) == (["store", "zeal"], ["no_logprobs"])

@@ -3,11 +3,10 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from emulator.engine.parameters import list_ignored
 from emulator.engine.verdicts.findings import Finding
 from emulator.engine.verdicts.observation import Observation
-from emulator.wire.shapes import UNKNOWN_EFFECT, ChatRequest
 
-_KNOWN = frozenset(ChatRequest.__annotations__) | UNKNOWN_EFFECT
 # Documented: the hosts of regions, of multi-regions and of the global location.
 _REGIONAL = re.compile(r"([a-z0-9-]+)-aiplatform\.googleapis\.com|aiplatform\.([a-z]+)\.rep\.googleapis\.com")
 _GLOBAL = "aiplatform.googleapis.com"
@@ -16,10 +15,8 @@ _GLOBAL = "aiplatform.googleapis.com"
 def find_unsupported_parameters(observations: Sequence[Observation]) -> Iterator[Finding]:
     """Top-level keys that the documentation does not list. Those of open models and containers go to their model server."""
     for one in observations:
-        publisher, slash, _ = one.model.partition("/")
-        if one.request is not None and one.target.is_openapi and (publisher == "google" or not slash):
-            for key in sorted(one.request.keys() - _KNOWN):
-                yield Finding((one.number,), f'the parameter "{key}" is not in the documentation; Vertex ignores it')
+        for key in list_ignored(one.request, one.target) if one.request is not None else ():
+            yield Finding((one.number,), f'the parameter "{key}" is not in the documentation; Vertex ignores it')
 
 
 def find_api_keys(observations: Sequence[Observation]) -> Iterator[Finding]:
