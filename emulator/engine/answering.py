@@ -35,6 +35,9 @@ Result = Literal["answer", "refusal", "miss", "error"]
 Render = Callable[[Answer, Identity, Facts], Timeline]
 """What makes an answer a timeline; it raises AnswerError if the answer has something that its shape cannot carry."""
 
+LARGEST_FORM = 64 * 1024
+"""The largest body that is remembered with its request, in bytes."""
+
 OWN_FAILURE = 418
 """The status of the emulator's own failures, which Google never sends and clients never retry."""
 
@@ -139,7 +142,10 @@ def _remember(
     if ready is None or ready[0] is not recipe or ready[1] is not render:
         made = compose(chosen, facts, occasion, dice)
         gap = Identity(GAP, GAP_CREATED, facts.answering_model)
-        ready = facts.ready = recipe, render, made.usage, Form(render(made, gap, facts))
+        form = render(made, gap, facts)
+        ready = recipe, render, made.usage, Form(form)
+        if len(form.body) <= LARGEST_FORM:
+            facts.ready = ready
     return ready[2], ready[3]
 
 

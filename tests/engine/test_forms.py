@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from emulator.engine.answering import Outcome, answer
+from emulator.engine.answering import LARGEST_FORM, Outcome, answer
 from emulator.engine.compiling import compile_rules
 from emulator.engine.cues import Tempo
 from emulator.engine.dice import Occasion, Surroundings
@@ -65,3 +65,13 @@ def test_forms_are_filled_as_answers_are_made(text: str, model: str, more: dict[
     assert ask(facts, 1_767_225_600.0).usage == ask(facts, 1_767_225_600.0, directly=True).usage
     # Some families' plain answers have neither id nor time.
     assert (bodies[0] != bodies[1]) is (b'"created"' in bodies[0])
+
+
+def test_large_answers_are_not_remembered() -> None:
+    """They would be kept for each of the requests that are remembered, which is bounded by number only."""
+    rules = compile_rules(read_text(f"rules: [{{reply: {'x' * LARGEST_FORM}}}]").scenarios)
+    request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": "hi"}]}
+    facts = Facts(Target("v1", "p", "global", "openapi"), [], request)
+    outcome = answer([rules], facts, State(), Occasion(0, None, bytes(16)))
+    assert outcome.timeline.body.count(b"x") >= LARGEST_FORM
+    assert facts.ready is None
