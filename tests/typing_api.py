@@ -72,7 +72,7 @@ def use_session(vertex: VertexSession) -> None:
     assert_type(vertex.verdicts(), tuple[Verdict, ...])
     vertex.assert_clean()
     assert_type(vertex.assert_sent(1, model="google/*", tool="f", rule=None, body={"n": 1}), tuple[Exchange, ...])
-    vertex.assert_sent(modle="google/*")  # type: ignore[call-arg]
+    vertex.assert_sent(modle="google/*")  # type: ignore[call-arg]  # the mistake
     vertex.push("weather.yaml", Path("more.yaml"), "rules:\n- reply: Hello\n")
     vertex.reset()
     vertex.close()
@@ -96,7 +96,7 @@ def use_rules(vertex: VertexSession) -> None:
     )
     vertex.on().requires("paid", "not shipped").reply("Sent.").sets("shipped")
     vertex.on().conversation([{"user": "hi"}, {"assistant": [{"say": "Hello."}]}])
-    vertex.on(last_usr="weather")  # type: ignore[call-arg]
+    vertex.on(last_usr="weather")  # type: ignore[call-arg]  # the mistake
 
 
 def use_journal(vertex: VertexSession) -> None:
@@ -105,7 +105,7 @@ def use_journal(vertex: VertexSession) -> None:
     assert_type(vertex.journal.last, Exchange)
     assert_type(vertex.journal.wait_for(1, timeout=1.0), tuple[Exchange, ...])
     assert_type(vertex.journal.where(model="google/*", tool="get_*", outcome="answer", status=200), JournalView)
-    vertex.journal.where(last_user="weather")  # type: ignore[call-arg]
+    vertex.journal.where(last_user="weather")  # type: ignore[call-arg]  # the mistake
     assert_type(vertex.journal.assert_sent(times=1, last_user="weather", body={"n": 1}), tuple[Exchange, ...])
     for exchange in vertex.journal:
         assert_type(exchange.text, str)

@@ -3,6 +3,19 @@
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+GarbleName = Literal[
+    "invalid_json",
+    "truncated_json",
+    "duplicate_chunk",
+    "reordered_chunks",
+    "unknown_event",
+    "comment_lines",
+    "crlf",
+    "no_done",
+    "bom",
+    "empty_choices",
+    "wrong_content_type",
+]
 FaultName = Literal[
     "reset_before_headers",
     "close_before_headers",
@@ -15,17 +28,7 @@ FaultName = Literal[
     "stall_before_headers",
     "stall_mid_stream",
     "fail_mid_stream",
-    "invalid_json",
-    "truncated_json",
-    "duplicate_chunk",
-    "reordered_chunks",
-    "unknown_event",
-    "comment_lines",
-    "crlf",
-    "no_done",
-    "bom",
-    "empty_choices",
-    "wrong_content_type",
+    GarbleName,
     "small_writes",
 ]
 

@@ -6,23 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, TypeAdapter
 from pydantic_core import PydanticCustomError
 
-from emulator.catalogue.faults import FaultName
+from emulator.catalogue.faults import FaultName, GarbleName
 from emulator.scenario.model import Model, Scalar, by_shape
 from emulator.scenario.pace import Milliseconds
-
-GarbleName = Literal[
-    "invalid_json",
-    "truncated_json",
-    "duplicate_chunk",
-    "reordered_chunks",
-    "unknown_event",
-    "comment_lines",
-    "crlf",
-    "no_done",
-    "bom",
-    "empty_choices",
-    "wrong_content_type",
-]
 
 
 class Odds(Model):

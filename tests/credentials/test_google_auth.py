@@ -91,7 +91,7 @@ def test_clock_of_the_client_is_wrong(keys: KeyFiles, load: Any, clock: Any) -> 
 
 def test_no_scopes(keys: KeyFiles) -> None:
     """A service account without scopes gets nowhere, as in the cloud."""
-    found = service_account.Credentials.from_service_account_file(str(keys.service_account))  # type: ignore[no-untyped-call]
+    found = service_account.Credentials.from_service_account_file(str(keys.service_account))  # type: ignore[no-untyped-call]  # google-auth lacks the types
     with pytest.raises(exceptions.RefreshError, match="Invalid OAuth scope or ID token audience provided"):
         found.refresh(Request())
 
@@ -126,7 +126,7 @@ def test_impersonation(vertex: Emulator, keys: KeyFiles, load: Any, chat: Chat) 
     """One service account takes on another."""
     source, _project = load(keys.service_account)
     account = "other@demo.iam.gserviceaccount.com"
-    found: Any = impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
+    found: Any = impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]  # google-auth lacks the types
         source,
         account,
         SCOPES,
@@ -139,7 +139,7 @@ def test_impersonation(vertex: Emulator, keys: KeyFiles, load: Any, chat: Chat) 
 
 def test_id_token(vertex: Emulator, keys: KeyFiles) -> None:
     """A service account gets an ID token for an audience; it opens no model."""
-    found = service_account.IDTokenCredentials.from_service_account_file(  # type: ignore[no-untyped-call]
+    found = service_account.IDTokenCredentials.from_service_account_file(  # type: ignore[no-untyped-call]  # google-auth lacks the types
         str(keys.service_account), target_audience="https://run.test"
     )
     found.refresh(Request())
@@ -152,7 +152,7 @@ def test_id_token(vertex: Emulator, keys: KeyFiles) -> None:
 def test_user(vertex: Emulator, keys: KeyFiles, chat: Chat) -> None:
     """A user's refresh token, at an endpoint that the program names itself."""
     file = json.loads(keys.authorized_user.read_text())
-    found: Any = user_credentials.Credentials(  # type: ignore[no-untyped-call]
+    found: Any = user_credentials.Credentials(  # type: ignore[no-untyped-call]  # google-auth lacks the types
         None,
         refresh_token=file["refresh_token"],
         client_id=file["client_id"],

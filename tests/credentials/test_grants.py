@@ -112,8 +112,8 @@ def test_no_json_web_token(make_asked: MakeAsked, issuer: Issuer, assertion: str
 
 def make_assertion(files: KeyFiles, kid: str | None = None) -> str:
     """Sign an assertion as google-auth does."""
-    signer = crypt.RSASigner.from_service_account_file(str(files.service_account))  # type: ignore[no-untyped-call]
-    return str(jwt.encode(signer, CLAIMS, key_id=kid or files.key_id).decode())  # type: ignore[no-untyped-call]
+    signer = crypt.RSASigner.from_service_account_file(str(files.service_account))  # type: ignore[no-untyped-call]  # google-auth lacks the types
+    return str(jwt.encode(signer, CLAIMS, key_id=kid or files.key_id).decode())  # type: ignore[no-untyped-call]  # google-auth lacks the types
 
 
 def test_signatures_of_known_keys_are_verified(

@@ -76,7 +76,7 @@ CHOICES = st.lists(
 def facts_of(model: str, family: str | None, **body: Any) -> Facts:
     """The facts of a request to a model, or to an endpoint of a family."""
     endpoint = None if family is None else Endpoint.model_validate({"family": family})
-    return Facts(OPENAPI if family is None else OWN, [], {"model": model, **body}, endpoint)  # type: ignore[typeddict-item]
+    return Facts(OPENAPI if family is None else OWN, [], {"model": model, **body}, endpoint)  # type: ignore[typeddict-item]  # any body will do
 
 
 def read_events(timeline: Timeline) -> list[Any]:

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.catalogue.faults import FAULT_NAMES, FAULTS
+from emulator.catalogue.faults import FAULT_NAMES, FAULTS, GarbleName
 from emulator.engine.answering import Outcome, answer
 from emulator.engine.compiling import compile_rules
 from emulator.engine.dice import Occasion, Surroundings
 from emulator.engine.facts import Facts
 from emulator.engine.failing import compile_faults
 from emulator.engine.state import State
-from emulator.scenario.faults import GarbleName, read_fault
+from emulator.scenario.faults import read_fault
 from emulator.scenario.reading import read_text
 from emulator.wire.sse import DONE
 from emulator.wire.targets import Target

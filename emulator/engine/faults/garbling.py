@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from emulator.catalogue.faults import GarbleName
 from emulator.engine.faults.spots import NoSpotError, middle_chunk
 from emulator.engine.timeline import Frame, Timeline
-from emulator.scenario.faults import GarbleName
 from emulator.wire.json_text import dump, parse_or_text
 from emulator.wire.sse import DONE, event
 
