@@ -98,13 +98,13 @@ class CredentialsApp:
     async def _answer(self, desk: Desk, asked: Asked, send: Send) -> None:
         clock = self._service.clock
         started = clock.elapsed()
-        answer, exchange = self.handle(desk, asked)
+        answer, exchange = await self.handle(desk, asked)
         await play_at_once(answer.timeline, (), send)
         exchange.duration = clock.elapsed() - started
         if desk.is_noted:
             self._service.finish_token(exchange)
 
-    def handle(self, desk: Desk, asked: Asked) -> tuple[Answer, TokenExchange]:
+    async def handle(self, desk: Desk, asked: Asked) -> tuple[Answer, TokenExchange]:
         """Answer a request, as the session's scenario has it; the exchange is not in the journal yet."""
         service, settings = self._service, self._service.settings
         account = find_account(asked, settings.project)
@@ -118,10 +118,10 @@ class CredentialsApp:
             project=settings.project,
             auth=settings.auth,
         )
-        answer = self._follow_script(desk, asked, issuer, session) if desk.issues else desk.answer(asked, issuer)
+        answer = await self._follow_script(desk, asked, issuer, session) if desk.issues else desk.answer(asked, issuer)
         refusal = answer.refusal
         return answer, TokenExchange(
-            number=service.journal.next_number() if desk.is_noted else 0,
+            number=service.store.next_number() if desk.is_noted else 0,
             started=issuer.now,
             session=session,
             path=asked.path,
@@ -133,9 +133,9 @@ class CredentialsApp:
             explanation=refusal.explanation if refusal else "",
         )
 
-    def _follow_script(self, desk: Desk, asked: Asked, issuer: Issuer, session: str) -> Answer:
+    async def _follow_script(self, desk: Desk, asked: Asked, issuer: Issuer, session: str) -> Answer:
         """What the scenario's `tokens` make of a request for a token."""
-        script, number = self._service.begin_token(session)
+        script, number = await self._service.begin_token(session)
         error = find_token_error(script.fail) if script.fail is not None else None
         if error is not None and (script.times is None or number <= script.times):
             return refuse_token(error, f"the scenario's `tokens` let token request {number} fail")

@@ -11,7 +11,6 @@ from typing import Literal
 from emulator.catalogue.errors import CatalogueError, entry, find
 from emulator.engine.facts import Facts
 from emulator.engine.matching import Condition, compile_when, matches
-from emulator.errors import Place
 from emulator.scenario.quota import PROVISIONED
 from emulator.scenario.quota_checks import list_quotas
 from emulator.scenario.reading import ScenarioFile
@@ -23,25 +22,32 @@ _ENOUGH = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class CompiledQuota:
-    """A quota ready to be asked."""
+class Limits:
+    """What a quota gives, as plain data: it may be counted in another process."""
 
-    place: Place
+    place: str
     key: str
     """What its levels are kept under; it survives a reload."""
     per: Literal["session", "model", "server"]
-    conditions: tuple[Condition, ...]
-    """Which models it is about."""
     requests: float | None
     """In a minute."""
     tokens: float | None
     """In a minute."""
     concurrent: int | None
-    error: CatalogueError
     length: int = 0
     """How many requests may wait at the same time."""
     patience: float = 0.0
     """Seconds that a request waits at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledQuota:
+    """A quota ready to be asked."""
+
+    limits: Limits
+    conditions: tuple[Condition, ...]
+    """Which models it is about."""
+    error: CatalogueError
 
     @property
     def is_provisioned(self) -> bool:
@@ -79,34 +85,36 @@ def compile_quotas(files: Sequence[ScenarioFile]) -> tuple[CompiledQuota, ...]:
     """The quotas of scenarios in order; all that concern a request must have room for it."""
     return tuple(
         CompiledQuota(
-            place=file.place(loc),
-            key=f"{file.file}:quota {number}",
-            per=quota.per,
-            conditions=compile_when(When(model=quota.model)),
-            requests=quota.requests_per_minute,
-            tokens=quota.tokens_per_minute,
-            concurrent=quota.concurrent,
-            error=find(quota.on_excess) or entry("resource_exhausted"),
-            length=quota.queue.length if quota.queue else 0,
-            patience=quota.queue.wait_ms / 1000 if quota.queue else 0.0,
+            Limits(
+                place=str(file.place(loc)),
+                key=f"{file.file}:quota {number}",
+                per=quota.per,
+                requests=quota.requests_per_minute,
+                tokens=quota.tokens_per_minute,
+                concurrent=quota.concurrent,
+                length=quota.queue.length if quota.queue else 0,
+                patience=quota.queue.wait_ms / 1000 if quota.queue else 0.0,
+            ),
+            compile_when(When(model=quota.model)),
+            find(quota.on_excess) or entry("resource_exhausted"),
         )
         for file in files
         for number, (loc, quota) in enumerate(list_quotas(file.scenario.quota), start=1)
     )
 
 
-def fill(quota: CompiledQuota, now: float) -> Levels:
+def fill(limits: Limits, now: float) -> Levels:
     """The levels before any request: a full minute."""
-    return Levels(now, quota.requests or 0.0, quota.tokens or 0.0)
+    return Levels(now, limits.requests or 0.0, limits.tokens or 0.0)
 
 
-def refill(quota: CompiledQuota, levels: Levels, now: float) -> Levels:
+def refill(limits: Limits, levels: Levels, now: float) -> Levels:
     """The levels at a later moment: what the time since gives, up to a full minute."""
     minutes = max(0.0, now - levels.moment) / _MINUTE
     return Levels(
         max(now, levels.moment),
-        _rise(levels.requests, quota.requests, minutes),
-        _rise(levels.tokens, quota.tokens, minutes),
+        _rise(levels.requests, limits.requests, minutes),
+        _rise(levels.tokens, limits.tokens, minutes),
         tuple(moment for moment in levels.passing if moment > now),
     )
 
@@ -115,12 +123,15 @@ def _rise(level: float, limit: float | None, minutes: float) -> float:
     return 0.0 if limit is None else min(limit, level + limit * minutes)
 
 
-def find_shortage(quota: CompiledQuota, levels: Levels, tokens: int) -> Shortage | None:
+def find_shortage(limits: Limits, levels: Levels, tokens: int) -> Shortage | None:
     """What a request of so many tokens lacks for longest, at the moment of the levels; None if it fits.
 
     A request larger than a whole minute fits when the minute is full, for otherwise it never would.
     """
-    asked = (("requests", quota.requests, levels.requests, 1.0), ("tokens", quota.tokens, levels.tokens, float(tokens)))
+    asked = (
+        ("requests", limits.requests, levels.requests, 1.0),
+        ("tokens", limits.tokens, levels.tokens, float(tokens)),
+    )
     found: Shortage | None = None
     for limit, per_minute, left, needed in asked:
         if per_minute is None:
@@ -132,26 +143,26 @@ def find_shortage(quota: CompiledQuota, levels: Levels, tokens: int) -> Shortage
     return found
 
 
-def may_wait(quota: CompiledQuota, levels: Levels, shortage: Shortage) -> bool:
+def may_wait(limits: Limits, levels: Levels, shortage: Shortage) -> bool:
     """Whether a request may wait until it fits."""
-    return shortage.seconds <= quota.patience + _ENOUGH and len(levels.passing) < quota.length
+    return shortage.seconds <= limits.patience + _ENOUGH and len(levels.passing) < limits.length
 
 
-def take(quota: CompiledQuota, levels: Levels, tokens: int, shortage: Shortage | None = None) -> Levels:
+def take(limits: Limits, levels: Levels, tokens: int, shortage: Shortage | None = None) -> Levels:
     """The levels after a request is let in; one that waits takes its part now, so the next one waits for longer."""
     return replace(
         levels,
-        requests=0.0 if quota.requests is None else levels.requests - 1,
-        tokens=0.0 if quota.tokens is None else levels.tokens - tokens,
+        requests=0.0 if limits.requests is None else levels.requests - 1,
+        tokens=0.0 if limits.tokens is None else levels.tokens - tokens,
         passing=(*levels.passing, levels.moment + shortage.seconds) if shortage else levels.passing,
     )
 
 
-def settle(quota: CompiledQuota, levels: Levels, more: int) -> Levels:
+def settle(limits: Limits, levels: Levels, more: int) -> Levels:
     """The levels once an answer's tokens are known: `more` than estimated are taken too, fewer are given back.
 
     Documented for provisioned throughput: estimated first, reconciled when the answer is there. Assumed for other quotas.
     """
-    if quota.tokens is None:
+    if limits.tokens is None:
         return levels
-    return replace(levels, tokens=min(quota.tokens, levels.tokens - more))
+    return replace(levels, tokens=min(limits.tokens, levels.tokens - more))

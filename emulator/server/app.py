@@ -9,7 +9,7 @@ from emulator.engine.refusing import refuse
 from emulator.engine.timeline import Timeline, plain_timeline, refusal_timeline
 from emulator.server.control import CONTROL_PATH, build_control
 from emulator.server.playing import Line, Receive, Send, play, play_at_once
-from emulator.server.queueing import admit
+from emulator.server.queueing import wait_for_place
 from emulator.server.service import Service
 from emulator.wire.refusals import HTML_TYPE
 from emulator.wire.targets import Target, parse_target, parse_unary
@@ -52,8 +52,11 @@ class App:
         clock = self._service.clock
         started = clock.elapsed()
         line = Line(send, receive, scope.get("extensions", {}).get(CONNECTION))
-        handle = partial(self._service.handle, target, scope["query_string"], scope["headers"], body)
-        exchange = await admit(handle, clock, receive)
+        service, headers = self._service, scope["headers"]
+        respond = partial(service.respond, target, scope["query_string"], headers, body)
+        exchange = await respond()
+        if exchange.ticket.patience is not None:
+            exchange = await wait_for_place(exchange, respond, service.store, clock, receive)
         try:
             if exchange.ended == "complete":
                 exchange.played = await play(exchange.outcome.timeline, exchange.warnings, line, clock, started)

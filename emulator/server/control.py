@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from emulator import __version__
 from emulator.errors import ScenarioError
 from emulator.server.exchanges import Entry
+from emulator.server.quotas import show_quotas
 from emulator.server.service import Service
 
 CONTROL_PATH = "/__emulator__/"
@@ -113,6 +114,7 @@ class Control:
         for name in ("limit", "after"):
             if query.get(name) and not _is_number(query[name]):
                 return _error(400, f'{name} is "{query[name]}"; expected a number')
+        await self._service.store.catch_up_all()
         limit, after = query.get("limit"), int(query.get("after") or 0)
         found = [exchange for exchange in self._service.journal.entries if exchange.position > after]
         found = [exchange for exchange in found if _fits(exchange, dict(query))]
@@ -129,6 +131,7 @@ class Control:
         strict = query.get("strict", "false")
         if strict not in {"true", "false"}:
             return _error(400, f'strict is "{strict}"; expected true or false')
+        await self._service.store.catch_up_all()
         found = self._service.verify(query.get("session"), strict=strict == "true")
         return JSONResponse(
             {"passed": not found.problems, "unanswered": list(found.unanswered), "rules": list(found.rules)}
@@ -139,6 +142,7 @@ class Control:
         unknown = sorted(set(request.query_params) - {"session"})
         if unknown:
             return _error(400, f'unknown filter "{unknown[0]}"; expected session')
+        await self._service.store.catch_up_all()
         found = self._service.verdicts(request.query_params.get("session"))
         return JSONResponse({"verdicts": [asdict(verdict) for verdict in found]})
 
@@ -148,17 +152,19 @@ class Control:
         if not project:
             return _error(400, "say for which project: GET /__emulator__/quotas?session=PROJECT")
         service = self._service
-        found = service.quotas.show(service.rules_of(project).quotas, project, service.clock.elapsed())
+        await service.store.catch_up_all()
+        found = await show_quotas(service.store, service.rules_of(project).quotas, project, service.clock.elapsed())
         return JSONResponse({"quotas": found})
 
     async def reset(self, request: Request) -> Response:
         """Forget counters, flags, quotas, pushed scenarios and journal of one session, or of all."""
-        self._service.reset(request.query_params.get("session"))
+        await self._service.store.reset(request.query_params.get("session"))
         return Response(status_code=204)
 
     async def read_scenario(self, request: Request) -> Response:
         """What a session answers by: its own scenario, or the server's."""
         project = request.query_params.get("session")
+        await self._service.store.catch_up_all()
         session = self._service.sessions.find(project) if project else None
         ruleset = self._service.rules_of(project) if project else self._service.ruleset
         rules = [{"name": rule.name, "place": str(rule.place), "limit": rule.limit} for rule in ruleset.rules]
@@ -178,7 +184,7 @@ class Control:
         if len(body) > _LARGEST_SCENARIO:
             return _error(413, f"a scenario may have {_LARGEST_SCENARIO} bytes")
         try:
-            self._service.push(project, body.decode("utf-8", "surrogateescape"))
+            await self._service.share(project, body.decode("utf-8", "surrogateescape"))
         except ScenarioError as error:
             problems = [
                 {"file": one.place.file, "line": one.place.line, "column": one.place.column, "message": one.message}
@@ -192,7 +198,7 @@ class Control:
         project = request.query_params.get("session")
         if not project:
             return _error(400, "say for which project: DELETE /__emulator__/scenario?session=PROJECT")
-        self._service.unpush(project)
+        await self._service.store.push(project, None)
         return Response(status_code=204)
 
 

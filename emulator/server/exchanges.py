@@ -8,9 +8,9 @@ from emulator.engine.answering import Outcome
 from emulator.engine.facts import Facts
 from emulator.engine.parameters import list_ignored
 from emulator.engine.siblings.reading import read_question
+from emulator.server.accounts import Ticket
 from emulator.server.bearer import Sender
 from emulator.server.playing import Ended, Played
-from emulator.server.quotas import Ticket
 from emulator.server.spoken import read_spoken
 from emulator.wire.json_text import parse_or_text
 from emulator.wire.requests import MalformedRequestError, parse_request
@@ -28,6 +28,7 @@ class Exchange:
     body: bytes
     outcome: Outcome
     warnings: tuple[str, ...]
+    ticket: Ticket
     duration: float = 0.0
     """Seconds until the last byte was handed to the network."""
     played: Played = field(default_factory=Played)
@@ -35,7 +36,6 @@ class Exchange:
     position: int = 0
     """Its place, from 1, in the order in which exchanges ended; 0 until it has."""
     sender: Sender = field(default_factory=Sender)
-    ticket: Ticket = field(default_factory=Ticket)
 
     @property
     def held(self) -> float:

@@ -1,60 +1,46 @@
 """Waiting for a place among the requests that are answered at the same time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from emulator.server.clock import Clock, release
 from emulator.server.exchanges import Exchange
 from emulator.server.playing import Receive, wait_for_leaving
-from emulator.server.quotas import Turn
+from emulator.server.store import Store
 
 
-async def admit(handle: Callable[[Exchange | None], Exchange], clock: Clock, receive: Receive) -> Exchange:
-    """The exchange of a request, which waits where a queue lets it; `handle` makes it, given the one that has waited so far.
+async def wait_for_place(
+    exchange: Exchange, respond: Callable[[Exchange], Awaitable[Exchange]], store: Store, clock: Clock, receive: Receive
+) -> Exchange:
+    """What becomes of a request that stands in a queue; `respond` makes the exchange anew from the one that has waited so far.
 
     First come, first served. Whoever waits for too long keeps the refusal, and one who leaves is marked as gone.
     """
-    exchange = handle(None)
-    turn = exchange.ticket.turn
-    if turn is None:
-        return exchange
-    end = clock.elapsed() + turn.patience
+    number, end = exchange.number, clock.elapsed() + (exchange.ticket.patience or 0.0)
     gone = asyncio.ensure_future(wait_for_leaving(receive))
-    turn.account.waiting.append(turn)
     try:
-        while await _comes(turn, clock, end, gone):
-            exchange.ticket.turn, exchange.ticket.waited = None, turn
-            exchange = handle(exchange)
-            wanted = exchange.ticket.turn
-            if wanted is None:
-                break
-            if wanted is not turn:
-                # Another quota is full now, or the session was reset meanwhile.
-                _step_out(turn)
-                turn = wanted
-                turn.account.waiting.append(turn)
+        while exchange.ticket.patience is not None and await _comes(store.turn(number), clock, end, gone):
+            exchange.ticket.patience = None
+            exchange = await respond(exchange)
+        if exchange.ticket.patience is not None:
+            store.leave(number, 0, clock.elapsed())
         if gone.done():
             exchange.played.ended = "client left"
+    except BaseException:
+        store.leave(number, 0, clock.elapsed())
+        raise
     finally:
-        _step_out(turn)
         gone.cancel()
     return exchange
 
 
-async def _comes(turn: Turn, clock: Clock, end: float, gone: asyncio.Future[None]) -> bool:
+async def _comes(turn: "asyncio.Future[None]", clock: Clock, end: float, gone: "asyncio.Future[None]") -> bool:
     """Whether somebody left so that it is worth asking again, before the time is over or the client gone."""
-    loop = asyncio.get_running_loop()
-    turn.woken, over = loop.create_future(), loop.create_future()
+    over = asyncio.get_running_loop().create_future()
     alarm = clock.alarm(end, partial(release, over))
     try:
-        await asyncio.wait({turn.woken, over, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({turn, over, gone}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         alarm.cancel()
-    return turn.woken.done() and not gone.done()
-
-
-def _step_out(turn: Turn) -> None:
-    turn.account.waiting.remove(turn)
-    # A place that this one did not take may be for the next.
-    turn.account.wake()
+    return turn.done() and not gone.done()

@@ -20,18 +20,20 @@ from emulator.engine.verdicts import Verdict as ClientVerdict
 from emulator.engine.verifying import Verification, verify
 from emulator.engine.vetting import Check, Policy, Verdict, judge, refuse_malformed
 from emulator.errors import AnswerError
-from emulator.scenario.reading import Reading, default_scenario_path, read_paths, read_text
+from emulator.scenario.reading import Reading, default_scenario_path, read_paths
 from emulator.scenario.rules import Tokens
+from emulator.server.accounts import Ticket
 from emulator.server.bearer import check_bearer, read_credentials, read_sender
 from emulator.server.clock import Clock
 from emulator.server.entropy import Entropy
 from emulator.server.exchanges import Exchange, TokenExchange
 from emulator.server.journal import Journal
 from emulator.server.judging import judge_clients
-from emulator.server.quotas import Quotas, Ticket
+from emulator.server.quotas import admit
 from emulator.server.readings import Readings
 from emulator.server.sessions import Session, Sessions
 from emulator.server.settings import SEEDED_MOMENT, Settings
+from emulator.server.store import Alone, Pushed, Store, at_once, read_pushed
 from emulator.server.surroundings import PACE_HEADER, surround, surround_request, vary
 from emulator.server.tokens import Mint
 from emulator.wire.requests import MalformedRequestError
@@ -50,8 +52,8 @@ class Service:
         self.clock = clock
         self.mint = mint or Mint()
         self.sessions = Sessions()
-        self.quotas = Quotas()
         self.journal = Journal(settings.journal_exchanges, settings.journal_bytes)
+        self.store: Store = Alone(self.sessions, self.journal)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         self.on_token: list[Callable[[TokenExchange], None]] = []
         self.added: tuple[Ruleset, ...] = ()
@@ -66,7 +68,11 @@ class Service:
             compile_rules(read_paths([default_scenario_path()]).scenarios) if settings.fallback == "default" else None
         )
 
-    def handle(
+    def handle(self, target: Target, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> Exchange:
+        """What `respond` does, where there is one worker."""
+        return at_once(self.respond(target, query, headers, body))
+
+    async def respond(
         self,
         target: Target,
         query: bytes,
@@ -80,7 +86,7 @@ class Service:
         """
         warnings: tuple[str, ...] = ()
         now = self.clock.now()
-        ticket = waited.ticket if waited else Ticket()
+        ticket, started = (waited.ticket, waited.started) if waited else (Ticket(self.store.next_number()), now)
         credentials = read_credentials(headers, query)
         refusal = check_bearer(self.settings.auth, target, credentials, self.mint, now)
         if refusal is not None:
@@ -89,18 +95,19 @@ class Service:
             outcome = refuse_request(refuse_unary(target))
         else:
             try:
-                outcome, warnings = self._read_and_answer(target, headers, body, now, ticket)
+                outcome, warnings = await self._read_and_answer(target, headers, body, now, ticket)
             except Exception as error:  # noqa: BLE001  # a mistake in the emulator must not look like a 500 of Google's
                 outcome = confess(error)
         sender = read_sender(headers, credentials, self._sender_key)
-        number, started = (waited.number, waited.started) if waited else (self.journal.next_number(), now)
-        return Exchange(number, started, target, body, outcome, warnings, sender=sender, ticket=ticket)
+        return Exchange(ticket.number, started, target, body, outcome, warnings, ticket, sender=sender)
 
-    def _read_and_answer(
+    async def _read_and_answer(
         self, target: Target, headers: list[tuple[bytes, bytes]], body: bytes, now: float, ticket: Ticket
     ) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome, and what had to be overlooked in the request."""
         session = self.sessions.find(target.project)
+        if self.store.is_behind(session):
+            await self.store.catch_up(target.project, session)
         rules = self._rules_of(session)
         endpoints = rules.endpoints
         missing = refuse_endpoint(target, endpoints)
@@ -110,19 +117,22 @@ class Service:
         try:
             if target.method == CHAT:
                 facts, overlooked = self._readings.read(target, headers, body, endpoint)
-                outcome, warnings = self._answer(facts, session, rules, now=now, ticket=ticket)
+                outcome, warnings = await self._answer(facts, session, rules, now=now, ticket=ticket)
                 return outcome, overlooked + warnings
             question, warnings = read_question(target.method, body, strict_json=self.settings.strict_json)
             facts = Facts(target, headers, question.chat)
-            outcome, more = self._answer(
+            outcome, more = await self._answer(
                 facts, session, rules, now=now, ticket=ticket, check=question.vet, ask=question.answer
             )
         except MalformedRequestError as error:
             refusal = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
             return refuse_request(refusal, self._quirks_of(target)), ()
+        except AnswerError as error:
+            report = f"the header {PACE_HEADER.decode()}: {error}"
+            return Outcome("error", own_failure(report, "unknown_pace"), report=report), ()
         return outcome, warnings + more
 
-    def _answer(
+    async def _answer(
         self,
         facts: Facts,
         session: Session,
@@ -133,39 +143,38 @@ class Service:
         check: Check | None = None,
         ask: Ask = answer,
     ) -> tuple[Outcome, tuple[str, ...]]:
-        try:
-            surroundings = surround_request(session.surroundings or self._surroundings, facts.raw_headers)
-        except AnswerError as error:
-            report = f"the header {PACE_HEADER.decode()}: {error}"
-            return Outcome("error", own_failure(report, "unknown_pace"), report=report), ()
+        """The outcome, and warnings. Raises AnswerError for a pace that the request names and there is not."""
+        surroundings = surround_request(session.surroundings or self._surroundings, facts.raw_headers)
         rulesets = (first,) if self._default is None else (first, self._default)
-        seed = self.settings.seed if self.settings.seed is not None else rulesets[0].seed
-        quirks = expand(surroundings.quirks | first.quirks | self._early_quirks(first, facts, session))
+        counts = not surroundings.is_calm or any(one.counts for one in rulesets)
+        seed = self.settings.seed if self.settings.seed is not None else first.seed
+        quirks = expand(surroundings.quirks | first.quirks | await self._early_quirks(first, facts, session))
         verdict = self._judge(facts, first, seed, check, quirks)
         refusal = verdict.refusal
         if refusal is None and first.quotas:
             # A quota may change how the request is paid for.
             facts = copy(facts)
-            refusal = self.quotas.admit(first.quotas, facts, ticket, self.clock.elapsed())
+            refusal = await admit(self.store, first.quotas, facts, ticket, self.clock.elapsed())
         if refusal is not None:
             refused = refuse_request(refuse_in_container(refusal, family_of(facts.target, facts.endpoint)), quirks)
-            if not surroundings.quirks:
-                return refused, ()
-            # Whether it would have passed without the quirks around it.
-            plain = self._judge(facts, first, seed, check, expand(quirks - surroundings.quirks))
-            return replace(refused, is_disturbed=plain.refusal is None), ()
+            if surroundings.quirks:
+                # Whether it would have passed without the quirks around it.
+                plain = self._judge(facts, first, seed, check, expand(quirks - surroundings.quirks))
+                refused = replace(refused, is_disturbed=plain.refusal is None)
+            return refused, ()
         occasion = Occasion(now if seed is None else SEEDED_MOMENT, seed, self._entropy.draw(), surroundings)
         outcome = ask(rulesets, facts, session.state, occasion)
+        while not await self.store.agree(facts.target.project, session, outcome.chosen, counts=counts):
+            outcome = ask(rulesets, facts, session.state, occasion)
         if ticket.held:
             outcome = replace(outcome, timeline=outcome.timeline.delay(ticket.held))
-        if outcome.chosen is not None:
-            session.bring_forward(outcome.chosen)
         return outcome, verdict.warnings + outcome.warnings
 
-    def _early_quirks(self, ruleset: Ruleset, facts: Facts, session: Session) -> frozenset[QuirkName]:
+    async def _early_quirks(self, ruleset: Ruleset, facts: Facts, session: Session) -> frozenset[QuirkName]:
         """The quirks of the rule that would answer, which hold while the request is judged."""
         if not ruleset.has_early_quirks:
             return frozenset()
+        await self.store.catch_up(facts.target.project, session)
         chosen = find_chosen(ruleset, facts, session.state)
         return chosen.rule.quirks if chosen else frozenset()
 
@@ -201,40 +210,42 @@ class Service:
 
     def finish(self, exchange: Exchange) -> None:
         """Put an exchange that has ended into the journal and tell those who listen; its places of quotas are free again."""
-        self.quotas.leave(exchange.ticket, exchange.outcome.usage, self.clock.elapsed())
-        self.journal.add(exchange)
+        ticket = exchange.ticket
+        if ticket.has_asked:
+            usage = exchange.outcome.usage
+            self.store.leave(ticket.number, 0 if usage is None else usage.sum - ticket.tokens, self.clock.elapsed())
+        self.store.keep(exchange)
         for listener in self.on_exchange:
             listener(exchange)
 
-    def begin_token(self, project: str) -> tuple[Tokens, int]:
+    async def begin_token(self, project: str) -> tuple[Tokens, int]:
         """What a session's scenario says of tokens, and the number of this token request in the session, from 1."""
         session = self.sessions.find(project)
-        session.uses[TOKEN_REQUESTS] = number = session.uses.get(TOKEN_REQUESTS, 0) + 1
-        return self.rules_of(project).tokens, number
+        if self.store.is_behind(session):
+            await self.store.catch_up(project, session)
+        return self._rules_of(session).tokens, await self.store.count(project, TOKEN_REQUESTS)
 
     def finish_token(self, exchange: TokenExchange) -> None:
         """Put a token request that has ended into the journal and tell those who listen."""
-        self.journal.add(exchange)
+        self.store.keep(exchange)
         for listener in self.on_token:
             listener(exchange)
 
-    def push(self, project: str, text: str) -> None:
+    async def share(self, project: str, text: str) -> None:
         """Give a session a scenario of its own, which takes the place of the server's. Raises ScenarioError."""
-        self.push_reading(project, read_text(text, f"<pushed for {project}>"), text)
+        await self.store.push(project, read_pushed(project, text))
+
+    def push(self, project: str, text: str) -> None:
+        """The same where there is one worker."""
+        at_once(self.share(project, text))
 
     def push_reading(self, project: str, reading: Reading, text: str) -> None:
         """The same with a scenario that has been read; `text` is what the control API shows of it."""
-        session = self.sessions.find(project)
-        session.ruleset, session.text = compile_rules(reading.scenarios), text
-        session.begin_anew()
-        self.quotas.reset(project)
+        at_once(self.store.push(project, Pushed(text, compile_rules(reading.scenarios))))
 
     def unpush(self, project: str) -> None:
-        """Take a session's own scenario away."""
-        session = self.sessions.find(project)
-        session.ruleset = session.text = None
-        session.begin_anew()
-        self.quotas.reset(project)
+        """Take a session's own scenario away, where there is one worker."""
+        at_once(self.store.push(project, None))
 
     def verify(self, project: str | None, *, strict: bool = False) -> Verification:
         """What is wrong with the past of a session, or of all: requests unanswered, rules not used as they should be.
@@ -274,8 +285,6 @@ class Service:
     def reset(self, project: str | None) -> None:
         """Forget counters, flags, quotas, pushed scenarios, added rules, surroundings and journal of one session, or of all.
 
-        Rules added for all stay.
+        Rules added for all stay. For a service with one worker; others ask their store.
         """
-        self.sessions.reset(project)
-        self.quotas.reset(project)
-        self.journal.remove(lambda exchange: project is None or exchange.session == project)
+        at_once(self.store.reset(project))

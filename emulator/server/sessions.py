@@ -30,6 +30,10 @@ class Session:
     """What holds for all its answers, instead of what holds for those of the server."""
     merged: "tuple[tuple[Ruleset, tuple[Ruleset, ...]], Ruleset] | None" = None
     """The rules it answers by with others put before them, last of all, and what they were made of."""
+    version: int = 0
+    """As which of its states the store that it is a replica of knows it."""
+    seen: int = -1
+    """Up to which of the store's changes it is brought."""
 
     @property
     def state(self) -> State:
@@ -42,9 +46,10 @@ class Session:
         if chosen.rule.flags is not None:
             self.flags = chosen.rule.flags.apply(self.flags)
 
-    def begin_anew(self) -> None:
-        """Forget the uses and the flags."""
-        self.uses.clear()
+    def adopt(self, ruleset: Ruleset | None, text: str | None) -> None:
+        """Answer by a scenario of its own from now on, or by the server's; uses and flags begin anew."""
+        self.ruleset, self.text = ruleset, text
+        self.uses = {}
         self.flags = frozenset()
 
     @property

@@ -6,7 +6,7 @@ from emulator.cli.service import TOKEN_LIFETIME
 from emulator.engine import choosing, chunking, composing
 from emulator.engine.sampling import arrays, objects, patterns
 from emulator.scenario import budget, nodes, shadowing, source, templates
-from emulator.server import control, quotas, readings, sessions, tokens
+from emulator.server import accounts, control, readings, sessions, tokens
 from emulator.server.settings import Settings
 
 MIB = 1024 * 1024
@@ -21,7 +21,7 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
         ("exchanges in the journal", f"{settings.journal_exchanges:,}", "the oldest leave"),
         ("bodies in the journal", f"{settings.journal_bytes // MIB} MiB", "the oldest leave"),
         ("sessions", f"{sessions.MOST_SESSIONS:,}", "the one unused for longest is forgotten"),
-        ("accounts of quotas", f"{quotas.MOST_ACCOUNTS:,}", "the one unused for longest is full again"),
+        ("accounts of quotas", f"{accounts.MOST_ACCOUNTS:,}", "the one unused for longest is full again"),
         (
             "requests that are remembered as read",
             f"{readings.MOST_READINGS}, of at most {readings.LARGEST_READING // 1024} KiB",

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.engine.quota import (
-    CompiledQuota,
     Levels,
+    Limits,
     compile_quotas,
     fill,
     find_shortage,
@@ -20,13 +20,13 @@ from emulator.engine.quota import (
 from emulator.scenario.reading import read_text
 
 
-def quota_of(text: str) -> CompiledQuota:
-    """The one quota of a scenario."""
+def quota_of(text: str) -> Limits:
+    """What the one quota of a scenario gives."""
     (quota,) = compile_quotas(read_text(f"quota: {text}\nrules: [{{reply: x}}]").scenarios)
-    return quota
+    return quota.limits
 
 
-def pass_through(quota: CompiledQuota, levels: Levels, now: float, tokens: int = 0) -> tuple[bool, Levels]:
+def pass_through(quota: Limits, levels: Levels, now: float, tokens: int = 0) -> tuple[bool, Levels]:
     """Ask once, and take what is asked for if it is there."""
     levels = refill(quota, levels, now)
     if find_shortage(quota, levels, tokens) is not None:

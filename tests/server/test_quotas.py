@@ -9,14 +9,16 @@ import pytest
 
 from emulator.engine.compiling import compile_rules
 from emulator.scenario.reading import read_text
+from emulator.server.accounts import MOST_ACCOUNTS
 from emulator.server.app import App
 from emulator.server.clock import ManualClock
 from emulator.server.control import build_control
 from emulator.server.exchanges import Exchange
 from emulator.server.log import log_line
-from emulator.server.quotas import MOST_ACCOUNTS
+from emulator.server.quotas import show_quotas
 from emulator.server.service import Service
 from emulator.server.settings import Settings
+from emulator.server.store import at_once
 from emulator.wire.targets import Target
 
 MODEL = "google/gemini-2.5-flash"
@@ -44,6 +46,12 @@ class Played:
         exchange = self.begin(*args, **more)
         self.service.finish(exchange)
         return exchange
+
+    def show(self) -> Any:
+        """What the control API shows of the one quota, for the session `p`."""
+        service = self.service
+        (shown,) = at_once(show_quotas(service.store, service.ruleset.quotas, "p", self.clock.elapsed()))
+        return shown
 
     def statuses(self, count: int, *args: Any, **more: Any) -> list[int]:
         """Send several and tell their statuses."""
@@ -133,7 +141,7 @@ def test_tokens_are_estimated_first_and_settled_by_the_answer() -> None:
     rules = "[{reply: fine, usage: {prompt: 10, completion: 50, reasoning: 40}}]"
     one = played("{tokens_per_minute: 120}", rules)
     assert one.send().status == 200
-    (shown,) = one.service.quotas.show(one.service.ruleset.quotas, "p", one.clock.elapsed())
+    shown = one.show()
     assert shown["accounts"][0]["tokens_left"] == 20
     assert one.send(messages=[]).status == 400
     assert one.send().status == 200
@@ -148,7 +156,7 @@ def test_a_failed_answer_costs_its_prompt_only() -> None:
     """There is no usage to settle by."""
     one = played("{tokens_per_minute: 100}", "[{reply: {fail: 503}}]")
     assert one.send().status == 503
-    (shown,) = one.service.quotas.show(one.service.ruleset.quotas, "p", one.clock.elapsed())
+    shown = one.show()
     assert 90 < shown["accounts"][0]["tokens_left"] < 100
 
 
@@ -359,7 +367,7 @@ def test_who_waits_for_a_place_comes_in_order() -> None:
         await second.begun.wait()
         await settle()
         assert not third.begun.is_set()
-        assert one.service.quotas.show(one.service.ruleset.quotas, "p", 0.0)[0]["accounts"][0]["waiting"] == 1
+        assert one.show()["accounts"][0]["waiting"] == 1
         assert await second.finish() == 200
         assert await third.finish() == 200
 

@@ -1,0 +1,205 @@
+"""What the workers of a server remember together, behind one interface; and the store of a server that has one worker."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from emulator.engine.choosing import Chosen
+from emulator.engine.compiling import Ruleset, compile_rules
+from emulator.engine.quota import Limits
+from emulator.scenario.reading import read_text
+from emulator.server.accounts import Accounts, Demand, Lack
+from emulator.server.clock import release
+from emulator.server.exchanges import Entry
+from emulator.server.journal import Journal
+from emulator.server.sessions import Session, Sessions
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A session's own scenario: its text, and the rules that were made of it."""
+
+    text: str
+    ruleset: Ruleset
+
+
+def read_pushed(project: str, text: str) -> Pushed:
+    """Read the scenario that a session is given. Raises ScenarioError."""
+    return Pushed(text, compile_rules(read_text(text, f"<pushed for {project}>").scenarios))
+
+
+class Store(Protocol):
+    """What the workers of a server remember together, as one of them sees it.
+
+    A worker has a replica: the sessions and the journal of its service. The store brings it up to date before it is relied on, and makes
+    changes that all have to know. Coroutines may ask another process or machine; the others must not wait, and what they are told
+    is kept by others before the answer it belongs to leaves (`flush`), so that it outlives the worker.
+    """
+
+    def next_number(self) -> int:
+        """The number of the next exchange, from 1: no two workers get the same."""
+        ...
+
+    def is_behind(self, session: Session) -> bool:
+        """Whether scenarios were pushed, read again or forgotten since the replica of a session was brought up to date."""
+        ...
+
+    async def catch_up(self, project: str, session: Session) -> None:
+        """Bring the replica of a session up to date, and the server's rules with it."""
+        ...
+
+    async def catch_up_all(self) -> None:
+        """Bring all sessions and the journal up to date, for those who look at the past."""
+        ...
+
+    async def agree(self, project: str, session: Session, chosen: Chosen | None, *, counts: bool) -> bool:
+        """Bring a session forward with what was chosen in it.
+
+        Where the session `counts`, so that it may have been another rule's turn: False if it was not what its replica said, and
+        now it is; choose again. Else uses are only counted.
+        """
+        ...
+
+    async def count(self, project: str, key: str) -> int:
+        """Count a use in a session that is no rule's, and return which it is, from 1."""
+        ...
+
+    async def enter(
+        self, ticket: int, demands: Sequence[Demand], tokens: int, now: float, *, wait: bool
+    ) -> Lack | float:
+        """Ask for room in quotas: `Accounts.enter`."""
+        ...
+
+    def leave(self, ticket: int, more: int, now: float) -> None:
+        """Give it back: `Accounts.leave`."""
+        ...
+
+    def turn(self, ticket: int) -> "asyncio.Future[None]":
+        """What is done when it is worth asking again for who stands in a queue."""
+        ...
+
+    async def show_accounts(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
+        """The accounts of quotas: `Accounts.show`."""
+        ...
+
+    async def push(self, project: str, pushed: Pushed | None) -> None:
+        """Give a session a scenario of its own, or take it away; either way its counters, flags and quotas begin anew."""
+        ...
+
+    async def reset(self, project: str | None) -> None:
+        """Forget sessions, accounts and exchanges of one project, or of all."""
+        ...
+
+    def keep(self, entry: Entry) -> None:
+        """Put an exchange that has ended into the journal."""
+        ...
+
+    def flush(self) -> None:
+        """See that what was told is kept; called before answers leave."""
+        ...
+
+
+class Turns:
+    """The futures of those who stand in queues, by their tickets."""
+
+    def __init__(self) -> None:
+        self._futures: dict[int, asyncio.Future[None]] = {}
+
+    def expect(self, ticket: int) -> "asyncio.Future[None]":
+        """The future of a ticket that waits; one that is done is only given once."""
+        future = self._futures.get(ticket)
+        if future is None:
+            future = self._futures[ticket] = asyncio.get_running_loop().create_future()
+        return future
+
+    def come(self, ticket: int) -> None:
+        """Let a ticket go on, if somebody waits with it."""
+        future = self._futures.get(ticket)
+        if future is not None:
+            release(future)
+
+    def forget(self, ticket: int) -> None:
+        """Let go of a ticket."""
+        self._futures.pop(ticket, None)
+
+
+class Alone:
+    """The store of a single worker: the replica is all there is."""
+
+    def __init__(self, sessions: Sessions, journal: Journal) -> None:
+        self._sessions = sessions
+        self._journal = journal
+        self._turns = Turns()
+        self._accounts = Accounts(self._turns.come)
+        self.next_number = journal.next_number
+        self.keep = journal.add
+
+    def is_behind(self, _session: Session) -> bool:
+        """Never."""
+        return False
+
+    async def catch_up(self, project: str, session: Session) -> None:
+        """There is nobody to catch up with."""
+
+    async def catch_up_all(self) -> None:
+        """Nor here."""
+
+    async def agree(self, _project: str, session: Session, chosen: Chosen | None, *, counts: bool) -> bool:  # noqa: ARG002  # there is nobody to disagree
+        """Bring a session forward."""
+        if chosen is not None:
+            session.bring_forward(chosen)
+        return True
+
+    async def count(self, project: str, key: str) -> int:
+        """Count a use."""
+        uses = self._sessions.find(project).uses
+        uses[key] = number = uses.get(key, 0) + 1
+        return number
+
+    async def enter(
+        self, ticket: int, demands: Sequence[Demand], tokens: int, now: float, *, wait: bool
+    ) -> Lack | float:
+        """Ask for room in quotas."""
+        self._turns.forget(ticket)
+        return self._accounts.enter(ticket, demands, tokens, now, wait=wait)
+
+    def leave(self, ticket: int, more: int, now: float) -> None:
+        """Give it back."""
+        self._turns.forget(ticket)
+        self._accounts.leave(ticket, more, now)
+
+    def turn(self, ticket: int) -> "asyncio.Future[None]":
+        """What is done when it is worth asking again."""
+        return self._turns.expect(ticket)
+
+    async def show_accounts(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
+        """The accounts of quotas."""
+        return self._accounts.show(limits, session, now)
+
+    async def push(self, project: str, pushed: Pushed | None) -> None:
+        """Give a session a scenario of its own, or take it away."""
+        self._sessions.find(project).adopt(pushed.ruleset if pushed else None, pushed.text if pushed else None)
+        self._accounts.reset(project)
+
+    async def reset(self, project: str | None) -> None:
+        """Forget what belongs to one project, or to all."""
+        self._sessions.reset(project)
+        self._accounts.reset(project)
+        self._journal.remove(lambda exchange: project is None or exchange.session == project)
+
+    def flush(self) -> None:
+        """There is nobody to tell."""
+
+
+def at_once(work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of a coroutine that never waits, as those of a service with one worker. Raises RuntimeError if it does."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        result: Result = done.value
+        return result
+    work.close()
+    raise RuntimeError("this would have to wait for another process")
