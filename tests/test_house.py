@@ -25,6 +25,7 @@ FLOORS = (
     ("server",),
     ("credentials", "intercept", "inspector"),
     ("running",),
+    ("workers",),
     ("cli", "pytest_plugin", "pytest_sweep"),
     ("__init__", "__main__"),
 )

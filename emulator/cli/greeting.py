@@ -22,6 +22,7 @@ class Served:
     url: str
     aims: Aims
     beside: Beside | None
+    workers: int
 
     def base_url(self) -> str:
         """What an OpenAI client takes as its base URL."""
@@ -42,7 +43,8 @@ def greet_people(served: Served) -> str:
     names = ", ".join(f'"{name}"' for name in ruleset.scenarios)
     body = '{"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "Hello"}]}'
     return (
-        f"vertex-emulator {__version__} serves {names} ({count(len(ruleset.rules), 'rule')}) at {served.url}\n"
+        f"vertex-emulator {__version__} serves {names} ({count(len(ruleset.rules), 'rule')}) at {served.url}"
+        f"{f' with {served.workers} workers' if served.workers > 1 else ''}\n"
         f"\nBase URL (any project, location and endpoint will do):\n  {base}\n"
         f"\nTry it:\n  curl {base}/chat/completions \\\n"
         f"    -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\\n    -d '{body}'\n"
@@ -77,6 +79,7 @@ def greet_programs(served: Served) -> str:
         "environment": {"OPENAI_BASE_URL": base, "OPENAI_API_KEY": token},
         "version": __version__,
         "pid": os.getpid(),
+        "workers": served.workers,
     }
     if served.beside is not None:
         said |= _list(served.beside)

@@ -37,3 +37,18 @@ def when_stdin_closes(act: Callable[[], object]) -> None:
         act()
 
     threading.Thread(target=wait, name="vertex-emulator-stdin", daemon=True).start()
+
+
+def watch_stdin(
+    watch: Callable[[int, Callable[[], object]], object], ignore: Callable[[int], object], act: Callable[[], object]
+) -> None:
+    """Do the same without a thread: `watch` calls a function whenever a file can be read, `ignore` ends that."""
+
+    def read() -> None:
+        with contextlib.suppress(OSError):
+            if os.read(_STDIN, _ENOUGH):
+                return
+        ignore(_STDIN)
+        act()
+
+    watch(_STDIN, read)

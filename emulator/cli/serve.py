@@ -1,11 +1,7 @@
 """`vertex-emulator serve`."""
 
-import asyncio
-import signal
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +10,13 @@ import click
 from emulator.cli.greeting import Served, greet_people, greet_programs
 from emulator.cli.intercepting import Aims, open_beside
 from emulator.cli.options import option, scenarios_argument, stop
-from emulator.cli.parent import check_stdin, when_stdin_closes
+from emulator.cli.parent import check_stdin
 from emulator.cli.service import log_requests, place_options, settings_options
+from emulator.cli.serving import Serving, on_signal, serve_alone, serve_together
 from emulator.errors import EmulatorError
 
 if TYPE_CHECKING:
-    from emulator.running import Listeners
-    from emulator.server.service import Service
+    pass
 
 _PORT = click.IntRange(0, 65535)
 _GREETINGS = {"text": greet_people, "json": greet_programs}
@@ -59,6 +55,12 @@ def _not_empty(_context: click.Context, _parameter: click.Parameter, value: str 
     metavar="SECONDS",
     type=click.FloatRange(min=0),
     help="How long answers that are being sent may go on once the server is told to end.",
+)
+@option(
+    "--workers",
+    default=1,
+    type=click.IntRange(min=1),
+    help="How many processes answer; they share sessions, quotas and the journal.",
 )
 @option("--quiet", is_flag=True, help="Do not log requests.")
 @option(
@@ -107,18 +109,19 @@ def _serve(
     ports: tuple[int, int | None] | None,
     aims: Aims,
     grace: float,
+    workers: int,
     quiet: bool,
     form: str,
     until_stdin_closes: bool,
     **settings: Any,
 ) -> None:
     from emulator.cli.watching import read_rules  # noqa: PLC0415  # --help is quicker so
-    from emulator.running import Listeners, bind, url_of  # noqa: PLC0415  # as above
+    from emulator.running import bind, url_of  # noqa: PLC0415  # as above
     from emulator.server.clock import SystemClock  # noqa: PLC0415  # as above
     from emulator.server.service import Service  # noqa: PLC0415  # as above
     from emulator.server.settings import Settings  # noqa: PLC0415  # as above
 
-    _on_signal(_leave)
+    on_signal(_leave)
     if until_stdin_closes:
         check_stdin()
     service = Service(read_rules(scenarios), Settings(project=aims.project, **settings), clock=SystemClock())
@@ -127,42 +130,20 @@ def _serve(
         if not quiet:
             log_requests(service, sys.stderr)
         beside = open_beside(stack, service, plain, ports, aims) if ports else None
-        served = Served(service, url_of(plain), aims, beside)
-        greet = partial(_GREETINGS[form], served)
-        interception = beside.interception if beside else None
-        listeners = Listeners(service, plain, lambda: click.echo(greet()), interception, grace)
-        _on_signal(lambda *_: listeners.stop())
-        if until_stdin_closes:
-            when_stdin_closes(listeners.stop)
-        _run(listeners, service, scenarios if watch else ())
-
-
-def _run(listeners: "Listeners", service: "Service", watched: tuple[str, ...]) -> None:
-    from emulator.running.memory import tune_collector  # noqa: PLC0415  # as above
-
-    tune_collector()
-    with asyncio.Runner(loop_factory=listeners.loop_factory) as runner:
-        runner.run(_listen(listeners, service, watched))
-
-
-async def _listen(listeners: "Listeners", service: "Service", watched: tuple[str, ...]) -> None:
-    from emulator.cli.watching import watch_scenarios  # noqa: PLC0415  # as above
-
-    watching = asyncio.create_task(watch_scenarios(service, watched)) if watched else None
-    # One step, so that whoever has read the greeting may change the files.
-    await asyncio.sleep(0)
-    await listeners.serve()
-    if watching is not None:
-        watching.cancel()
-
-
-def _on_signal(handler: Callable[[int, FrameType | None], object]) -> None:
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    # A terminal that is closed says so, unless `nohup` keeps it from us.
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    for number in numbers:
-        signal.signal(number, handler)
+        served = Served(service, url_of(plain), aims, beside, workers)
+        serving = Serving(
+            service,
+            plain,
+            beside.interception if beside else None,
+            grace,
+            scenarios if watch else (),
+            lambda: click.echo(_GREETINGS[form](served)),
+            until_stdin_closes=until_stdin_closes,
+        )
+        if workers == 1:
+            serve_alone(serving)
+        else:
+            serve_together(serving, workers)
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

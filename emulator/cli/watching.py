@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,9 @@ def read_rules(scenarios: Sequence[str]) -> "Ruleset":
     from emulator.engine.compiling import compile_rules  # noqa: PLC0415  # --help is quicker without it
     from emulator.scenario.reading import default_scenario_path, read_paths  # noqa: PLC0415  # as above
 
-    empty = [one for one in scenarios if Path(one).is_dir() and not _has_scenarios(Path(one))]
-    for folder in empty:
+    for folder in set(scenarios) - set(_with_scenarios(scenarios)):
         click.echo(f"there are no scenarios in {folder} yet", err=True)
-    reading = read_paths([one for one in scenarios if one not in empty] or [default_scenario_path()])
+    reading = read_paths(_with_scenarios(scenarios) or [default_scenario_path()])
     print_problems(reading.warnings)
     return compile_rules(reading.scenarios)
 
@@ -48,7 +48,7 @@ async def watch_scenarios(service: "Service", scenarios: Sequence[str]) -> None:
     roots = {path if path in folders else path.parent for path in paths}
     try:
         async for _ in awatch(*roots, watch_filter=concerns, recursive=bool(folders)):
-            _read_again(service, scenarios)
+            await read_again(service, scenarios)
     except OSError as error:
         click.echo(f"the scenarios cannot be watched ({error}); they are not read again", err=True)
 
@@ -57,14 +57,30 @@ def _absolute(path: str) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100  # links are kept as they are
 
 
-def _read_again(service: "Service", scenarios: Sequence[str]) -> None:
+async def read_again(service: "Service", scenarios: Sequence[str]) -> None:
+    """Read the scenarios, and say what came of it; other workers do the same then."""
     try:
         service.ruleset = read_rules(scenarios)
     except EmulatorError as error:
         print_error(error)
         click.echo("the last good scenarios stay in use", err=True)
     else:
+        await service.store.reload()
         click.echo(f"read again: {count(len(service.ruleset.rules), 'rule')}", err=True)
+
+
+def follow(service: "Service", scenarios: Sequence[str]) -> None:
+    """Read the scenarios that another worker has read already, and has said all about."""
+    from emulator.engine.compiling import compile_rules  # noqa: PLC0415  # as above
+    from emulator.scenario.reading import default_scenario_path, read_paths  # noqa: PLC0415  # as above
+
+    # Changed once more since, they will be read once more.
+    with suppress(EmulatorError):
+        service.ruleset = compile_rules(read_paths(_with_scenarios(scenarios) or [default_scenario_path()]).scenarios)
+
+
+def _with_scenarios(scenarios: Sequence[str]) -> list[str]:
+    return [one for one in scenarios if not Path(one).is_dir() or _has_scenarios(Path(one))]
 
 
 def _has_scenarios(folder: Path) -> bool:

@@ -1,6 +1,7 @@
 """Writing what belongs together at once."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 
@@ -10,8 +11,10 @@ class Corked:
     Each write is a system call, which costs as much as the rest of a plain answer.
     """
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, before_writing: Callable[[], object]) -> None:
+        """`before_writing` is called before anything leaves."""
         self._transport = transport
+        self._before_writing = before_writing
         self._held: list[bytes] = []
         self._call_soon = asyncio.get_running_loop().call_soon
         # Asked for with every request.
@@ -33,6 +36,7 @@ class Corked:
         if self._held:
             held = self._held
             self._held = []
+            self._before_writing()
             if not self._transport.is_closing():
                 self._transport.write(held[0] if len(held) == 1 else b"".join(held))
 

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -17,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from emulator.credentials.app import CredentialsApp
 from emulator.errors import StartError
 from emulator.intercept.proxy import Proxy
+from emulator.running.accepting import Acceptor, IsNext
 from emulator.running.corking import Corked
 from emulator.server.app import CONNECTION, App
 from emulator.server.service import Service
@@ -50,9 +52,14 @@ def bind(host: str, port: int) -> socket.socket:
 class Connection(HttpToolsProtocol):
     """A connection of a client that can be dropped in the middle of an answer."""
 
+    def __init__(self, *args: Any, before_writing: Callable[[], object], **options: Any) -> None:
+        """`before_writing` is called before anything leaves; the rest is uvicorn's."""
+        super().__init__(*args, **options)
+        self._before_writing = before_writing
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin with a connection."""
-        super().connection_made(Corked(transport))  # type: ignore[arg-type]  # all of a transport that is used
+        super().connection_made(Corked(transport, self._before_writing))  # type: ignore[arg-type]  # all of a transport that is used
 
     is_cut = False
     """Whether the server has ended it, because it stops."""
@@ -93,16 +100,27 @@ class Connection(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """A uvicorn server that says when it answers, stops at once, and leaves signals to whoever runs it."""
 
-    def __init__(self, config: uvicorn.Config, on_answering: Callable[[], object], grace: float) -> None:
-        """Told to stop, it lets running answers end for `grace` seconds."""
+    def __init__(
+        self, config: uvicorn.Config, on_answering: Callable[[], object], grace: float, is_next: IsNext | None = None
+    ) -> None:
+        """Told to stop, it lets running answers end for `grace` seconds; `is_next` is there if other processes listen too."""
         super().__init__(config)
+        self._is_next = is_next
         self._grace = grace
         self._on_answering = on_answering
         self._wake: Callable[[], object] = lambda: None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, then say so."""
-        await super().startup(sockets=sockets)
+        if self._is_next is None:
+            await super().startup(sockets=sockets)
+        else:
+            await super().startup(sockets=[])
+            config, state = self.config, self.server_state
+            protocol: Callable[..., asyncio.Protocol] = config.http_protocol_class
+            make = partial(protocol, config=config, server_state=state, app_state={})
+            acceptors = [Acceptor(one, make, state.connections, self._is_next) for one in sockets or ()]
+            self.servers = acceptors  # type: ignore[assignment]  # they are only closed
         self._on_answering()
 
     @contextmanager
@@ -151,16 +169,17 @@ def build_server(
     on_answering: Callable[[], object] = lambda: None,
     context: ssl.SSLContext | None = None,
     grace: float = GRACE,
+    is_next: IsNext | None = None,
 ) -> Server:
     """A uvicorn server for the service, under TLS if there is a context; what it logs of itself are only errors.
 
-    Told to stop, it lets running answers end for `grace` seconds.
+    Told to stop, it lets running answers end for `grace` seconds; `is_next` is there if other processes listen too.
     """
     config = uvicorn.Config(
         App(service, CredentialsApp(service)),
         access_log=False,
         date_header=True,
-        http=Connection,
+        http=partial(Connection, before_writing=service.store.flush),  # type: ignore[arg-type]  # called as a class is
         lifespan="off",
         log_config=None,
         proxy_headers=False,
@@ -171,7 +190,7 @@ def build_server(
     # Given only now, because loading would want the certificate and its key in files.
     config.load()
     config.ssl = context
-    return Server(config, on_answering, grace)
+    return Server(config, on_answering, grace, is_next)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,11 +213,14 @@ class Listeners:
         bound: socket.socket,
         on_answering: Callable[[], object],
         interception: Interception | None = None,
+        *,
         grace: float = GRACE,
+        is_next: IsNext | None = None,
     ) -> None:
+        """`is_next` is there if other processes listen at the plain socket too."""
         self._bound = bound
         self._interception = interception
-        self._server = build_server(service, on_answering, grace=grace)
+        self._server = build_server(service, on_answering, grace=grace, is_next=is_next)
         self._twin = build_server(service, context=interception.context, grace=grace) if interception else None
 
     def stop(self) -> None:

@@ -52,6 +52,24 @@ class Journal:
             if self._waiting:
                 self._changed.notify_all()
 
+    @property
+    def position(self) -> int:
+        """How many exchanges were put into it so far."""
+        return self._added
+
+    def replace(self, entries: Sequence[tuple[int, Entry]], first: int, *, anew: bool) -> None:
+        """Take over new exchanges, with their positions, from a journal that this one is a replica of.
+
+        Those before the position `first` are forgotten, and `anew` all that were there.
+        """
+        for position, exchange in entries:
+            exchange.position = position
+        with self._lock:
+            kept = [] if anew else [exchange for exchange in self._exchanges if exchange.position >= first]
+            self._exchanges = deque([*kept, *(exchange for _, exchange in entries)])
+            self._bytes = sum(exchange.size for exchange in self._exchanges)
+            self._added = self._exchanges[-1].position if self._exchanges else 0
+
     def remove(self, unwanted: Callable[[Entry], bool]) -> None:
         """Forget some exchanges."""
         with self._lock:

@@ -93,6 +93,10 @@ class Store(Protocol):
         """Forget sessions, accounts and exchanges of one project, or of all."""
         ...
 
+    async def reload(self) -> None:
+        """Let the other workers read the server's scenarios again; this one has done so."""
+        ...
+
     def keep(self, entry: Entry) -> None:
         """Put an exchange that has ended into the journal."""
         ...
@@ -189,6 +193,9 @@ class Alone:
         self._sessions.reset(project)
         self._accounts.reset(project)
         self._journal.remove(lambda exchange: project is None or exchange.session == project)
+
+    async def reload(self) -> None:
+        """There are no others."""
 
     def flush(self) -> None:
         """There is nobody to tell."""

@@ -39,7 +39,7 @@ class Wire:
 async def begin() -> tuple[Any, Wire]:
     """A corked transport and what is below it."""
     wire: Any = Wire()
-    return Corked(wire), wire
+    return Corked(wire, lambda: None), wire
 
 
 def test_what_is_written_in_one_step_goes_out_at_once() -> None:

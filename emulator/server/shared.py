@@ -1,0 +1,173 @@
+"""What the workers of one machine remember together: kept by the process that they have in common, as plain data."""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from emulator.engine.quota import Limits
+from emulator.server.accounts import Accounts, Demand, Lack
+from emulator.server.records import unpack
+from emulator.server.sessions import MOST_SESSIONS
+
+
+class Snapshot(NamedTuple):
+    """A session as it is at a moment."""
+
+    version: int = 0
+    """Another one after each use that counts; 0 before any."""
+    changes: int = 0
+    """The server's changes up to now."""
+    reloads: int = 0
+    """How often its scenarios were read again."""
+    uses: dict[str, int] = {}  # noqa: RUF012  # never changed: a session that has uses gets a dict of its own
+    flags: frozenset[str] = frozenset()
+    text: str | None = None
+    """Its own scenario."""
+
+
+class Past(NamedTuple):
+    """What a replica lacks of the journal, and all sessions."""
+
+    sessions: Mapping[str, Snapshot]
+    epoch: int
+    """Another one whenever exchanges were removed before their time."""
+    first: int
+    """The position of the oldest exchange that is kept."""
+    records: Sequence[tuple[int, bytes]]
+    """The exchanges that the replica has not, with their positions."""
+
+
+class Shared:
+    """Sessions, accounts and journal of a server with several workers. Its methods are what a `Link` calls.
+
+    A session is brought forward only by who knows its latest version, so that no use is given twice.
+    """
+
+    def __init__(
+        self,
+        most_exchanges: int,
+        most_bytes: int,
+        *,
+        announce: Callable[[int], object],
+        wake: Callable[[int, int], object],
+    ) -> None:
+        """`announce` is given the number of each change that all must know before their next answer; `wake` a worker and a ticket."""
+        self._most_exchanges = most_exchanges
+        self._most_bytes = most_bytes
+        self._announce = announce
+        self._sessions: OrderedDict[str, Snapshot] = OrderedDict()
+        self._accounts = Accounts(lambda ticket: wake(self._workers[ticket], ticket))
+        self._workers: dict[int, int] = {}
+        """Whose the tickets are."""
+        self._records: deque[tuple[int, bytes]] = deque()
+        self._bytes = self._position = self._epoch = 0
+        self._version = self._changes = self._reloads = 0
+
+    def look(self, project: str) -> Snapshot:
+        """A session as it is now."""
+        found = self._sessions.get(project, Snapshot())
+        return found._replace(uses=dict(found.uses), changes=self._changes, reloads=self._reloads)
+
+    def look_back(self, epoch: int, position: int) -> Past:
+        """All sessions, and the exchanges after a position; all of them if the epoch is another one."""
+        known = position if epoch == self._epoch else 0
+        records = [record for record in self._records if record[0] > known]
+        first = self._records[0][0] if self._records else self._position + 1
+        return Past({project: self.look(project) for project in self._sessions}, self._epoch, first, records)
+
+    def use(
+        self, project: str, version: int, used: tuple[str, int] | None, flags: frozenset[str]
+    ) -> tuple[bool, Snapshot]:
+        """Bring a session forward from a version: the key of a rule with the number of its use, and all flags that are set then.
+
+        Without a rule it is only asked whether the version is the latest. Whether it was, and the session as it is now.
+        """
+        found = self._sessions.get(project, Snapshot())
+        if found.version != version:
+            return False, self.look(project)
+        if used is not None:
+            self._put(project, found._replace(uses={**found.uses, used[0]: used[1]}, flags=flags))
+        return True, self.look(project)
+
+    def count(self, project: str, key: str) -> int:
+        """Count a use and return which it is."""
+        self.add({(project, key): 1})
+        return self._sessions[project].uses[key]
+
+    def add(self, uses: Mapping[tuple[str, str], int]) -> None:
+        """Add uses, by project and key, that play no part in what is chosen."""
+        for (project, key), more in uses.items():
+            found = self._sessions.get(project)
+            if found is None:
+                found = self._sessions[project] = Snapshot(uses={})
+                self._bound()
+            found.uses[key] = found.uses.get(key, 0) + more
+
+    def push(self, project: str, text: str | None) -> None:
+        """Give a session its own scenario or take it away; it begins anew."""
+        self._put(project, Snapshot(uses={}, text=text))
+        self._accounts.reset(project)
+        self._change()
+
+    def reset(self, project: str | None) -> None:
+        """Forget what belongs to one project, or to all."""
+        for one in list(self._sessions) if project is None else [project]:
+            self._sessions.pop(one, None)
+        self._accounts.reset(project)
+        kept = [] if project is None else [one for one in self._records if unpack(one[1]).session != project]
+        self._records = deque(kept)
+        self._bytes = sum(len(record) for _, record in kept)
+        self._epoch += 1
+        self._change()
+
+    def reload(self) -> int:
+        """Let all read the server's scenarios again; how often they were."""
+        self._reloads += 1
+        self._change()
+        return self._reloads
+
+    def enter(
+        self, who: tuple[int, int], demands: Sequence[Demand], tokens: int, now: float, wait: bool
+    ) -> Lack | float:
+        """Ask for room in quotas; it is a worker with a ticket who does."""
+        worker, ticket = who
+        self._workers[ticket] = worker
+        return self._accounts.enter(ticket, demands, tokens, now, wait=wait)
+
+    def leave(self, ticket: int, more: int, now: float) -> None:
+        """Give it back."""
+        if ticket in self._workers:
+            self._accounts.leave(ticket, more, now)
+            del self._workers[ticket]
+
+    def bury(self, worker: int, now: float) -> None:
+        """Give back what a worker has that is no more."""
+        for ticket in [ticket for ticket, owner in self._workers.items() if owner == worker]:
+            self.leave(ticket, 0, now)
+
+    def show(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
+        """The accounts of quotas."""
+        return self._accounts.show(limits, session, now)
+
+    def keep(self, records: Sequence[bytes]) -> None:
+        """Put exchanges that have ended into the journal; the oldest leave when there is no room."""
+        for record in records:
+            self._position += 1
+            self._records.append((self._position, record))
+            self._bytes += len(record)
+        while self._records and (len(self._records) > self._most_exchanges or self._bytes > self._most_bytes):
+            self._bytes -= len(self._records.popleft()[1])
+
+    def _put(self, project: str, session: Snapshot) -> None:
+        self._version += 1
+        self._sessions.pop(project, None)
+        self._sessions[project] = session._replace(version=self._version)
+        self._bound()
+
+    def _bound(self) -> None:
+        if len(self._sessions) > MOST_SESSIONS:
+            self._sessions.popitem(last=False)
+
+    def _change(self) -> None:
+        self._changes += 1
+        self._announce(self._changes)

@@ -1,0 +1,44 @@
+"""What a worker process does: serve, with a link to what it shares with the others."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from emulator.running import Listeners
+from emulator.running.accepting import IsNext
+from emulator.server.link import Link
+from emulator.server.service import Service
+from emulator.workers.channel import SocketChannel
+
+
+def work(
+    service: Service,
+    channel: SocketChannel,
+    listen: Callable[[Callable[[], object], IsNext], Listeners],
+    reread: Callable[[], object],
+    beside: Callable[[], Coroutine[Any, Any, object]] | None = None,
+) -> None:
+    """Serve until SIGTERM, or until the supervisor is gone.
+
+    `listen` makes the listeners, given what they call once they answer and what shares out connections; `reread` reads the server's scenarios again when another worker
+    has found them changed; `beside` runs while this one serves.
+    """
+    link = Link(service.sessions, service.journal, channel, reread)
+    service.store = link
+    listeners = listen(lambda: channel.tell([("answering", (channel.worker,))]), channel.is_next)
+    signal.signal(signal.SIGTERM, lambda *_: listeners.stop())
+
+    async def serve() -> None:
+        channel.open(link.come, listeners.stop)
+        task = asyncio.create_task(beside()) if beside is not None else None
+        await listeners.serve()
+        link.flush()
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    with asyncio.Runner(loop_factory=listeners.loop_factory) as runner:
+        runner.run(serve())
