@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from emulator.running.accepting import IsNext
     from emulator.server.service import Service
     from emulator.workers.channel import SocketChannel
+    from emulator.workers.hub import Hub
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +78,19 @@ def serve_together(serving: Serving, workers: int) -> None:
     """Serve in several processes until a signal comes. Raises StartError where processes cannot be forked, or do not live."""
     if not hasattr(os, "fork"):
         raise StartError("--workers needs a system that can fork processes, as Linux and macOS do; use --workers 1")
+    from emulator.cli.watching import follow  # noqa: PLC0415  # as above
     from emulator.running.memory import tune_collector  # noqa: PLC0415  # as above
     from emulator.workers.hub import Hub  # noqa: PLC0415  # as above
     from emulator.workers.supervisor import Supervisor  # noqa: PLC0415  # as above
 
-    settings = serving.service.settings
-    hub = Hub(workers, settings.journal_exchanges, settings.journal_bytes, serving.service.clock.elapsed)
+    service = serving.service
+    settings = service.settings
+    hub = Hub(workers, settings.journal_exchanges, settings.journal_bytes, service.clock.elapsed)
+    # The supervisor reads what has changed first of all, for it is what becomes of a worker that takes another's place.
+    hub.before["reload"] = partial(follow, service, serving.watched)
     supervisor = Supervisor(
         hub,
-        partial(_be_worker, serving),
+        partial(_be_worker, serving, hub),
         count=workers,
         on_answering=serving.greet,
         say=lambda text: click.echo(f"vertex-emulator: {text}", err=True),
@@ -97,19 +102,14 @@ def serve_together(serving: Serving, workers: int) -> None:
     supervisor.run()
 
 
-def _be_worker(serving: Serving, channel: "SocketChannel") -> None:
+def _be_worker(serving: Serving, hub: "Hub", channel: "SocketChannel") -> None:
     from emulator.cli.watching import follow  # noqa: PLC0415  # as above
     from emulator.workers.worker import work  # noqa: PLC0415  # as above
 
     watch = partial(_watch, serving, first_read=channel.is_replacement)
     watches = serving.watched and channel.worker == 0
-    work(
-        serving.service,
-        channel,
-        serving.listen,
-        partial(follow, serving.service, serving.watched),
-        watch if watches else None,
-    )
+    reread = partial(follow, serving.service, serving.watched)
+    work(serving.service, channel, serving.listen, reread, reloads=hub.reloads, beside=watch if watches else None)
 
 
 def on_signal(handler: Callable[[int, FrameType | None], object]) -> None:

@@ -43,14 +43,21 @@ class Channel(Protocol):
 class Link:
     """A `Store` behind a channel."""
 
-    def __init__(self, sessions: Sessions, journal: Journal, channel: Channel, reread: Callable[[], object]) -> None:
-        """`reread` has the worker read the server's scenarios again."""
+    def __init__(
+        self,
+        sessions: Sessions,
+        journal: Journal,
+        channel: Channel,
+        reread: Callable[[], object],
+        reloads: int = 0,
+    ) -> None:
+        """`reread` has the worker read the server's scenarios again; `reloads` is how often it has done so."""
         self._sessions = sessions
         self._journal = journal
         self._channel = channel
         self._reread = reread
         self._turns = Turns()
-        self._reloads = 0
+        self._reloads = reloads
         self._epoch = -1
         self._records: list[bytes] = []
         self._uses: Counter[tuple[str, str]] = Counter()

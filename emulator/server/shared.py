@@ -61,12 +61,13 @@ class Shared:
         """Whose the tickets are."""
         self._records: deque[tuple[int, bytes]] = deque()
         self._bytes = self._position = self._epoch = 0
-        self._version = self._changes = self._reloads = 0
+        self._version = self._changes = 0
+        self.reloads = 0
 
     def look(self, project: str) -> Snapshot:
         """A session as it is now."""
         found = self._sessions.get(project, Snapshot())
-        return found._replace(uses=dict(found.uses), changes=self._changes, reloads=self._reloads)
+        return found._replace(uses=dict(found.uses), changes=self._changes, reloads=self.reloads)
 
     def look_back(self, epoch: int, position: int) -> Past:
         """All sessions, and the exchanges after a position; all of them if the epoch is another one."""
@@ -122,9 +123,9 @@ class Shared:
 
     def reload(self) -> int:
         """Let all read the server's scenarios again; how often they were."""
-        self._reloads += 1
+        self.reloads += 1
         self._change()
-        return self._reloads
+        return self.reloads
 
     def enter(
         self, who: tuple[int, int], demands: Sequence[Demand], tokens: int, now: float, wait: bool

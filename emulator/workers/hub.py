@@ -36,8 +36,15 @@ class Hub:
             name: getattr(self._shared, name) for name in vars(Shared) if not name.startswith("_")
         }
         """What workers can call."""
+        self.before: dict[str, Callable[[], object]] = {}
+        """What is done before some of it."""
         self._workers: dict[int, _Worker] = {}
         self._selector = selectors.DefaultSelector()
+
+    @property
+    def reloads(self) -> int:
+        """How often the server's scenarios were read again."""
+        return self._shared.reloads
 
     def watch(self, readable: int, act: Callable[[], object]) -> None:
         """Call a function whenever a file can be read."""
@@ -117,6 +124,8 @@ class Hub:
 
     def _answer(self, calls: list[tuple[_Worker, int, str, tuple[Any, ...]]]) -> None:
         for worker, number, method, arguments in calls:
+            if method in self.before:
+                self.before[method]()
             self._send(worker, (number, self.methods[method](*arguments)))
 
     def _wake(self, number: int, ticket: int) -> None:

@@ -18,14 +18,16 @@ def work(
     channel: SocketChannel,
     listen: Callable[[Callable[[], object], IsNext], Listeners],
     reread: Callable[[], object],
+    *,
+    reloads: int,
     beside: Callable[[], Coroutine[Any, Any, object]] | None = None,
 ) -> None:
     """Serve until SIGTERM, or until the supervisor is gone.
 
     `listen` makes the listeners, given what they call once they answer and what shares out connections; `reread` reads the server's scenarios again when another worker
-    has found them changed; `beside` runs while this one serves.
+    has found them changed, and `reloads` is how often that was so far; `beside` runs while this one serves.
     """
-    link = Link(service.sessions, service.journal, channel, reread)
+    link = Link(service.sessions, service.journal, channel, reread, reloads)
     service.store = link
     listeners = listen(lambda: channel.tell([("answering", (channel.worker,))]), channel.is_next)
     signal.signal(signal.SIGTERM, lambda *_: listeners.stop())
@@ -33,6 +35,8 @@ def work(
     async def serve() -> None:
         channel.open(link.come, listeners.stop)
         task = asyncio.create_task(beside()) if beside is not None else None
+        # One step, so that it has begun when the server says that it answers.
+        await asyncio.sleep(0)
         await listeners.serve()
         link.flush()
         if task is not None:
