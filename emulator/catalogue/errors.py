@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 Framing = Literal["array", "object", "html", "raw", "oauth", "vllm"]
@@ -100,7 +100,7 @@ names = spellings
 
 @cache
 def _by_name() -> dict[str, CatalogueError]:
-    entries = json.loads(files("emulator.catalogue").joinpath("errors.json").read_text("utf-8"))
+    entries = json.loads(Path(__file__).with_name("errors.json").read_text("utf-8"))
     return {each["name"]: CatalogueError(**{"code": each["http_status"]} | each) for each in entries}
 
 

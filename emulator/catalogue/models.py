@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 Level = Literal["MINIMAL", "LOW", "MEDIUM", "HIGH"]
@@ -108,7 +108,7 @@ def generation(name: str) -> float | None:
 
 @cache
 def _by_id() -> dict[str, ModelCard]:
-    cards = json.loads(files("emulator.catalogue").joinpath("models.json").read_text("utf-8"))
+    cards = json.loads(Path(__file__).with_name("models.json").read_text("utf-8"))
     return {card["id"]: _read(card) for card in cards}
 
 

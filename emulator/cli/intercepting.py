@@ -5,7 +5,6 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -109,6 +108,8 @@ def open_beside(
 
     The files that they need last as long as the stack. Raises StartError.
     """
+    from tempfile import TemporaryDirectory  # noqa: PLC0415  # as above
+
     from emulator.intercept.authority import Authority  # noqa: PLC0415  # as above
     from emulator.intercept.trust import write_trust_files  # noqa: PLC0415  # as above
     from emulator.running import Interception, bind, url_of  # noqa: PLC0415  # as above

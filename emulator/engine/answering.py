@@ -4,7 +4,7 @@ import copy
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from http.client import OK
+from http import HTTPStatus
 from typing import Literal
 
 from emulator.catalogue.quirks import QuirkName, expand
@@ -34,6 +34,8 @@ Result = Literal["answer", "refusal", "miss", "error"]
 
 Render = Callable[[Answer, Identity, Facts], Timeline]
 """What makes an answer a timeline; it raises AnswerError if the answer has something that its shape cannot carry."""
+
+_OK = HTTPStatus.OK
 
 LARGEST_FORM = 64 * 1024
 """The largest body that is remembered with its request, in bytes."""
@@ -125,7 +127,7 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
         timeline, more = apply_faults(timeline, made.faults)
         warnings += more
     refusal = made.failure if made.failure is not None and (made.fails_at_once or not facts.stream) else None
-    if refusal is None and timeline.status != OK:
+    if refusal is None and timeline.status != _OK:
         refusal = next((fault.refusal for fault in made.faults if fault.refusal), None)
     usage = None if refusal else made.usage
     return Outcome(

@@ -8,7 +8,6 @@ from emulator.engine.context import Context
 from emulator.engine.filling import fill_text, fill_value, is_literal
 from emulator.engine.matching import suitable_tool
 from emulator.engine.parts import CallPart
-from emulator.engine.sampling import sample_arguments
 from emulator.engine.signatures import sign_call, signs_calls
 from emulator.errors import AnswerError
 from emulator.scenario.steps import Call
@@ -51,6 +50,8 @@ def _arguments(given: dict[str, Any] | str, name: str, context: Context) -> str:
     if given != "auto":
         return fill_text(given, context) if isinstance(given, str) else dump(fill_value(given, context)).decode()
     parameters = next((parameters for tool, _, parameters in context.facts.tools if tool == name), None)
+    from emulator.engine.sampling import sample_arguments  # noqa: PLC0415  # the server starts quicker so
+
     made = sample_arguments(parameters, context.request.dice.random("call", context.choice, context.calls))
     return dump(made).decode()
 

@@ -135,7 +135,7 @@ def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
         str(seeds[0]) if seeds else None,
         endpoints,
         vetting=next((one.vetting for one in scenarios if one.vetting is not None), None),
-        tokens=next((one.tokens for one in scenarios if one.tokens is not None), Tokens()),
+        tokens=next((one.tokens for one in scenarios if one.tokens is not None), Tokens.model_construct()),
         ordered=frozenset(file.place(()).file for file in files if file.scenario.order == "strict"),
         quirks=frozenset(quirk for one in scenarios for quirk in one.defaults.quirks or ()),
         quotas=compile_quotas(files),
@@ -195,4 +195,4 @@ def _compile_rule(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRul
 
 def _usage(rule: Beside, defaults: Beside) -> Usage:
     given = [one.model_dump(exclude_unset=True) for one in (defaults.usage, rule.usage) if one is not None]
-    return Usage.model_validate({key: value for one in given for key, value in one.items()})
+    return Usage.model_construct(**{key: value for one in given for key, value in one.items()})

@@ -4,7 +4,6 @@ import base64
 import binascii
 import io
 import re
-import wave
 from array import array
 from random import Random
 from typing import Literal
@@ -126,6 +125,8 @@ def make_wav(random: Random) -> bytes:
 
     A triangle wave in whole numbers, because the last bit of a sine differs between platforms.
     """
+    import wave  # noqa: PLC0415  # the server starts quicker so
+
     period = SAMPLE_RATE // random.choice(_PITCHES)
     samples = array("h")
     for index in range(_LENGTH):

@@ -18,7 +18,6 @@ from emulator.engine.failing import compile_mishap
 from emulator.engine.filling import fill_text, fill_value, is_literal
 from emulator.engine.pacing import compile_pace
 from emulator.engine.parts import MediaPart, Part, RawPart, make_text
-from emulator.engine.sampling import sample
 from emulator.engine.signatures import sign, signs_media
 from emulator.scenario.faults import Cut, Fail, Garble, Stall
 from emulator.scenario.pace import Paced
@@ -88,7 +87,7 @@ def find_signatures(replies: Iterable[Reply]) -> Iterator[str]:
 def _steps_of(reply: Reply) -> list[Step]:
     match reply:
         case str():
-            return [Say(say=reply)]
+            return [Say.model_construct(say=reply)]
         case list():
             return reply
         case _:
@@ -135,6 +134,8 @@ def _json(step: Json) -> Maker:
     value = step.json_
     if value != "auto":
         return _text(dump(value).decode(), step.chunks, is_thought=False) if is_literal(value) else _filled_json(step)
+
+    from emulator.engine.sampling import sample  # noqa: PLC0415  # the server starts quicker without it
 
     def make(context: Context) -> Part:
         schema = context.facts.response_schema

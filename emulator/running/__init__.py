@@ -1,7 +1,8 @@
 """Starting and stopping an emulator: in the foreground for `serve`, on a thread of its own for tests and programs."""
 
-from emulator.running.building import Conditions, RuleBuilder
-from emulator.running.emulator import Emulator, ScenarioPath, build_service
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from emulator.running.listening import (
     Background,
     Interception,
@@ -14,7 +15,11 @@ from emulator.running.listening import (
     reach,
     url_of,
 )
-from emulator.running.session import VertexSession
+
+if TYPE_CHECKING:
+    from emulator.running.building import Conditions, RuleBuilder
+    from emulator.running.emulator import Emulator, ScenarioPath, build_service
+    from emulator.running.session import VertexSession
 
 __all__ = [
     "Background",
@@ -34,3 +39,18 @@ __all__ = [
     "reach",
     "url_of",
 ]
+_LATE = {
+    "Conditions": "building",
+    "Emulator": "emulator",
+    "RuleBuilder": "building",
+    "ScenarioPath": "emulator",
+    "VertexSession": "session",
+    "build_service": "emulator",
+}
+"""What Python code asks for, and which module has it: `serve` starts without."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"emulator.running.{_LATE[name]}"), name)

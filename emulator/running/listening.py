@@ -9,18 +9,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from emulator.credentials.app import CredentialsApp
 from emulator.errors import StartError
-from emulator.intercept.proxy import Proxy
 from emulator.running.accepting import Acceptor, IsNext
 from emulator.running.corking import Corked
-from emulator.server.app import CONNECTION, App
+from emulator.server.app import CONNECTION, App, ASGIApp, Scope
+from emulator.server.playing import Receive, Send
 from emulator.server.service import Service
 
 GRACE = 5
@@ -164,6 +163,19 @@ class Server(uvicorn.Server):
         self._wake()
 
 
+def _credentials_of(service: Service) -> ASGIApp:
+    @cache
+    def find() -> ASGIApp:
+        from emulator.credentials.app import CredentialsApp  # noqa: PLC0415  # the server starts quicker without it
+
+        return CredentialsApp(service)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await find()(scope, receive, send)
+
+    return answer
+
+
 def build_server(
     service: Service,
     on_answering: Callable[[], object] = lambda: None,
@@ -176,7 +188,7 @@ def build_server(
     Told to stop, it lets running answers end for `grace` seconds; `is_next` is there if other processes listen too.
     """
     config = uvicorn.Config(
-        App(service, CredentialsApp(service)),
+        App(service, _credentials_of(service)),
         access_log=False,
         date_header=True,
         http=partial(Connection, before_writing=service.store.flush),  # type: ignore[arg-type]  # called as a class is
@@ -241,6 +253,8 @@ class Listeners:
                 # Both sockets listen already, so nobody who comes early is turned away.
                 group.create_task(self._twin.serve(sockets=[self._interception.tls]))
                 if self._interception.proxy is not None:
+                    from emulator.intercept.proxy import Proxy  # noqa: PLC0415  # a plain server starts quicker so
+
                     proxy = Proxy(reach(self._interception.tls), self._interception.on_leak)
                     await stack.enter_async_context(proxy.listening(self._interception.proxy))
             await self._server.serve(sockets=[self._bound])

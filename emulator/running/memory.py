@@ -8,6 +8,7 @@ def tune_collector() -> None:
 
     With a thousand streams the default settings make pauses of 20 to 80 ms (benchmarks/pacing.py). Not for processes of others.
     """
-    gc.collect()
+    # The little garbage of loading is kept with the rest: finding it would take as long as reading a scenario.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    gc.enable()

@@ -7,15 +7,18 @@ from pydantic_core import PydanticCustomError
 
 
 class Model(BaseModel):
-    """A part of a scenario file: closed (a misspelt key is an error) and frozen; docstrings of fields are its reference."""
+    """A part of a scenario file: closed (a misspelt key is an error) and frozen; docstrings of fields are its reference.
+
+    Pydantic builds what reads it with the scenario, or when it is read alone, and never reads the docstrings: both take their time.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
-        use_attribute_docstrings=True,
         coerce_numbers_to_str=True,
         validate_by_name=False,
         validate_by_alias=True,
+        defer_build=True,
     )
 
 

@@ -10,6 +10,7 @@ from emulator.catalogue.faults import FAULTS
 from emulator.catalogue.paces import PACES, PaceProfile
 from emulator.catalogue.quirks import QUIRKS, QuirkName
 from emulator.scenario.conversation import TURNS, Turn
+from emulator.scenario.docstrings import describe_keys
 from emulator.scenario.faults import (
     Cut,
     Fail,
@@ -161,10 +162,9 @@ def _fields(model: type[BaseModel], without: type[BaseModel] | None = None) -> l
     # A model's own keys come first, then those of what it is built on.
     names = dict.fromkeys(name for part in model.__mro__ for name in getattr(part, "__annotations__", {}))
     fields = [(name, model.model_fields[name]) for name in names if name in model.model_fields]
+    said = describe_keys(model)
     return [
-        (f"`{field.alias or name}`", _kind(hints[name]), field.description or "")
-        for name, field in fields
-        if name not in inherited
+        (f"`{field.alias or name}`", _kind(hints[name]), said[name]) for name, field in fields if name not in inherited
     ]
 
 

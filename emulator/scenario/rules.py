@@ -1,4 +1,7 @@
-"""A scenario file: rules, and what holds for all of them."""
+"""A scenario file: rules, and what holds for all of them.
+
+Defaults are constructed, not validated: that would build what reads them.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -94,7 +97,7 @@ class Rule(Beside):
 
     name: str | None = None
     """What reports and the journal call the rule; `rule 3` when not given."""
-    when: When = When()
+    when: When = When.model_construct()
     """What the request must be like; without it the rule answers every request."""
     times: int | None = Field(default=None, ge=1)
     """How many requests of a session it answers before it is used up."""
@@ -166,7 +169,7 @@ class Scenario(Model):
     """Makes every answer repeatable to the byte, ids and times included."""
     vetting: Vetting | None = None
     """What becomes of requests that Vertex itself refuses: `enforce` refuses them too, `warn` answers them with a warning, `off` does not look. Without it the server's `--vetting` holds."""
-    defaults: Beside = Beside()
+    defaults: Beside = Beside.model_construct()
     """What stands beside the answers of all rules that do not say otherwise."""
     media: dict[str, str] = Field(default={})
     """Local folders, beside the file, that stand for `gs://` prefixes."""

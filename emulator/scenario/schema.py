@@ -3,7 +3,12 @@
 import json
 from typing import Any
 
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import ModelSchema
+
+from emulator.scenario.docstrings import describe_keys
 from emulator.scenario.grammar import Loc
+from emulator.scenario.model import Model
 from emulator.scenario.rules import Scenario
 
 TITLE = "Scenario of the Vertex AI OpenAI endpoint emulator"
@@ -11,9 +16,22 @@ _DRAFT = "http://json-schema.org/draft-07/schema#"
 _ABSENT: tuple[Any, ...] = (None, {}, [])
 
 
+class _Described(GenerateJsonSchema):
+    """Schemas whose properties have the docstrings of the models' fields as their descriptions."""
+
+    def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
+        """The schema of a model."""
+        found = super().model_schema(schema)
+        model: type[Model] = schema["cls"]
+        for name, said in describe_keys(model).items():
+            key = model.model_fields[name].alias or name
+            found["properties"][key]["description"] = said
+        return found
+
+
 def scenario_schema() -> dict[str, Any]:
     """The schema, in draft 07: what editors understand everywhere."""
-    schema = Scenario.model_json_schema(ref_template="#/definitions/{model}")
+    schema = Scenario.model_json_schema(ref_template="#/definitions/{model}", schema_generator=_Described)
     definitions = {name: _tidy(part) for name, part in sorted(schema.pop("$defs").items())}
     top = _tidy(schema)
     # JSON files name their schema by a key, as they cannot have the comment that YAML files begin with.

@@ -9,6 +9,7 @@ from emulator.scenario.checking import Checked
 from emulator.scenario.clues import Index, find_demand
 from emulator.scenario.conditions import find_contradiction, implies
 from emulator.scenario.flags import list_flags
+from emulator.scenario.grammar import walk_models
 from emulator.scenario.rules import ConversationRule, Rule, SequenceRule
 from emulator.scenario.templates import strings_in
 from emulator.scenario.when import When
@@ -58,7 +59,8 @@ def warn_of_silent_rules(files: Sequence[Checked]) -> Iterator[Problem]:
 
 def find_near(when: When, index: Index) -> Sequence[int]:
     """The rules that might take all that fulfils a `when`: a text follows from one that has it inside, or from nothing."""
-    texts = [text for _, text in strings_in(when.model_dump(exclude_unset=True))]
+    parts = [getattr(part, name) for _, part in walk_models(when) for name in part.model_fields_set]
+    texts = [text for part in parts for _, text in strings_in(part)]
     publishers = [text.partition("/")[0] for text in texts if "/" in text]
     return index.find(lambda _: [*texts, *publishers])
 

@@ -1,12 +1,17 @@
 """The words of problem messages: found values quoted, accepted ones listed, the nearest spelling offered."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 _SHOWN = 9
 _FEW = 3
 _LONGEST_QUOTE = 40
+
+
+def _find_close(word: str, known: Iterable[str], n: int, cutoff: float = 0.6) -> list[str]:
+    from difflib import get_close_matches  # noqa: PLC0415  # only mistakes need it
+
+    return get_close_matches(word, list(known), n, cutoff)
 
 
 def quote(value: Any) -> str:
@@ -35,10 +40,10 @@ def join(words: Iterable[str], conjunction: str) -> str:
 def find_near(word: str, known: Iterable[str]) -> str | None:
     """The known spelling nearest to a word, case ignored; None when none is near."""
     spellings = list(known)
-    if near := difflib.get_close_matches(word, spellings, n=1):
+    if near := _find_close(word, spellings, n=1):
         return near[0]
     by_folded = {name.casefold(): name for name in spellings}
-    near = difflib.get_close_matches(word.casefold(), by_folded, n=1)
+    near = _find_close(word.casefold(), by_folded, n=1)
     return by_folded[near[0]] if near else None
 
 
@@ -50,14 +55,14 @@ def suggest(word: str, known: Sequence[str]) -> str:
         return ""
     if len(known) <= _SHOWN:
         return f"; expected {join(known, 'or')}"
-    return f"; the nearest are {join(difflib.get_close_matches(word, known, n=_FEW, cutoff=0.0), 'and')}"
+    return f"; the nearest are {join(_find_close(word, known, n=_FEW, cutoff=0.0), 'and')}"
 
 
 def list_accepted(word: str, accepted: Sequence[str]) -> str:
     """The values that are accepted: all when they are few, else the nearest ones."""
     if len(accepted) <= _SHOWN:
         return join(accepted, "or")
-    nearest = difflib.get_close_matches(word, accepted, n=_FEW, cutoff=0.0)
+    nearest = _find_close(word, accepted, n=_FEW, cutoff=0.0)
     return f"one of {len(accepted)} names such as {join(nearest, 'and')}"
 
 

@@ -1,16 +1,15 @@
 """The ASGI application: chat and its siblings at once, the control path through Starlette, the rest to who is there for it."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from functools import partial
-from html import escape
+from functools import cached_property, partial
 from typing import Any
 
 from emulator.engine.refusing import refuse
 from emulator.engine.timeline import Timeline, plain_timeline, refusal_timeline
-from emulator.server.control import CONTROL_PATH, build_control
 from emulator.server.playing import Line, Receive, Send, play, play_at_once
 from emulator.server.queueing import wait_for_place
 from emulator.server.service import Service
+from emulator.server.settings import CONTROL_PATH
 from emulator.wire.refusals import HTML_TYPE
 from emulator.wire.targets import Target, parse_target, parse_unary
 
@@ -26,9 +25,14 @@ class App:
 
     def __init__(self, service: Service, otherwise: ASGIApp | None = None) -> None:
         self._service = service
-        self._control = build_control(service)
         self._otherwise = otherwise or answer_not_found
         """What answers where nothing of Vertex's is routed."""
+
+    @cached_property
+    def _control(self) -> ASGIApp:
+        from emulator.server.control import build_control  # noqa: PLC0415  # Starlette takes long to import
+
+        return build_control(self._service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's request. The host plays no part, nor does the query, but for API keys in it."""
@@ -96,6 +100,8 @@ async def answer_not_found(scope: Scope, _receive: Receive, send: Send) -> None:
 
 def not_found(path: str) -> Timeline:
     """Google's page for a path or method that nothing routes (observed)."""
+    from html import escape  # noqa: PLC0415  # the server starts quicker so
+
     return refusal_timeline(refuse("html_not_found", {"PATH": escape(path, quote=False)}))
 
 

@@ -17,8 +17,8 @@ from emulator.errors import ScenarioError
 from emulator.server.exchanges import Entry
 from emulator.server.quotas import show_quotas
 from emulator.server.service import Service
+from emulator.server.settings import CONTROL_PATH
 
-CONTROL_PATH = "/__emulator__/"
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 _LONGEST_NUMBER = 20
 _LARGEST_SCENARIO = 4 * 1024 * 1024

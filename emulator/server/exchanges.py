@@ -7,7 +7,6 @@ from typing import Any
 from emulator.engine.answering import Outcome
 from emulator.engine.facts import Facts
 from emulator.engine.parameters import list_ignored
-from emulator.engine.siblings.reading import read_question
 from emulator.server.accounts import Ticket
 from emulator.server.bearer import Sender
 from emulator.server.playing import Ended, Played
@@ -60,6 +59,8 @@ class Exchange:
                 return Facts(self.target, (), parse_request(self.body).request)
             if self.target.is_unary:
                 return None
+            from emulator.engine.siblings.reading import read_question  # noqa: PLC0415  # the server starts quicker so
+
             return Facts(self.target, (), read_question(self.target.method, self.body, strict_json=False)[0].chat)
         except MalformedRequestError:
             return None

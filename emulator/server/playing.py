@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from http.client import UNAUTHORIZED
+from http import HTTPStatus
 from itertools import groupby
 from typing import Any, Literal, Protocol
 
@@ -45,6 +45,7 @@ _FRONT_END = (
     ("x-content-type-options", "nosniff"),
     ("alt-svc", 'h3=":443"; ma=2592000,h3-29=":443"; ma=2592000'),
 )
+_UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
 # Assumed: as on other Google APIs; that front-end refusals come from ESF is observed on sibling routes.
 _UNAUTHENTICATED = (("server", "ESF"), ("www-authenticate", 'Bearer realm="https://accounts.google.com/"'))
 
@@ -52,7 +53,7 @@ _UNAUTHENTICATED = (("server", "ESF"), ("www-authenticate", 'Bearer realm="https
 @lru_cache(maxsize=1024)
 def _encode(headers: Headers, status: int) -> tuple[tuple[bytes, bytes], ...]:
     """What is sent: the content type, the front end's headers, then those of the answer, which take the place of their namesakes."""
-    given = {name.lower(): value for name, value in (*(_UNAUTHENTICATED if status == UNAUTHORIZED else ()), *headers)}
+    given = {name.lower(): value for name, value in (*(_UNAUTHENTICATED if status == _UNAUTHORIZED else ()), *headers)}
     content_type = [(name, value) for name, value in given.items() if name == "content-type"]
     front_end = [(name, value) for name, value in _FRONT_END if name not in given]
     others = [(name, value) for name, value in given.items() if name != "content-type"]

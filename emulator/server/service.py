@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.catalogue.variations import Variation
@@ -15,8 +16,6 @@ from emulator.engine.containers import family_of, refuse_endpoint, refuse_in_con
 from emulator.engine.dice import Occasion
 from emulator.engine.facts import Facts
 from emulator.engine.siblings.questions import Ask, as_unary, refuse_unary
-from emulator.engine.siblings.reading import read_question
-from emulator.engine.verdicts import Verdict as ClientVerdict
 from emulator.engine.verifying import Verification, verify
 from emulator.engine.vetting import Check, Policy, Verdict, judge, refuse_malformed
 from emulator.errors import AnswerError
@@ -28,7 +27,6 @@ from emulator.server.clock import Clock
 from emulator.server.entropy import Entropy
 from emulator.server.exchanges import Exchange, TokenExchange
 from emulator.server.journal import Journal
-from emulator.server.judging import judge_clients
 from emulator.server.quotas import admit
 from emulator.server.readings import Readings
 from emulator.server.sessions import Session, Sessions
@@ -38,6 +36,9 @@ from emulator.server.surroundings import PACE_HEADER, surround, surround_request
 from emulator.server.tokens import Mint
 from emulator.wire.requests import MalformedRequestError
 from emulator.wire.targets import CHAT, Target
+
+if TYPE_CHECKING:
+    from emulator.engine.verdicts import Verdict as ClientVerdict
 
 TOKEN_REQUESTS = "token requests"  # noqa: S105  # no secret
 """What a session's token requests are counted under, among the uses of its rules."""
@@ -119,6 +120,8 @@ class Service:
                 facts, overlooked = self._readings.read(target, headers, body, endpoint)
                 outcome, warnings = await self._answer(facts, session, rules, now=now, ticket=ticket)
                 return outcome, overlooked + warnings
+            from emulator.engine.siblings.reading import read_question  # noqa: PLC0415  # the server starts quicker so
+
             question, warnings = read_question(target.method, body, strict_json=self.settings.strict_json)
             facts = Facts(target, headers, question.chat)
             outcome, more = await self._answer(
@@ -274,8 +277,10 @@ class Service:
             tuple(problem for one in found for problem in one.rules),
         )
 
-    def verdicts(self, project: str | None = None) -> tuple[ClientVerdict, ...]:
+    def verdicts(self, project: str | None = None) -> "tuple[ClientVerdict, ...]":
         """What the clients of one session, or of all, did wrong."""
+        from emulator.server.judging import judge_clients  # noqa: PLC0415  # as above
+
         return judge_clients(self.journal, project)
 
     def disturb(self, project: str, variation: Variation) -> None:

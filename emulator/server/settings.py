@@ -13,6 +13,9 @@ from emulator.server.tokens import LIFETIME
 Auth = Literal["any", "issued", "off"]
 Fallback = Literal["miss", "default"]
 
+CONTROL_PATH = "/__emulator__/"
+"""Below this path stands the control API."""
+
 SEEDED_MOMENT = 1_767_225_600.0
 """The time of every answer when a seed is given: 1 January 2026, 00:00 UTC, so that the same request gives the same bytes."""
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from emulator.catalogue.quirks import QUIRK_NAMES
 from emulator.engine.chunking import LONGEST
@@ -13,6 +12,8 @@ from emulator.engine.facts import Facts
 from emulator.engine.matching import compile_when, matches
 from emulator.engine.signatures import signs_calls, signs_media
 from emulator.scenario.conversation import TURNS
+from emulator.scenario.docstrings import describe_keys
+from emulator.scenario.model import Model
 from emulator.scenario.reference import reference_text
 from emulator.scenario.rules import ConversationRule, ReplyRule, SequenceRule
 from emulator.scenario.steps import VERBS
@@ -32,8 +33,8 @@ def test_reference_is_generated(assert_generated: Any) -> None:
 def test_reference_is_complete() -> None:
     """Every key of rules and of `when`, every verb, variable and quirk has a line or heading of its own."""
     text = reference_text()
-    models: list[type[BaseModel]] = [ReplyRule, SequenceRule, ConversationRule, *TURNS, When]
-    assert all(field.description for model in models for field in model.model_fields.values())
+    models: list[type[Model]] = [ReplyRule, SequenceRule, ConversationRule, *TURNS, When]
+    assert all(describe_keys(model)[name] for model in models for name in model.model_fields)
     names = [*(name for model in models for name in model.model_fields), *VARIABLES, *QUIRK_NAMES]
     assert [name for name in names if f"\n| `{name.rstrip('_')}` |" not in text] == []
     assert re.findall(r"(?m)^### `(\w+)`$", text) == list(VERBS)

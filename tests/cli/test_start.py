@@ -1,0 +1,88 @@
+"""What a server loads before its first answer: nothing that the answer does not need."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# What only some answers, commands or questions need, and what once came with them.
+LATE = (
+    "emulator.cli.execute",
+    "emulator.credentials",
+    "emulator.engine.sampling",
+    "emulator.engine.siblings.reading",
+    "emulator.engine.verdicts",
+    "emulator.intercept",
+    "emulator.running.building",
+    "emulator.scenario.docstrings",
+    "emulator.server.control",
+    "faker",
+    "http.client",
+    "importlib.resources.readers",
+    "jinja2",
+    "openai",
+    "starlette",
+    "trustme",
+)
+
+# Reads the scenario and answers a request as `serve` does, but for the socket.
+PROGRAM = """
+import asyncio, json, sys
+from emulator.cli import main
+main.commands["serve"]
+from emulator.cli.watching import read_rules
+from emulator.running import build_server
+from emulator.scenario.model import Model
+from emulator.server.clock import SystemClock
+from emulator.server.service import Service
+from emulator.server.settings import Settings
+
+said = []
+
+async def receive():
+    body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "Hello"}]}
+    return {"type": "http.request", "body": json.dumps(body).encode()}
+
+async def send(message):
+    said.append(message)
+
+path = "/v1/projects/demo/locations/global/endpoints/openapi/chat/completions"
+scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": [(b"authorization", b"Bearer one")]}
+server = build_server(Service(read_rules(sys.argv[1:]), Settings(), clock=SystemClock()))
+asyncio.run(server.config.app(scope, receive, send))
+
+models = [Model]
+for model in models:
+    models += model.__subclasses__()
+built = [model.__name__ for model in models if model.__pydantic_complete__]
+print(json.dumps([said[0]["status"], sorted(sys.modules), built]))
+"""
+
+
+@pytest.fixture(scope="module")
+def first_answer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The status of the first answer, the modules that were loaded for it, and the models that were built."""
+    scenario = tmp_path_factory.mktemp("start") / "one.yaml"
+    scenario.write_text("rules: [{name: greeting, when: {last_user: hello}, reply: Good day.}]", "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(scenario)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+def test_first_answer_loads_only_what_it_needs(first_answer: Any) -> None:
+    """The first answer of a plain scenario is there without what other answers, commands and questions need."""
+    status, modules, _ = first_answer
+    assert status == 200
+    assert [name for name in LATE if name in modules] == []
+
+
+def test_only_the_scenario_is_built(first_answer: Any) -> None:
+    """Of the models of the language pydantic builds the whole, and of its parts only those that name each other."""
+    assert sorted(first_answer[2]) == ["ResultTest", "Scenario", "Test"]
