@@ -41,10 +41,11 @@ def greet_people(served: Served) -> str:
     """Base URL, a curl line, the variables for OpenAI clients; then what listens beside the server."""
     base, token, ruleset = served.base_url(), served.api_key(), served.service.ruleset
     names = ", ".join(f'"{name}"' for name in ruleset.scenarios)
+    workers = f", {served.workers} workers" if served.workers > 1 else ""
+    size = f"{count(len(ruleset.rules), 'rule')}{workers}"
     body = '{"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "Hello"}]}'
     return (
-        f"vertex-emulator {__version__} serves {names} ({count(len(ruleset.rules), 'rule')}) at {served.url}"
-        f"{f' with {served.workers} workers' if served.workers > 1 else ''}\n"
+        f"vertex-emulator {__version__} serves {names} ({size}) at {served.url}\n"
         f"\nBase URL (any project, location and endpoint will do):\n  {base}\n"
         f"\nTry it:\n  curl {base}/chat/completions \\\n"
         f"    -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\\n    -d '{body}'\n"

@@ -14,7 +14,7 @@ from emulator.cli.intercepting import Aims, open_beside
 from emulator.cli.options import option, scenarios_argument, stop
 from emulator.cli.parent import check_stdin
 from emulator.cli.service import log_requests, place_options, settings_options
-from emulator.cli.serving import Serving, on_signal, serve_alone, serve_together
+from emulator.cli.serving import Serving, on_signal
 from emulator.errors import EmulatorError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _not_empty(_context: click.Context, _parameter: click.Parameter, value: str 
 @option(
     "--workers",
     default=1,
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 256),
     help="How many processes answer; they share sessions, quotas and the journal.",
 )
 @option("--quiet", is_flag=True, help="Do not log requests.")
@@ -139,19 +139,10 @@ def _serve(
             log_requests(service, sys.stderr)
         beside = open_beside(stack, service, plain, ports, aims) if ports else None
         served = Served(service, url_of(plain), aims, beside, workers)
-        serving = Serving(
-            service,
-            plain,
-            beside.interception if beside else None,
-            grace,
-            scenarios if watch else (),
-            lambda: click.echo(_GREETINGS[form](served)),
-            until_stdin_closes=until_stdin_closes,
-        )
-        if workers == 1:
-            serve_alone(serving)
-        else:
-            serve_together(serving, workers)
+        serving = Serving(service, plain, grace, beside.interception if beside else None)
+        serving.watched = scenarios if watch else ()
+        serving.until_stdin_closes = until_stdin_closes
+        serving.serve(workers, lambda: click.echo(_GREETINGS[form](served)))
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

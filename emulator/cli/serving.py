@@ -23,19 +23,24 @@ if TYPE_CHECKING:
     from emulator.workers.hub import Hub
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Serving:
     """What is to be served, where, and until when."""
 
     service: "Service"
     plain: socket.socket
-    interception: "Interception | None"
     grace: float
-    watched: tuple[str, ...]
+    interception: "Interception | None" = None
+    watched: tuple[str, ...] = ()
     """The scenarios that are read again when they change."""
-    greet: Callable[[], object]
-    """Says that requests are answered."""
     until_stdin_closes: bool = False
+
+    def serve(self, workers: int, greet: Callable[[], object]) -> None:
+        """Serve in so many processes until a signal comes; `greet` says that requests are answered. Raises StartError."""
+        if workers == 1:
+            serve_alone(self, greet)
+        else:
+            serve_together(self, workers, greet)
 
     def listen(self, on_answering: Callable[[], object], is_next: "IsNext | None" = None) -> "Listeners":
         """What listens in one process."""
@@ -44,11 +49,11 @@ class Serving:
         return Listeners(self.service, self.plain, on_answering, self.interception, grace=self.grace, is_next=is_next)
 
 
-def serve_alone(serving: Serving) -> None:
+def serve_alone(serving: Serving, greet: Callable[[], object]) -> None:
     """Serve in this process until a signal comes."""
     from emulator.running.memory import tune_collector  # noqa: PLC0415  # as above
 
-    listeners = serving.listen(serving.greet)
+    listeners = serving.listen(greet)
     on_signal(lambda *_: listeners.stop())
     if serving.until_stdin_closes:
         when_stdin_closes(listeners.stop)
@@ -69,15 +74,17 @@ async def _listen(listeners: "Listeners", serving: Serving) -> None:
 async def _watch(serving: Serving, *, first_read: bool = False) -> None:
     from emulator.cli.watching import read_again, watch_scenarios  # noqa: PLC0415  # as above
 
-    if first_read:
-        await read_again(serving.service, serving.watched)
-    await watch_scenarios(serving.service, serving.watched)
+    async with asyncio.TaskGroup() as group:
+        if first_read:
+            # It comes to its turn when the watch has begun, so no change falls between the two.
+            group.create_task(read_again(serving.service, serving.watched))
+        await watch_scenarios(serving.service, serving.watched)
 
 
-def serve_together(serving: Serving, workers: int) -> None:
+def serve_together(serving: Serving, workers: int, greet: Callable[[], object]) -> None:
     """Serve in several processes until a signal comes. Raises StartError where processes cannot be forked, or do not live."""
     if not hasattr(os, "fork"):
-        raise StartError("--workers needs a system that can fork processes, as Linux and macOS do; use --workers 1")
+        raise StartError("--workers needs a system that can fork processes; use --workers 1")
     from emulator.cli.watching import follow  # noqa: PLC0415  # as above
     from emulator.running.memory import tune_collector  # noqa: PLC0415  # as above
     from emulator.workers.hub import Hub  # noqa: PLC0415  # as above
@@ -92,7 +99,7 @@ def serve_together(serving: Serving, workers: int) -> None:
         hub,
         partial(_be_worker, serving, hub),
         count=workers,
-        on_answering=serving.greet,
+        on_answering=greet,
         say=lambda text: click.echo(f"vertex-emulator: {text}", err=True),
         grace=serving.grace,
     )

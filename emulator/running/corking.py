@@ -8,7 +8,8 @@ from typing import Any
 class Corked:
     """A transport that writes what it is given within one step of the loop in one go: the head of an answer with its body.
 
-    Each write is a system call, which costs as much as the rest of a plain answer.
+    Each write is a system call, which costs as much as the rest of a plain answer. And whoever writes can see to it that what an answer
+    has changed is known before the answer leaves: the connection's end, too, waits for the next step.
     """
 
     def __init__(self, transport: asyncio.Transport, before_writing: Callable[[], object]) -> None:
@@ -16,17 +17,24 @@ class Corked:
         self._transport = transport
         self._before_writing = before_writing
         self._held: list[bytes] = []
+        self._ends = False
         self._call_soon = asyncio.get_running_loop().call_soon
         # Asked for with every request.
-        self.is_closing = transport.is_closing
+        self._is_closing = transport.is_closing
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
+    def is_closing(self) -> bool:
+        """Whether it is closed, or will be behind what is held back."""
+        return self._ends or self._is_closing()
+
     def write(self, data: bytes) -> None:
         """Write in the next step of the loop."""
+        if self._ends:
+            return
         if not self._held:
             self._call_soon(self.flush)
         self._held.append(data)
@@ -37,13 +45,17 @@ class Corked:
             held = self._held
             self._held = []
             self._before_writing()
-            if not self._transport.is_closing():
+            if not self._is_closing():
                 self._transport.write(held[0] if len(held) == 1 else b"".join(held))
+        if self._ends:
+            self._transport.close()
 
     def close(self) -> None:
         """Close the transport behind what was written."""
-        self.flush()
-        self._transport.close()
+        if self._held:
+            self._ends = True
+        else:
+            self._transport.close()
 
     def get_write_buffer_size(self) -> int:
         """How many bytes have not left yet."""

@@ -1,4 +1,4 @@
-"""A worker's end of the socket to its supervisor."""
+"""A worker's end of the two sockets to its supervisor: one for calls, which are answered, one for notices, which are not."""
 
 import asyncio
 import select
@@ -18,7 +18,9 @@ _MOST = 1 << 20
 class SocketChannel:
     """A `Channel` over a socket, on the event loop that runs when it is opened."""
 
-    def __init__(self, worker: int, sock: socket.socket, cells: Cells, *, is_replacement: bool = False) -> None:
+    def __init__(
+        self, worker: int, calls: socket.socket, notices: socket.socket, cells: Cells, *, is_replacement: bool = False
+    ) -> None:
         self.worker = worker
         self.is_replacement = is_replacement
         """Whether there was another in its place before."""
@@ -26,7 +28,8 @@ class SocketChannel:
         self.is_next = partial(cells.is_next, worker)
         """Whether this worker, with so many connections, is to take the next one."""
         self._cells = cells
-        self._socket = sock
+        self._socket = calls
+        self._notices = notices
         self._decoder = Decoder()
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._number = 0
@@ -37,6 +40,7 @@ class SocketChannel:
         """Listen from now on: `come` is given tickets that are woken, `on_end` is called when the supervisor is gone."""
         self._come, self._on_end = come, on_end
         self._socket.setblocking(False)
+        self._notices.setblocking(False)
         asyncio.get_running_loop().add_reader(self._socket, self._read)
 
     @property
@@ -49,7 +53,7 @@ class SocketChannel:
         self._number += 1
         number = self._number
         future = self._calls[number] = asyncio.get_running_loop().create_future()
-        self._send(encode((number, [(method, arguments)])))
+        _send(self._socket, encode((number, method, arguments)))
         try:
             return await future
         finally:
@@ -57,18 +61,7 @@ class SocketChannel:
 
     def tell(self, messages: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
         """Call methods; the system has the message when this returns."""
-        self._send(encode((0, messages)))
-
-    def _send(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[self._socket.send(view) :]
-            except BlockingIOError:
-                # The supervisor is busy, and nothing may be answered that it does not know of.
-                select.select([], [self._socket], [])
-            except OSError:
-                return
+        _send(self._notices, encode(messages))
 
     def _read(self) -> None:
         try:
@@ -94,3 +87,15 @@ class SocketChannel:
             if not future.done():
                 future.set_exception(EmulatorError("the supervisor of the workers is gone"))
         self._on_end()
+
+
+def _send(sock: socket.socket, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[sock.send(view) :]
+        except BlockingIOError:
+            # The supervisor is busy, and nothing may be answered that it does not know of.
+            select.select([], [sock], [])
+        except OSError:
+            return

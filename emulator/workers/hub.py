@@ -3,6 +3,7 @@
 import selectors
 import socket
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from emulator.server.shared import Shared
@@ -11,15 +12,22 @@ from emulator.workers.frames import Decoder, encode
 
 _MOST = 1 << 20
 """Bytes that are read at a time."""
+_PAUSE = 0.005
+"""Seconds for which nobody listens to notices when there was little to hear: waking for each would take longer than all of them."""
+_LITTLE = 32 * 1024
+"""Bytes."""
+
+_Call = tuple["_Worker", int, str, tuple[Any, ...]]
 
 
 class _Worker:
     """What the hub has of a worker."""
 
-    def __init__(self, number: int, sock: socket.socket) -> None:
+    def __init__(self, number: int, calls: socket.socket, notices: socket.socket) -> None:
         self.number = number
-        self.socket = sock
-        self.decoder = Decoder()
+        self.calls = calls
+        self.notices = notices
+        self.decoders = Decoder(), Decoder()
         self.unsent = bytearray()
         self.is_gone = False
 
@@ -40,6 +48,7 @@ class Hub:
         """What is done before some of it."""
         self._workers: dict[int, _Worker] = {}
         self._selector = selectors.DefaultSelector()
+        self._deaf_until: float | None = None
 
     @property
     def reloads(self) -> int:
@@ -54,18 +63,24 @@ class Hub:
         """Watch a file no longer."""
         self._selector.unregister(readable)
 
-    def add(self, number: int, sock: socket.socket) -> None:
+    def add(self, number: int, calls: socket.socket, notices: socket.socket) -> None:
         """Serve a worker."""
-        sock.setblocking(False)
-        worker = self._workers[number] = _Worker(number, sock)
-        self._selector.register(sock, selectors.EVENT_READ, worker)
+        worker = self._workers[number] = _Worker(number, calls, notices)
+        for one in (calls, notices):
+            one.setblocking(False)
+        self._selector.register(calls, selectors.EVENT_READ, worker)
+        if self._deaf_until is None:
+            self._selector.register(notices, selectors.EVENT_READ, self._listen)
 
     def remove(self, number: int) -> None:
         """Take what a worker has said last, and forget it."""
         worker = self._workers[number]
-        self._answer(self._collect(worker))
-        self._selector.unregister(worker.socket)
-        worker.socket.close()
+        self._hear(worker)
+        self._selector.unregister(worker.calls)
+        if self._deaf_until is None:
+            self._selector.unregister(worker.notices)
+        worker.calls.close()
+        worker.notices.close()
         del self._workers[number]
         self.cells.is_next(number, 0)
         self._shared.bury(number, self._clock())
@@ -74,55 +89,65 @@ class Hub:
         """Let go of all files, in a process that is forked off."""
         self._selector.close()
         for worker in self._workers.values():
-            worker.socket.close()
+            worker.calls.close()
+            worker.notices.close()
 
     def turn(self, timeout: float | None = None) -> None:
         """Wait until something can be done, for so many seconds at most, and do it."""
+        if self._deaf_until is not None:
+            pause = self._deaf_until - monotonic()
+            if pause <= 0:
+                self._deaf_until = None
+                for worker in self._workers.values():
+                    self._selector.register(worker.notices, selectors.EVENT_READ, self._listen)
+            else:
+                timeout = pause if timeout is None else min(pause, timeout)
         ready = self._selector.select(timeout)
-        if any(isinstance(key.data, _Worker) for key, _ in ready):
-            self._serve()
-        for key, events in ready:
-            if not isinstance(key.data, _Worker):
-                key.data()
-            elif events & selectors.EVENT_WRITE and not key.data.is_gone:
-                self._write(key.data)
+        for act in {key.data for key, _ in ready if not isinstance(key.data, _Worker)}:
+            act()
+        callers = [(key.data, events) for key, events in ready if isinstance(key.data, _Worker)]
+        for worker, events in callers:
+            if events & selectors.EVENT_WRITE:
+                self._write(worker)
+        self._serve([worker for worker, events in callers if events & selectors.EVENT_READ])
 
-    def _serve(self) -> None:
-        """Read what all workers say, and answer.
+    def _serve(self, callers: list[_Worker]) -> None:
+        """Answer calls.
 
-        A client that was answered by one worker may ask another at once: whatever the first had told before is done before the
-        other's call, although its socket was looked at earlier.
+        A client that was answered by one worker may ask another at once: what the first had told before is heard before the other's
+        call is answered.
         """
-        calls = [call for worker in self._workers.values() for call in self._collect(worker)]
-        while calls:
-            more = [call for worker in self._workers.values() for call in self._collect(worker)]
+        calls = [call for worker in callers for call in self._read_calls(worker)]
+        if calls:
+            for worker in self._workers.values():
+                self._hear(worker)
             self._answer(calls)
-            calls = more
 
-    def _collect(self, worker: _Worker) -> list[tuple[_Worker, int, str, tuple[Any, ...]]]:
-        """Read what a worker says: what it tells is done, its calls are returned."""
-        calls: list[tuple[_Worker, int, str, tuple[Any, ...]]] = []
-        while not worker.is_gone:
-            try:
-                data = worker.socket.recv(_MOST)
-            except BlockingIOError:
-                break
-            except OSError:
-                data = b""
-            if not data:
-                worker.is_gone = True
-                break
-            for number, messages in worker.decoder.feed(data):
-                if number:
-                    calls += [(worker, number, method, arguments) for method, arguments in messages]
-                else:
-                    for method, arguments in messages:
-                        self.methods[method](*arguments)
+    def _listen(self) -> None:
+        """Hear what all have to tell, then nothing for a while, if it was little."""
+        if self._deaf_until is None and sum(map(self._hear, self._workers.values())) < _LITTLE:
+            self._deaf_until = monotonic() + _PAUSE
+            for worker in self._workers.values():
+                self._selector.unregister(worker.notices)
+
+    def _hear(self, worker: _Worker) -> int:
+        """Do what a worker tells, and return how many bytes it was."""
+        size = 0
+        while data := _receive(worker.notices):
+            size += len(data)
+            for messages in worker.decoders[1].feed(data):
+                for method, arguments in messages:
+                    self.methods[method](*arguments)
             if len(data) < _MOST:
                 break
-        return calls
+        return size
 
-    def _answer(self, calls: list[tuple[_Worker, int, str, tuple[Any, ...]]]) -> None:
+    def _read_calls(self, worker: _Worker) -> list[_Call]:
+        data = _receive(worker.calls)
+        worker.is_gone = worker.is_gone or data == b""
+        return [(worker, *call) for call in worker.decoders[0].feed(data or b"")]
+
+    def _answer(self, calls: list[_Call]) -> None:
         for worker, number, method, arguments in calls:
             if method in self.before:
                 self.before[method]()
@@ -141,11 +166,21 @@ class Hub:
         was_full = False
         try:
             while worker.unsent:
-                del worker.unsent[: worker.socket.send(worker.unsent)]
+                del worker.unsent[: worker.calls.send(worker.unsent)]
         except BlockingIOError:
             was_full = True
         except OSError:
             worker.unsent.clear()
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if was_full else 0)
-        if self._selector.get_key(worker.socket).events != events:
-            self._selector.modify(worker.socket, events, worker)
+        if self._selector.get_key(worker.calls).events != events:
+            self._selector.modify(worker.calls, events, worker)
+
+
+def _receive(sock: socket.socket) -> bytes | None:
+    """What has come; nothing if it was closed, None if there is nothing yet."""
+    try:
+        return sock.recv(_MOST)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""

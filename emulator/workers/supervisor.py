@@ -98,16 +98,19 @@ class Supervisor:
             os.kill(pid, number)
 
     def _fork(self, number: int, *, is_replacement: bool = False) -> int:
-        ours, theirs = socket.socketpair()
+        pairs = socket.socketpair(), socket.socketpair()
+        (calls, notices), theirs = zip(*pairs, strict=True)
         # What is buffered would be written twice.
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            ours.close()
-            self._be_worker(SocketChannel(number, theirs, self._hub.cells, is_replacement=is_replacement))
-        theirs.close()
-        self._hub.add(number, ours)
+            calls.close()
+            notices.close()
+            self._be_worker(SocketChannel(number, *theirs, self._hub.cells, is_replacement=is_replacement))
+        for end in theirs:
+            end.close()
+        self._hub.add(number, calls, notices)
         self._processes[pid] = _Process(number, pid)
         return pid
 

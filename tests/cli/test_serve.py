@@ -161,6 +161,7 @@ def test_prints_one_line_of_json(start: Any, write: Any) -> None:
         "environment": {"OPENAI_BASE_URL": said["base_url"], "OPENAI_API_KEY": said["api_key"]},
         "version": "0.1.0",
         "pid": process.pid,
+        "workers": 1,
     }
     assert ask(said["base_url"], said["api_key"]) == "from the file"
     with urlopen(f"{said['control_url']}/verify?session=blue", timeout=30) as response:  # noqa: S310 - as above

@@ -39,11 +39,11 @@ class Wire:
 async def begin() -> tuple[Any, Wire]:
     """A corked transport and what is below it."""
     wire: Any = Wire()
-    return Corked(wire, lambda: None), wire
+    return Corked(wire, lambda: wire.written.append(b"kept")), wire
 
 
 def test_what_is_written_in_one_step_goes_out_at_once() -> None:
-    """The head with its body; what follows in a later step goes out by itself."""
+    """The head with its body; what follows in a later step goes out by itself. Before each, others are told."""
 
     async def work() -> list[bytes]:
         corked, wire = await begin()
@@ -56,7 +56,7 @@ def test_what_is_written_in_one_step_goes_out_at_once() -> None:
         assert corked.get_write_buffer_size() == 0
         return wire.written
 
-    assert asyncio.run(work()) == [b"head body", b"more"]
+    assert asyncio.run(work()) == [b"kept", b"head body", b"kept", b"more"]
 
 
 def test_closing_writes_first() -> None:
@@ -67,8 +67,9 @@ def test_closing_writes_first() -> None:
         corked.write(b"last")
         corked.close()
         corked.write(b"late")
+        assert (corked.is_closing(), wire.is_closed, wire.written) == (True, False, [])
         await asyncio.sleep(0)
-        assert corked.is_closing()
+        assert (corked.is_closing(), wire.is_closed) == (True, True)
         return wire.written
 
-    assert asyncio.run(work()) == [b"last"]
+    assert asyncio.run(work()) == [b"kept", b"last"]
