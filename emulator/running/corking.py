@@ -13,6 +13,7 @@ class Corked:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._held: list[bytes] = []
+        self._ends = False
         self._call_soon = asyncio.get_running_loop().call_soon
         # Asked for with every request.
         self.is_closing = transport.is_closing
@@ -24,6 +25,8 @@ class Corked:
 
     def write(self, data: bytes) -> None:
         """Write in the next step of the loop."""
+        if self._ends:
+            return
         if not self._held:
             self._call_soon(self.flush)
         self._held.append(data)
@@ -35,11 +38,15 @@ class Corked:
             self._held = []
             if not self._transport.is_closing():
                 self._transport.write(held[0] if len(held) == 1 else b"".join(held))
+        if self._ends:
+            self._transport.close()
 
     def close(self) -> None:
-        """Close the transport behind what was written."""
-        self.flush()
-        self._transport.close()
+        """Close the transport behind what was written, in the same step: by then the journal has the answer, as with others."""
+        self._ends = True
+        self.is_closing = lambda: True
+        if not self._held:
+            self._transport.close()
 
     def get_write_buffer_size(self) -> int:
         """How many bytes have not left yet."""

@@ -12,7 +12,7 @@ from emulator.server.playing import Line, Receive, Send, play, play_at_once
 from emulator.server.queueing import admit
 from emulator.server.service import Service
 from emulator.wire.refusals import HTML_TYPE
-from emulator.wire.targets import Target, parse_target, parse_unary
+from emulator.wire.targets import parse_target, parse_unary
 
 Scope = MutableMapping[str, Any]
 CONNECTION = "emulator.connection"
@@ -40,9 +40,6 @@ class App:
         if target is None:
             await self._otherwise(scope, receive, send)
             return
-        await self._answer(target, scope, receive, send)
-
-    async def _answer(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(receive, self._service.settings.body_bytes)
         if body is None:
             return
@@ -51,12 +48,12 @@ class App:
             return
         clock = self._service.clock
         started = clock.elapsed()
-        line = Line(send, receive, scope.get("extensions", {}).get(CONNECTION))
+        line = Line(send, receive, clock, scope.get("extensions", {}).get(CONNECTION))
         handle = partial(self._service.handle, target, scope["query_string"], scope["headers"], body)
         exchange = await admit(handle, clock, receive)
         try:
             if exchange.ended == "complete":
-                exchange.played = await play(exchange.outcome.timeline, exchange.warnings, line, clock, started)
+                await play(exchange.outcome.timeline, exchange.warnings, line, started, exchange.played)
         except BaseException as error:
             exchange.played.ended = "client left"
             if not isinstance(error, OSError):

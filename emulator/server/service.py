@@ -1,6 +1,5 @@
 """The emulated service: one request in, one outcome out, with the state that belongs to it. Knows nothing of sockets."""
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from copy import copy
@@ -22,17 +21,18 @@ from emulator.engine.vetting import Check, Policy, Verdict, judge, refuse_malfor
 from emulator.errors import AnswerError
 from emulator.scenario.reading import Reading, default_scenario_path, read_paths, read_text
 from emulator.scenario.rules import Tokens
-from emulator.server.bearer import check_bearer, read_credentials, read_sender
+from emulator.server.bearer import check_bearer
 from emulator.server.clock import Clock
 from emulator.server.entropy import Entropy
 from emulator.server.exchanges import Exchange, TokenExchange
 from emulator.server.journal import Journal
 from emulator.server.judging import judge_clients
 from emulator.server.quotas import Quotas, Ticket
-from emulator.server.readings import Readings
+from emulator.server.readings import Readings, Received
 from emulator.server.sessions import Session, Sessions
 from emulator.server.settings import SEEDED_MOMENT, Settings
-from emulator.server.surroundings import PACE_HEADER, surround, surround_request, vary
+from emulator.server.surroundings import PACE_HEADER, surround, vary
+from emulator.server.terms import Terms
 from emulator.server.tokens import Mint
 from emulator.wire.requests import MalformedRequestError
 from emulator.wire.targets import CHAT, Target
@@ -58,7 +58,6 @@ class Service:
         """Rules that Python code gave all sessions, which are tried before those of files."""
         self.public_keys: dict[str, str] = {}
         """Public keys (PEM) of the service accounts that this process has made, by their ids."""
-        self._sender_key = os.urandom(16)
         self._entropy = Entropy()
         self._surroundings = surround(settings)
         self._readings = Readings(strict_json=settings.strict_json)
@@ -81,25 +80,25 @@ class Service:
         warnings: tuple[str, ...] = ()
         now = self.clock.now()
         ticket = waited.ticket if waited else Ticket()
-        credentials = read_credentials(headers, query)
-        refusal = check_bearer(self.settings.auth, target, credentials, self.mint, now)
+        received = self._readings.find(target, query, headers, body)
+        refusal = check_bearer(self.settings.auth, target, received.credentials, self.mint, now)
         if refusal is not None:
             outcome = refuse_request(as_unary(refusal, target) if target.is_unary else refusal, self._quirks_of(target))
         elif target.is_unary:
             outcome = refuse_request(refuse_unary(target))
         else:
             try:
-                outcome, warnings = self._read_and_answer(target, headers, body, now, ticket)
+                outcome, warnings = self._read_and_answer(received, now, ticket)
             except Exception as error:  # noqa: BLE001  # a mistake in the emulator must not look like a 500 of Google's
                 outcome = confess(error)
-        sender = read_sender(headers, credentials, self._sender_key)
         number, started = (waited.number, waited.started) if waited else (self.journal.next_number(), now)
-        return Exchange(number, started, target, body, outcome, warnings, sender=sender, ticket=ticket)
+        return Exchange(
+            number, started, received.target, received.body, outcome, warnings, sender=received.sender, ticket=ticket
+        )
 
-    def _read_and_answer(
-        self, target: Target, headers: list[tuple[bytes, bytes]], body: bytes, now: float, ticket: Ticket
-    ) -> tuple[Outcome, tuple[str, ...]]:
+    def _read_and_answer(self, received: Received, now: float, ticket: Ticket) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome, and what had to be overlooked in the request."""
+        target = received.target
         session = self.sessions.find(target.project)
         rules = self._rules_of(session)
         endpoints = rules.endpoints
@@ -109,13 +108,13 @@ class Service:
         endpoint = endpoints.get(target.endpoint)
         try:
             if target.method == CHAT:
-                facts, overlooked = self._readings.read(target, headers, body, endpoint)
-                outcome, warnings = self._answer(facts, session, rules, now=now, ticket=ticket)
+                facts, overlooked = received.read_chat(endpoint)
+                outcome, warnings = self._answer(received, facts, session, rules, now=now, ticket=ticket)
                 return outcome, overlooked + warnings
-            question, warnings = read_question(target.method, body, strict_json=self.settings.strict_json)
-            facts = Facts(target, headers, question.chat)
+            question, warnings = read_question(target.method, received.body, strict_json=self.settings.strict_json)
+            facts = Facts(target, received.headers, question.chat)
             outcome, more = self._answer(
-                facts, session, rules, now=now, ticket=ticket, check=question.vet, ask=question.answer
+                received, facts, session, rules, now=now, ticket=ticket, check=question.vet, ask=question.answer
             )
         except MalformedRequestError as error:
             refusal = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
@@ -124,6 +123,7 @@ class Service:
 
     def _answer(
         self,
+        received: Received,
         facts: Facts,
         session: Session,
         first: Ruleset,
@@ -134,14 +134,11 @@ class Service:
         ask: Ask = answer,
     ) -> tuple[Outcome, tuple[str, ...]]:
         try:
-            surroundings = surround_request(session.surroundings or self._surroundings, facts.raw_headers)
+            terms = self._find_terms(received, facts, session, first, check)
         except AnswerError as error:
             report = f"the header {PACE_HEADER.decode()}: {error}"
             return Outcome("error", own_failure(report, "unknown_pace"), report=report), ()
-        rulesets = (first,) if self._default is None else (first, self._default)
-        seed = self.settings.seed if self.settings.seed is not None else rulesets[0].seed
-        quirks = expand(surroundings.quirks | first.quirks | self._early_quirks(first, facts, session))
-        verdict = self._judge(facts, first, seed, check, quirks)
+        _, _, surroundings, rulesets, seed, quirks, verdict = terms
         refusal = verdict.refusal
         if refusal is None and first.quotas:
             # A quota may change how the request is paid for.
@@ -152,15 +149,30 @@ class Service:
             if not surroundings.quirks:
                 return refused, ()
             # Whether it would have passed without the quirks around it.
-            plain = self._judge(facts, first, seed, check, expand(quirks - surroundings.quirks))
-            return replace(refused, is_disturbed=plain.refusal is None), ()
+            plain = self._judge(facts, first, seed, expand(quirks - surroundings.quirks), check)
+            return refused._replace(is_disturbed=plain.refusal is None), ()
         occasion = Occasion(now if seed is None else SEEDED_MOMENT, seed, self._entropy.draw(), surroundings)
         outcome = ask(rulesets, facts, session.state, occasion)
         if ticket.held:
-            outcome = replace(outcome, timeline=outcome.timeline.delay(ticket.held))
+            outcome = outcome._replace(timeline=outcome.timeline.delay(ticket.held))
         if outcome.chosen is not None:
             session.bring_forward(outcome.chosen)
         return outcome, verdict.warnings + outcome.warnings
+
+    def _find_terms(
+        self, received: Received, facts: Facts, session: Session, rules: Ruleset, check: Check | None
+    ) -> Terms:
+        """On what a request is answered, remembered with its facts. Raises AnswerError for a pace that there is not."""
+        around = session.surroundings or self._surroundings
+        terms: Terms | None = facts.terms
+        if terms is None or terms.rules is not rules or terms.around is not around or rules.has_early_quirks:
+            surroundings = around if received.tempo is None else replace(around, asked=received.tempo)
+            seed = self.settings.seed if self.settings.seed is not None else rules.seed
+            quirks = expand(surroundings.quirks | rules.quirks | self._early_quirks(rules, facts, session))
+            rulesets = (rules,) if self._default is None else (rules, self._default)
+            verdict = self._judge(facts, rules, seed, quirks, check)
+            terms = facts.terms = Terms(rules, around, surroundings, rulesets, seed, quirks, verdict)
+        return terms
 
     def _early_quirks(self, ruleset: Ruleset, facts: Facts, session: Session) -> frozenset[QuirkName]:
         """The quirks of the rule that would answer, which hold while the request is judged."""
@@ -176,15 +188,11 @@ class Service:
         return expand(surroundings.quirks | self.rules_of(target.project).quirks)
 
     def _judge(
-        self, facts: Facts, ruleset: Ruleset, seed: str | None, check: Check | None, quirks: frozenset[QuirkName]
+        self, facts: Facts, ruleset: Ruleset, seed: str | None, quirks: frozenset[QuirkName], check: Check | None
     ) -> Verdict:
         """What Vertex says of a request: the scenario's `vetting` wins over the server's."""
-        settings = self.settings
-        asked = Policy(settings.models, seed, ruleset.signatures, quirks), ruleset.vetting or settings.vetting, check
-        known = facts.judged
-        if known is None or known[0] != asked:
-            known = facts.judged = asked, judge(facts, *asked)
-        return known[1]
+        policy = Policy(self.settings.models, seed, ruleset.signatures, quirks)
+        return judge(facts, policy, ruleset.vetting or self.settings.vetting, check)
 
     def rules_of(self, project: str) -> Ruleset:
         """What a session answers by: the rules that were added to it and to all sessions, then its own scenario or the server's."""
