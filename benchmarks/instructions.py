@@ -33,6 +33,8 @@ REQUESTS = 50
 """N, and as many before, so that nothing happens for the first time."""
 TOLERANCE = 0.03
 """The part by which a count may grow before `--check` fails."""
+NEVER_THE_SAME = "200 messages, never the same"
+"""The case whose requests are all new to the server; each has one blank more behind it than the one before."""
 CASES: Mapping[str, tuple[Situation, Sequence[Rule]]] = {
     "plain, 1 rule": (PLAIN, ONE_RULE),
     "8 chunks, 1 rule": (STREAM, ONE_RULE),
@@ -40,6 +42,7 @@ CASES: Mapping[str, tuple[Situation, Sequence[Rule]]] = {
     "8 chunks, 500 rules": (STREAM, MANY_RULES),
     "200 chunks, 500 rules": (LONG_STREAM, MANY_RULES),
     "200 messages, 1 rule": (HISTORY, ONE_RULE),
+    NEVER_THE_SAME: (HISTORY, ONE_RULE),
     "tool call, 500 rules": (TOOL_CALL, MANY_RULES),
 }
 _COUNT = re.compile(r"(?m)^(?:totals|summary): (\d+)")
@@ -59,7 +62,9 @@ def read_rules(rules: Sequence[Rule], folder: Path) -> "Ruleset":
     return compile_rules(read_paths([Path(write_scenario(rules, folder))]).scenarios)
 
 
-def build_requester(situation: Situation, rules: Sequence[Rule], folder: Path) -> Callable[[], None]:
+def build_requester(
+    situation: Situation, rules: Sequence[Rule], folder: Path, *, never_the_same: bool = False
+) -> Callable[[], None]:
     """What answers a situation's request once, journal and all, without a socket. Raises CountingError if it does so wrongly."""
     from benchmarks.asking import HEADERS, Answer, WrongAnswerError, check  # noqa: PLC0415  # only the counted process needs them
     from benchmarks.subjects.emulator import ONE_WORKER, PATH  # noqa: PLC0415  # as above
@@ -70,14 +75,16 @@ def build_requester(situation: Situation, rules: Sequence[Rule], folder: Path) -
 
     service = Service(read_rules(rules, folder), Settings(), clock=SystemClock())
     headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-    body = situation.body
+    body, number, step = situation.body, 0, int(never_the_same)
 
     target = parse_target(PATH)
     if target is None:
         raise CountingError(f"{PATH} is not routed")
 
     def request() -> None:
-        exchange = service.handle(target, b"", headers, body)
+        nonlocal number
+        number += step
+        exchange = service.handle(target, b"", headers, body + b" " * number)
         _ = exchange.outcome.timeline.body
         service.finish(exchange)
 
@@ -96,7 +103,7 @@ def answer_all(folder: Path, only: str) -> None:
     told = {}
     for name in fnmatch.filter(CASES, only):
         situation, rules = CASES[name]
-        request = build_requester(situation, rules, folder)
+        request = build_requester(situation, rules, folder, never_the_same=name == NEVER_THE_SAME)
         for _ in range(REQUESTS):
             request()
         told[name] = [_fork(request, times * REQUESTS) for times in (1, 2)]

@@ -3,9 +3,8 @@
 import copy
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.engine.choosing import Chosen, Miss, choose
@@ -44,8 +43,7 @@ OWN_FAILURE = 418
 """The status of the emulator's own failures, which Google never sends and clients never retry."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a request."""
 
     result: Result
@@ -87,26 +85,26 @@ def answer(
 def _carry_out(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -> Outcome:
     outcome, around = _perform(chosen, facts, occasion, render), occasion.surroundings
     if around.quirks or around.faults:
-        calm = replace(occasion, surroundings=Surroundings(asked=around.asked, speed=around.speed))
+        calm = occasion._replace(surroundings=Surroundings(asked=around.asked, speed=around.speed))
         undisturbed = _perform(chosen, facts, calm, render)
-        return replace(outcome, is_disturbed=outcome.timeline != undisturbed.timeline)
+        return outcome._replace(is_disturbed=outcome.timeline != undisturbed.timeline)
     is_slowed = around.tempo is not None and (around.asked or chosen.rule.tempo) is None
-    return replace(outcome, is_disturbed=not outcome.timeline.is_instant) if is_slowed else outcome
+    return outcome._replace(is_disturbed=not outcome.timeline.is_instant) if is_slowed else outcome
 
 
 def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -> Outcome:
     """The answer, rendered, with its times, failures, quirks and faults."""
     rule, surroundings = chosen.rule, occasion.surroundings
-    quirks = expand(rule.quirks | surroundings.quirks)
-    if "tagged_thoughts" in quirks:
-        facts = copy.copy(facts)
-        facts.google = {"thought_tag_marker": "thought", **facts.google}
     dice = Dice(occasion, facts.request, chosen.position)
     identity = identify(facts, dice, occasion.moment)
     try:
-        if rule.is_steady and surroundings.is_calm and rule.recipes[chosen.position].ready is not None:
+        if surroundings.is_calm and rule.is_steady and rule.recipes[chosen.position].ready is not None:
             usage, form = _remember(chosen, facts, occasion, dice, render)
-            return Outcome("answer", form.fill(identity), chosen, usage=usage)
+            return Outcome("answer", form.fill(identity), chosen, None, usage)
+        quirks = expand(rule.quirks | surroundings.quirks)
+        if "tagged_thoughts" in quirks:
+            facts = copy.copy(facts)
+            facts.google = {"thought_tag_marker": "thought", **facts.google}
         made = compose(chosen, facts, occasion, dice, quirks)
         timeline = give_times(
             render(made, identity, facts),
@@ -146,7 +144,7 @@ def _remember(
         gap = Identity(GAP, GAP_CREATED, facts.answering_model)
         form = render(made, gap, facts)
         ready = recipe, render, made.usage, Form(form)
-        if len(form.body) <= LARGEST_FORM:
+        if ready[3].size <= LARGEST_FORM:
             facts.ready = ready
     return ready[2], ready[3]
 

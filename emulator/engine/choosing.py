@@ -1,21 +1,22 @@
 """Choosing the rule that answers, and reporting why none did."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from typing import NamedTuple
 
 from emulator.engine.compiling import CompiledRule, Ruleset
 from emulator.engine.conversing import Place
 from emulator.engine.facts import Facts
+from emulator.engine.indexing import RuleIndex
 from emulator.engine.matching import Comparison, captured, compare, matches, shorten
 from emulator.engine.state import State, show_flags
 
+_MOST_LOTS = 8
 NEAREST = 3
 """How many rules a miss names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(NamedTuple):
     """The rule that answers."""
 
     rule: CompiledRule
@@ -96,20 +97,51 @@ def choose(ruleset: Ruleset, facts: Facts, state: State) -> Chosen | Miss:
     return find_chosen(ruleset, facts, state) or explain_miss(ruleset, facts, state)
 
 
+class Holding:
+    """The rules of a lot whose conditions hold for a request, with their captures; looked for once, and only as far as somebody asks."""
+
+    __slots__ = ("_found", "_others")
+
+    def __init__(self, rules: Sequence[CompiledRule]) -> None:
+        self._found: list[tuple[CompiledRule, Mapping[str, str]]] = []
+        self._others = [*reversed(rules)]
+
+    def list(self, facts: Facts) -> Iterator[tuple[CompiledRule, Mapping[str, str]]]:
+        """One rule after the other; the facts are always the same."""
+        yield from self._found
+        while self._others:
+            rule = self._others[-1]
+            found = (rule, captured(rule.conditions, facts)) if matches(rule.conditions, facts) else None
+            self._others.pop()
+            if found is not None:
+                self._found.append(found)
+                yield found
+
+
+def _find_holding(lot: RuleIndex[CompiledRule], facts: Facts) -> Holding:
+    found: Holding | None = facts.holding.get(lot)
+    if found is None:
+        # Of lots that have been replaced the facts need not know.
+        if len(facts.holding) >= _MOST_LOTS:
+            facts.holding.clear()
+        found = facts.holding[lot] = Holding(lot.find(facts))
+    return found
+
+
 def find_chosen(ruleset: Ruleset, facts: Facts, state: State) -> Chosen | None:
     """What `choose` chooses, if a rule answers."""
-    for rule in chain.from_iterable(lot.find(facts) for lot in ruleset.lots):
-        if not matches(rule.conditions, facts) or is_used_up(rule, state.uses):
-            continue
-        if rule.flags is not None and not rule.flags.holds(state.flags):
-            continue
-        use = state.uses.get(rule.key, 0) + 1
-        if rule.conversation is None:
-            return Chosen(rule, use, captured(rule.conditions, facts), rule.position(use))
-        found = rule.conversation.follow(facts.dialogue)
-        if isinstance(found, Place):
-            captures = {**captured(rule.conditions, facts), **found.captures}
-            return Chosen(rule, use, captures, found.position)
+    for lot in ruleset.lots:
+        for rule, captures in _find_holding(lot, facts).list(facts):
+            use = state.uses.get(rule.key, 0) + 1
+            if rule.limit is not None and use > rule.limit:
+                continue
+            if rule.flags is not None and not rule.flags.holds(state.flags):
+                continue
+            if rule.conversation is None:
+                return Chosen(rule, use, captures, rule.position(use))
+            found = rule.conversation.follow(facts.dialogue)
+            if isinstance(found, Place):
+                return Chosen(rule, use, {**captures, **found.captures}, found.position)
     return None
 
 

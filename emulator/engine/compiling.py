@@ -9,6 +9,7 @@ from emulator.engine.conversing import Conversation, compile_conversation
 from emulator.engine.cues import Tempo
 from emulator.engine.failing import Mishap, compile_faults
 from emulator.engine.indexing import RuleIndex, demand_of
+from emulator.engine.lazy import Lazy
 from emulator.engine.matching import Condition, compile_when
 from emulator.engine.pacing import compile_pace
 from emulator.engine.quota import CompiledQuota, compile_quotas
@@ -33,7 +34,7 @@ from emulator.scenario.rules import (
 from emulator.scenario.steps import Reply
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CompiledRule:
     """A rule ready to be tried."""
 
@@ -62,12 +63,12 @@ class CompiledRule:
     demand: Demand = ()
     """What a request must have for it to answer."""
 
-    @property
+    @Lazy
     def key(self) -> str:
         """What the rule's uses are counted under; it survives a reload."""
         return f"{self.place.file}:{self.name}"
 
-    @property
+    @Lazy
     def is_steady(self) -> bool:
         """Whether nothing beside its replies can make one answer another than the next."""
         return not (self.headers or self.quirks or self.faults or self.tempo)
@@ -82,8 +83,8 @@ class CompiledRule:
 
     def position(self, use: int) -> int:
         """Which of the recipes the use of this number (from 1) takes; in a conversation the messages say it."""
-        last = len(self.recipes) - 1
-        return (use - 1) % len(self.recipes) if self.then == "loop" else min(use - 1, last)
+        many = len(self.recipes)
+        return use - 1 if use <= many else (use - 1) % many if self.then == "loop" else many - 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def identify(facts: Facts, dice: Dice, moment: float) -> Identity:
     match dialect.answer_id:
         case "google":
             earlier = 2 + dice.id_bits(8, "later") % 7 if dialect.created_later else 0
-            return Identity(make_id(created - earlier, dice.id_bits(88)), created, model)
+            return Identity(make_id(created - earlier, dice.id_bits(104)), created, model)
         case "dated":
             # Documented on the generic page of open models: date, time of day, an address, a number.
             local = datetime.fromtimestamp(moment, _PACIFIC)

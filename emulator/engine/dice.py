@@ -4,19 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
 from emulator.catalogue.quirks import QuirkName
 from emulator.engine.cues import Fault, Tempo
+from emulator.engine.lazy import Lazy
 from emulator.wire.shapes import ChatRequest
 
 # A streamed answer and a plain one to the same request say the same.
 _MANNER = frozenset({"stream", "stream_options"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Surroundings:
     """What holds for all answers of a server, whatever its scenarios say."""
 
@@ -30,14 +31,13 @@ class Surroundings:
     speed: float = 1.0
     """How many times as fast everything is."""
 
-    @property
+    @Lazy
     def is_calm(self) -> bool:
         """Whether they leave answers as they are."""
         return not (self.quirks or self.faults or self.tempo or self.asked)
 
 
-@dataclass(frozen=True, slots=True)
-class Occasion:
+class Occasion(NamedTuple):
     """What the world outside gives to an answer, so that the engine needs no clock and no entropy of its own."""
 
     moment: float
@@ -57,27 +57,28 @@ class Dice:
     """
 
     def __init__(self, occasion: Occasion, request: ChatRequest, position: int) -> None:
-        self._seed = occasion.seed
+        self._occasion = occasion
         self._request = request
         self._position = position
-        self._key: bytes | None = None
-        self._id_key = occasion.entropy if occasion.seed is None else b""
 
+    @Lazy
     def _content_key(self) -> bytes:
-        if self._key is None:
-            asked = {key: value for key, value in self._request.items() if key not in _MANNER}
-            digest = blake2b(to_json(asked, inf_nan_mode="strings"), digest_size=16)
-            digest.update(f"\0{self._seed or ''}\0{self._position}".encode())
-            self._key = digest.digest()
-        return self._key
+        asked = {key: value for key, value in self._request.items() if key not in _MANNER}
+        digest = blake2b(to_json(asked, inf_nan_mode="strings"), digest_size=16)
+        digest.update(f"\0{self._occasion.seed or ''}\0{self._position}".encode())
+        return digest.digest()
 
     def random(self, *labels: str | int) -> Random:
         """A generator for one purpose, told apart from others by its labels."""
-        return Random(_hash(self._content_key(), labels, 16))  # noqa: S311  # to be repeated, not to be secret
+        return Random(_hash(self._content_key, labels, 16))  # noqa: S311  # to be repeated, not to be secret
 
     def id_bits(self, count: int, *labels: str | int) -> int:
-        """Random bits (a multiple of 8) for an id."""
-        return _hash(self._id_key or self._content_key(), ("id", *labels), count // 8)
+        """Random bits (a multiple of 8, 128 at most) for an id; those without labels are the answer's own."""
+        _, seed, entropy, _ = self._occasion
+        if seed is not None:
+            return _hash(self._content_key, ("id", *labels), count // 8)
+        # What is random already need not be hashed, except to be used twice.
+        return _hash(entropy, labels, count // 8) if labels else int.from_bytes(entropy[: count // 8], "big")
 
 
 def _hash(key: bytes, labels: tuple[str | int, ...], size: int) -> int:

@@ -25,9 +25,10 @@ def list_media(messages: Sequence[Message], overall: str | None) -> list[SentMed
     found: list[SentMedium] = []
     for message in messages:
         content = message.get("content")
-        parts = content if isinstance(content, list) else ()
-        found += [one for part in parts if (one := _sent_in(part, overall)) is not None]
-        found += _sent_in_result(message, overall)
+        if isinstance(content, list):
+            found += [one for part in content if (one := _sent_in(part, overall)) is not None]
+        if "extra_content" in message:
+            found += _sent_in_result(message, overall)
     return found
 
 

@@ -43,10 +43,10 @@ class Facts:
         self.raw_headers = headers
         self.ready: tuple[Any, ...] | None = None
         """An answer that was made for the request, with what it was made from; for the one who answers."""
-        self.candidates: dict[Any, Sequence[Any]] = {}
-        """The rules of an index that may hold of the request; for the index."""
-        self.judged: tuple[Any, Any] | None = None
-        """What vetting said of the request, with what it was asked; for the one who asks."""
+        self.holding: dict[Any, Any] = {}
+        """Which rules of a lot hold for the request, as far as it is known; for the one who chooses."""
+        self.terms: Any = None
+        """On what the request was answered before; for the server."""
 
     # The target.
 
@@ -71,7 +71,7 @@ class Facts:
         is_google = self.target.is_openapi and self.publisher in {"google", ""}
         return generation(self.model) if is_google else None
 
-    @property
+    @Lazy
     def answering_model(self) -> str:
         """The model that answers: the one named, else the endpoint's, else the endpoint's id."""
         return self.model or (self.endpoint and self.endpoint.model) or self.target.endpoint
@@ -112,6 +112,16 @@ class Facts:
         return found
 
     # The conversation.
+
+    @Lazy
+    def message_keys(self) -> frozenset[str]:
+        """All keys that messages have: what is in none of them need not be looked for in each."""
+        return frozenset().union(*self.messages)
+
+    @Lazy
+    def may_enclose(self) -> bool:
+        """Whether there may be something besides text in a message."""
+        return "extra_content" in self.message_keys or any(type(one.get("content")) is list for one in self.messages)
 
     @Lazy
     def last_user(self) -> str | None:
@@ -240,7 +250,7 @@ class Facts:
     @Lazy
     def has(self) -> frozenset[str]:
         """The kinds of input in the messages: image, audio, video, document, gs_uri."""
-        return list_kinds(self.messages)
+        return list_kinds(self.messages) if self.may_enclose else frozenset()
 
     @Lazy
     def google(self) -> dict[str, Any]:
@@ -255,7 +265,8 @@ class Facts:
     @Lazy
     def media(self) -> list[SentMedium]:
         """The media in the messages."""
-        return list_media(self.messages, resolution_of(self.google.get("media_resolution")))
+        resolution = resolution_of(self.google.get("media_resolution"))
+        return list_media(self.messages, resolution) if self.may_enclose else []
 
     @property
     def cached_tokens(self) -> int:
@@ -267,8 +278,9 @@ class Facts:
         """An estimate of the prompt's tokens: texts, calls, tools, media, and what is cached."""
         total = self.cached_tokens + sum(count_medium(one, generation(self.answering_model)) for one in self.media)
         marker = self.google.get("thought_tag_marker")
-        for message in self.messages:
-            total += estimate_tokens(read_text(message, marker if isinstance(marker, str) else None))
+        marker = marker if isinstance(marker, str) else None
+        total += sum([estimate_tokens(read_text(message, marker)) for message in self.messages])
+        for message in self.messages if "tool_calls" in self.message_keys else ():
             for call in message.get("tool_calls") or ():
                 function = call.get("function", {})
                 total += estimate_tokens(function.get("name", "")) + estimate_tokens(function.get("arguments") or "")

@@ -27,8 +27,6 @@ class Demanding(Protocol):
         ...
 
 
-_MOST_INDEXES = 8
-
 Item = TypeVar("Item", bound=Demanding)
 
 
@@ -42,13 +40,7 @@ class RuleIndex(Generic[Item]):
 
     def find(self, facts: Facts) -> Sequence[Item]:
         """Those that may hold; of the others it is certain that they do not."""
-        found: Sequence[Item] | None = facts.candidates.get(self)
-        if found is None:
-            # The facts may be asked again, and then it is known; of indexes that have been replaced they need not know.
-            if len(facts.candidates) >= _MOST_INDEXES:
-                facts.candidates.clear()
-            found = facts.candidates[self] = [self.rules[at] for at in self._index.find(partial(_read, facts))]
-        return found
+        return [self.rules[at] for at in self._index.find(partial(_read, facts))]
 
     def narrow(self, keep: Callable[[Item], bool]) -> "RuleIndex[Item]":
         """Only those that `keep` keeps; sorted out once, however often they are asked for."""

@@ -5,7 +5,6 @@ usage reports, and each chunk has its share by the length of its text.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 
 from emulator.catalogue.paces import PACES
@@ -44,9 +43,9 @@ def pace(timeline: Timeline, tempo: Tempo, tokens: int, random: Callable[[], Ran
             mark = next(marks)
         if frame is not None:
             runner.send(frame.weight, is_last=frame.data == DONE)
-            frames.append(replace(frame, at=runner.at))
+            frames.append(frame._replace(at=runner.at))
     head_at = frames[0].at if frames else runner.at
-    return replace(timeline, frames=tuple(frames), marks=tuple(left), head_at=head_at, end_at=runner.at)
+    return timeline._replace(frames=tuple(frames), marks=tuple(left), head_at=head_at, end_at=runner.at)
 
 
 class _Runner:

@@ -49,7 +49,7 @@ def _cues_before_failure(answer: Answer) -> Iterator[Cue]:
 def _last_as_long(timeline: Timeline, stream: Timeline) -> Timeline:
     """A plain timeline that ends when a stream does; a fault that stands in the stream stands as far into the body."""
     marks = tuple(Mark(0, _place(mark.cue, stream, mark.index)) for mark in stream.marks if isinstance(mark.cue, Fault))
-    return replace(timeline.delay(stream.end_at), marks=marks)
+    return timeline.delay(stream.end_at)._replace(marks=marks)
 
 
 def _place(fault: Fault, stream: Timeline, index: int) -> Fault:

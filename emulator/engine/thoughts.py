@@ -17,10 +17,11 @@ def read_text(message: Message, marker: str | None) -> str:
     content = message.get("content")
     if content is None:
         return ""
-    if message.get("role") not in MODEL_ROLES:
+    if marker is not None and message.get("role") not in MODEL_ROLES:
         marker = None
     if isinstance(content, str):
-        return _without_thoughts(content, message.get("extra_content"), marker)
+        extra = message.get("extra_content")
+        return content if extra is None and marker is None else _without_thoughts(content, extra, marker)
     return "".join(_read_part(part, marker) for part in content)
 
 

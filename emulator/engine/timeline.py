@@ -5,8 +5,8 @@ from timeline to timeline. Times are planned: seconds from the moment at which t
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol, overload
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol, overload
 
 from emulator.engine.cues import Cue
 from emulator.wire.refusals import Refusal
@@ -18,8 +18,7 @@ Ending = Literal["complete", "end", "close", "reset", "stall"]
 """How an answer ends: complete; too early, with HTTP in order; too early by closing or resetting the connection; or never."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """Bytes of the body that belong together: a whole plain body, or one event of a stream."""
 
     data: bytes
@@ -46,6 +45,11 @@ class FramesAsOne(Protocol):
         """All their bytes."""
         ...
 
+    @property
+    def size(self) -> int:
+        """How many these are."""
+        ...
+
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Frame]: ...
     @overload
@@ -58,8 +62,7 @@ class FramesAsOne(Protocol):
 Frames = tuple[Frame, ...] | FramesAsOne
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline:
+class Timeline(NamedTuple):
     """An answer as it is played: status and headers, then the frames one after the other, then the end."""
 
     status: int
@@ -81,6 +84,12 @@ class Timeline:
         return b"".join([frame.data for frame in frames]) if isinstance(frames, tuple) else frames.body
 
     @property
+    def size(self) -> int:
+        """How many bytes the body has."""
+        frames = self.frames
+        return sum([len(frame.data) for frame in frames]) if isinstance(frames, tuple) else frames.size
+
+    @property
     def is_instant(self) -> bool:
         """Whether all of it can be sent at once."""
         return not self.end_at and self.ending == "complete" and self.write_size is None
@@ -92,17 +101,17 @@ class Timeline:
 
     def delay(self, seconds: float, index: int = 0, *, with_head: bool = True) -> "Timeline":
         """The same, everything from a frame on so much later."""
-        frames = (*self.frames[:index], *(replace(frame, at=frame.at + seconds) for frame in self.frames[index:]))
+        frames = (*self.frames[:index], *(frame._replace(at=frame.at + seconds) for frame in self.frames[index:]))
         head_at = self.head_at + seconds if with_head and self.head_at is not None else self.head_at
-        return replace(self, frames=frames, head_at=head_at, end_at=self.end_at + seconds)
+        return self._replace(frames=frames, head_at=head_at, end_at=self.end_at + seconds)
 
     def quicken(self, factor: float) -> "Timeline":
         """The same so many times as fast."""
         if not self.end_at or factor == 1:
             return self
-        frames = tuple(replace(frame, at=frame.at / factor) for frame in self.frames)
+        frames = tuple(frame._replace(at=frame.at / factor) for frame in self.frames)
         head_at = None if self.head_at is None else self.head_at / factor
-        return replace(self, frames=frames, head_at=head_at, end_at=self.end_at / factor)
+        return self._replace(frames=frames, head_at=head_at, end_at=self.end_at / factor)
 
 
 def plain_timeline(status: int, content_type: str, body: bytes, headers: Headers = ()) -> Timeline:

@@ -20,16 +20,12 @@ class Corked:
         self._ends = False
         self._call_soon = asyncio.get_running_loop().call_soon
         # Asked for with every request.
-        self._is_closing = transport.is_closing
+        self.is_closing = transport.is_closing
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
-
-    def is_closing(self) -> bool:
-        """Whether it is closed, or will be behind what is held back."""
-        return self._ends or self._is_closing()
 
     def write(self, data: bytes) -> None:
         """Write in the next step of the loop."""
@@ -45,16 +41,16 @@ class Corked:
             held = self._held
             self._held = []
             self._before_writing()
-            if not self._is_closing():
+            if not self._transport.is_closing():
                 self._transport.write(held[0] if len(held) == 1 else b"".join(held))
         if self._ends:
             self._transport.close()
 
     def close(self) -> None:
-        """Close the transport behind what was written."""
-        if self._held:
-            self._ends = True
-        else:
+        """Close the transport behind what was written, in the same step as that leaves."""
+        self._ends = True
+        self.is_closing = lambda: True
+        if not self._held:
             self._transport.close()
 
     def get_write_buffer_size(self) -> int:

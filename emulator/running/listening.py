@@ -4,21 +4,18 @@ import asyncio
 import logging
 import socket
 import ssl
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Literal
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from emulator.errors import StartError
 from emulator.running.accepting import Acceptor, IsNext
-from emulator.running.corking import Corked
-from emulator.server.app import CONNECTION, App, ASGIApp, Scope
+from emulator.running.connection import Connection
+from emulator.server.app import App, ASGIApp, Scope
 from emulator.server.playing import Receive, Send
 from emulator.server.service import Service
 
@@ -26,8 +23,6 @@ GRACE = 5
 """Seconds that answers which are being sent may go on once the server is told to stop."""
 _LOOK = 0.05
 """Seconds between two looks at whether to wait any longer."""
-_FLUSH = 0.001
-"""Seconds between two looks at whether everything was written."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -46,54 +41,6 @@ def bind(host: str, port: int) -> socket.socket:
         ) from None
     bound.set_inheritable(True)
     return bound
-
-
-class Connection(HttpToolsProtocol):
-    """A connection of a client that can be dropped in the middle of an answer."""
-
-    def __init__(self, *args: Any, before_writing: Callable[[], object], **options: Any) -> None:
-        """`before_writing` is called before anything leaves; the rest is uvicorn's."""
-        super().__init__(*args, **options)
-        self._before_writing = before_writing
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Begin with a connection."""
-        super().connection_made(Corked(transport, self._before_writing))  # type: ignore[arg-type]  # all of a transport that is used
-
-    is_cut = False
-    """Whether the server has ended it, because it stops."""
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of everything, so that nothing waits for the garbage collector."""
-        super().connection_lost(exc)
-        if self.scope is not None:
-            self.scope.pop("extensions", None)
-        self.cycle = None  # type: ignore[assignment]  # as it is before the first request
-
-    def cut(self) -> None:
-        """End the connection at once, because the server stops."""
-        self.is_cut = True
-        self.transport.abort()
-
-    def on_message_begin(self) -> None:
-        """Give the application the way to itself."""
-        super().on_message_begin()
-        self.scope["extensions"] = {CONNECTION: self}  # type: ignore[dict-item]  # ours is an object, not a mapping
-
-    async def drop(self, how: Literal["close", "reset"]) -> None:
-        """End the connection once what was written has left: in order, or by a reset (RST)."""
-        transport = self.transport
-        if how == "close":
-            transport.close()
-            return
-        # A transport tells nobody when its buffer is empty.
-        while transport.get_write_buffer_size() and not transport.is_closing():  # noqa: ASYNC110  # as said above
-            await asyncio.sleep(_FLUSH)
-        below = transport.get_extra_info("socket")
-        if below is not None:
-            # Closed with nothing to linger for, a connection is reset.
-            below.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
 
 
 class Server(uvicorn.Server):

@@ -11,7 +11,7 @@ from emulator.server.queueing import wait_for_place
 from emulator.server.service import Service
 from emulator.server.settings import CONTROL_PATH
 from emulator.wire.refusals import HTML_TYPE
-from emulator.wire.targets import Target, parse_target, parse_unary
+from emulator.wire.targets import parse_target, parse_unary
 
 Scope = MutableMapping[str, Any]
 CONNECTION = "emulator.connection"
@@ -44,9 +44,6 @@ class App:
         if target is None:
             await self._otherwise(scope, receive, send)
             return
-        await self._answer(target, scope, receive, send)
-
-    async def _answer(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(receive, self._service.settings.body_bytes)
         if body is None:
             return
@@ -55,7 +52,7 @@ class App:
             return
         clock = self._service.clock
         started = clock.elapsed()
-        line = Line(send, receive, scope.get("extensions", {}).get(CONNECTION))
+        line = Line(send, receive, clock, scope.get("extensions", {}).get(CONNECTION))
         service, headers = self._service, scope["headers"]
         respond = partial(service.respond, target, scope["query_string"], headers, body)
         exchange = await respond()
@@ -63,7 +60,7 @@ class App:
             exchange = await wait_for_place(exchange, respond, service.store, clock, receive)
         try:
             if exchange.ended == "complete":
-                exchange.played = await play(exchange.outcome.timeline, exchange.warnings, line, clock, started)
+                await play(exchange.outcome.timeline, exchange.warnings, line, started, exchange.played)
         except BaseException as error:
             exchange.played.ended = "client left"
             if not isinstance(error, OSError):

@@ -45,7 +45,7 @@ class Fault:
     explanation: str
 
 
-def read_credentials(headers: list[tuple[bytes, bytes]], query: bytes) -> Credentials:
+def read_credentials(headers: Sequence[tuple[bytes, bytes]], query: bytes) -> Credentials:
     """The bearer token, and whether there is an API key in a header or in the query."""
     bearer, has_api_key = None, b"key=" in query and bool(parse_qs(query.decode("latin-1")).get("key"))
     for name, value in headers:

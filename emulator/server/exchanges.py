@@ -125,8 +125,8 @@ class Exchange:
 
     @property
     def size(self) -> int:
-        """Bytes it keeps: those of both bodies."""
-        return len(self.body) + len(self.outcome.timeline.body)
+        """Bytes of both bodies."""
+        return len(self.body) + self.outcome.timeline.size
 
     def to_json(self) -> dict[str, Any]:
         """The exchange as the control API shows it."""

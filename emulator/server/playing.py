@@ -1,12 +1,12 @@
 """Playing a timeline: where an answer meets the network."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from itertools import groupby
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from emulator.engine.answering import header_text
 from emulator.engine.timeline import Headers, Timeline
@@ -70,34 +70,38 @@ class Played:
     ended: Ended = "complete"
     sent: int = 0
     """Bytes of the body that were handed to the network."""
-    times: list[float] = field(default_factory=list)
+    times: Sequence[float] = ()
     """When each frame was handed over, in seconds from the start; empty if all went out at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """The way to the client: ASGI's two callables, and the connection below where the server gives it."""
+class Line(NamedTuple):
+    """The way to the client: ASGI's two callables, the clock that it goes by, and the connection below where the server gives it."""
 
     send: Send
     receive: Receive
+    clock: Clock
     connection: Connection | None = None
 
 
-async def play(timeline: Timeline, warnings: tuple[str, ...], line: Line, clock: Clock, started: float) -> Played:
-    """Send an answer, each part at its time after `started`; without delays in it, its body goes out in one send.
+def play(
+    timeline: Timeline, warnings: tuple[str, ...], line: Line, started: float, played: Played
+) -> Coroutine[Any, Any, None]:
+    """Send an answer, each part at its time after `started`; `played` tells how it goes. Without delays, its body goes out in one send.
 
     There is no content-length: the service answers in chunks (observed on sibling routes).
     """
     if timeline.is_instant:
-        await play_at_once(timeline, warnings, line.send)
-        return Played(sent=len(timeline.body))
-    return await _Player(timeline, line, clock, started).play(_head(timeline, warnings))
+        return play_at_once(timeline, warnings, line.send, played)
+    return _Player(timeline, line, started, played).play(_head(timeline, warnings))
 
 
-async def play_at_once(timeline: Timeline, warnings: tuple[str, ...], send: Send) -> None:
+async def play_at_once(timeline: Timeline, warnings: tuple[str, ...], send: Send, played: Played | None = None) -> None:
     """Send an answer whatever its times, its body in one send."""
+    body = timeline.body
     await send(_head(timeline, warnings))
-    await send({"type": "http.response.body", "body": timeline.body})
+    await send({"type": "http.response.body", "body": body})
+    if played is not None:
+        played.sent = len(body)
 
 
 def _head(timeline: Timeline, warnings: tuple[str, ...]) -> MutableMapping[str, Any]:
@@ -110,18 +114,20 @@ def _head(timeline: Timeline, warnings: tuple[str, ...]) -> MutableMapping[str, 
 class _Player:
     """The playing of one timeline that takes its time or does not end well."""
 
-    def __init__(self, timeline: Timeline, line: Line, clock: Clock, started: float) -> None:
+    def __init__(self, timeline: Timeline, line: Line, started: float, played: Played) -> None:
         self._timeline = timeline
         self._line = line
-        self._clock = clock
+        self._clock = line.clock
         self._started = started
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] = self._loop.create_future()
         self._gone = self._loop.create_task(wait_for_leaving(line.receive))
         self._gone.add_done_callback(lambda _: self._go_on())
-        self._played = Played()
+        self._played = played
+        self._times: list[float] = []
+        played.times = self._times
 
-    async def play(self, head: MutableMapping[str, Any]) -> Played:
+    async def play(self, head: MutableMapping[str, Any]) -> None:
         """Play it until it ends or the client leaves."""
         try:
             if await self._until(self._timeline.head_at):
@@ -133,7 +139,6 @@ class _Player:
             self._gone.cancel()
         if self._line.connection is not None and self._line.connection.is_cut:
             self._played.ended = "server stopped"
-        return self._played
 
     async def _until(self, at: float | None) -> bool:
         """Wait for a moment of the timeline; False if the client has left by then."""
@@ -158,7 +163,7 @@ class _Player:
                 return
             frames = list(due)
             await self._write(b"".join([frame.data for frame in frames]))
-            self._played.times.extend([self._clock.elapsed() - self._started] * len(frames))
+            self._times.extend([self._clock.elapsed() - self._started] * len(frames))
 
     async def _write(self, data: bytes) -> None:
         size = self._timeline.write_size or len(data)

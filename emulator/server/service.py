@@ -1,6 +1,5 @@
 """The emulated service: one request in, one outcome out, with the state that belongs to it. Knows nothing of sockets."""
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from copy import copy
@@ -22,26 +21,24 @@ from emulator.errors import AnswerError
 from emulator.scenario.reading import Reading, default_scenario_path, read_paths
 from emulator.scenario.rules import Tokens
 from emulator.server.accounts import Ticket
-from emulator.server.bearer import check_bearer, read_credentials, read_sender
+from emulator.server.bearer import check_bearer
 from emulator.server.clock import Clock
 from emulator.server.entropy import Entropy
 from emulator.server.exchanges import Exchange, TokenExchange
 from emulator.server.journal import Journal
 from emulator.server.quotas import admit
-from emulator.server.readings import Readings
-from emulator.server.sessions import Session, Sessions
+from emulator.server.readings import Readings, Received
+from emulator.server.sessions import TOKEN_REQUESTS, Session, Sessions
 from emulator.server.settings import SEEDED_MOMENT, Settings
 from emulator.server.store import Alone, Pushed, Store, at_once, read_pushed
-from emulator.server.surroundings import PACE_HEADER, surround, surround_request, vary
+from emulator.server.surroundings import PACE_HEADER, surround, vary
+from emulator.server.terms import Terms
 from emulator.server.tokens import Mint
 from emulator.wire.requests import MalformedRequestError
 from emulator.wire.targets import CHAT, Target
 
 if TYPE_CHECKING:
     from emulator.engine.verdicts import Verdict as ClientVerdict
-
-TOKEN_REQUESTS = "token requests"  # noqa: S105  # no secret
-"""What a session's token requests are counted under, among the uses of its rules."""
 
 
 class Service:
@@ -61,7 +58,6 @@ class Service:
         """Rules that Python code gave all sessions, which are tried before those of files."""
         self.public_keys: dict[str, str] = {}
         """Public keys (PEM) of the service accounts that this process has made, by their ids."""
-        self._sender_key = os.urandom(16)
         self._entropy = Entropy()
         self._surroundings = surround(settings)
         self._readings = Readings(strict_json=settings.strict_json)
@@ -88,24 +84,24 @@ class Service:
         warnings: tuple[str, ...] = ()
         now = self.clock.now()
         ticket, started = (waited.ticket, waited.started) if waited else (Ticket(self.store.next_number()), now)
-        credentials = read_credentials(headers, query)
-        refusal = check_bearer(self.settings.auth, target, credentials, self.mint, now)
+        received = self._readings.find(target, query, headers, body)
+        refusal = check_bearer(self.settings.auth, target, received.credentials, self.mint, now)
         if refusal is not None:
             outcome = refuse_request(as_unary(refusal, target) if target.is_unary else refusal, self._quirks_of(target))
         elif target.is_unary:
             outcome = refuse_request(refuse_unary(target))
         else:
             try:
-                outcome, warnings = await self._read_and_answer(target, headers, body, now, ticket)
+                outcome, warnings = await self._read_and_answer(received, now, ticket)
             except Exception as error:  # noqa: BLE001  # a mistake in the emulator must not look like a 500 of Google's
                 outcome = confess(error)
-        sender = read_sender(headers, credentials, self._sender_key)
-        return Exchange(ticket.number, started, target, body, outcome, warnings, ticket, sender=sender)
+        return Exchange(
+            ticket.number, started, received.target, received.body, outcome, warnings, ticket, sender=received.sender
+        )
 
-    async def _read_and_answer(
-        self, target: Target, headers: list[tuple[bytes, bytes]], body: bytes, now: float, ticket: Ticket
-    ) -> tuple[Outcome, tuple[str, ...]]:
+    async def _read_and_answer(self, received: Received, now: float, ticket: Ticket) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome, and what had to be overlooked in the request."""
+        target = received.target
         session = self.sessions.find(target.project)
         if self.store.is_behind(session):
             await self.store.catch_up(target.project, session)
@@ -117,15 +113,15 @@ class Service:
         endpoint = endpoints.get(target.endpoint)
         try:
             if target.method == CHAT:
-                facts, overlooked = self._readings.read(target, headers, body, endpoint)
-                outcome, warnings = await self._answer(facts, session, rules, now=now, ticket=ticket)
+                facts, overlooked = received.read_chat(endpoint)
+                outcome, warnings = await self._answer(received, facts, session, rules, now=now, ticket=ticket)
                 return outcome, overlooked + warnings
             from emulator.engine.siblings.reading import read_question  # noqa: PLC0415  # the server starts quicker so
 
-            question, warnings = read_question(target.method, body, strict_json=self.settings.strict_json)
-            facts = Facts(target, headers, question.chat)
+            question, warnings = read_question(target.method, received.body, strict_json=self.settings.strict_json)
+            facts = Facts(target, received.headers, question.chat)
             outcome, more = await self._answer(
-                facts, session, rules, now=now, ticket=ticket, check=question.vet, ask=question.answer
+                received, facts, session, rules, now=now, ticket=ticket, check=question.vet, ask=question.answer
             )
         except MalformedRequestError as error:
             refusal = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
@@ -137,6 +133,7 @@ class Service:
 
     async def _answer(
         self,
+        received: Received,
         facts: Facts,
         session: Session,
         first: Ruleset,
@@ -147,12 +144,8 @@ class Service:
         ask: Ask = answer,
     ) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome, and warnings. Raises AnswerError for a pace that the request names and there is not."""
-        surroundings = surround_request(session.surroundings or self._surroundings, facts.raw_headers)
-        rulesets = (first,) if self._default is None else (first, self._default)
-        counts = not surroundings.is_calm or any(one.counts for one in rulesets)
-        seed = self.settings.seed if self.settings.seed is not None else first.seed
-        quirks = expand(surroundings.quirks | first.quirks | await self._early_quirks(first, facts, session))
-        verdict = self._judge(facts, first, seed, check, quirks)
+        terms = await self._find_terms(received, facts, session, first, check)
+        _, _, surroundings, rulesets, seed, quirks, verdict, counts = terms
         refusal = verdict.refusal
         if refusal is None and first.quotas:
             # A quota may change how the request is paid for.
@@ -162,16 +155,32 @@ class Service:
             refused = refuse_request(refuse_in_container(refusal, family_of(facts.target, facts.endpoint)), quirks)
             if surroundings.quirks:
                 # Whether it would have passed without the quirks around it.
-                plain = self._judge(facts, first, seed, check, expand(quirks - surroundings.quirks))
-                refused = replace(refused, is_disturbed=plain.refusal is None)
+                plain = self._judge(facts, first, seed, expand(quirks - surroundings.quirks), check)
+                refused = refused._replace(is_disturbed=plain.refusal is None)
             return refused, ()
         occasion = Occasion(now if seed is None else SEEDED_MOMENT, seed, self._entropy.draw(), surroundings)
         outcome = ask(rulesets, facts, session.state, occasion)
         while not await self.store.agree(facts.target.project, session, outcome.chosen, counts=counts):
             outcome = ask(rulesets, facts, session.state, occasion)
         if ticket.held:
-            outcome = replace(outcome, timeline=outcome.timeline.delay(ticket.held))
+            outcome = outcome._replace(timeline=outcome.timeline.delay(ticket.held))
         return outcome, verdict.warnings + outcome.warnings
+
+    async def _find_terms(
+        self, received: Received, facts: Facts, session: Session, rules: Ruleset, check: Check | None
+    ) -> Terms:
+        """On what a request is answered, remembered with its facts. Raises AnswerError for a pace that there is not."""
+        around = session.surroundings or self._surroundings
+        terms: Terms | None = facts.terms
+        if terms is None or terms.rules is not rules or terms.around is not around or rules.has_early_quirks:
+            surroundings = around if received.tempo is None else replace(around, asked=received.tempo)
+            seed = self.settings.seed if self.settings.seed is not None else rules.seed
+            quirks = expand(surroundings.quirks | rules.quirks | await self._early_quirks(rules, facts, session))
+            rulesets = (rules,) if self._default is None else (rules, self._default)
+            verdict = self._judge(facts, rules, seed, quirks, check)
+            counts = not surroundings.is_calm or any(one.counts for one in rulesets)
+            terms = facts.terms = Terms(rules, around, surroundings, rulesets, seed, quirks, verdict, counts)
+        return terms
 
     async def _early_quirks(self, ruleset: Ruleset, facts: Facts, session: Session) -> frozenset[QuirkName]:
         """The quirks of the rule that would answer, which hold while the request is judged."""
@@ -184,19 +193,14 @@ class Service:
     def _quirks_of(self, target: Target) -> frozenset[QuirkName]:
         """The quirks that hold for a request whatever its body says."""
         session = self.sessions.find(target.project)
-        surroundings = session.surroundings or self._surroundings
-        return expand(surroundings.quirks | self.rules_of(target.project).quirks)
+        return expand((session.surroundings or self._surroundings).quirks | self._rules_of(session).quirks)
 
     def _judge(
-        self, facts: Facts, ruleset: Ruleset, seed: str | None, check: Check | None, quirks: frozenset[QuirkName]
+        self, facts: Facts, ruleset: Ruleset, seed: str | None, quirks: frozenset[QuirkName], check: Check | None
     ) -> Verdict:
         """What Vertex says of a request: the scenario's `vetting` wins over the server's."""
-        settings = self.settings
-        asked = Policy(settings.models, seed, ruleset.signatures, quirks), ruleset.vetting or settings.vetting, check
-        known = facts.judged
-        if known is None or known[0] != asked:
-            known = facts.judged = asked, judge(facts, *asked)
-        return known[1]
+        policy = Policy(self.settings.models, seed, ruleset.signatures, quirks)
+        return judge(facts, policy, ruleset.vetting or self.settings.vetting, check)
 
     def rules_of(self, project: str) -> Ruleset:
         """What a session answers by: the rules that were added to it and to all sessions, then its own scenario or the server's."""

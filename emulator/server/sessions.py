@@ -12,6 +12,8 @@ from emulator.engine.state import State
 
 MOST_SESSIONS = 10_000
 """Sessions kept; the one unused for longest leaves first."""
+TOKEN_REQUESTS = "token requests"  # noqa: S105  # no secret
+"""What a session's token requests are counted under, among the uses of its rules."""
 
 
 @dataclass(slots=True)

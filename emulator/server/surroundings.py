@@ -41,12 +41,9 @@ def vary(settings: Settings, variation: Variation) -> Settings:
     )
 
 
-def surround_request(surroundings: Surroundings, headers: Sequence[tuple[bytes, bytes]]) -> Surroundings:
-    """The same with the pace that a request asks for. Raises AnswerError for one that there is not."""
-    for name, value in headers:
-        if name == PACE_HEADER:
-            return replace(surroundings, asked=read_tempo(value.decode("latin-1")))
-    return surroundings
+def read_asked_tempo(headers: Sequence[tuple[bytes, bytes]]) -> Tempo | None:
+    """The pace that a request's headers ask for. Raises AnswerError for one that there is not."""
+    return next((read_tempo(value.decode("latin-1")) for name, value in headers if name == PACE_HEADER), None)
 
 
 @lru_cache(maxsize=256)

@@ -7,7 +7,7 @@ bytes that are ready.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from emulator.wire.dialects import Dialect
 from emulator.wire.json_text import dump
@@ -15,8 +15,7 @@ from emulator.wire.sse import event
 from emulator.wire.usage import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What all parts of one answer share: its id, its time in Unix seconds, and the model as the request named it."""
 
     id: str

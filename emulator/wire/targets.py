@@ -1,8 +1,8 @@
 """Where a request goes: the chat-completions URLs, and those of their siblings."""
 
 import re
-from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 # Documented: regional, global and multi-region locations, `openapi` and ids of self-deployed endpoints, v1 and v1beta1.
 _ENDPOINT = r"/(v1|v1beta1)/projects/([^/]+)/locations/([^/]+)/endpoints/([^/]+)"
@@ -18,8 +18,7 @@ _RESPONSE = re.compile(r"/(v1beta1)/projects/([^/]+)/locations/([^/]+)/endpoints
 CHAT = "chat/completions"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """The parts of a URL; `method` is what follows the endpoint, empty for the endpoint itself."""
 
     api_version: str
@@ -70,7 +69,7 @@ def parse_target(path: str) -> Target | None:
 def parse_unary(verb: str, path: str) -> Target | None:
     """The target of a GET of the endpoint itself, or a GET or DELETE of a stored response; None where nothing is routed."""
     if verb == "GET" and (found := _GET_ENDPOINT.fullmatch(path)):
-        return replace(Target(*found.groups()), method="")
+        return Target(*found.groups())._replace(method="")
     if verb in {"GET", "DELETE"} and (found := _RESPONSE.fullmatch(path)):
         return Target(*found.groups())
     return None

@@ -24,7 +24,7 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
         ("accounts of quotas", f"{accounts.MOST_ACCOUNTS:,}", "the one unused for longest is full again"),
         (
             "requests that are remembered as read",
-            f"{readings.MOST_READINGS}, of at most {readings.LARGEST_READING // 1024} KiB",
+            f"{readings.MOST_READINGS}, of at most {readings.LARGEST_READING // 1024} KiB and {readings.MOST_BYTES // MIB} MiB in all",
             "they are read anew",
         ),
         ("a token it issues", f"{tokens.LIFETIME:,} seconds", "401 `expired_token`"),

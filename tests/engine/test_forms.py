@@ -55,6 +55,7 @@ def test_forms_are_filled_as_answers_are_made(text: str, model: str, more: dict[
         filled, made = ask(facts, moment).timeline, ask(facts, moment, directly=True).timeline
         assert facts.ready is not None
         assert filled.body == made.body
+        assert filled.size == made.size == len(made.body)
         assert [frame.data for frame in filled.frames] == [frame.data for frame in made.frames]
         assert len(filled.frames) == len(made.frames)
         assert filled.frames[-1].data == made.frames[-1].data

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
@@ -50,8 +49,8 @@ class Client:
         self.clock.advance(after)
         exchange = self.ask(content, **more)
         outcome = exchange.outcome
-        timeline = replace(outcome.timeline, headers=(*outcome.timeline.headers, *headers))
-        exchange.outcome = replace(outcome, timeline=timeline)
+        timeline = outcome.timeline._replace(headers=(*outcome.timeline.headers, *headers))
+        exchange.outcome = outcome._replace(timeline=timeline)
         exchange.duration = 0.1
         self.clock.advance(exchange.duration)
         self.service.finish(exchange)

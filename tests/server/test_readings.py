@@ -1,13 +1,16 @@
 """Requests that are remembered."""
 
 import json
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
 
-from emulator import Emulator
+from emulator import Emulator, Settings
+from emulator.catalogue.variations import Variation
 from emulator.engine.facts import Facts
-from emulator.server.readings import LARGEST_READING, MOST_READINGS, Readings
+from emulator.scenario.rules import Endpoint
+from emulator.server.readings import LARGEST_READING, MOST_BYTES, MOST_READINGS, Readings
 from emulator.wire.requests import MalformedRequestError
 from emulator.wire.targets import Target
 
@@ -20,35 +23,77 @@ def body(text: str) -> bytes:
 
 
 def test_the_same_request_is_read_once() -> None:
-    """Another body, header, target or endpoint makes another request of it; large ones are read each time."""
+    """Another body, header, query or target makes another request of it; large ones are read each time."""
     readings = Readings(strict_json=False)
-    first = readings.read(TARGET, [(b"a", b"b")], body("hi"), None)
-    assert readings.read(TARGET, [(b"a", b"b")], body("hi"), None) is first
+    first = readings.find(TARGET, b"", [(b"a", b"b")], body("hi"))
+    assert readings.find(TARGET, b"", [(b"a", b"b")], body("hi")) is first
     others = [
-        readings.read(TARGET, [(b"a", b"c")], body("hi"), None),
-        readings.read(TARGET, [(b"a", b"b")], body("ho"), None),
-        readings.read(Target("v1", "q", "global", "openapi"), [(b"a", b"b")], body("hi"), None),
+        readings.find(TARGET, b"", [(b"a", b"c")], body("hi")),
+        readings.find(TARGET, b"", [(b"a", b"b")], body("ho")),
+        readings.find(TARGET, b"key=1", [(b"a", b"b")], body("hi")),
+        readings.find(Target("v1", "q", "global", "openapi"), b"", [(b"a", b"b")], body("hi")),
     ]
-    assert all(other[0] is not first[0] for other in others)
+    assert all(other is not first for other in others)
     large = body("x" * LARGEST_READING)
-    assert readings.read(TARGET, [], large, None)[0] is not readings.read(TARGET, [], large, None)[0]
+    assert readings.find(TARGET, b"", [], large) is not readings.find(TARGET, b"", [], large)
 
 
-def test_they_are_bounded() -> None:
-    """The one unused for longest is read anew."""
+def test_what_a_scenario_says_of_an_endpoint_is_asked_anew() -> None:
+    """The facts are kept for as long as the endpoint is the same."""
+    received = Readings(strict_json=False).find(TARGET, b"", [], body("hi"))
+    one, two = Endpoint(family="vllm"), Endpoint(family="vllm")
+    first = received.read_chat(one)
+    assert received.read_chat(one) is first
+    assert received.read_chat(two)[0].endpoint is two
+
+
+@pytest.mark.parametrize(
+    ("size", "remembered"), [(1, MOST_READINGS), (LARGEST_READING - 200, MOST_BYTES // LARGEST_READING)]
+)
+def test_they_are_bounded(size: int, remembered: int) -> None:
+    """By their number and by the bytes of their bodies; the one unused for longest is read anew."""
     readings = Readings(strict_json=False)
-    first = readings.read(TARGET, [], body("first"), None)
-    for number in range(MOST_READINGS):
-        readings.read(TARGET, [], body(str(number)), None)
-    assert readings.read(TARGET, [], body("first"), None) is not first
+    bodies = [body(f"{number}{'x' * size}") for number in range(remembered + 1)]
+    received = [readings.find(TARGET, b"", [], one) for one in bodies]
+    assert readings.find(TARGET, b"", [], bodies[1]) is received[1]
+    assert readings.find(TARGET, b"", [], bodies[0]) is not received[0]
+    # That was the newest, for which the one now unused for longest had to go.
+    assert readings.find(TARGET, b"", [], bodies[1]) is received[1]
+    assert readings.find(TARGET, b"", [], bodies[2]) is not received[2]
 
 
 def test_what_cannot_be_read_is_told_each_time() -> None:
-    """A body that is no JSON leaves nothing behind."""
+    """Of a body that is no JSON."""
     readings = Readings(strict_json=False)
     for _ in range(2):
         with pytest.raises(MalformedRequestError):
-            readings.read(TARGET, [], b"{", None)
+            readings.find(TARGET, b"", [], b"{").read_chat(None)
+
+
+def test_the_same_request_is_judged_anew_by_other_rules() -> None:
+    """What Vertex says of a request that is remembered holds as long as the scenario and what surrounds it."""
+    path = "/v1/projects/p/locations/global/endpoints/openapi/chat/completions"
+    empty = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": ""}]}
+    with Emulator("rules: [{reply: one}]\n", settings=Settings(auth="off")) as vertex:
+        connection = HTTPConnection(vertex.url.removeprefix("http://"), timeout=30)
+
+        def ask() -> tuple[int, bytes]:
+            connection.request("POST", path, json.dumps(empty))
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+        session = vertex.session("p")
+        assert ask()[0] == 400
+        session.push("vetting: off\nrules: [{reply: two}]\n")
+        assert (ask()[0], b"two" in ask()[1]) == (200, True)
+        session.push("vetting: off\nrules: [{reply: three}]\n")
+        assert b"three" in ask()[1]
+        session.reset()
+        vertex.service.disturb("p", Variation("bare", "errors are objects", quirks=frozenset({"object_errors"})))
+        assert ask()[1].startswith(b"{")
+        vertex.reset()
+        assert ask()[1].startswith(b"[{")
+        connection.close()
 
 
 def test_functions_may_change_what_they_are_given() -> None:

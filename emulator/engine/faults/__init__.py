@@ -1,7 +1,6 @@
 """Faults at work: functions from timeline to timeline."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from emulator.engine.cues import Fault
 from emulator.engine.faults.breaking import cut, fail, stall
@@ -51,4 +50,4 @@ def _apply(timeline: Timeline, fault: Fault, index: int | None) -> Timeline:
         case PlacedFail(after_chunks=chunks):
             return fail(timeline, chunks, fault.refusal)
         case SmallWrites(write_size=size):
-            return replace(timeline, write_size=size)
+            return timeline._replace(write_size=size)

@@ -1,6 +1,5 @@
 """Faults that break an answer off, hold it up or put an error into it."""
 
-from dataclasses import replace
 from typing import Literal
 
 from emulator.engine.faults.spots import NoSpotError, chunks_of
@@ -14,10 +13,10 @@ def cut(timeline: Timeline, offset: int | None, how: Ending) -> Timeline:
     if offset is None:
         at = timeline.head_at or 0.0
         ending: Ending = "close" if how == "end" else how
-        return replace(timeline, frames=(), marks=(), head_at=None, ending=ending, end_at=at)
+        return timeline._replace(frames=(), marks=(), head_at=None, ending=ending, end_at=at)
     before, _ = _divide(timeline, offset)
     at = before[-1].at if before else timeline.head_at or 0.0
-    return replace(timeline, frames=tuple(before), ending=how, end_at=at)
+    return timeline._replace(frames=tuple(before), ending=how, end_at=at)
 
 
 def stall(timeline: Timeline, offset: int | None, duration: float | Literal["forever"]) -> Timeline:
@@ -28,7 +27,7 @@ def stall(timeline: Timeline, offset: int | None, duration: float | Literal["for
     if offset is None:
         return timeline.delay(seconds)
     before, after = _divide(timeline, offset)
-    return replace(timeline, frames=(*before, *after)).delay(seconds, len(before), with_head=False)
+    return timeline._replace(frames=(*before, *after)).delay(seconds, len(before), with_head=False)
 
 
 def fail(timeline: Timeline, chunks: int | None, refusal: Refusal | None) -> Timeline:
@@ -42,7 +41,7 @@ def fail(timeline: Timeline, chunks: int | None, refusal: Refusal | None) -> Tim
         raise NoSpotError(f"the stream has no {chunks} chunks to fail behind")
     before = timeline.frames[:chunks]
     at = before[-1].at if before else timeline.head_at or 0.0
-    return replace(timeline, frames=(*before, replace(error_frame(refusal), at=at)), end_at=at)
+    return timeline._replace(frames=(*before, error_frame(refusal)._replace(at=at)), end_at=at)
 
 
 def _divide(timeline: Timeline, offset: int) -> tuple[list[Frame], list[Frame]]:
@@ -52,8 +51,8 @@ def _divide(timeline: Timeline, offset: int) -> tuple[list[Frame], list[Frame]]:
         if offset <= 0:
             return before, list(timeline.frames[index:])
         if len(frame.data) > offset:
-            before.append(replace(frame, data=frame.data[:offset]))
-            return before, [replace(frame, data=frame.data[offset:]), *timeline.frames[index + 1 :]]
+            before.append(frame._replace(data=frame.data[:offset]))
+            return before, [frame._replace(data=frame.data[offset:]), *timeline.frames[index + 1 :]]
         before.append(frame)
         offset -= len(frame.data)
     return before, []

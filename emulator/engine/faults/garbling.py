@@ -1,7 +1,6 @@
 """Garbling: the answer comes, but not as it should. Each kind is a function from timeline to timeline."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from emulator.catalogue.faults import GarbleName
 from emulator.engine.faults.spots import NoSpotError, middle_chunk
@@ -26,7 +25,7 @@ def garble(timeline: Timeline, name: GarbleName, index: int | None) -> Timeline:
         raise NoSpotError("the answer never begins")
     if name == "wrong_content_type":
         others = tuple((key, value) for key, value in timeline.headers if key != "content-type")
-        return replace(timeline, headers=(("content-type", "text/html"), *others))
+        return timeline._replace(headers=(("content-type", "text/html"), *others))
     if not timeline.is_stream and name not in _EITHER:
         raise NoSpotError(f'"{name}" happens to streams, and this answer is plain')
     middle = middle_chunk(timeline)
@@ -35,11 +34,11 @@ def garble(timeline: Timeline, name: GarbleName, index: int | None) -> Timeline:
     # [DONE] is no chunk: what should happen to it happens to the last chunk.
     if at and frames[at].data == DONE:
         at -= 1
-    return replace(timeline, frames=tuple(_GARBLERS[name](frames, at)))
+    return timeline._replace(frames=tuple(_GARBLERS[name](frames, at)))
 
 
 def _change(frames: list[Frame], at: int, data: bytes) -> list[Frame]:
-    return [*frames[:at], replace(frames[at], data=data), *frames[at + 1 :]]
+    return [*frames[:at], frames[at]._replace(data=data), *frames[at + 1 :]]
 
 
 def _insert(frames: list[Frame], at: int, data: bytes) -> list[Frame]:
@@ -74,7 +73,7 @@ def _comment(frames: list[Frame], _at: int) -> list[Frame]:
 
 
 def _end_lines_in_crlf(frames: list[Frame], _at: int) -> list[Frame]:
-    return [replace(frame, data=frame.data.replace(b"\n", b"\r\n")) for frame in frames]
+    return [frame._replace(data=frame.data.replace(b"\n", b"\r\n")) for frame in frames]
 
 
 def _drop_done(frames: list[Frame], _at: int) -> list[Frame]:

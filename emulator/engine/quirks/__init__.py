@@ -6,7 +6,6 @@ Each edits the JSON of a whole plain body or of one chunk, so that rendering kno
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 from emulator.catalogue.quirks import QuirkName
 from emulator.engine.quirks import bodies, streams
@@ -36,7 +35,7 @@ def apply_quirks(timeline: Timeline, quirks: frozenset[QuirkName], signature: st
         chunks[:] = [bodies.rename_google(chunk) for chunk in chunks]
     if "openai_key_order" in quirks:
         chunks[:] = [bodies.order_as_openai(chunk) for chunk in chunks]
-    return replace(timeline, frames=tuple(_write(timeline, found, chunks, quirks, is_stream=is_stream)))
+    return timeline._replace(frames=tuple(_write(timeline, found, chunks, quirks, is_stream=is_stream)))
 
 
 def apply_to_refusal(timeline: Timeline, quirks: frozenset[QuirkName]) -> Timeline:
@@ -46,7 +45,7 @@ def apply_to_refusal(timeline: Timeline, quirks: frozenset[QuirkName]) -> Timeli
         body = body[1:].rstrip()[:-1].rstrip() + b"\n"
     if "single_full_stops" in quirks:
         body = _DOUBLE_STOP.sub(b".", body)
-    return replace(timeline, frames=tuple(replace(frame, data=body) for frame in timeline.frames[:1]))
+    return timeline._replace(frames=tuple(frame._replace(data=body) for frame in timeline.frames[:1]))
 
 
 def _read(data: bytes) -> Body | None:
@@ -74,7 +73,7 @@ def _write(
             continue
         for chunk in left if at == places[-1] else [one for one in [next(left, None)] if one is not None]:
             last = len(frames)
-            frames.append(replace(frame, data=event(dump(chunk)) if is_stream else dump(chunk)))
+            frames.append(frame._replace(data=event(dump(chunk)) if is_stream else dump(chunk)))
             calls.append(bodies.calls_of(chunk))
     if not is_stream or not chunks:
         return frames
@@ -91,9 +90,9 @@ def _error_frame(frame: Frame, quirks: frozenset[QuirkName]) -> Frame:
         return frame
     data = _DOUBLE_STOP.sub(b".", frame.data) if "single_full_stops" in quirks else frame.data
     if "data_errors" not in quirks:
-        return replace(frame, data=data)
+        return frame._replace(data=data)
     try:
-        return replace(frame, data=event(dump(json.loads(data))))
+        return frame._replace(data=event(dump(json.loads(data))))
     except ValueError:
         return frame
 

@@ -1,7 +1,5 @@
 """Quirks of streams: functions that edit the JSON of chunks in place, and the ways in which a stream breaks off."""
 
-from dataclasses import replace
-
 from emulator.engine.quirks.bodies import Body, calls_of, holder_of, sort_keys
 from emulator.engine.refusing import refuse
 from emulator.engine.timeline import Frame
@@ -102,4 +100,4 @@ def overload(frames: list[Frame], last: int) -> list[Frame]:
 
 def _bare(name: str, instead: Frame) -> Frame:
     """An error as it is written into a stream (observed: without `data:`), when another frame would have come."""
-    return replace(instead, data=f"{refuse(name, {}).to_text()}\n".encode())
+    return instead._replace(data=f"{refuse(name, {}).to_text()}\n".encode())

@@ -101,7 +101,7 @@ class EmbeddingsQuestion:
         if outcome.result == "miss":
             return Outcome("answer", self._vectors(facts, ()), usage=usage)
         answered = outcome.result == "answer" and outcome.refusal is None
-        return replace(outcome, usage=usage) if answered else outcome
+        return outcome._replace(usage=usage) if answered else outcome
 
     def _render(self, made: Answer, _identity: Identity, facts: Facts) -> Timeline:
         failure = made.failure

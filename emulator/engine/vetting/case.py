@@ -15,6 +15,7 @@ from emulator.wire.shapes import Part
 
 KnownModels = Literal["any", "known"]
 """Which models are answered: any, or only those that the catalogue knows."""
+_OF_CALLS = frozenset({"tool_calls", "tool_call_id", "function_call"})
 Keys = tuple[int | str, ...]
 """The way from the top of the request to a place in it."""
 
@@ -51,12 +52,8 @@ class Case:
     @Lazy
     def may_have_calls(self) -> bool:
         """Whether there may be tool calls or their results in the conversation."""
-        return any(
-            "tool_calls" in message
-            or "tool_call_id" in message
-            or "function_call" in message
-            or message.get("role") in TOOL_ROLES
-            for message in self.facts.messages
+        return not _OF_CALLS.isdisjoint(self.facts.message_keys) or any(
+            message.get("role") in TOOL_ROLES for message in self.facts.messages
         )
 
     @Lazy
@@ -69,7 +66,7 @@ class Case:
         """The parts of messages, with their places, that are no plain text."""
         return [
             (("messages", number, "content", at), part)
-            for number, message in enumerate(self.facts.messages)
+            for number, message in enumerate(self.facts.messages if self.facts.may_enclose else ())
             if isinstance(content := message.get("content"), list)
             for at, part in enumerate(content)
             if part.get("image_url") is not None or part.get("input_audio") is not None
