@@ -16,12 +16,14 @@ from benchmarks.measuring import interleave
 from benchmarks.serving import Server
 from benchmarks.situations import (
     HISTORY,
+    HISTORY_NEW,
     LONG_STREAM,
     MANY,
     MANY_RULES,
     ONE_RULE,
     PICTURE,
     PLAIN,
+    PLAIN_NEW,
     STREAM,
     TOOL_CALL,
     Rule,
@@ -59,6 +61,8 @@ CASES = (
     Case(STREAM, ONE_RULE),
     # Beside one message and one rule: what 500 rules cost would hide what 200 messages do.
     Case(HISTORY, ONE_RULE),
+    Case(PLAIN_NEW, ONE_RULE),
+    Case(HISTORY_NEW, ONE_RULE),
     *(Case(situation) for situation in (LONG_STREAM, TOOL_CALL, PICTURE)),
 )
 
@@ -72,6 +76,8 @@ class Rates:
     """What was wrong with a subject's answers; their number, for errors that wrk counted."""
     refused: list[str] = field(default_factory=list)
     """What a subject could not answer, so that it was not measured."""
+    shares: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    """How much of a processor the load generator took, likewise."""
     right: int = 0
     """How many answers were looked at and right."""
 
@@ -162,6 +168,7 @@ class Field:
                 seconds = max(self._seconds, ceil((perf_counter() - began) * ANSWERS))
                 result = load(seconds=seconds)
         rates.right += sampling.right
+        rates.shares.setdefault(case.name, {}).setdefault(subject.name, []).append(result.processor)
         for wrong in sampling.wrong:
             rates.complain(subject, case, wrong)
         if result.errors:

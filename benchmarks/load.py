@@ -5,12 +5,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 
 from benchmarks.asking import HEADERS
 from benchmarks.serving import pin
-from benchmarks.situations import Situation
+from benchmarks.situations import NUMBER, Situation
 from benchmarks.subjects import CACHE, UnavailableError
 
 MARK = "RESULT "
@@ -20,6 +21,14 @@ wrk.method = "POST"
 wrk.body = file:read("*a")
 file:close()
 %s
+if os.getenv("BENCHMARK_NUMBER") ~= "" then
+  local before, after = wrk.body:match("^(.-)" .. os.getenv("BENCHMARK_NUMBER") .. "(.*)$")
+  local number = 0
+  request = function()
+    number = number + 1
+    return wrk.format(nil, nil, nil, before .. " " .. number .. after)
+  end
+end
 
 function done(summary, latency)
   local errors = summary.errors
@@ -48,6 +57,8 @@ class Load:
     """Answers with a status that is an error."""
     broken: int
     """Connections that failed, and answers that did not come."""
+    processor: float = 0.0
+    """How much of a processor wrk itself took."""
 
     @property
     def rate(self) -> float:
@@ -96,9 +107,11 @@ def run_wrk(
         *(*pin(cpus), wrk, "--threads", "1", "--connections", str(connections), "--duration", f"{seconds:.0f}s"),
         *("--timeout", "30s", "--latency", "--script", str(script), url),
     ]
+    environment = {"BENCHMARK_BODY": str(body), "BENCHMARK_NUMBER": NUMBER if situation.new else ""}
+    before = getrusage(RUSAGE_CHILDREN)
     done = subprocess.run(
         command,
-        env={**os.environ, "BENCHMARK_BODY": str(body)} | ({"LD_LIBRARY_PATH": libraries} if libraries else {}),
+        env={**os.environ, **environment} | ({"LD_LIBRARY_PATH": libraries} if libraries else {}),
         capture_output=True,
         text=True,
         check=False,
@@ -106,7 +119,9 @@ def run_wrk(
     )
     if done.returncode:
         raise SystemExit(f"wrk failed: {done.stderr or done.stdout}")
-    return read_output(done.stdout)
+    after, load = getrusage(RUSAGE_CHILDREN), read_output(done.stdout)
+    took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return replace(load, processor=took / load.seconds)
 
 
 def read_output(text: str) -> Load:

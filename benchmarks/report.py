@@ -7,8 +7,9 @@ from benchmarks.cases import CASES, Case, Rates
 from benchmarks.chart import LIMIT, OURS, Panel, draw
 from benchmarks.measuring import make_table, median, median_ratio
 from benchmarks.memory import Footprint
-from benchmarks.situations import HISTORY, LONG_STREAM, ONE_RULE, PLAIN, STREAM
+from benchmarks.situations import HISTORY, HISTORY_NEW, LONG_STREAM, ONE_RULE, PLAIN, PLAIN_NEW, STREAM
 from benchmarks.subjects import Subject
+from benchmarks.subjects.emulator import ALL_WORKERS, WORKERS
 
 EMULATOR, BARE, AIMOCK = "emulator", "bare callable", "aimock"
 GROWTH = 2.0
@@ -16,6 +17,7 @@ GROWTH = 2.0
 
 PLAIN_CASE, STREAM_CASE = Case(PLAIN).name, Case(STREAM).name
 PLAIN_ONE, STREAM_ONE = Case(PLAIN, ONE_RULE).name, Case(STREAM, ONE_RULE).name
+PLAIN_NEW_CASE, HISTORY_NEW_CASE = Case(PLAIN_NEW, ONE_RULE).name, Case(HISTORY_NEW, ONE_RULE).name
 LONG_CASE, HISTORY_CASE = Case(LONG_STREAM).name, Case(HISTORY, ONE_RULE).name
 
 
@@ -106,6 +108,14 @@ def _all_promises(results: Results) -> Iterator[Promise]:
     yield Promise(
         "200 messages, 1 rule, times the time of 1", results.between(PLAIN_ONE, HISTORY_CASE), 3, at_least=False
     )
+    yield Promise(
+        "the same, no request like another", results.between(PLAIN_NEW_CASE, HISTORY_NEW_CASE), 3, at_least=False
+    )
+    yield Promise(
+        f"{WORKERS} workers, 200 messages, no request like another, times one worker",
+        results.ratio(HISTORY_NEW_CASE, ALL_WORKERS.name, EMULATOR),
+        0.8 * WORKERS,
+    )
     start, quickest = results.starts.get(EMULATOR), results.quickest_python_start()
     yield Promise("first answer, s", median(start) if start else None, 0.35, at_least=False)
     if start and quickest:
@@ -171,9 +181,23 @@ def _notes(results: Results) -> Iterator[str]:
         yield f"{name}: not measured, {why}."
     for line in dict.fromkeys(results.rates.refused):
         yield f"Not measured: {line}."
+    yield from _load_notes(results)
     yield f"{results.rates.right:,} answers were looked at during the runs and were right."
     for name, wrong in results.rates.wrong.items():
         yield f"{name} had {len(wrong)} that were wrong, or runs with errors; the first: {wrong[0]}."
+
+
+def _load_notes(results: Results) -> Iterator[str]:
+    """What the load itself took where several workers were measured: they share the processors with it."""
+    of = results.rates.shares
+    shares = [
+        (case.title, median(of[case.name][name]))
+        for case in CASES
+        if (name := ALL_WORKERS.name) in of.get(case.name, ())
+    ]
+    if shares:
+        said = "; ".join(f"{title}: {share:.2f}" for title, share in shares)
+        yield f"The load generator's share of a processor, beside {ALL_WORKERS.name}: {said}."
 
 
 def draw_chart(results: Results) -> str:

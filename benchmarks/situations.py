@@ -18,6 +18,8 @@ MANY = 500
 TOPIC = "topic 0500"
 LONG_TOPIC = "topic 0499"
 TOOL_TOPIC = "topic 0498"
+NUMBER = " @NUMBER@"
+"""Where a request that is like no other has its number."""
 TOOL = "get_weather"
 ARGUMENTS = {"city": "Oslo"}
 _TOOLS = [
@@ -68,6 +70,8 @@ class Situation:
     tool: bool = False
     heavy: bool = False
     """Whether servers that keep all requests would grow so much that they have to be started anew for each measurement."""
+    new: bool = False
+    """Whether no request is like another, so that nobody gains from remembering them."""
 
     @cached_property
     def body(self) -> bytes:
@@ -85,16 +89,16 @@ class Situation:
         return say(self.pieces)
 
 
-def _ask(topic: str) -> dict[str, Any]:
-    return {"role": "user", "content": f"Please tell me something about {topic}."}
+def _ask(topic: str, number: str = "") -> dict[str, Any]:
+    return {"role": "user", "content": f"Please tell me something about {topic}.{number}"}
 
 
-def _history(messages: int) -> list[dict[str, Any]]:
+def _history(messages: int, number: str = "") -> list[dict[str, Any]]:
     """A conversation of so many messages, the last of which is the question."""
     roles = islice(cycle(("user", "assistant")), messages - 2)
     said = "This was said before, and is here to be read again by whoever answers next; it is about nothing."
     told = [{"role": role, "content": f"{number}. {said}"} for number, role in enumerate(roles)]
-    return [{"role": "system", "content": "Be brief."}, *told, _ask(TOPIC)]
+    return [{"role": "system", "content": "Be brief."}, *told, _ask(TOPIC, number)]
 
 
 def draw_noise(side: int = 578) -> bytes:
@@ -119,6 +123,10 @@ PLAIN = Situation("plain", "plain", [_ask(TOPIC)])
 STREAM = Situation("stream8", "8 chunks", [_ask(TOPIC)], stream=True)
 LONG_STREAM = Situation("stream200", "200 chunks", [_ask(LONG_TOPIC)], pieces=200, stream=True)
 HISTORY = Situation("history", "200 messages", _history(200), heavy=True)
+PLAIN_NEW = Situation("plain-new", "plain, no request like another", [_ask(TOPIC, NUMBER)], new=True)
+HISTORY_NEW = Situation(
+    "history-new", "200 messages, no request like another", _history(200, NUMBER), heavy=True, new=True
+)
 TOOL_CALL = Situation("tool", "tool call", [_ask(TOOL_TOPIC)], tool=True)
 PICTURE = Situation("picture", "1 MB picture", _picture(), heavy=True)
-SITUATIONS = (PLAIN, STREAM, LONG_STREAM, HISTORY, TOOL_CALL, PICTURE)
+SITUATIONS = (PLAIN, STREAM, LONG_STREAM, HISTORY, PLAIN_NEW, HISTORY_NEW, TOOL_CALL, PICTURE)
