@@ -25,6 +25,8 @@ class Chosen(NamedTuple):
     captures: Mapping[str, str]
     position: int
     """Which of the rule's replies it is, from 0."""
+    counts: bool = False
+    """Whether it might be another rule, or another answer, had the session seen other things before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +132,20 @@ def _find_holding(lot: RuleIndex[CompiledRule], facts: Facts) -> Holding:
 
 def find_chosen(ruleset: Ruleset, facts: Facts, state: State) -> Chosen | None:
     """What `choose` chooses, if a rule answers."""
+    counts = False
     for lot in ruleset.lots:
         for rule, captures in _find_holding(lot, facts).list(facts):
+            counts = counts or rule.is_limited
             use = state.uses.get(rule.key, 0) + 1
             if rule.limit is not None and use > rule.limit:
                 continue
             if rule.flags is not None and not rule.flags.holds(state.flags):
                 continue
             if rule.conversation is None:
-                return Chosen(rule, use, captures, rule.position(use))
+                return Chosen(rule, use, captures, rule.position(use), counts or rule.counts)
             found = rule.conversation.follow(facts.dialogue)
             if isinstance(found, Place):
-                return Chosen(rule, use, {**captures, **found.captures}, found.position)
+                return Chosen(rule, use, {**captures, **found.captures}, found.position, counts or rule.counts)
     return None
 
 

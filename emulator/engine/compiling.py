@@ -73,13 +73,16 @@ class CompiledRule:
         """Whether nothing beside its replies can make one answer another than the next."""
         return not (self.headers or self.quirks or self.faults or self.tempo)
 
-    @property
+    @Lazy
+    def is_limited(self) -> bool:
+        """Whether what its session remembers plays a part in whether it answers."""
+        return self.limit is not None or self.flags is not None
+
+    @Lazy
     def counts(self) -> bool:
-        """Whether what its session remembers plays a part in its answers, or in whether it answers."""
+        """Whether what its session remembers plays a part in what it answers."""
         is_sequence = len(self.recipes) > 1 and self.conversation is None
-        is_literal = all(recipe.ready is not None for recipe in self.recipes)
-        limited = self.limit is not None or self.flags is not None
-        return limited or is_sequence or not is_literal or not self.is_steady
+        return is_sequence or not self.is_steady or any(recipe.by_use for recipe in self.recipes)
 
     def position(self, use: int) -> int:
         """Which of the recipes the use of this number (from 1) takes; in a conversation the messages say it."""
@@ -113,8 +116,6 @@ class Ruleset:
     """The quotas of all scenarios."""
     has_early_quirks: bool = False
     """Whether a rule has quirks that act before it is chosen."""
-    counts: bool = False
-    """Whether what a session remembers plays a part in an answer."""
 
     @property
     def rules(self) -> tuple[CompiledRule, ...]:
@@ -141,7 +142,6 @@ def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
         quirks=frozenset(quirk for one in scenarios for quirk in one.defaults.quirks or ()),
         quotas=compile_quotas(files),
         has_early_quirks=any(expand(rule.quirks) & EARLY for rule in rules),
-        counts=any(rule.counts for rule in rules),
         signatures=frozenset(
             signature for one in scenarios for rule in one.rules for signature in find_signatures(_replies_of(rule))
         ),
@@ -156,7 +156,6 @@ def put_before(ruleset: Ruleset, added: Sequence[Ruleset]) -> Ruleset:
         lots=(RuleIndex(rules), *ruleset.lots),
         signatures=ruleset.signatures.union(*(one.signatures for one in added)),
         has_early_quirks=ruleset.has_early_quirks or any(one.has_early_quirks for one in added),
-        counts=ruleset.counts or any(one.counts for one in added),
     )
 
 

@@ -5,7 +5,7 @@ What does not depend on the request is made here, once.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from emulator.engine.attachments import draw, load_media, to_base64
@@ -42,6 +42,8 @@ class Recipe:
     makers: tuple[Maker, ...]
     ready: tuple[Part, ...] | None
     """The parts, where they are the same for every request."""
+    by_use: bool = field(default=False, kw_only=True)
+    """Whether it may matter how often the rule has answered before: a template can ask, and what goes wrong goes by it."""
 
     def make(self, context: Context) -> tuple[Part, ...]:
         """The parts of one choice. Raises AnswerError if the request does not give what a step needs."""
@@ -58,7 +60,17 @@ def compile_reply(reply: Reply, file: ScenarioFile) -> Recipe:
         else:
             makers += [_cue(Change(compile_pace(written))), _compile(step, file, str(number)), _cue(Change(None))]
     ready = tuple(maker.part for maker in makers if isinstance(maker, _Same))
-    return Recipe(tuple(makers), ready if len(ready) == len(makers) else None)
+    if len(ready) == len(makers):
+        return Recipe(tuple(makers), ready)
+    return Recipe(tuple(makers), None, by_use=any(_goes_by_use(step) for step in _steps_of(reply)))
+
+
+def _goes_by_use(step: Step) -> bool:
+    return (
+        isinstance(step, Cut | Fail | Garble | Stall | Paced)
+        or "{{" in (text := step.model_dump_json())
+        or "{%" in text
+    )
 
 
 @dataclass(frozen=True, slots=True)

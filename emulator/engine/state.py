@@ -17,6 +17,10 @@ class State(NamedTuple):
     flags: AbstractSet[str] = frozenset()
     """The names of the flags that are set."""
 
+    def before(self, key: str, use: int) -> "State":
+        """The same before the use of this number of a rule."""
+        return State({**self.uses, key: use - 1}, self.flags)
+
 
 @dataclass(frozen=True, slots=True)
 class Flagging:

@@ -198,7 +198,7 @@ class Control:
         project = request.query_params.get("session")
         if not project:
             return _error(400, "say for which project: DELETE /__emulator__/scenario?session=PROJECT")
-        await self._service.store.push(project, None)
+        await self._service.share(project, None)
         return Response(status_code=204)
 
 

@@ -88,18 +88,30 @@ class Link:
         self._journal.replace(entries, past.first, anew=past.epoch != self._epoch)
         self._epoch = past.epoch
 
-    async def agree(self, project: str, session: Session, chosen: Chosen | None, *, counts: bool) -> bool:
+    async def use(self, project: str, session: Session, chosen: Chosen | None, *, is_calm: bool) -> int | None:
         """Bring a session forward, if it is as its replica says or that plays no part."""
-        if not counts:
-            if chosen is not None:
-                self._uses[project, chosen.rule.key] += 1
-                self._flush_soon()
-            return True
-        used = None if chosen is None else (chosen.rule.key, chosen.use)
-        flags = chosen.rule.flags.apply(session.flags) if chosen and chosen.rule.flags else session.flags
-        agreed, snapshot = await self._call("use", project, session.version, used, flags)
-        self._take(project, session, snapshot)
-        return bool(agreed)
+        if chosen is None:
+            # That nothing holds may be as old as the replica, and so is what the report of it says.
+            before = session.uses, session.flags
+            await self.catch_up(project, session)
+            return 0 if before == (session.uses, session.flags) else None
+        rule = chosen.rule
+        if is_calm and not chosen.counts:
+            self._uses[project, rule.key] += 1
+            self._flush_soon()
+            return chosen.use
+        seen, flags = session.flags, rule.flags
+        # Whoever is answered meanwhile counts on from here.
+        session.bring_forward(chosen)
+        change = (flags.set_, flags.cleared) if flags is not None else None
+        use, now = await self._call("use", project, rule.key, rule.limit, seen, change)
+        if use is None:
+            await self.catch_up(project, session)
+            return None
+        session.uses[rule.key] = max(session.uses.get(rule.key, 0), use)
+        session.flags = now
+        number: int = use
+        return number
 
     async def count(self, project: str, key: str) -> int:
         """Count a use."""
@@ -182,4 +194,4 @@ class Link:
             pushed = None if snapshot.text is None else read_pushed(project, snapshot.text)
             session.adopt(pushed.ruleset if pushed else None, snapshot.text)
         session.uses, session.flags = snapshot.uses, snapshot.flags
-        session.version, session.seen = snapshot.version, snapshot.changes
+        session.seen = snapshot.changes

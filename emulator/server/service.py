@@ -30,7 +30,7 @@ from emulator.server.quotas import admit
 from emulator.server.readings import Readings, Received
 from emulator.server.sessions import TOKEN_REQUESTS, Session, Sessions
 from emulator.server.settings import SEEDED_MOMENT, Settings
-from emulator.server.store import Alone, Pushed, Store, at_once, read_pushed
+from emulator.server.store import Alone, Pushed, Store, agree, at_once, read_pushed
 from emulator.server.surroundings import PACE_HEADER, surround, vary
 from emulator.server.terms import Terms
 from emulator.server.tokens import Mint
@@ -145,7 +145,7 @@ class Service:
     ) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome, and warnings. Raises AnswerError for a pace that the request names and there is not."""
         terms = await self._find_terms(received, facts, session, first, check)
-        _, _, surroundings, rulesets, seed, quirks, verdict, counts = terms
+        _, _, surroundings, rulesets, seed, quirks, verdict, is_calm = terms
         refusal = verdict.refusal
         if refusal is None and first.quotas:
             # A quota may change how the request is paid for.
@@ -159,9 +159,13 @@ class Service:
                 refused = refused._replace(is_disturbed=plain.refusal is None)
             return refused, ()
         occasion = Occasion(now if seed is None else SEEDED_MOMENT, seed, self._entropy.draw(), surroundings)
-        outcome = ask(rulesets, facts, session.state, occasion)
-        while not await self.store.agree(facts.target.project, session, outcome.chosen, counts=counts):
-            outcome = ask(rulesets, facts, session.state, occasion)
+        outcome = await agree(
+            self.store,
+            session,
+            lambda state: ask(rulesets, facts, state, occasion),
+            facts.target.project,
+            is_calm=is_calm,
+        )
         if ticket.held:
             outcome = outcome._replace(timeline=outcome.timeline.delay(ticket.held))
         return outcome, verdict.warnings + outcome.warnings
@@ -178,8 +182,8 @@ class Service:
             quirks = expand(surroundings.quirks | rules.quirks | await self._early_quirks(rules, facts, session))
             rulesets = (rules,) if self._default is None else (rules, self._default)
             verdict = self._judge(facts, rules, seed, quirks, check)
-            counts = not surroundings.is_calm or any(one.counts for one in rulesets)
-            terms = facts.terms = Terms(rules, around, surroundings, rulesets, seed, quirks, verdict, counts)
+            calm = surroundings.is_calm
+            terms = facts.terms = Terms(rules, around, surroundings, rulesets, seed, quirks, verdict, calm)
         return terms
 
     async def _early_quirks(self, ruleset: Ruleset, facts: Facts, session: Session) -> frozenset[QuirkName]:
@@ -238,21 +242,17 @@ class Service:
         for listener in self.on_token:
             listener(exchange)
 
-    async def share(self, project: str, text: str) -> None:
-        """Give a session a scenario of its own, which takes the place of the server's. Raises ScenarioError."""
-        await self.store.push(project, read_pushed(project, text))
+    async def share(self, project: str, text: str | None) -> None:
+        """Give a session a scenario that takes the place of the server's, or take it away. Raises ScenarioError."""
+        await self.store.push(project, None if text is None else read_pushed(project, text))
 
-    def push(self, project: str, text: str) -> None:
+    def push(self, project: str, text: str | None) -> None:
         """The same where there is one worker."""
         at_once(self.share(project, text))
 
     def push_reading(self, project: str, reading: Reading, text: str) -> None:
         """The same with a scenario that has been read; `text` is what the control API shows of it."""
         at_once(self.store.push(project, Pushed(text, compile_rules(reading.scenarios))))
-
-    def unpush(self, project: str) -> None:
-        """Take a session's own scenario away, where there is one worker."""
-        at_once(self.store.push(project, None))
 
     def verify(self, project: str | None, *, strict: bool = False) -> Verification:
         """What is wrong with the past of a session, or of all: requests unanswered, rules not used as they should be.

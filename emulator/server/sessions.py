@@ -32,8 +32,6 @@ class Session:
     """What holds for all its answers, instead of what holds for those of the server."""
     merged: "tuple[tuple[Ruleset, tuple[Ruleset, ...]], Ruleset] | None" = None
     """The rules it answers by with others put before them, last of all, and what they were made of."""
-    version: int = 0
-    """As which of its states the store that it is a replica of knows it."""
     seen: int = -1
     """Up to which of the store's changes it is brought."""
 

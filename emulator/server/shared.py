@@ -13,8 +13,6 @@ from emulator.server.sessions import MOST_SESSIONS
 class Snapshot(NamedTuple):
     """A session as it is at a moment."""
 
-    version: int = 0
-    """Another one after each use that counts; 0 before any."""
     changes: int = 0
     """The server's changes up to now."""
     reloads: int = 0
@@ -40,7 +38,7 @@ class Past(NamedTuple):
 class Shared:
     """Sessions, accounts and journal of a server with several workers. Its methods are what a `Link` calls.
 
-    A session is brought forward only by who knows its latest version, so that no use is given twice.
+    Each use of a rule is counted here before it is answered, where it matters which it is, so that none is given twice.
     """
 
     def __init__(
@@ -61,7 +59,7 @@ class Shared:
         """Whose the tickets are."""
         self._records: deque[tuple[int, bytes]] = deque()
         self._bytes = self._position = self._epoch = 0
-        self._version = self._changes = 0
+        self._changes = 0
         self.reloads = 0
 
     def look(self, project: str) -> Snapshot:
@@ -77,18 +75,25 @@ class Shared:
         return Past({project: self.look(project) for project in self._sessions}, self._epoch, first, records)
 
     def use(
-        self, project: str, version: int, used: tuple[str, int] | None, flags: frozenset[str]
-    ) -> tuple[bool, Snapshot]:
-        """Bring a session forward from a version: the key of a rule with the number of its use, and all flags that are set then.
+        self,
+        project: str,
+        key: str,
+        limit: int | None,
+        seen: frozenset[str],
+        change: tuple[frozenset[str], frozenset[str]] | None,
+    ) -> tuple[int | None, frozenset[str]]:
+        """Count a use of a rule, set and clear flags, and return which use it is, with the flags that are set then.
 
-        Without a rule it is only asked whether the version is the latest. Whether it was, and the session as it is now.
+        None if the rule has answered as often as its `limit` says, or if other flags are set than those `seen` when it was chosen.
         """
-        found = self._sessions.get(project, Snapshot())
-        if found.version != version:
-            return False, self.look(project)
-        if used is not None:
-            self._put(project, found._replace(uses={**found.uses, used[0]: used[1]}, flags=flags))
-        return True, self.look(project)
+        found = self._find(project)
+        use = found.uses.get(key, 0) + 1
+        if found.flags != seen or (limit is not None and use > limit):
+            return None, found.flags
+        found.uses[key] = use
+        if change is not None:
+            found = self._sessions[project] = found._replace(flags=found.flags - change[1] | change[0])
+        return use, found.flags
 
     def count(self, project: str, key: str) -> int:
         """Count a use and return which it is."""
@@ -98,15 +103,13 @@ class Shared:
     def add(self, uses: Mapping[tuple[str, str], int]) -> None:
         """Add uses, by project and key, that play no part in what is chosen."""
         for (project, key), more in uses.items():
-            found = self._sessions.get(project)
-            if found is None:
-                found = self._sessions[project] = Snapshot(uses={})
-                self._bound()
+            found = self._find(project)
             found.uses[key] = found.uses.get(key, 0) + more
 
     def push(self, project: str, text: str | None) -> None:
         """Give a session its own scenario or take it away; it begins anew."""
-        self._put(project, Snapshot(uses={}, text=text))
+        self._sessions.pop(project, None)
+        self._find(project, text)
         self._accounts.reset(project)
         self._change()
 
@@ -159,15 +162,16 @@ class Shared:
         while self._records and (len(self._records) > self._most_exchanges or self._bytes > self._most_bytes):
             self._bytes -= len(self._records.popleft()[1])
 
-    def _put(self, project: str, session: Snapshot) -> None:
-        self._version += 1
-        self._sessions.pop(project, None)
-        self._sessions[project] = session._replace(version=self._version)
-        self._bound()
-
-    def _bound(self) -> None:
-        if len(self._sessions) > MOST_SESSIONS:
-            self._sessions.popitem(last=False)
+    def _find(self, project: str, text: str | None = None) -> Snapshot:
+        """A session, a new one with a scenario if need be."""
+        found = self._sessions.get(project)
+        if found is None:
+            found = self._sessions[project] = Snapshot(uses={}, text=text)
+            if len(self._sessions) > MOST_SESSIONS:
+                self._sessions.popitem(last=False)
+        else:
+            self._sessions.move_to_end(project)
+        return found
 
     def _change(self) -> None:
         self._changes += 1

@@ -1,13 +1,15 @@
 """What the workers of a server remember together, behind one interface; and the store of a server that has one worker."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from emulator.engine.answering import Outcome
 from emulator.engine.choosing import Chosen
 from emulator.engine.compiling import Ruleset, compile_rules
 from emulator.engine.quota import Limits
+from emulator.engine.state import State
 from emulator.scenario.reading import read_text
 from emulator.server.accounts import Accounts, Demand, Lack
 from emulator.server.clock import release
@@ -55,11 +57,11 @@ class Store(Protocol):
         """Bring all sessions and the journal up to date, for those who look at the past."""
         ...
 
-    async def agree(self, project: str, session: Session, chosen: Chosen | None, *, counts: bool) -> bool:
-        """Bring a session forward with what was chosen in it.
+    async def use(self, project: str, session: Session, chosen: Chosen | None, *, is_calm: bool) -> int | None:
+        """Bring a session forward with what was chosen in it, and return the number of the rule's use, which may be another.
 
-        Where the session `counts`, so that it may have been another rule's turn: False if it was not what its replica said, and
-        now it is; choose again. Else uses are only counted.
+        None if the session was not what its replica said, so that another rule may be the one; choose again. Where nothing that came
+        before plays a part, in the choice or in calm surroundings, the use is only counted. A miss has no use to count: 0.
         """
         ...
 
@@ -104,6 +106,20 @@ class Store(Protocol):
     def flush(self) -> None:
         """See that what was told is kept; called before answers leave."""
         ...
+
+
+async def agree(
+    store: Store, session: Session, choose: Callable[[State], Outcome], project: str, *, is_calm: bool
+) -> Outcome:
+    """The outcome of a request in the session as all workers know it; `choose` makes it from what is remembered."""
+    state = session.state
+    outcome = choose(state)
+    while (use := await store.use(project, session, outcome.chosen, is_calm=is_calm)) is None:
+        state = session.state
+        outcome = choose(state)
+    chosen = outcome.chosen
+    # Others have used the rule meanwhile.
+    return outcome if chosen is None or use == chosen.use else choose(state.before(chosen.rule.key, use))
 
 
 class Turns:
@@ -151,11 +167,12 @@ class Alone:
     async def catch_up_all(self) -> None:
         """Nor here."""
 
-    async def agree(self, _project: str, session: Session, chosen: Chosen | None, *, counts: bool) -> bool:  # noqa: ARG002  # there is nobody to disagree
+    async def use(self, _project: str, session: Session, chosen: Chosen | None, *, is_calm: bool) -> int | None:  # noqa: ARG002  # there is nobody to disagree
         """Bring a session forward."""
-        if chosen is not None:
-            session.bring_forward(chosen)
-        return True
+        if chosen is None:
+            return 0
+        session.bring_forward(chosen)
+        return chosen.use
 
     async def count(self, project: str, key: str) -> int:
         """Count a use."""

@@ -22,5 +22,5 @@ class Terms(NamedTuple):
     quirks: frozenset[QuirkName]
     """Those that hold before a rule is chosen."""
     verdict: Verdict
-    counts: bool
-    """Whether what the session remembers plays a part in the answer."""
+    is_calm: bool
+    """Whether the surroundings leave answers as they are."""

@@ -234,7 +234,7 @@ def test_levels_survive_a_reload_and_reset_forgets_them() -> None:
     one.service.push("p", "quota: {requests_per_minute: 1}\nrules: [{reply: mine}]")
     assert one.statuses(2) == [200, 429]
     assert one.send("other").status == 200
-    one.service.unpush("p")
+    one.service.push("p", None)
     assert one.send().status == 200
 
 

@@ -260,7 +260,7 @@ def test_pushed_scenarios_belong_to_one_session() -> None:
     other = Target("v1", "other", "l", "openapi")
     assert choice(send(service, ask("x")))["message"]["content"] == "pushed"
     assert choice(send(service, ask("x"), other))["message"]["content"] == "server"
-    service.unpush("p")
+    service.push("p", None)
     assert choice(send(service, ask("x")))["message"]["content"] == "server"
 
 

@@ -101,7 +101,7 @@ def test_another_scenario_begins_anew(service: Service) -> None:
     ask(service, "pay")
     service.push("p", SHOP.replace("THEN", "loop"))
     assert ask(service, "ship", "pay", "ship") == ["otherwise", "pay", "ship"]
-    service.unpush("p")
+    service.push("p", None)
     assert ask(service, "ship") == ["otherwise"]
 
 
