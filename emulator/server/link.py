@@ -91,10 +91,10 @@ class Link:
     async def use(self, project: str, session: Session, chosen: Chosen | None, *, is_calm: bool) -> int | None:
         """Bring a session forward, if it is as its replica says or that plays no part."""
         if chosen is None:
-            # That nothing holds may be as old as the replica, and so is what the report of it says.
-            before = session.uses, session.flags
+            # What is used up stays so, but flags may have been set or cleared.
+            before = session.flags
             await self.catch_up(project, session)
-            return 0 if before == (session.uses, session.flags) else None
+            return 0 if before == session.flags else None
         rule = chosen.rule
         if is_calm and not chosen.counts:
             self._uses[project, rule.key] += 1
