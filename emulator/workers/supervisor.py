@@ -103,11 +103,14 @@ class Supervisor:
         # What is buffered would be written twice.
         sys.stdout.flush()
         sys.stderr.flush()
+        # A signal that comes too early for the worker must not find the supervisor's handlers there.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _TERM)
         pid = os.fork()
         if pid == 0:
             calls.close()
             notices.close()
             self._be_worker(SocketChannel(number, *theirs, self._hub.cells, is_replacement=is_replacement))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERM)
         for end in theirs:
             end.close()
         self._hub.add(number, calls, notices)
@@ -122,7 +125,8 @@ class Supervisor:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for one in _TERM:
                 # A terminal tells all of its processes; the supervisor passes on what concerns them.
-                signal.signal(one, signal.SIG_IGN)
+                signal.signal(one, signal.SIG_DFL if one is signal.SIGTERM else signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERM)
             self._hub.forget()
             self._work(channel)
             status = 0
