@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +67,21 @@ class Client:
     def __init__(self, connection: HTTPConnection) -> None:
         self.connection = connection
 
+    def begin(self, text: str) -> HTTPResponse:
+        """The stream of a chat request, not read yet."""
+        self._send(text, "p", stream=True)
+        return self.connection.getresponse()
+
     def ask(self, text: str, project: str = "p", **more: Any) -> tuple[int, str]:
         """Status and body of a chat request."""
+        self._send(text, project, **more)
+        response = self.connection.getresponse()
+        return response.status, response.read().decode()
+
+    def _send(self, text: str, project: str, **more: Any) -> None:
         body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": text}], **more}
         path = f"/v1/projects/{project}/locations/global/endpoints/openapi/chat/completions"
         self.connection.request("POST", path, json.dumps(body), {"authorization": "Bearer any"})
-        response = self.connection.getresponse()
-        return response.status, response.read().decode()
 
     def say(self, text: str, project: str = "p") -> str:
         """What is answered; the status where it is no answer."""
@@ -116,13 +124,13 @@ def cluster(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
 
 
 def test_connections_are_shared_out(cluster: Any) -> None:
-    """Each worker gets as many, and a client that keeps its connection keeps its worker."""
+    """Each worker gets some, as many as the others unless it is busy for long; who keeps its connection keeps its worker."""
     server = cluster()
     clients = [server.connect() for _ in range(8)]
     for client in clients:
         assert client.say("hello") == "Hello."
     held = [len(_connections_of(pid, server.port)) for pid in server.workers()]
-    assert held == [4, 4]
+    assert (sum(held), min(held) > 1) == (8, True)
     assert server.greeting["workers"] == 2
 
 
@@ -251,15 +259,12 @@ def test_all_workers_read_changed_scenarios(cluster: Any, tmp_path: Path) -> Non
 def test_running_streams_end_within_the_grace(cluster: Any) -> None:
     """SIGTERM to the supervisor: what can end does, the rest is cut, and the status is 0."""
     server = cluster("--grace", "1")
-    with ThreadPoolExecutor(2) as pool:
-        slow = pool.submit(server.connect().ask, "slow", stream=True)
-        long = pool.submit(server.connect().ask, "long", stream=True)
-        while not all(len(_connections_of(pid, server.port)) for pid in server.workers()):
-            pass
-        server.process.send_signal(signal.SIGTERM)
-        assert slow.result()[1].endswith("data: [DONE]\n\n")
-        with pytest.raises(HTTPException):
-            long.result()
+    slow, long = server.connect().begin("slow"), server.connect().begin("long")
+    assert all(b"one" in response.readline() for response in (slow, long))
+    server.process.send_signal(signal.SIGTERM)
+    assert slow.read().endswith(b"data: [DONE]\n\n")
+    with pytest.raises(HTTPException):
+        long.read()
     assert server.process.wait(30) == 0
 
 
