@@ -25,7 +25,7 @@ SUBJECTS = (ONE_WORKER, ALL_WORKERS, BARE, AIMOCK, STUBLLM, MOCKTOPUS, FAKELLM)
 START, MEMORY = "start", "memory"
 DOCUMENT, CHART = ROOT / "docs" / "speed.md", ROOT / "docs" / "speed.svg"
 BEGIN, END = "<!-- Measured: python -m benchmarks.speed --write -->", "<!-- end -->"
-PATIENCE = 60.0
+PATIENCE = 20.0
 """Seconds of requests for memory's sake that are enough for servers so slow that they cannot answer all of them."""
 
 
