@@ -29,7 +29,6 @@ class _Worker:
         self.notices = notices
         self.decoders = Decoder(), Decoder()
         self.unsent = bytearray()
-        self.is_gone = False
 
 
 class Hub:
@@ -143,9 +142,7 @@ class Hub:
         return size
 
     def _read_calls(self, worker: _Worker) -> list[_Call]:
-        data = _receive(worker.calls)
-        worker.is_gone = worker.is_gone or data == b""
-        return [(worker, *call) for call in worker.decoders[0].feed(data or b"")]
+        return [(worker, *call) for call in worker.decoders[0].feed(_receive(worker.calls))]
 
     def _answer(self, calls: list[_Call]) -> None:
         for worker, number, method, arguments in calls:
@@ -176,11 +173,9 @@ class Hub:
             self._selector.modify(worker.calls, events, worker)
 
 
-def _receive(sock: socket.socket) -> bytes | None:
-    """What has come; nothing if it was closed, None if there is nothing yet."""
+def _receive(sock: socket.socket) -> bytes:
+    """What has come; that a worker is gone, its end as a process tells."""
     try:
         return sock.recv(_MOST)
-    except BlockingIOError:
-        return None
     except OSError:
         return b""
