@@ -22,7 +22,20 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from benchmarks.measuring import make_table
-from benchmarks.situations import HISTORY, LONG_STREAM, MANY_RULES, ONE_RULE, PLAIN, STREAM, TOOL_CALL, Rule, Situation
+from benchmarks.situations import (
+    HISTORY,
+    HISTORY_NEW,
+    LONG_STREAM,
+    MANY_RULES,
+    NUMBER,
+    ONE_RULE,
+    PLAIN,
+    PLAIN_NEW,
+    STREAM,
+    TOOL_CALL,
+    Rule,
+    Situation,
+)
 from benchmarks.subjects import ROOT
 
 if TYPE_CHECKING:
@@ -33,8 +46,6 @@ REQUESTS = 50
 """N, and as many before, so that nothing happens for the first time."""
 TOLERANCE = 0.03
 """The part by which a count may grow before `--check` fails."""
-NEVER_THE_SAME = "200 messages, never the same"
-"""The case whose requests are all new to the server; each has one blank more behind it than the one before."""
 CASES: Mapping[str, tuple[Situation, Sequence[Rule]]] = {
     "plain, 1 rule": (PLAIN, ONE_RULE),
     "8 chunks, 1 rule": (STREAM, ONE_RULE),
@@ -42,7 +53,8 @@ CASES: Mapping[str, tuple[Situation, Sequence[Rule]]] = {
     "8 chunks, 500 rules": (STREAM, MANY_RULES),
     "200 chunks, 500 rules": (LONG_STREAM, MANY_RULES),
     "200 messages, 1 rule": (HISTORY, ONE_RULE),
-    NEVER_THE_SAME: (HISTORY, ONE_RULE),
+    "plain, never the same": (PLAIN_NEW, ONE_RULE),
+    "200 messages, never the same": (HISTORY_NEW, ONE_RULE),
     "tool call, 500 rules": (TOOL_CALL, MANY_RULES),
 }
 _COUNT = re.compile(r"(?m)^(?:totals|summary): (\d+)")
@@ -62,9 +74,7 @@ def read_rules(rules: Sequence[Rule], folder: Path) -> "Ruleset":
     return compile_rules(read_paths([Path(write_scenario(rules, folder))]).scenarios)
 
 
-def build_requester(
-    situation: Situation, rules: Sequence[Rule], folder: Path, *, never_the_same: bool = False
-) -> Callable[[], None]:
+def build_requester(situation: Situation, rules: Sequence[Rule], folder: Path) -> Callable[[], None]:
     """What answers a situation's request once, journal and all, without a socket. Raises CountingError if it does so wrongly."""
     from benchmarks.asking import HEADERS, Answer, WrongAnswerError, check  # noqa: PLC0415  # only the counted process needs them
     from benchmarks.subjects.emulator import ONE_WORKER, PATH  # noqa: PLC0415  # as above
@@ -75,7 +85,7 @@ def build_requester(
 
     service = Service(read_rules(rules, folder), Settings(), clock=SystemClock())
     headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-    body, number, step = situation.body, 0, int(never_the_same)
+    body, number = situation.body, 0
 
     target = parse_target(PATH)
     if target is None:
@@ -83,8 +93,9 @@ def build_requester(
 
     def request() -> None:
         nonlocal number
-        number += step
-        exchange = service.handle(target, b"", headers, body + b" " * number)
+        number += 1
+        sent = body.replace(NUMBER.encode(), b" %08d" % number) if situation.new else body
+        exchange = service.handle(target, b"", headers, sent)
         _ = exchange.outcome.timeline.body
         service.finish(exchange)
 
@@ -103,7 +114,7 @@ def answer_all(folder: Path, only: str) -> None:
     told = {}
     for name in fnmatch.filter(CASES, only):
         situation, rules = CASES[name]
-        request = build_requester(situation, rules, folder, never_the_same=name == NEVER_THE_SAME)
+        request = build_requester(situation, rules, folder)
         for _ in range(REQUESTS):
             request()
         told[name] = [_fork(request, times * REQUESTS) for times in (1, 2)]

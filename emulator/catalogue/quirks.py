@@ -241,4 +241,4 @@ QUIRK_NAMES: tuple[QuirkName, ...] = get_args(QuirkName)
 
 def expand(names: frozenset[QuirkName]) -> frozenset[QuirkName]:
     """The quirks themselves, profiles replaced by what they stand for."""
-    return names.union(*(PROFILES[name] for name in names & PROFILES.keys())) - PROFILES.keys() if names else names
+    return names.union(*(PROFILES[name] for name in names & PROFILES.keys())).difference(PROFILES) if names else names

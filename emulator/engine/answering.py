@@ -9,11 +9,11 @@ from typing import Literal, NamedTuple
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.engine.choosing import Chosen, Miss, choose
 from emulator.engine.compiling import Ruleset
-from emulator.engine.composing import compose, identify
+from emulator.engine.composing import compose, count_said, identify, tally
 from emulator.engine.dice import Dice, Occasion, Surroundings
 from emulator.engine.facts import Facts
 from emulator.engine.faults import apply_failures, apply_faults
-from emulator.engine.forms import GAP, GAP_CREATED, Form
+from emulator.engine.forms import GAP, GAP_CREATED, LARGEST_FORM, Form
 from emulator.engine.pacing import AT_ONCE
 from emulator.engine.parts import Answer
 from emulator.engine.quirks import apply_quirks, apply_to_refusal
@@ -35,9 +35,6 @@ Render = Callable[[Answer, Identity, Facts], Timeline]
 """What makes an answer a timeline; it raises AnswerError if the answer has something that its shape cannot carry."""
 
 _OK = HTTPStatus.OK
-
-LARGEST_FORM = 64 * 1024
-"""The largest body that is remembered with its request, in bytes."""
 
 OWN_FAILURE = 418
 """The status of the emulator's own failures, which Google never sends and clients never retry."""
@@ -140,13 +137,30 @@ def _remember(
     recipe = chosen.rule.recipes[chosen.position]
     ready = facts.ready
     if ready is None or ready[0] is not recipe or ready[1] is not render:
-        made = compose(chosen, facts, occasion, dice)
-        gap = Identity(GAP, GAP_CREATED, facts.answering_model)
-        form = render(made, gap, facts)
-        ready = recipe, render, made.usage, Form(form)
-        if ready[3].size <= LARGEST_FORM:
+        usage, form = _find_form(chosen, facts, occasion, dice, render)
+        ready = recipe, render, usage, form
+        if form.size <= LARGEST_FORM:
             facts.ready = ready
     return ready[2], ready[3]
+
+
+def _find_form(chosen: Chosen, facts: Facts, occasion: Occasion, dice: Dice, render: Render) -> tuple[Usage, Form]:
+    """The same for all requests like this one but for their messages, of which only their number of tokens is answered."""
+    recipe, forms, made = chosen.rule.recipes[chosen.position], facts.forms, None
+    said = forms.said.get(recipe)
+    if said is None:
+        made = compose(chosen, facts, occasion, dice)
+        said = count_said(made.choices)
+    usage = tally(chosen.rule.usage, said, facts)
+    key = recipe, render, usage
+    form = forms.find(key)
+    if form is None:
+        made = made or compose(chosen, facts, occasion, dice)
+        form = Form(render(made, Identity(GAP, GAP_CREATED, facts.answering_model), facts))
+        if form.size <= LARGEST_FORM:
+            forms.keep(key, form)
+            forms.said[recipe] = said
+    return usage, form
 
 
 def refuse_request(refusal: Refusal, quirks: frozenset[QuirkName] = frozenset()) -> Outcome:

@@ -13,6 +13,7 @@ from emulator.engine.filling import fill_text
 from emulator.engine.limiting import Limits, limit, limits_of
 from emulator.engine.parts import Answer, CallPart, Choice, MediaPart, Part, TextPart
 from emulator.engine.tokens import estimate_tokens
+from emulator.scenario.rules import Usage as GivenUsage
 from emulator.wire.ids import make_id
 from emulator.wire.replies import Identity
 from emulator.wire.usage import Usage
@@ -38,7 +39,7 @@ def compose(
     headers = (*_headers(facts), *((name, fill_text(value, contexts[0])) for name, value in rule.headers))
     mishaps = (*rule.faults, *occasion.surroundings.faults)
     faults = tuple([fault for mishap in mishaps if (fault := mishap(contexts[0])) is not None]) if mishaps else ()
-    return Answer(choices, _usage(chosen, choices, facts), headers, faults)
+    return Answer(choices, tally(rule.usage, count_said(choices), facts), headers, faults)
 
 
 def _choice(parts: tuple[Part, ...], finish: str | None, facts: Facts, limits: Limits | None) -> Choice:
@@ -82,11 +83,10 @@ def _headers(facts: Facts) -> tuple[tuple[str, str], ...]:
     return (*echoed, ("x-vertex-ai-endpoint-id", facts.target.endpoint), ("x-vertex-ai-deployed-model-id", deployed))
 
 
-def _usage(chosen: Chosen, choices: tuple[Choice, ...], facts: Facts) -> Usage:
-    """The token counts: those of the scenario, else estimates."""
-    given = chosen.rule.usage
+def tally(given: GivenUsage, said: tuple[int, int], facts: Facts) -> Usage:
+    """The token counts: those of the scenario, else estimates; `said` is what `count_said` says of the answer."""
     prompt = max(facts.prompt_tokens, 1) if given.prompt is None else given.prompt
-    completion, reasoning = _count(choices)
+    completion, reasoning = said
     reasoning = reasoning if given.reasoning is None else given.reasoning
     cached = facts.cached_tokens if given.cached is None else given.cached
     traffic = given.traffic or facts.traffic
@@ -98,7 +98,7 @@ def _usage(chosen: Chosen, choices: tuple[Choice, ...], facts: Facts) -> Usage:
     return Usage(prompt, completion, reasoning, cached, given.total, traffic)
 
 
-def _count(choices: tuple[Choice, ...]) -> tuple[int, int]:
+def count_said(choices: tuple[Choice, ...]) -> tuple[int, int]:
     """Estimates of the tokens that are said, and of those that are thought."""
     completion = reasoning = 0
     for choice in choices:

@@ -1,7 +1,7 @@
 """Forms: timelines that are made once, with gaps for what each answer has of its own, its id and its time."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import overload
 
 from emulator.engine.timeline import Frame, Timeline
@@ -11,6 +11,10 @@ from emulator.wire.replies import Identity
 GAP = "\ue000the id\ue000"
 GAP_CREATED = 9_007_199_254_740_881
 _ID, _CREATED = GAP.encode(), str(GAP_CREATED).encode()
+LARGEST_FORM = 64 * 1024
+"""The largest body that is remembered, in bytes."""
+MOST_BYTES = 256 * 1024
+"""The bytes that the bodies may have that are remembered for requests which differ in their messages only."""
 _BOTH = re.compile(b"%b.*?%b|%b.*?%b" % (_ID, _CREATED, _CREATED, _ID), re.DOTALL)
 
 
@@ -41,6 +45,30 @@ class Form:
     def write(self, stamp: bytes) -> bytes:
         """The body with its gaps filled; `stamp` is what is the same in all chunks of an answer."""
         return stamp.join(self._between)
+
+
+class Forms:
+    """What is the same in the answers to requests that differ in their messages only."""
+
+    def __init__(self) -> None:
+        self.said: dict[Hashable, tuple[int, int]] = {}
+        """The tokens that are said and those that are thought, for each reply of which a form is remembered."""
+        self._known: dict[Hashable, Form] = {}
+        self.size = 0
+        """The bytes of their bodies."""
+
+    def find(self, key: Hashable) -> Form | None:
+        """The form that is remembered under a key."""
+        return self._known.get(key)
+
+    def keep(self, key: Hashable, form: Form) -> None:
+        """Remember a form; those before it are forgotten when there is no room."""
+        if self.size + form.size > MOST_BYTES:
+            self.said.clear()
+            self._known.clear()
+            self.size = 0
+        self._known[key] = form
+        self.size += form.size
 
 
 class _Filled(Sequence[Frame]):

@@ -1,4 +1,4 @@
-"""Values worked out once, when first asked for.
+"""Values worked out once, when first asked for: once for an instance, or once for all that have it in common.
 
 `functools.cached_property` does the same, but takes a lock each time on Python 3.11, which costs more than most facts of a request.
 """
@@ -32,3 +32,24 @@ class Lazy(Generic[Value]):
 
         def __set__(self, instance: object, value: Value) -> None:
             """Tell the type checker that such an attribute may be set."""
+
+
+class Common(Lazy[Value]):
+    """A method whose value is the same for all instances that have the dictionary `common` in common, where it is kept.
+
+    It may follow only from what is the same for all of these, and not from what somebody sets on one of them.
+    """
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> Value: ...
+    def __get__(self, instance: Any, owner: type) -> Self | Value:
+        if instance is None:
+            return self
+        common, name = instance.common, self._name
+        if name not in common:
+            common[name] = self._read(instance)
+        value: Value = common[name]
+        instance.__dict__[name] = value
+        return value

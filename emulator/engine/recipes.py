@@ -35,9 +35,9 @@ _SIGNATURE = re.compile(r'"thought_signature"\s*:\s*"([^"]+)"')
 _ANY_OBJECT = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Recipe:
-    """A reply ready to be made."""
+    """A reply ready to be made. Two that say the same are not one: each belongs to its rule."""
 
     makers: tuple[Maker, ...]
     ready: tuple[Part, ...] | None

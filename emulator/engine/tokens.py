@@ -1,6 +1,9 @@
 """How many tokens a text is taken to have."""
 
+from collections.abc import Sequence
+
 BYTES_PER_TOKEN = 4
+_TO_ROUND_UP = BYTES_PER_TOKEN - 1
 
 
 def estimate_tokens(text: str) -> int:
@@ -12,3 +15,10 @@ def estimate_tokens(text: str) -> int:
     # A lone surrogate, which JSON can write as an escape, has no UTF-8; it counts as the three bytes it would take.
     size = len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
     return -(-size // BYTES_PER_TOKEN)
+
+
+def estimate_all(texts: Sequence[str]) -> int:
+    """The estimates of several texts, added."""
+    if all(map(str.isascii, texts)):
+        return sum([(size + _TO_ROUND_UP) // BYTES_PER_TOKEN for size in map(len, texts)])
+    return sum(map(estimate_tokens, texts))

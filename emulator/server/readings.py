@@ -3,14 +3,18 @@
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from pydantic_core import to_json
 
 from emulator.engine.cues import Tempo
 from emulator.engine.facts import Facts
 from emulator.engine.lazy import Lazy
 from emulator.scenario.rules import Endpoint
-from emulator.server.bearer import Credentials, Sender, read_credentials, read_sender
-from emulator.server.surroundings import read_asked_tempo
-from emulator.wire.requests import parse_request
+from emulator.server.bearer import read_credentials, read_sender
+from emulator.server.surroundings import PACE_HEADER, read_asked_tempo
+from emulator.wire.requests import ChatRequest, parse_request
 from emulator.wire.targets import Target
 
 MOST_READINGS = 256
@@ -20,36 +24,55 @@ MOST_BYTES = 2 * 1024 * 1024
 LARGEST_READING = 128 * 1024
 """The largest body that is remembered, in bytes: to look for a larger one takes too long."""
 
+MOST_ENVELOPES = 256
+"""Senders, each as its headers tell, that are remembered."""
+MOST_MANNERS = 32
+"""Ways of asking, each told by all of a request but its messages, of which it is remembered what follows from them."""
+
 Headers = Sequence[tuple[bytes, bytes]]
 Reading = tuple[Facts, tuple[str, ...]]
 """The facts of a request, and what had to be overlooked in it."""
 
 
-class Received:
-    """A request as it was received: what it says whoever answers, each worked out once and only if asked."""
+_TELLING = frozenset({b"authorization", b"host", b"x-goog-api-key", PACE_HEADER})
+_VERTEX = b"x-vertex-ai"
 
-    def __init__(self, target: Target, query: bytes, headers: Headers, body: bytes, readings: "Readings") -> None:
-        self.target = target
-        self.query = query
-        self.headers = headers
-        self.body = body
-        self._readings = readings
-        self._chat: Reading | None = None
 
-    @Lazy
-    def credentials(self) -> Credentials:
+class Envelope:
+    """What the headers and the query of a request tell, which is the same for all that a client sends."""
+
+    def __init__(self, headers: Headers, query: bytes, key: bytes) -> None:
+        self._headers = headers
+        self.credentials = read_credentials(headers, query)
         """What it brings to prove who sent it."""
-        return read_credentials(self.headers, self.query)
-
-    @Lazy
-    def sender(self) -> Sender:
+        self.sender = read_sender(headers, self.credentials, key)
         """What the journal may know of who sent it."""
-        return read_sender(self.headers, self.credentials, self._readings.key)
+        self.vertex = tuple([pair for pair in headers if pair[0][: len(_VERTEX)].lower() == _VERTEX])
+        """The headers of Vertex's own."""
 
     @Lazy
     def tempo(self) -> Tempo | None:
         """The pace that it asks for. Raises AnswerError for one that there is not."""
-        return read_asked_tempo(self.headers)
+        return read_asked_tempo(self._headers)
+
+
+class Received:
+    """A request as it was received: what it says whoever answers, each worked out once and only if asked."""
+
+    def __init__(self, target: Target, headers: Headers, body: bytes, envelope: Envelope, readings: "Readings") -> None:
+        self.target = target
+        self.headers = headers
+        self.body = body
+        self.credentials = envelope.credentials
+        self.sender = envelope.sender
+        self._envelope = envelope
+        self._readings = readings
+        self._chat: Reading | None = None
+
+    @property
+    def tempo(self) -> Tempo | None:
+        """The pace that it asks for. Raises AnswerError for one that there is not."""
+        return self._envelope.tempo
 
     def read_chat(self, endpoint: Endpoint | None) -> Reading:
         """What it asks, as a chat request. Raises MalformedRequestError. Nobody may change facts that come from here, but a copy."""
@@ -57,7 +80,9 @@ class Received:
         # What a scenario says of an endpoint may have changed since.
         if chat is None or chat[0].endpoint is not endpoint:
             parsed = parse_request(self.body, strict_json=self._readings.strict_json)
-            chat = self._chat = Facts(self.target, self.headers, parsed.request, endpoint), parsed.warnings
+            common = self._readings.find_common(self.target, self._envelope, parsed.request, endpoint)
+            facts = Facts(self.target, self.headers, parsed.request, endpoint, common)
+            chat = self._chat = facts, parsed.warnings
         return chat
 
 
@@ -70,19 +95,40 @@ class Readings:
         """What the journal tells senders apart by, without knowing their tokens."""
         self._known: OrderedDict[tuple[Target, bytes, bytes, Headers], Received] = OrderedDict()
         self._bytes = 0
+        self._envelope = lru_cache(MOST_ENVELOPES)(Envelope)
+        self._common = lru_cache(MOST_MANNERS)(_begin_common)
+
+    def open(self, headers: Headers, query: bytes) -> Envelope:
+        """What headers and query tell; of the headers only those that are read here make a difference."""
+        telling = [pair for pair in headers if pair[0] in _TELLING or pair[0][: len(_VERTEX)].lower() == _VERTEX]
+        return self._envelope(tuple(telling), query, self.key)
+
+    def find_common(
+        self, target: Target, envelope: Envelope, request: ChatRequest, endpoint: Endpoint | None
+    ) -> dict[str, Any]:
+        """What the facts of a request have in common with others."""
+        manner = to_json({key: value for key, value in request.items() if key != "messages"}, inf_nan_mode="constants")
+        # An endpoint that is remembered lives, so no other has its number.
+        common = self._common(target, envelope.vertex, manner, id(endpoint))
+        common.setdefault("endpoint", endpoint)
+        return common
 
     def find(self, target: Target, query: bytes, headers: Headers, body: bytes) -> Received:
         """The request if it is remembered, else a new one."""
         if len(body) > LARGEST_READING:
-            return Received(target, query, headers, body, self)
+            return Received(target, headers, body, self.open(headers, query), self)
         key = target, query, body, tuple(headers)
         known = self._known.get(key)
         if known is not None:
             self._known.move_to_end(key)
             return known
-        received = self._known[key] = Received(*key[:2], key[3], body, self)
+        received = self._known[key] = Received(target, key[3], body, self.open(headers, query), self)
         self._bytes += len(body)
         while len(self._known) > MOST_READINGS or self._bytes > MOST_BYTES:
             _, oldest = self._known.popitem(last=False)
             self._bytes -= len(oldest.body)
         return received
+
+
+def _begin_common(_target: Target, _vertex: Headers, _manner: bytes, _endpoint: int) -> dict[str, Any]:
+    return {}

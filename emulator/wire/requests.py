@@ -1,8 +1,7 @@
 """Reading a request body: bytes to a `ChatRequest`, or the reason why not."""
 
 import re
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -40,8 +39,7 @@ class MalformedRequestError(Exception):
         super().__init__(explanation)
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedRequest:
+class ParsedRequest(NamedTuple):
     """A request body that was understood, and what had to be overlooked for it."""
 
     request: ChatRequest

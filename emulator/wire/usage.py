@@ -1,12 +1,10 @@
 """The `usage` block, as each kind of model server writes it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Token counts of an answer; reasoning is outside completion and inside the total (documented: seed).
 
     Where a model counts its thoughts in completion, `total` says so.

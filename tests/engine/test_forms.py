@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from emulator.engine.answering import LARGEST_FORM, Outcome, answer
+from emulator.engine.answering import Outcome, answer
 from emulator.engine.compiling import compile_rules
 from emulator.engine.cues import Tempo
 from emulator.engine.dice import Occasion, Surroundings
 from emulator.engine.facts import Facts
-from emulator.engine.forms import GAP, GAP_CREATED
+from emulator.engine.forms import GAP, GAP_CREATED, LARGEST_FORM, MOST_BYTES
 from emulator.engine.state import State
 from emulator.scenario.reading import read_text
 from emulator.wire.targets import Target
@@ -76,3 +76,34 @@ def test_large_answers_are_not_remembered() -> None:
     outcome = answer([rules], facts, State(), Occasion(0, None, bytes(16)))
     assert outcome.timeline.body.count(b"x") >= LARGEST_FORM
     assert facts.ready is None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_requests_that_are_asked_alike_share_their_forms(stream: bool) -> None:
+    """Whatever their messages: their answers are those that are made for each alone, usage and all."""
+    common: dict[str, Any] = {}
+    sizes = []
+    for words in ("", " and more", " and more words than before", ""):
+        request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": f"text{words}"}], "stream": stream}
+        target = Target("v1", "p", "global", "openapi")
+        filled, made = (
+            ask(Facts(target, [], request, None, common), 1.0),
+            ask(Facts(target, [], request), 1.0, directly=True),
+        )
+        assert filled.timeline.body == made.timeline.body
+        assert filled.usage == made.usage
+        sizes.append(common["forms"].size)
+    assert sizes[0] < sizes[1] < sizes[2] == sizes[3]
+
+
+def test_forms_are_bounded() -> None:
+    """By their bytes: the usage of each answer may be another."""
+    rules = compile_rules(read_text(f"rules: [{{reply: {'x' * (LARGEST_FORM // 2)}}}]").scenarios)
+    common: dict[str, Any] = {}
+    for words in range(3 * MOST_BYTES // LARGEST_FORM):
+        request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": "many " * words}]}
+        facts = Facts(Target("v1", "p", "global", "openapi"), [], request, None, common)
+        outcome = answer([rules], facts, State(), Occasion(0, None, bytes(16)))
+        assert outcome.usage is not None
+        assert b'"prompt_tokens":%d,' % outcome.usage.prompt in outcome.timeline.body
+        assert 0 < common["forms"].size <= MOST_BYTES

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.engine.tokens import estimate_tokens
+from emulator.engine.tokens import estimate_all, estimate_tokens
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,9 @@ def test_four_bytes_are_a_token(text: str, tokens: int) -> None:
 def test_longer_text_has_no_fewer_tokens(left: str, right: str) -> None:
     """An estimate never falls when text is added, nor rises above the sum of its parts."""
     assert estimate_tokens(left) <= estimate_tokens(left + right) <= estimate_tokens(left) + estimate_tokens(right)
+
+
+@given(st.lists(st.text()))
+def test_several_texts_have_the_tokens_of_each(texts: list[str]) -> None:
+    """Added: as many as if each were estimated alone."""
+    assert estimate_all(texts) == sum(estimate_tokens(text) for text in texts)

@@ -115,3 +115,46 @@ def test_functions_may_change_what_they_are_given() -> None:
             for _ in range(2)
         ]
     assert said == ["hello 0", "hello 0"]
+
+
+def test_requests_that_are_asked_alike_have_what_follows_from_it_in_common() -> None:
+    """Whatever their messages and their other headers; not those with another parameter, model, target, endpoint or header of Vertex's."""
+    readings = Readings(strict_json=False)
+
+    def common(
+        messages: int = 1, target: Target = TARGET, endpoint: Endpoint | None = None, header: bytes = b"a", **more: Any
+    ) -> int:
+        asked = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "hi"}] * messages, **more}
+        received = readings.find(target, b"", [(header, b"flex")], json.dumps(asked).encode())
+        return id(received.read_chat(endpoint)[0].common)
+
+    own = Endpoint(family="vllm")
+    assert common(1) == common(2) == common(3, header=b"b")
+    others = [
+        common(4),
+        common(4, custom=1),
+        common(4, custom=True),
+        common(4, stream=True),
+        common(4, model="google/gemini-3-pro-preview"),
+        common(4, target=Target("v1", "q", "global", "openapi")),
+        common(4, endpoint=own),
+        common(4, endpoint=Endpoint(family="vllm")),
+        common(4, header=b"x-vertex-ai-llm-shared-request-type"),
+    ]
+    assert len({*others}) == len(others)
+    assert common(5, endpoint=own) == others[6]
+
+
+def test_senders_are_told_apart_by_their_headers() -> None:
+    """By token, key and host, though others with the same headers are remembered."""
+    readings = Readings(strict_json=False)
+
+    def send(*headers: tuple[bytes, bytes], query: bytes = b"") -> tuple[Any, ...]:
+        received = readings.find(TARGET, query, [*headers], body(str(len(headers))))
+        return received.credentials, received.sender
+
+    one, two = (b"authorization", b"Bearer one"), (b"authorization", b"Bearer two")
+    assert send(one) == send(one, (b"x-request-id", b"1")) != send(two)
+    assert send(one)[1] != send(one, (b"host", b"other"))[1]
+    assert send(one)[0] != send(one, (b"x-goog-api-key", b"k"))[0]
+    assert send(one)[0] != send(one, query=b"key=k")[0]

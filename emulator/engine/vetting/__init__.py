@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import Literal
 
 from emulator.engine.facts import Facts
 from emulator.engine.vetting.case import DEFAULT_POLICY, Case, CaseCheck, KnownModels, Policy
@@ -30,30 +32,34 @@ __all__ = ["Check", "KnownModels", "Policy", "Verdict", "judge", "refuse_malform
 Check = Callable[[Facts], Refusal | None]
 """What vets a request as a whole."""
 
+_Subject = Literal["parameters", "messages", "enclosures", "calls"]
+"""What a check looks at: all but the messages, all messages, what they enclose besides text, or calls and their results."""
+
 # Assumed: first what is asked, then the messages one by one, then how they fit together, and last what needs all of them.
-_CHECKS: tuple[CaseCheck, ...] = (
-    check_model_form,
-    check_model,
-    check_parameters,
-    check_contents,
-    check_messages,
-    check_max_tokens,
-    check_candidates,
-    check_modalities,
-    check_fragments,
-    check_thinking,
-    check_tools_with_json,
-    check_search,
-    check_schemas,
-    check_media,
-    check_audio_format,
-    check_image_detail,
-    check_arguments,
-    check_order,
-    check_end,
-    check_signatures,
-    check_context,
+_CHECKS: tuple[tuple[CaseCheck, _Subject], ...] = (
+    (check_model_form, "parameters"),
+    (check_model, "parameters"),
+    (check_parameters, "parameters"),
+    (check_contents, "messages"),
+    (check_messages, "messages"),
+    (check_max_tokens, "parameters"),
+    (check_candidates, "parameters"),
+    (check_modalities, "parameters"),
+    (check_fragments, "parameters"),
+    (check_thinking, "parameters"),
+    (check_tools_with_json, "parameters"),
+    (check_search, "parameters"),
+    (check_schemas, "parameters"),
+    (check_media, "enclosures"),
+    (check_audio_format, "enclosures"),
+    (check_image_detail, "enclosures"),
+    (check_arguments, "calls"),
+    (check_order, "calls"),
+    (check_end, "messages"),
+    (check_signatures, "calls"),
+    (check_context, "messages"),
 )
+_MOST_POLICIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,9 @@ class Verdict:
 
     refusal: Refusal | None = None
     warnings: tuple[str, ...] = ()
+
+
+_FINE = Verdict()
 
 
 def vet(facts: Facts, policy: Policy = DEFAULT_POLICY) -> Refusal | None:
@@ -77,19 +86,30 @@ def judge(facts: Facts, policy: Policy, vetting: Vetting, check: Check | None = 
     because there is nothing to answer. `check` takes the place of the checks of chat completions.
     """
     if vetting == "off":
-        return Verdict()
+        return _FINE
     case = Case(facts, policy)
     refusal = _vet(case) if check is None else check(facts) or check_model(case)
     if refusal is None:
-        return Verdict(warnings=find_signature_warnings(case) + find_content_warnings(case) if check is None else ())
+        may_warn = check is None and case.may_have_calls
+        return Verdict(warnings=find_signature_warnings(case) + find_content_warnings(case)) if may_warn else _FINE
     if vetting == "enforce":
         return Verdict(refusal)
     return Verdict(warnings=(f"Vertex refuses this ({refusal.rule}): {refusal.explanation}",))
 
 
 def _vet(case: Case) -> Refusal | None:
-    for check in _CHECKS:
+    passed = case.facts.passed
+    for check in _list_checks(case.policy in passed, case.facts.may_enclose, case.may_have_calls):
         refusal = check(case)
         if refusal is not None:
             return refusal
+    if len(passed) < _MOST_POLICIES:
+        passed.add(case.policy)
     return None
+
+
+@cache
+def _list_checks(has_passed: bool, may_enclose: bool, may_have_calls: bool) -> tuple[CaseCheck, ...]:
+    """Those that can find anything; what is wrong with the parameters has been looked for in other requests with the same."""
+    asked = {"messages": True, "parameters": not has_passed, "enclosures": may_enclose, "calls": may_have_calls}
+    return tuple(check for check, subject in _CHECKS if asked[subject])

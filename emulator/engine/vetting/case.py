@@ -1,8 +1,7 @@
 """What a check is given: the request, and how strictly it is looked at."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from emulator.catalogue.quirks import QuirkName
 from emulator.engine.facts import TOOL_ROLES, Facts
@@ -20,8 +19,7 @@ Keys = tuple[int | str, ...]
 """The way from the top of the request to a place in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """What the server and its scenario decide about vetting."""
 
     models: KnownModels = "any"
@@ -52,9 +50,7 @@ class Case:
     @Lazy
     def may_have_calls(self) -> bool:
         """Whether there may be tool calls or their results in the conversation."""
-        return not _OF_CALLS.isdisjoint(self.facts.message_keys) or any(
-            message.get("role") in TOOL_ROLES for message in self.facts.messages
-        )
+        return not _OF_CALLS.isdisjoint(self.facts.message_keys) or not TOOL_ROLES.isdisjoint(self.facts.roles)
 
     @Lazy
     def turns(self) -> list[Turn]:

@@ -13,7 +13,7 @@ from emulator.wire.requests import write_place
 
 def check_arguments(case: Case) -> Refusal | None:
     """Observed: the arguments of earlier calls must be JSON objects. Assumed: they may be null or absent."""
-    if not case.is_gemini or not case.may_have_calls:
+    if not case.is_gemini:
         return None
     for number, message in enumerate(case.facts.messages):
         if not has_calls(message):
@@ -32,7 +32,7 @@ def check_order(case: Case) -> Refusal | None:
 
     Assumed: the order of the results is free, their ids must be those of the calls, and an id that is missing is not missed.
     """
-    if not case.is_gemini or not case.may_have_calls:
+    if not case.is_gemini:
         return None
     before: Turn | None = None
     for turn in case.turns:

@@ -38,7 +38,7 @@ def find_signature_warnings(case: Case) -> tuple[str, ...]:
 
 def _is_enforced(case: Case) -> bool:
     card = case.facts.card
-    return case.is_gemini and card is not None and card.enforces_signatures and case.may_have_calls
+    return case.is_gemini and card is not None and card.enforces_signatures
 
 
 def _find_refusal(case: Case) -> Refusal | None:
