@@ -66,11 +66,10 @@ def compile_reply(reply: Reply, file: ScenarioFile) -> Recipe:
 
 
 def _goes_by_use(step: Step) -> bool:
-    return (
-        isinstance(step, Cut | Fail | Garble | Stall | Paced)
-        or "{{" in (text := step.model_dump_json())
-        or "{%" in text
-    )
+    if isinstance(step, Cut | Fail | Garble | Stall) or (isinstance(step, Paced) and step.pace is not None):
+        return True
+    text = step.model_dump_json()
+    return "{{" in text or "{%" in text
 
 
 @dataclass(frozen=True, slots=True)

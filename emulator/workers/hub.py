@@ -12,10 +12,10 @@ from emulator.workers.frames import Decoder, encode
 
 _MOST = 1 << 20
 """Bytes that are read at a time."""
-_PAUSE = 0.005
+_PAUSE = 0.002
 """Seconds for which nobody listens to notices when there was little to hear: waking for each would take longer than all of them."""
-_LITTLE = 32 * 1024
-"""Bytes."""
+_LITTLE = 8 * 1024
+"""Bytes. Where more comes, as long histories and streams make it, the socket would be full before the pause is over."""
 
 _Call = tuple["_Worker", int, str, tuple[Any, ...]]
 
