@@ -5,7 +5,7 @@ import os
 import sys
 from contextlib import ExitStack
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,9 +16,6 @@ from emulator.cli.parent import check_stdin
 from emulator.cli.service import log_requests, place_options, settings_options
 from emulator.cli.serving import Serving, on_signal
 from emulator.errors import EmulatorError
-
-if TYPE_CHECKING:
-    pass
 
 _PORT = click.IntRange(0, 65535)
 _GREETINGS = {"text": greet_people, "json": greet_programs}

@@ -13,6 +13,7 @@ from emulator.errors import EmulatorError
 
 if TYPE_CHECKING:
     from emulator.engine.compiling import Ruleset
+    from emulator.scenario.reading import Reading
     from emulator.server.service import Service
 
 _SUFFIXES = (".yaml", ".yml")
@@ -24,13 +25,18 @@ def read_rules(scenarios: Sequence[str]) -> "Ruleset":
     A folder that has no scenarios yet, such as a container's volume, is passed over.
     """
     from emulator.engine.compiling import compile_rules  # noqa: PLC0415  # --help is quicker without it
-    from emulator.scenario.reading import default_scenario_path, read_paths  # noqa: PLC0415  # as above
 
-    for folder in set(scenarios) - set(_with_scenarios(scenarios)):
+    for folder in (one for one in scenarios if _is_empty(one)):
         click.echo(f"there are no scenarios in {folder} yet", err=True)
-    reading = read_paths(_with_scenarios(scenarios) or [default_scenario_path()])
+    reading = _read(scenarios)
     print_problems(reading.warnings)
     return compile_rules(reading.scenarios)
+
+
+def _read(scenarios: Sequence[str]) -> "Reading":
+    from emulator.scenario.reading import default_scenario_path, read_paths  # noqa: PLC0415  # as above
+
+    return read_paths([one for one in scenarios if not _is_empty(one)] or [default_scenario_path()])
 
 
 async def watch_scenarios(service: "Service", scenarios: Sequence[str]) -> None:
@@ -72,15 +78,14 @@ async def read_again(service: "Service", scenarios: Sequence[str]) -> None:
 def follow(service: "Service", scenarios: Sequence[str]) -> None:
     """Read the scenarios that another worker has read already, and has said all about."""
     from emulator.engine.compiling import compile_rules  # noqa: PLC0415  # as above
-    from emulator.scenario.reading import default_scenario_path, read_paths  # noqa: PLC0415  # as above
 
     # Changed once more since, they will be read once more.
     with suppress(EmulatorError):
-        service.ruleset = compile_rules(read_paths(_with_scenarios(scenarios) or [default_scenario_path()]).scenarios)
+        service.ruleset = compile_rules(_read(scenarios).scenarios)
 
 
-def _with_scenarios(scenarios: Sequence[str]) -> list[str]:
-    return [one for one in scenarios if not Path(one).is_dir() or _has_scenarios(Path(one))]
+def _is_empty(scenario: str) -> bool:
+    return Path(scenario).is_dir() and not _has_scenarios(Path(scenario))
 
 
 def _has_scenarios(folder: Path) -> bool:

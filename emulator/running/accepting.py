@@ -40,8 +40,11 @@ class Acceptor:
         if self._is_next(len(self._connections) + len(self._beginning)):
             self._take()
         else:
-            self._loop.remove_reader(self._listening)
-            self._aside = self._loop.call_later(_ASIDE, self._return)
+            self._step_aside()
+
+    def _step_aside(self) -> None:
+        self._loop.remove_reader(self._listening)
+        self._aside = self._loop.call_later(_ASIDE, self._return)
 
     def _return(self) -> None:
         """Take what nobody else has taken meanwhile."""
@@ -49,15 +52,23 @@ class Acceptor:
         self._take()
 
     def _take(self) -> None:
-        with suppress(OSError):
-            # Others may have been quicker; and what cannot be taken now, for want of descriptors, can be later.
+        try:
             sock, _ = self._listening.accept()
-            task = self._loop.create_task(self._begin(sock))
-            self._beginning.add(task)
-            task.add_done_callback(self._beginning.discard)
+        except BlockingIOError:
+            # Others have been quicker.
+            return
+        except OSError:
+            # For want of descriptors, for example: it can be taken later, and until then the loop must not turn in vain.
+            self._step_aside()
+            return
+        task = self._loop.create_task(self._begin(sock))
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
 
     async def _begin(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         # Gone already, if it cannot be.
         with suppress(OSError):
+            # As loops do for connections that they accept themselves: a chunk does not wait for the next one.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._loop.connect_accepted_socket(self._make, sock)

@@ -129,7 +129,7 @@ class Turns:
         self._futures: dict[int, asyncio.Future[None]] = {}
 
     def expect(self, ticket: int) -> "asyncio.Future[None]":
-        """The future of a ticket that waits; one that is done is only given once."""
+        """The future of a ticket, the same one until it is forgotten."""
         future = self._futures.get(ticket)
         if future is None:
             future = self._futures[ticket] = asyncio.get_running_loop().create_future()
