@@ -11,9 +11,10 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from emulator.running.connection import Connection, write_head
+from emulator.running.connection import Connection
+from emulator.running.heads import KnownHeads, write_head
 
-OURS = partial(Connection, before_writing=lambda: None)
+OURS = partial(Connection, heads=KnownHeads(), before_writing=lambda: None)
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -60,7 +61,7 @@ async def answer(scope: Any, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": pieces[-1]})
 
 
-async def hear(protocol: Callable[..., HttpToolsProtocol], sent: bytes) -> bytes:
+async def hear(protocol: Callable[..., asyncio.Protocol], sent: bytes) -> bytes:
     """All that a connection of this kind sends back until it ends."""
     config = uvicorn.Config(answer, access_log=False, lifespan="off", log_config=None, ws="none")
     config.load()
