@@ -21,7 +21,7 @@ from emulator.errors import AnswerError
 from emulator.scenario.reading import Reading, default_scenario_path, read_paths
 from emulator.scenario.rules import Tokens
 from emulator.server.accounts import Ticket
-from emulator.server.bearer import check_bearer
+from emulator.server.bearer import check_bearer, passes_until
 from emulator.server.clock import Clock
 from emulator.server.entropy import Entropy
 from emulator.server.exchanges import Exchange, TokenExchange
@@ -85,12 +85,8 @@ class Service:
         now = self.clock.now()
         ticket, started = (waited.ticket, waited.started) if waited else (Ticket(self.store.next_number()), now)
         received = self._readings.find(target, query, headers, body)
-        refusal = check_bearer(self.settings.auth, target, received.credentials, self.mint, now)
-        if refusal is not None:
-            outcome = refuse_request(as_unary(refusal, target) if target.is_unary else refusal, self._quirks_of(target))
-        elif target.is_unary:
-            outcome = refuse_request(refuse_unary(target))
-        else:
+        outcome = None if now < received.envelope.passes_until else self._check_bearer(received, now)
+        if outcome is None:
             try:
                 outcome, warnings = await self._read_and_answer(received, now, ticket)
             except Exception as error:  # noqa: BLE001  # a mistake in the emulator must not look like a 500 of Google's
@@ -99,9 +95,20 @@ class Service:
             ticket.number, started, received.target, received.body, outcome, warnings, ticket, sender=received.sender
         )
 
+    def _check_bearer(self, received: Received, now: float) -> Outcome | None:
+        """What becomes of a request whose credentials do not pass."""
+        target, envelope, auth = received.target, received.envelope, self.settings.auth
+        envelope.passes_until = passes_until(auth, envelope.credentials, self.mint, now)
+        refusal = check_bearer(auth, target, envelope.credentials, self.mint, now)
+        if refusal is None:
+            return None
+        return refuse_request(as_unary(refusal, target) if target.is_unary else refusal, self._quirks_of(target))
+
     async def _read_and_answer(self, received: Received, now: float, ticket: Ticket) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome, and what had to be overlooked in the request."""
         target = received.target
+        if target.is_unary:
+            return refuse_request(refuse_unary(target)), ()
         session = self.sessions.find(target.project)
         if self.store.is_behind(session):
             await self.store.catch_up(target.project, session)
