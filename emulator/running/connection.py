@@ -12,6 +12,7 @@ import httptools
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from emulator.running.corking import Corked
 from emulator.running.cycle import Cycle, Message
 from emulator.running.heads import KnownHeads, RequestHead, read_head
 from emulator.running.stepping import run_to_first_wait
@@ -44,17 +45,17 @@ class Connection(asyncio.Protocol):
         before_writing: Callable[[], object],
     ) -> None:
         """`heads` are those that the server knows, `before_writing` is called before anything leaves; the rest is what uvicorn gives."""
-        self._heads = heads
         self._app = config.loaded_app
         self._state = server_state
         self._loop = _loop or asyncio.get_running_loop()
+        self._heads = heads
         self._before_writing = before_writing
-        self._parser = httptools.HttpRequestParser(self)
-        # A request behind one that closes the connection is left alone, not an error.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._patience = config.timeout_keep_alive
         self._alarm: asyncio.TimerHandle | None = None
         self._idle_since: float | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        # A request behind one that closes the connection is left alone, not an error.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._head: RequestHead
@@ -69,26 +70,18 @@ class Connection(asyncio.Protocol):
         """The last request, whose body may not be there yet."""
         self._task: asyncio.Task[object] | None = None
         """What goes on with an answer that had to wait."""
-        self._held: list[bytes] = []
-        self._is_held = False
-        self._ends = False
-        self._room: asyncio.Event | None = None
-        self._is_paused = False
-        self._scope: Message = {}
-        self._own_headers: list[tuple[bytes, bytes]] = []
-        self._own_lines = b""
+        self._own: tuple[object, bytes] = None, b""
         self.is_cut = False
         """Whether the server has ended it, because it stops."""
-        self.is_full = False
-        """Whether there is no room for more to be written."""
 
     # What the loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin with a connection."""
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # as loops make it for sockets
+        self._way = Corked(self._transport, self._loop, self._before_writing)
         self._state.connections.add(self)  # type: ignore[arg-type]  # uvicorn lists its own only
-        self._scope = {
+        self._scope: Message = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "server": _address(transport.get_extra_info("sockname")),
@@ -106,8 +99,8 @@ class Connection(asyncio.Protocol):
             cycle.tell()
         self._cycles.clear()
         self._coming = None
-        self._ends = True
-        self.resume_writing()
+        self._way.ends = True
+        self._way.free()
         if self._alarm is not None:
             self._alarm.cancel()
         self._parser = self._scope = None  # type: ignore[assignment]  # nothing comes any more
@@ -115,7 +108,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read what has come, and answer."""
         self._idle_since = None
-        known = self._heads.find(data) if self._is_between and not self._ends else None
+        known = self._heads.find(data) if self._is_between and not self._way.ends else None
         if known is not None:
             head, body = known
             self._begin(head)
@@ -137,22 +130,19 @@ class Connection(asyncio.Protocol):
             return
         except httptools.HttpParserError:
             _log.warning(_INVALID)
-            self.write(b"HTTP/1.1 400 Bad Request\r\n", self.own_lines, _refusal())
-            self.close()
+            self._way.write(b"HTTP/1.1 400 Bad Request\r\n", self._own_lines(), _refusal())
+            self._way.close()
             return
         if was_between and self._is_between and self._begun == 1 and self._head.stays:
             self._heads.learn(data, self._head)
 
     def pause_writing(self) -> None:
         """Have answers wait until there is room."""
-        self.is_full = True
-        self._room = asyncio.Event()
+        self._way.fill()
 
     def resume_writing(self) -> None:
         """Let them go on."""
-        self.is_full = False
-        if self._room is not None:
-            self._room.set()
+        self._way.free()
 
     # What the parser calls.
 
@@ -184,7 +174,7 @@ class Connection(asyncio.Protocol):
         if cycle is not None and not cycle.is_complete:
             cycle.feed(body)
             if len(cycle.body) > _MOST_UNREAD:
-                self._pause_reading()
+                self._way.pause_reading()
 
     def on_message_complete(self) -> None:
         """Have the whole request."""
@@ -196,53 +186,14 @@ class Connection(asyncio.Protocol):
 
     # What answers call.
 
-    @property
-    def own_lines(self) -> bytes:
-        """The server's own headers, as they are written into every head."""
-        headers = self._state.default_headers
-        if headers is not self._own_headers:
-            # Uvicorn makes new ones every second.
-            self._own_headers = headers
-            self._own_lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-        return self._own_lines
-
-    def is_closing(self) -> bool:
-        """Whether the connection ends."""
-        return self._ends or self._transport.is_closing()
-
-    def write(self, *data: bytes) -> None:
-        """Write at the end of this step: each write is a system call, which costs as much as the rest of a plain answer.
-
-        And whoever writes can see to it that what an answer has changed is known before the answer leaves.
-        """
-        if not self._ends:
-            self._held += data
-            self._hold()
-
-    def close(self) -> None:
-        """End the connection behind what was written, in the same step as that leaves."""
-        self._ends = True
-        self._hold()
-
-    async def drain(self) -> None:
-        """Return when there is room for more to be written."""
-        if self._room is not None:
-            await self._room.wait()
-
-    def resume_reading(self) -> None:
-        """Let more come."""
-        if self._is_paused:
-            self._is_paused = False
-            self._transport.resume_reading()
-
     async def drop(self, how: Literal["close", "reset"]) -> None:
         """End the connection once what was written has left: in order, or by a reset (RST)."""
         if how == "close":
-            self.close()
+            self._way.close()
             return
         transport = self._transport
         # A transport tells nobody when its buffer is empty.
-        while (self._held or transport.get_write_buffer_size()) and not transport.is_closing():  # noqa: ASYNC110  # as said above
+        while self._way.has_unsent and not transport.is_closing():  # noqa: ASYNC110  # as said above
             await asyncio.sleep(_FLUSH)
         below = transport.get_extra_info("socket")
         if below is not None:
@@ -267,14 +218,14 @@ class Connection(asyncio.Protocol):
     # Among themselves.
 
     def _begin(self, head: RequestHead) -> None:
-        self._coming = Cycle(self, {**self._scope, **head.scope}, stays=head.stays, expects=head.expects)
+        self._coming = Cycle(self._way, {**self._scope, **head.scope}, head, self._own_lines())
         self._cycles.append(self._coming)
         if len(self._cycles) > 1:
-            self._pause_reading()
+            self._way.pause_reading()
 
     def _answer(self) -> None:
         """Answer what has come, one request after the other, until one has to wait."""
-        self._is_held = True
+        self._way.hold()
         while self._cycles and self._task is None:
             rest = run_to_first_wait(self._cycles[0].run(self._app))
             if rest is None:
@@ -283,7 +234,7 @@ class Connection(asyncio.Protocol):
                 self._task = self._loop.create_task(rest)
                 self._state.tasks.add(self._task)  # type: ignore[arg-type]  # what it returns is not looked at
                 self._task.add_done_callback(self._go_on)
-        self._flush()
+        self._way.flush()
 
     def _go_on(self, task: "asyncio.Task[object]") -> None:
         """Go on behind an answer that had to wait."""
@@ -297,10 +248,10 @@ class Connection(asyncio.Protocol):
         if not self._cycles:
             return
         self._cycles.popleft()
-        if self._ends:
+        if self._way.ends:
             self._cycles.clear()
             return
-        self.resume_reading()
+        self._way.resume_reading()
         if not self._cycles:
             self._idle_since = self._loop.time()
             if self._alarm is None:
@@ -317,27 +268,13 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.close()
 
-    def _pause_reading(self) -> None:
-        if not self._is_paused:
-            self._is_paused = True
-            self._transport.pause_reading()
-
-    def _hold(self) -> None:
-        if not self._is_held:
-            self._is_held = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        """Write what was held back."""
-        self._is_held = False
-        if self._held:
-            data = b"".join(self._held)
-            self._held.clear()
-            self._before_writing()
-            if not self._transport.is_closing():
-                self._transport.write(data)
-        if self._ends:
-            self._transport.close()
+    def _own_lines(self) -> bytes:
+        """The server's own headers, as they are written into every head."""
+        headers = self._state.default_headers
+        if headers is not self._own[0]:
+            # Uvicorn makes new ones every second.
+            self._own = headers, b"".join([b"%b: %b\r\n" % header for header in headers])
+        return self._own[1]
 
 
 def _address(given: Any) -> tuple[str, int] | None:

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol
+from typing import Any
 
-from emulator.running.heads import write_head
+from emulator.running.corking import Corked
+from emulator.running.heads import RequestHead, write_head
 
 Message = MutableMapping[str, Any]
 Application = Callable[..., Awaitable[None]]
@@ -29,38 +30,6 @@ _FAILED: tuple[Message, ...] = (
 _log = logging.getLogger("uvicorn.error")
 
 
-class Way(Protocol):
-    """What a cycle needs of its connection."""
-
-    @property
-    def own_lines(self) -> bytes:
-        """The server's own headers, as they are written into every head."""
-        ...
-
-    def write(self, *data: bytes) -> None:
-        """Write, in one go with what is written in the same step of the loop."""
-        ...
-
-    def close(self) -> None:
-        """End the connection behind what was written."""
-        ...
-
-    def is_closing(self) -> bool:
-        """Whether it ends."""
-        ...
-
-    def resume_reading(self) -> None:
-        """Let more of the request's body come."""
-        ...
-
-    async def drain(self) -> None:
-        """Return when there is room for more to be written."""
-        ...
-
-    is_full: bool
-    """Whether there is none."""
-
-
 class Cycle:
     """A request and its answer."""
 
@@ -69,6 +38,7 @@ class Cycle:
         "_has_begun",
         "_has_news",
         "_length",
+        "_own_lines",
         "_waiter",
         "_way",
         "body",
@@ -80,12 +50,15 @@ class Cycle:
         "stays",
     )
 
-    def __init__(self, way: Way, scope: Message, *, stays: bool, expects: bool) -> None:
-        """`stays` says whether the connection may go on after it, `expects` whether the client waits to be told to send the body."""
+    def __init__(self, way: Corked, scope: Message, head: RequestHead, own_lines: bytes) -> None:
+        """`own_lines` are the server's own headers as they are written into every head."""
         self._way = way
+        self._own_lines = own_lines
         self.scope = scope
-        self.stays = stays
-        self.expects = expects
+        self.stays = head.stays
+        """Whether the connection may go on behind it."""
+        self.expects = head.expects
+        """Whether the client still waits to be told to send the body."""
         self.body = b""
         """What has come of the request's body and was not asked for yet."""
         self.is_whole = False
@@ -167,7 +140,7 @@ class Cycle:
         headers = tuple(message.get("headers", ()))
         head = write_head(message["status"], headers, self.scope["method"], stays=self.stays)
         self._chunked, self._length, self.stays = head.chunked, head.length, head.stays
-        self._way.write(head.status, self._way.own_lines, head.rest)
+        self._way.write(head.status, self._own_lines, head.rest)
 
     def _continue(self, message: Message) -> None:
         if message["type"] != "http.response.body":

@@ -12,7 +12,7 @@ from emulator.server.queueing import wait_for_place
 from emulator.server.service import Service
 from emulator.server.settings import CONTROL_PATH
 from emulator.wire.refusals import HTML_TYPE
-from emulator.wire.targets import parse_target, parse_unary
+from emulator.wire.targets import Target, parse_target, parse_unary
 
 Scope = MutableMapping[str, Any]
 CONNECTION = "emulator.connection"
@@ -45,32 +45,31 @@ class App:
         target = parse_target(path) if verb == "POST" else parse_unary(verb, path)
         if target is None:
             await self._otherwise(scope, receive, send)
-            return
-        service = self._service
+        else:
+            await self._answer(target, scope, receive, send)
+
+    async def _answer(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
+        service, clock = self._service, self._service.clock
         body = await read_body(receive, service.settings.body_bytes)
         if body is None:
             return
         if len(body) > service.settings.body_bytes:
             await play_at_once(too_large(), (), send)
             return
-        clock = service.clock
         started = clock.elapsed()
-        query, headers = scope["query_string"], scope["headers"]
-        exchange = await service.respond(target, query, headers, body)
+        asked = target, scope["query_string"], scope["headers"], body
+        exchange = await service.respond(*asked)
         if exchange.ticket.patience is not None:
-            again = partial(service.respond, target, query, headers, body)
-            exchange = await wait_for_place(exchange, again, service.store, clock, receive)
+            exchange = await wait_for_place(exchange, partial(service.respond, *asked), service.store, clock, receive)
+        timeline, played = exchange.outcome.timeline, exchange.played
         try:
-            timeline = exchange.outcome.timeline
-            if exchange.ended != "complete":
-                pass
-            elif timeline.is_instant:
-                await play_at_once(timeline, exchange.warnings, send, exchange.played)
-            else:
+            if played.ended == "complete" and timeline.is_instant:
+                await play_at_once(timeline, exchange.warnings, send, played)
+            elif played.ended == "complete":
                 line = Line(send, receive, clock, scope.get("extensions", {}).get(CONNECTION))
-                await play(timeline, exchange.warnings, line, started, exchange.played)
+                await play(timeline, exchange.warnings, line, started, played)
         except BaseException as error:
-            exchange.played.ended = "client left"
+            played.ended = "client left"
             if not isinstance(error, OSError):
                 raise
         finally:
