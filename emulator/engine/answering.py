@@ -147,22 +147,26 @@ def _remember(chosen: Chosen, facts: Facts, drawn: Drawn, render: Render) -> tup
 def _find_form(chosen: Chosen, facts: Facts, drawn: Drawn, render: Render) -> tuple[Usage, Form]:
     """The same for all requests like this one but for their messages, of which only their number of tokens is answered."""
     recipe, forms, made = chosen.rule.recipes[chosen.position], facts.forms, None
-    dice = Dice(GAP_OCCASION, facts.request, chosen.position)
     said = forms.said.get(recipe)
     if said is None:
-        made = compose(chosen, facts, GAP_OCCASION, dice)
+        made = _compose_form(chosen, facts)
         said = count_said(made.choices)
     usage = tally(chosen.rule.usage, said, facts)
     key = recipe, render, usage
     form = forms.find(key)
     if form is None:
-        made = made or compose(chosen, facts, GAP_OCCASION, dice)
-        marks = draw_calls(chosen, facts, GAP_OCCASION, dice)
+        made = made or _compose_form(chosen, facts)
+        marks = draw_calls(chosen, facts, GAP_OCCASION, Dice(GAP_OCCASION, facts.request, chosen.position))
         form = Form(render(made, Identity(GAP, GAP_CREATED, facts.answering_model), facts), marks, drawn)
         if form.size <= LARGEST_FORM:
             forms.keep(key, form)
             forms.said[recipe] = said
     return usage, form
+
+
+def _compose_form(chosen: Chosen, facts: Facts) -> Answer:
+    """An answer in whose gaps stands what is drawn on no other occasion."""
+    return compose(chosen, facts, GAP_OCCASION, Dice(GAP_OCCASION, facts.request, chosen.position))
 
 
 def refuse_request(refusal: Refusal, quirks: frozenset[QuirkName] = frozenset()) -> Outcome:

@@ -42,17 +42,17 @@ class Facts(Manner):
         said: Said | None = None,
     ) -> None:
         """As of `Manner`; `said` is what the messages say, if that is known to be all."""
-        super().__init__(target, headers, request, endpoint, common)
         self.messages: Sequence[Message] = request.get("messages") or ()
-        if said is not None:
-            self.message_keys, self.content_types, self.may_enclose = _SAID_KEYS, _TEXT, False
-            self.roles, self.contents = said.roles, said.texts
         self.ready: tuple[Any, ...] | None = None
         """An answer that was made for the request, with what it was made from; for the one who answers."""
         self.holding: dict[Any, Any] = {}
         """Which rules of a lot hold for the request, as far as it is known; for the one who chooses."""
         self.terms: Any = None
         """On what the request was answered before; for the server."""
+        if said is not None:
+            self.message_keys, self.content_types, self.may_enclose = _SAID_KEYS, _TEXT, False
+            self.roles, self.contents = said.roles, said.texts
+        super().__init__(target, headers, request, endpoint, common)
 
     @Lazy
     def headers(self) -> Mapping[str, str]:

@@ -37,13 +37,13 @@ class Manner:
         `common` is what is known already of requests that are asked alike, and is added to.
         """
         self.common: dict[str, Any] = {} if common is None else common
-        # What others have asked need not be asked again.
-        self.__dict__.update(self.common)
         self.target = target
         self.endpoint = endpoint
         self.request = request
         self.stream = bool(request.get("stream"))
         self.raw_headers = headers
+        # What others have asked need not be asked again. Last of all, which is quickest.
+        self.__dict__.update(self.common)
 
     @Common
     def forms(self) -> Forms:
