@@ -9,11 +9,11 @@ from typing import Literal, NamedTuple
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.engine.choosing import Chosen, Miss, choose
 from emulator.engine.compiling import Ruleset
-from emulator.engine.composing import compose, count_said, identify, tally
+from emulator.engine.composing import compose, count_said, draw_calls, identify, tally
 from emulator.engine.dice import Dice, Occasion, Surroundings
 from emulator.engine.facts import Facts
 from emulator.engine.faults import apply_failures, apply_faults
-from emulator.engine.forms import GAP, GAP_CREATED, LARGEST_FORM, Form
+from emulator.engine.forms import GAP, GAP_CREATED, GAP_OCCASION, LARGEST_FORM, Drawn, Form
 from emulator.engine.pacing import AT_ONCE
 from emulator.engine.parts import Answer
 from emulator.engine.quirks import apply_quirks, apply_to_refusal
@@ -95,9 +95,11 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
     dice = Dice(occasion, facts.request, chosen.position)
     identity = identify(facts, dice, occasion.moment)
     try:
-        if surroundings.is_calm and rule.is_steady and rule.recipes[chosen.position].ready is not None:
-            usage, form = _remember(chosen, facts, occasion, dice, render)
-            return Outcome("answer", form.fill(identity), chosen, None, usage)
+        calls = rule.recipes[chosen.position].calls
+        if calls is not None and surroundings.is_calm and rule.is_steady:
+            drawn = draw_calls(chosen, facts, occasion, dice) if calls else ()
+            usage, form = _remember(chosen, facts, drawn, render)
+            return Outcome("answer", form.fill(identity, drawn), chosen, None, usage)
         quirks = expand(rule.quirks | surroundings.quirks)
         if "tagged_thoughts" in quirks:
             facts = copy.copy(facts)
@@ -130,37 +132,41 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
     )
 
 
-def _remember(
-    chosen: Chosen, facts: Facts, occasion: Occasion, dice: Dice, render: Render
-) -> tuple[Usage | None, Form]:
-    """What is the same whenever the request is answered so: made once, with a gap for the answer's identity."""
+def _remember(chosen: Chosen, facts: Facts, drawn: Drawn, render: Render) -> tuple[Usage | None, Form]:
+    """What is the same whenever the request is answered so: made once, with gaps for what an answer has of its own."""
     recipe = chosen.rule.recipes[chosen.position]
     ready = facts.ready
     if ready is None or ready[0] is not recipe or ready[1] is not render:
-        usage, form = _find_form(chosen, facts, occasion, dice, render)
+        usage, form = _find_form(chosen, facts, drawn, render)
         ready = recipe, render, usage, form
         if form.size <= LARGEST_FORM:
             facts.ready = ready
     return ready[2], ready[3]
 
 
-def _find_form(chosen: Chosen, facts: Facts, occasion: Occasion, dice: Dice, render: Render) -> tuple[Usage, Form]:
+def _find_form(chosen: Chosen, facts: Facts, drawn: Drawn, render: Render) -> tuple[Usage, Form]:
     """The same for all requests like this one but for their messages, of which only their number of tokens is answered."""
     recipe, forms, made = chosen.rule.recipes[chosen.position], facts.forms, None
     said = forms.said.get(recipe)
     if said is None:
-        made = compose(chosen, facts, occasion, dice)
+        made = _compose_form(chosen, facts)
         said = count_said(made.choices)
     usage = tally(chosen.rule.usage, said, facts)
     key = recipe, render, usage
     form = forms.find(key)
     if form is None:
-        made = made or compose(chosen, facts, occasion, dice)
-        form = Form(render(made, Identity(GAP, GAP_CREATED, facts.answering_model), facts))
+        made = made or _compose_form(chosen, facts)
+        marks = draw_calls(chosen, facts, GAP_OCCASION, Dice(GAP_OCCASION, facts.request, chosen.position))
+        form = Form(render(made, Identity(GAP, GAP_CREATED, facts.answering_model), facts), marks, drawn)
         if form.size <= LARGEST_FORM:
             forms.keep(key, form)
             forms.said[recipe] = said
     return usage, form
+
+
+def _compose_form(chosen: Chosen, facts: Facts) -> Answer:
+    """An answer in whose gaps stands what is drawn on no other occasion."""
+    return compose(chosen, facts, GAP_OCCASION, Dice(GAP_OCCASION, facts.request, chosen.position))
 
 
 def refuse_request(refusal: Refusal, quirks: frozenset[QuirkName] = frozenset()) -> Outcome:
