@@ -15,7 +15,7 @@ from emulator.engine.lazy import Lazy
 from emulator.engine.manner import Manner
 from emulator.engine.roles import MODEL_ROLES, SYSTEM_ROLES, TOOL_ROLES, USER_ROLES, text_of
 from emulator.engine.thoughts import read_text
-from emulator.engine.tokens import estimate_all, estimate_tokens
+from emulator.engine.tokens import estimate_all, estimate_call
 from emulator.scenario.rules import Endpoint
 from emulator.wire.requests import ChatRequest
 from emulator.wire.said import Said
@@ -165,15 +165,14 @@ class Facts(Manner):
     @Lazy
     def prompt_tokens(self) -> int:
         """An estimate of the prompt's tokens: texts, calls, media, and what is not in the messages."""
-        total, marker = self.tokens_beside, self.google.get("thought_tag_marker")
+        google, total = self.google, self.tokens_beside
+        marker = google.get("thought_tag_marker") if google else None
         marker = marker if isinstance(marker, str) else None
         # Where nothing can be a thought, the model reads what is written.
         is_plain = marker is None and not self.may_enclose and self.content_types <= _TEXT
         total += estimate_all(self.contents if is_plain else [read_text(one, marker) for one in self.messages])
         if self.may_enclose:
             total += sum(count_medium(one, generation(self.answering_model)) for one in self.media)
-        for message in self.messages if "tool_calls" in self.message_keys else ():
-            for call in message.get("tool_calls") or ():
-                function = call.get("function", {})
-                total += estimate_tokens(function.get("name", "")) + estimate_tokens(function.get("arguments") or "")
+        if "tool_calls" in self.message_keys:
+            total += sum(estimate_call(call) for message in self.messages for call in message.get("tool_calls") or ())
         return total

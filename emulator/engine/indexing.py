@@ -40,7 +40,8 @@ class RuleIndex(Generic[Item]):
 
     def find(self, facts: Facts) -> Sequence[Item]:
         """Those that may hold; of the others it is certain that they do not."""
-        return [self.rules[at] for at in self._index.find(partial(_read, facts))]
+        rules, found = self.rules, self._index.find(partial(_read, facts))
+        return rules if len(found) == len(rules) else [rules[at] for at in found]
 
     def narrow(self, keep: Callable[[Item], bool]) -> "RuleIndex[Item]":
         """Only those that `keep` keeps; sorted out once, however often they are asked for."""

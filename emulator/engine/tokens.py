@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from emulator.wire.shapes import ToolCall
+
 BYTES_PER_TOKEN = 4
 _TO_ROUND_UP = BYTES_PER_TOKEN - 1
 
@@ -19,6 +21,15 @@ def estimate_tokens(text: str) -> int:
 
 def estimate_all(texts: Sequence[str]) -> int:
     """The estimates of several texts, added."""
-    if "".join(texts).isascii():
-        return sum([(len(text) + _TO_ROUND_UP) // BYTES_PER_TOKEN for text in texts])
-    return sum(map(estimate_tokens, texts))
+    if not "".join(texts).isascii():
+        return sum(map(estimate_tokens, texts))
+    total = 0
+    for text in texts:
+        total += (len(text) + _TO_ROUND_UP) // BYTES_PER_TOKEN
+    return total
+
+
+def estimate_call(call: ToolCall) -> int:
+    """The estimate of a call in the history: of its name and its arguments."""
+    function = call.get("function", {})
+    return estimate_tokens(function.get("name", "")) + estimate_tokens(function.get("arguments") or "")

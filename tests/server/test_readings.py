@@ -158,3 +158,14 @@ def test_senders_are_told_apart_by_their_headers() -> None:
     assert send(one)[1] != send(one, (b"host", b"other"))[1]
     assert send(one)[0] != send(one, (b"x-goog-api-key", b"k"))[0]
     assert send(one)[0] != send(one, query=b"key=k")[0]
+
+
+def test_bodies_that_look_alike_are_told_apart() -> None:
+    """Long ones are looked up by a sample of their bytes, and the last of those that have the same is remembered."""
+    readings = Readings(strict_json=False)
+    bodies = [body("x" * 10_000 + letter + "x" * 10_000) for letter in "abcdefghijklmnop"]
+    for _ in range(2):
+        for one in bodies:
+            received = readings.find(TARGET, b"", [], one)
+            assert received.body == one
+            assert readings.find(TARGET, b"", [], one) is received

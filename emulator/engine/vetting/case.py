@@ -42,15 +42,12 @@ class Case:
         self.policy = policy
         self.is_gemini = facts.gemini is not None
         """Whether this is a Gemini on the shared endpoint; other models bring checks of their own, which are not known."""
+        self.may_have_calls = not (_OF_CALLS.isdisjoint(facts.message_keys) and TOOL_ROLES.isdisjoint(facts.roles))
+        """Whether there may be tool calls or their results in the conversation."""
 
     def is_before(self, generation: float) -> bool:
         """Whether this is a Gemini of an earlier generation."""
         return self.facts.gemini is not None and self.facts.gemini < generation
-
-    @Lazy
-    def may_have_calls(self) -> bool:
-        """Whether there may be tool calls or their results in the conversation."""
-        return not _OF_CALLS.isdisjoint(self.facts.message_keys) or not TOOL_ROLES.isdisjoint(self.facts.roles)
 
     @Lazy
     def turns(self) -> list[Turn]:
