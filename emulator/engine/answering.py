@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.engine.choosing import Chosen, Miss, choose
 from emulator.engine.compiling import Ruleset
-from emulator.engine.composing import compose, count_said, draw_calls, identify, tally
+from emulator.engine.composing import compose, draw_calls, identify
 from emulator.engine.dice import Dice, Occasion, Surroundings
 from emulator.engine.facts import Facts
 from emulator.engine.faults import apply_failures, apply_faults
@@ -146,27 +146,19 @@ def _remember(chosen: Chosen, facts: Facts, drawn: Drawn, render: Render) -> tup
 
 def _find_form(chosen: Chosen, facts: Facts, drawn: Drawn, render: Render) -> tuple[Usage, Form]:
     """The same for all requests like this one but for their messages, of which only their number of tokens is answered."""
-    recipe, forms, made = chosen.rule.recipes[chosen.position], facts.forms, None
-    said = forms.said.get(recipe)
-    if said is None:
-        made = _compose_form(chosen, facts)
-        said = count_said(made.choices)
-    usage = tally(chosen.rule.usage, said, facts)
-    key = recipe, render, usage
-    form = forms.find(key)
-    if form is None:
-        made = made or _compose_form(chosen, facts)
-        marks = draw_calls(chosen, facts, GAP_OCCASION, Dice(GAP_OCCASION, facts.request, chosen.position))
+    rule, forms = chosen.rule, facts.forms
+    recipe, is_counted = rule.recipes[chosen.position], rule.usage.prompt is None
+    key = recipe, render, facts.prompt_tokens if is_counted else 0, facts.traffic
+    known = forms.find(key)
+    if known is None:
+        dice = Dice(GAP_OCCASION, facts.request, chosen.position)
+        made = compose(chosen, facts, GAP_OCCASION, dice)
+        marks = draw_calls(chosen, facts, GAP_OCCASION, dice)
         form = Form(render(made, Identity(GAP, GAP_CREATED, facts.answering_model), facts), marks, drawn)
+        known = made.usage, form
         if form.size <= LARGEST_FORM:
-            forms.keep(key, form)
-            forms.said[recipe] = said
-    return usage, form
-
-
-def _compose_form(chosen: Chosen, facts: Facts) -> Answer:
-    """An answer in whose gaps stands what is drawn on no other occasion."""
-    return compose(chosen, facts, GAP_OCCASION, Dice(GAP_OCCASION, facts.request, chosen.position))
+            forms.keep(key, known)
+    return known
 
 
 def refuse_request(refusal: Refusal, quirks: frozenset[QuirkName] = frozenset()) -> Outcome:

@@ -7,6 +7,7 @@ from typing import overload
 from emulator.engine.dice import Occasion
 from emulator.engine.timeline import Frame, Timeline
 from emulator.wire.replies import Identity
+from emulator.wire.usage import Usage
 
 # Private characters of Unicode, a number that no clock will show, and what nobody else draws: none of it stands in an answer for
 # any other reason.
@@ -84,27 +85,25 @@ class Form:
 
 
 class Forms:
-    """What is the same in the answers to requests that differ in their messages only."""
+    """What is the same in the answers to requests that differ in their messages only: forms, with the usage that stands in them."""
 
     def __init__(self) -> None:
-        self.said: dict[Hashable, tuple[int, int]] = {}
-        """The tokens that are said and those that are thought, for each reply of which a form is remembered."""
-        self._known: dict[Hashable, Form] = {}
+        self._known: dict[Hashable, tuple[Usage, Form]] = {}
         self.size = 0
         """The bytes of their bodies."""
 
-    def find(self, key: Hashable) -> Form | None:
-        """The form that is remembered under a key."""
+    def find(self, key: Hashable) -> tuple[Usage, Form] | None:
+        """What is remembered under a key."""
         return self._known.get(key)
 
-    def keep(self, key: Hashable, form: Form) -> None:
+    def keep(self, key: Hashable, made: tuple[Usage, Form]) -> None:
         """Remember a form; those before it are forgotten when there is no room."""
-        if self.size + form.size > MOST_BYTES:
-            self.said.clear()
+        size = made[1].size
+        if self.size + size > MOST_BYTES:
             self._known.clear()
             self.size = 0
-        self._known[key] = form
-        self.size += form.size
+        self._known[key] = made
+        self.size += size
 
 
 class _Filled(Sequence[Frame]):

@@ -96,10 +96,12 @@ class Readings:
         self._known: OrderedDict[tuple[Target, bytes, Hashable, Headers], Received] = OrderedDict()
         self._bytes = 0
         self._envelope = lru_cache(MOST_ENVELOPES)(Envelope)
+        self.open = lru_cache(MOST_ENVELOPES)(self._open)
+        """What headers and query tell."""
         self._common = lru_cache(MOST_MANNERS)(_begin_common)
 
-    def open(self, headers: Headers, query: bytes) -> Envelope:
-        """What headers and query tell; of the headers only those that are read here make a difference."""
+    def _open(self, headers: Headers, query: bytes) -> Envelope:
+        """The same for all whose headers differ in others than are read here only."""
         telling = [pair for pair in headers if pair[0] in _TELLING or pair[0][: len(_VERTEX)].lower() == _VERTEX]
         return self._envelope(tuple(telling), query, self.key)
 
@@ -115,7 +117,7 @@ class Readings:
     def find(self, target: Target, query: bytes, headers: Headers, body: bytes) -> Received:
         """The request if it is remembered, else a new one."""
         if len(body) > LARGEST_READING:
-            return Received(target, headers, body, self.open(headers, query), self)
+            return Received(target, headers, body, self.open(tuple(headers), query), self)
         key = target, query, _look_at(body), tuple(headers)
         known = self._known.get(key)
         if known is not None:
@@ -124,7 +126,7 @@ class Readings:
                 return known
         # Bodies that look alike are equally long, and of them the last is remembered.
         self._bytes += 0 if known is not None else len(body)
-        received = self._known[key] = Received(target, key[3], body, self.open(headers, query), self)
+        received = self._known[key] = Received(target, key[3], body, self.open(key[3], query), self)
         while len(self._known) > MOST_READINGS or self._bytes > MOST_BYTES:
             _, oldest = self._known.popitem(last=False)
             self._bytes -= len(oldest.body)

@@ -1,8 +1,9 @@
 """Reading a request body: bytes to a `ChatRequest`, or the reason why not."""
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
@@ -44,7 +45,8 @@ class MalformedRequestError(Exception):
         super().__init__(explanation)
 
 
-class ParsedRequest(NamedTuple):
+@dataclass(slots=True)
+class ParsedRequest:
     """A request body that was understood, and what had to be overlooked for it."""
 
     request: ChatRequest

@@ -1,19 +1,18 @@
 """What messages say, where that is all they do: the most of them have a role and a text, and nothing else."""
 
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any
 
 
+@dataclass(slots=True)
 class Said:
     """The roles and texts of messages that have nothing else."""
 
-    __slots__ = ("roles", "texts")
-
-    def __init__(self, roles: AbstractSet[str], texts: list[str]) -> None:
-        self.roles = roles
-        """Those that there are."""
-        self.texts = texts
-        """One of each message."""
+    roles: AbstractSet[str]
+    """Those that there are."""
+    texts: list[str]
+    """One of each message."""
 
 
 def read_said(messages: Any) -> Said | None:
