@@ -97,7 +97,7 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
     try:
         calls = rule.recipes[chosen.position].calls
         if calls is not None and surroundings.is_calm and rule.is_steady:
-            drawn = draw_calls(chosen, facts, occasion, dice) if calls else ()
+            drawn = draw_calls(calls, facts, dice) if calls else ()
             usage, form = _remember(chosen, facts, drawn, render)
             return Outcome("answer", form.fill(identity, drawn), chosen, None, usage)
         quirks = expand(rule.quirks | surroundings.quirks)
@@ -153,7 +153,7 @@ def _find_form(chosen: Chosen, facts: Facts, drawn: Drawn, render: Render) -> tu
     if known is None:
         dice = Dice(GAP_OCCASION, facts.request, chosen.position)
         made = compose(chosen, facts, GAP_OCCASION, dice)
-        marks = draw_calls(chosen, facts, GAP_OCCASION, dice)
+        marks = draw_calls(recipe.calls or (), facts, dice)
         form = Form(render(made, Identity(GAP, GAP_CREATED, facts.answering_model), facts), marks, drawn)
         known = made.usage, form
         if form.size <= LARGEST_FORM:

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from emulator.catalogue.quirks import QuirkName
 from emulator.engine.chunking import divide
 from emulator.engine.context import Context
+from emulator.engine.dice import Dice
 from emulator.engine.filling import fill_text, fill_value, is_literal
 from emulator.engine.matching import suitable_tool
 from emulator.engine.parts import CallPart
@@ -29,9 +31,18 @@ class LiteralCall:
     """What is signed of it."""
 
     def __call__(self, context: Context) -> CallPart:
-        """The part. What is drawn for it goes by its place among the calls."""
-        id_, signature = _draw(self.id, self.signature, context, lambda: self.signed)
+        """The part."""
+        request, number = context.request, _count(context)
+        id_, signature = self.draw(context.facts.model, request.dice, context.choice, number, request.quirks)
         return CallPart(self.name, self.arguments, id_, signature, self.pieces)
+
+    def draw(
+        self, model: str, dice: Dice, choice: int, number: int, quirks: frozenset[QuirkName] = frozenset()
+    ) -> tuple[str, str | None]:
+        """Its id and its signature as the call of this number, from 0, of a choice."""
+        is_drawn = self.signature is None and _is_signed(number, model, quirks)
+        signature = _sign(self.signed, dice, choice, number) if is_drawn else _scripted(self.signature)
+        return self.id or _draw_id(dice, choice, number), signature
 
 
 def compile_call(step: Call) -> Callable[[Context], CallPart]:
@@ -44,10 +55,8 @@ def compile_call(step: Call) -> Callable[[Context], CallPart]:
     def make(context: Context) -> CallPart:
         name = _choose_tool(context) if step.call == "auto" else fill_text(step.call, context)
         arguments = _arguments(step.with_, name, context) if ready is None else ready
-        id_, signature = _draw(step.id, step.signature, context, lambda: text_of_call(name, arguments))
-        return CallPart(
-            name, arguments, id_, signature, None if step.chunks is None else divide(arguments, step.chunks)
-        )
+        pieces = None if step.chunks is None else divide(arguments, step.chunks)
+        return LiteralCall(name, arguments, step.id, step.signature, pieces, text_of_call(name, arguments))(context)
 
     return make
 
@@ -73,21 +82,25 @@ def _arguments(given: dict[str, Any] | str, name: str, context: Context) -> str:
     return dump(made).decode()
 
 
-def _draw(
-    id_: str | None, signature: str | None, context: Context, signed: Callable[[], str]
-) -> tuple[str, str | None]:
-    """The id and the signature of the next call, those of the scenario if it gives any.
-
-    Documented: only the first of parallel calls is signed; the quirk `signature_on_every_call` signs them all.
-    """
-    dice, choice, number = context.request.dice, context.choice, context.calls
+def _count(context: Context) -> int:
+    """The number of the choice's next call."""
     context.calls += 1
-    if not id_:
-        id_ = make_call_id(dice.id_bits(128, "call", choice, number))
-    if signature is not None:
-        return id_, None if signature == "none" else signature
-    is_signed = not number or "signature_on_every_call" in context.request.quirks
-    if not is_signed or not signs_calls(context.facts.model):
-        return id_, None
+    return context.calls - 1
+
+
+def _draw_id(dice: Dice, choice: int, number: int) -> str:
+    return make_call_id(dice.id_bits(128, "call", choice, number))
+
+
+def _is_signed(number: int, model: str, quirks: frozenset[QuirkName]) -> bool:
+    """Documented: only the first of parallel calls is signed; the quirk `signature_on_every_call` signs them all."""
+    return (not number or "signature_on_every_call" in quirks) and signs_calls(model)
+
+
+def _sign(signed: str, dice: Dice, choice: int, number: int) -> str:
     labels = ("signature", choice, number) if number else ("signature", choice)
-    return id_, sign(signed(), dice.id_bits(128, *labels), context.request.occasion.seed)
+    return sign(signed, dice.id_bits(128, *labels), dice.seed)
+
+
+def _scripted(signature: str | None) -> str | None:
+    return None if signature == "none" else signature

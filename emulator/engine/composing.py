@@ -5,6 +5,7 @@ from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
 
 from emulator.catalogue.quirks import QuirkName
+from emulator.engine.calls import LiteralCall
 from emulator.engine.choosing import Chosen
 from emulator.engine.context import Context, Request
 from emulator.engine.counting import count_output
@@ -33,7 +34,7 @@ def compose(
     rule = chosen.rule
     request = Request(facts, chosen.captures, chosen.use, dice, occasion, quirks)
     recipe = rule.recipes[chosen.position]
-    contexts = _open_contexts(request)
+    contexts = [Context(request, number) for number in range(_count_choices(facts))]
     limits = limits_of(facts.request)
     choices = tuple(_choice(recipe.make(context), rule.finish, facts, limits) for context in contexts)
     headers = (*_headers(facts), *((name, fill_text(value, contexts[0])) for name, value in rule.headers))
@@ -42,18 +43,18 @@ def compose(
     return Answer(choices, tally(rule.usage, count_said(choices), facts), headers, faults)
 
 
-def _open_contexts(request: Request) -> list[Context]:
-    """A context for each choice that is asked for."""
-    count = min(max(request.facts.request.get("n") or 1, 1), MOST_CHOICES)
-    return [Context(request, number) for number in range(count)]
+def _count_choices(facts: Facts) -> int:
+    return min(max(facts.request.get("n") or 1, 1), MOST_CHOICES)
 
 
-def draw_calls(chosen: Chosen, facts: Facts, occasion: Occasion, dice: Dice) -> Sequence[str | None]:
+def draw_calls(calls: Sequence[LiteralCall], facts: Facts, dice: Dice) -> list[str | None]:
     """What is drawn for a literal answer, besides its identity: the ids and signatures of its calls, as its model writes them."""
-    calls = chosen.rule.recipes[chosen.position].calls or ()
-    contexts = _open_contexts(Request(facts, chosen.captures, chosen.use, dice, occasion))
-    parts = [part for context in contexts for part in facts.voice.put_calls([call(context) for call in calls])]
-    return [text for part in parts for text in (part.id, part.signature)]
+    voice, model, drawn = facts.voice, facts.model, list[str | None]()
+    for choice in range(_count_choices(facts)):
+        for number, call in enumerate(calls):
+            id_, signature = call.draw(model, dice, choice, number)
+            drawn += voice.put_call(id_, signature, call.name, number)
+    return drawn
 
 
 def _choice(parts: tuple[Part, ...], finish: str | None, facts: Facts, limits: Limits | None) -> Choice:

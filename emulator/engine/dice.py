@@ -58,6 +58,8 @@ class Dice:
 
     def __init__(self, occasion: Occasion, request: ChatRequest, position: int) -> None:
         self._occasion = occasion
+        self.seed = occasion.seed
+        """The seed, if one was given."""
         self._request = request
         self._position = position
 
@@ -74,10 +76,10 @@ class Dice:
 
     def id_bits(self, count: int, *labels: str | int) -> int:
         """Random bits (a multiple of 8, 128 at most) for an id; those without labels are the answer's own."""
-        _, seed, entropy, _ = self._occasion
-        if seed is not None:
+        if self.seed is not None:
             return _hash(self._content_key, ("id", *labels), count // 8)
         # What is random already need not be hashed, except to be used twice.
+        entropy = self._occasion.entropy
         return _hash(entropy, labels, count // 8) if labels else int.from_bytes(entropy[: count // 8], "big")
 
 

@@ -1,7 +1,7 @@
 """Families: which dialect a model answers in, whether it thinks, and where its thoughts stand."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -62,15 +62,12 @@ class Voice:
             if isinstance(part, TextPart) and part.is_thought:
                 put += self._put_thought(part)
             elif isinstance(part, CallPart):
-                put.append(self._put_call(part, calls))
+                id_, signature = self.put_call(part.id, part.signature, part.name, calls)
+                put.append(replace(part, id=id_, signature=signature))
                 calls += 1
             else:
                 put.append(part)
         return tuple(put)
-
-    def put_calls(self, calls: Sequence[CallPart]) -> Sequence[CallPart]:
-        """The same of a choice that has nothing but calls."""
-        return calls if self.is_gemini else [self._put_call(part, number) for number, part in enumerate(calls)]
 
     def _put_thought(self, part: TextPart) -> list[Part]:
         match self.place:
@@ -83,13 +80,14 @@ class Voice:
             case _:
                 return [part]
 
-    def _put_call(self, part: CallPart, position: int) -> CallPart:
-        """Never signed; an id of the scenario's own stays."""
-        found = _OWN_CALL_ID.fullmatch(part.id)
-        if found is None or self.dialect.call_id is None:
-            return replace(part, signature=None)
-        made = self.dialect.call_id.format(hex=found[1].replace("-", ""), name=part.name, position=position)
-        return replace(part, signature=None, id=made)
+    def put_call(self, id_: str, signature: str | None, name: str, position: int) -> tuple[str, str | None]:
+        """Id and signature of a call as this model has them: others than Gemini never sign, and an id of the scenario's own stays."""
+        if self.is_gemini:
+            return id_, signature
+        found, form = _OWN_CALL_ID.fullmatch(id_), self.dialect.call_id
+        if found is None or form is None:
+            return id_, None
+        return form.format(hex=found[1].replace("-", ""), name=name, position=position), None
 
 
 def _is_thought(part: Part) -> bool:

@@ -50,9 +50,9 @@ class Form:
         self._fixed = sum(map(len, self._between)) - sum([len(self._marks[gap]) for gap in self._gaps])
 
     def _divide(self, piece: bytes) -> tuple[list[bytes], list[int]]:
-        """The texts between the gaps of a piece, and which gaps these are."""
+        """The texts of a piece with what stands in each gap between them, and which gaps these are."""
         parts = self._gap.split(piece)
-        return parts[::2], [self._marks.index(mark) for mark in parts[1::2]]
+        return parts, [self._marks.index(mark) for mark in parts[1::2]]
 
     def fill(self, identity: Identity, drawn: Drawn = ()) -> Timeline:
         """The timeline of one answer."""
@@ -72,9 +72,10 @@ class Form:
         if not self._others:
             return stamp.join(self._between)
         between = self._between.copy()
-        for at, texts, gaps in self._others:
-            between[at] = b"".join([part for text, gap in zip(texts, gaps, strict=False) for part in (text, own[gap])])
-            between[at] += texts[-1]
+        for at, parts, gaps in self._others:
+            filled = parts.copy()
+            filled[1::2] = [own[gap] for gap in gaps]
+            between[at] = b"".join(filled)
         return stamp.join(between)
 
     def write_frames(self, own: Sequence[bytes]) -> Iterator[Frame]:

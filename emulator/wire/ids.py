@@ -9,7 +9,7 @@ _LEAST = int.from_bytes(b"\x80\x80\x10\x80\x80\x80\xb8\x0f\x80\x80\x80\x80\x08",
 _WIDTH, _LENGTH = 4 + 3 + 5 + 5, 23
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
-_VERSION_AND_VARIANT = 0xF000 << 64 | 0xC000 << 48
+_UUID_RANDOM = ~(0xF000 << 64 | 0xC000 << 48)
 _VERSION_4 = 0x4000 << 64 | 0x8000 << 48
 
 
@@ -26,5 +26,5 @@ def make_id(created: int, bits: int) -> str:
 
 def make_call_id(bits: int) -> str:
     """A tool call's id, `function-call-` and a version 4 UUID (documented: seed), of 128 random `bits`."""
-    uuid = f"{bits & ~_VERSION_AND_VARIANT | _VERSION_4:032x}"
+    uuid = f"{bits & _UUID_RANDOM | _VERSION_4:032x}"
     return f"function-call-{uuid[:8]}-{uuid[8:12]}-{uuid[12:16]}-{uuid[16:20]}-{uuid[20:]}"
