@@ -111,13 +111,14 @@ class Holding:
 
     def find(self, number: int, facts: Facts) -> tuple[CompiledRule, Mapping[str, str]] | None:
         """The one of this number, from 0, if there are so many; the facts are always the same."""
-        found = self._found
+        found, rules = self._found, self._rules
         while number >= len(found):
-            if self._asked == len(self._rules):
+            if self._asked == len(rules):
                 return None
-            rule = self._rules[self._asked]
-            if matches(rule.conditions, facts):
-                found.append((rule, captured(rule.conditions, facts)))
+            rule = rules[self._asked]
+            conditions = rule.conditions
+            if matches(conditions, facts):
+                found.append((rule, captured(conditions, facts)))
             self._asked += 1
         return found[number]
 

@@ -51,7 +51,7 @@ class Facts(Manner):
         """On what the request was answered before; for the server."""
         if said is not None:
             self.message_keys, self.content_types, self.may_enclose = _SAID_KEYS, _TEXT, False
-            self.roles, self.contents = said.roles, said.texts
+            self.roles, self.contents = said
         super().__init__(target, headers, request, endpoint, common)
 
     @Lazy
@@ -168,10 +168,11 @@ class Facts(Manner):
         google, total = self.google, self.tokens_beside
         marker = google.get("thought_tag_marker") if google else None
         marker = marker if isinstance(marker, str) else None
-        # Where nothing can be a thought, the model reads what is written.
-        is_plain = marker is None and not self.may_enclose and self.content_types <= _TEXT
-        total += estimate_all(self.contents if is_plain else [read_text(one, marker) for one in self.messages])
-        if self.may_enclose:
+        if marker is None and not self.may_enclose and self.content_types <= _TEXT:
+            # Where nothing can be a thought, the model reads what is written.
+            total += estimate_all(self.contents)
+        else:
+            total += estimate_all([read_text(one, marker) for one in self.messages])
             total += sum(count_medium(one, generation(self.answering_model)) for one in self.media)
         if "tool_calls" in self.message_keys:
             total += sum(estimate_call(call) for message in self.messages for call in message.get("tool_calls") or ())

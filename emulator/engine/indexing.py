@@ -36,12 +36,15 @@ class RuleIndex(Generic[Item]):
     def __init__(self, rules: Sequence[Item]) -> None:
         self.rules = tuple(rules)
         self._index = Index([rule.demand for rule in rules])
+        self._asks_all = len(self._index.find(lambda _: ())) == len(rules)
+        """Whether there is nothing to look for, because all of them may hold whatever the request has."""
         self._narrowed: dict[Callable[[Item], bool], RuleIndex[Item]] = {}
 
     def find(self, facts: Facts) -> Sequence[Item]:
         """Those that may hold; of the others it is certain that they do not."""
-        rules, found = self.rules, self._index.find(partial(_read, facts))
-        return rules if len(found) == len(rules) else [rules[at] for at in found]
+        if self._asks_all:
+            return self.rules
+        return [self.rules[at] for at in self._index.find(partial(_read, facts))]
 
     def narrow(self, keep: Callable[[Item], bool]) -> "RuleIndex[Item]":
         """Only those that `keep` keeps; sorted out once, however often they are asked for."""

@@ -1,18 +1,10 @@
 """What messages say, where that is all they do: the most of them have a role and a text, and nothing else."""
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Any
 
-
-@dataclass(slots=True)
-class Said:
-    """The roles and texts of messages that have nothing else."""
-
-    roles: AbstractSet[str]
-    """Those that there are."""
-    texts: list[str]
-    """One of each message."""
+Said = tuple[AbstractSet[str], list[str]]
+"""The roles that messages have, and the text of each, where they have nothing else."""
 
 
 def read_said(messages: Any) -> Said | None:
@@ -34,4 +26,4 @@ def read_said(messages: Any) -> Said | None:
         "".join(texts)
     except (KeyError, TypeError, ValueError):
         return None
-    return Said(roles, texts)
+    return roles, texts

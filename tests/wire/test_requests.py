@@ -154,8 +154,9 @@ def test_a_request_is_what_its_shape_says(before: dict[str, Any], messages: Any,
     parsed = parse_request(body)
     assert json.dumps(parsed.request) == json.dumps(expected)
     if parsed.said is not None:
-        assert parsed.said.texts == [message["content"] for message in parsed.request["messages"] or ()]
-        assert parsed.said.roles == {message["role"] for message in parsed.request["messages"] or ()}
+        roles, texts = parsed.said
+        assert texts == [message["content"] for message in parsed.request["messages"] or ()]
+        assert roles == {message["role"] for message in parsed.request["messages"] or ()}
 
 
 def test_requests_that_are_asked_alike_do_not_share_what_may_be_changed() -> None:
