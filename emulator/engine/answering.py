@@ -95,11 +95,8 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
     dice = Dice(occasion, facts.request, chosen.position)
     identity = identify(facts, dice, occasion.moment)
     try:
-        calls = rule.recipes[chosen.position].calls
-        if calls is not None and surroundings.is_calm and rule.is_steady:
-            drawn = draw_calls(calls, facts, dice) if calls else ()
-            usage, form = _remember(chosen, facts, drawn, render)
-            return Outcome("answer", form.fill(identity, drawn), chosen, None, usage)
+        if surroundings.is_calm and rule.is_steady and rule.recipes[chosen.position].calls is not None:
+            return _fill(chosen, facts, dice, identity, render)
         quirks = expand(rule.quirks | surroundings.quirks)
         if "tagged_thoughts" in quirks:
             facts = copy.copy(facts)
@@ -132,16 +129,16 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
     )
 
 
-def _remember(chosen: Chosen, facts: Facts, drawn: Drawn, render: Render) -> tuple[Usage | None, Form]:
-    """What is the same whenever the request is answered so: made once, with gaps for what an answer has of its own."""
-    recipe = chosen.rule.recipes[chosen.position]
-    ready = facts.ready
+def _fill(chosen: Chosen, facts: Facts, dice: Dice, identity: Identity, render: Render) -> Outcome:
+    """A literal answer: what is the same whenever the request is answered so is made once, with gaps for what each answer has of its own."""
+    recipe, ready = chosen.rule.recipes[chosen.position], facts.ready
+    drawn = draw_calls(recipe.calls, facts, dice) if recipe.calls else ()
     if ready is None or ready[0] is not recipe or ready[1] is not render:
         usage, form = _find_form(chosen, facts, drawn, render)
         ready = recipe, render, usage, form
         if form.size <= LARGEST_FORM:
             facts.ready = ready
-    return ready[2], ready[3]
+    return Outcome("answer", ready[3].fill(identity, drawn), chosen, None, ready[2])
 
 
 def _find_form(chosen: Chosen, facts: Facts, drawn: Drawn, render: Render) -> tuple[Usage, Form]:

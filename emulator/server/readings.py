@@ -23,7 +23,7 @@ LARGEST_READING = 128 * 1024
 """The largest body that is remembered, in bytes: to look for a larger one takes too long."""
 
 _SHORT, _END, _STEP = 4096, 512, 61
-"""Of bodies: the bytes of one that is looked at whole; of longer ones the bytes at each end, and of which one is looked at between."""
+"""Of bodies: the bytes of one that is looked up whole; of a longer one those of its ends, and of how many between one is looked at."""
 
 MOST_ENVELOPES = 256
 """Senders, each as its headers tell, that are remembered."""
@@ -118,14 +118,15 @@ class Readings:
         """The request if it is remembered, else a new one."""
         if len(body) > LARGEST_READING:
             return Received(target, headers, body, self.open(tuple(headers), query), self)
-        key = target, query, _look_at(body), tuple(headers)
+        key = target, query, body if len(body) <= _SHORT else _sample(body), tuple(headers)
         known = self._known.get(key)
-        if known is not None:
+        if known is None:
+            self._bytes += len(body)
+        else:
             self._known.move_to_end(key)
             if known.body == body:
                 return known
-        # Bodies that look alike are equally long, and of them the last is remembered.
-        self._bytes += 0 if known is not None else len(body)
+        # Of bodies with the same sample, which are equally long, the last is remembered.
         received = self._known[key] = Received(target, key[3], body, self.open(key[3], query), self)
         while len(self._known) > MOST_READINGS or self._bytes > MOST_BYTES:
             _, oldest = self._known.popitem(last=False)
@@ -133,10 +134,8 @@ class Readings:
         return received
 
 
-def _look_at(body: bytes) -> Hashable:
-    """What a body is looked up by: a short one by itself, a long one by what takes less time: its length, its ends, a sample."""
-    if len(body) <= _SHORT:
-        return body
+def _sample(body: bytes) -> Hashable:
+    """What a long body is looked up by, because to hash all of it takes too long: its length, its ends, some bytes between."""
     return len(body), body[:_END], body[-_END:], body[::_STEP]
 
 
