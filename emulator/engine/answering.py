@@ -69,14 +69,60 @@ def answer(
 
     `state` is what the session remembers; the caller brings it forward with the chosen rule.
     """
+    ready, is_calm = facts.ready, occasion.surroundings.is_calm
+    if ready is not None and is_calm and ready.rulesets is rulesets and ready.render is render:
+        rule, _, captures, position, _ = ready.chosen
+        return _fill(ready, Chosen(rule, state.uses.get(rule.key, 0) + 1, captures, position), facts, occasion)
     first_miss: Miss | None = None
+    counts = False
     for ruleset in rulesets:
         chosen = choose(ruleset, facts, state)
-        if isinstance(chosen, Chosen):
-            return _carry_out(chosen, facts, occasion, render)
-        first_miss = first_miss or chosen
+        if isinstance(chosen, Miss):
+            first_miss = first_miss or chosen
+            counts = counts or any(rule.is_limited for rule in ruleset.rules)
+            continue
+        if counts:
+            chosen = chosen._replace(counts=True)
+        if is_calm and chosen.rule.is_steady and chosen.rule.recipes[chosen.position].calls is not None:
+            return _prepare(chosen, rulesets, facts, occasion, render)
+        return _carry_out(chosen, facts, occasion, render)
     report = first_miss.report() if first_miss else "there are no rules"
     return Outcome("miss", own_failure(report, "no_rule"), report=report)
+
+
+class Ready(NamedTuple):
+    """An answer as it was made for a request once: all but what is drawn anew for each answer."""
+
+    rulesets: Sequence[Ruleset]
+    """The rules it follows from."""
+    render: Render
+    chosen: Chosen
+    usage: Usage | None
+    form: Form
+
+
+def _prepare(chosen: Chosen, rulesets: Sequence[Ruleset], facts: Facts, occasion: Occasion, render: Render) -> Outcome:
+    """A literal answer, remembered with the request where neither what the session remembers nor chance plays a part in it."""
+    try:
+        usage, form = _find_form(chosen, facts, occasion, render)
+    except AnswerError as error:
+        return _cannot_answer(chosen, error)
+    ready = Ready(rulesets, render, chosen, usage, form)
+    if not chosen.counts and form.size <= LARGEST_FORM:
+        facts.ready = ready
+    return _fill(ready, chosen, facts, occasion)
+
+
+def _fill(ready: Ready, chosen: Chosen, facts: Facts, occasion: Occasion) -> Outcome:
+    dice = Dice(occasion, facts.request, chosen.position)
+    identity = identify(facts, dice, occasion.moment)
+    return Outcome("answer", ready.form.fill(identity, _draw(chosen, facts, dice)), chosen, None, ready.usage)
+
+
+def _draw(chosen: Chosen, facts: Facts, dice: Dice) -> Drawn:
+    """What is drawn for the calls of an answer."""
+    calls = chosen.rule.recipes[chosen.position].calls
+    return draw_calls(calls, facts, dice) if calls else ()
 
 
 def _carry_out(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -> Outcome:
@@ -95,8 +141,6 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
     dice = Dice(occasion, facts.request, chosen.position)
     identity = identify(facts, dice, occasion.moment)
     try:
-        if surroundings.is_calm and rule.is_steady and rule.recipes[chosen.position].calls is not None:
-            return _fill(chosen, facts, dice, identity, render)
         quirks = expand(rule.quirks | surroundings.quirks)
         if "tagged_thoughts" in quirks:
             facts = copy.copy(facts)
@@ -110,8 +154,7 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
             lambda: render(made, identity, as_stream(facts)),
         )
     except AnswerError as error:
-        report = f'rule "{rule.name}", {rule.place}, cannot answer this request: {error}'
-        return Outcome("error", own_failure(report, "rule_failed"), chosen, report=report)
+        return _cannot_answer(chosen, error)
     warnings: tuple[str, ...] = ()
     if made.faults:
         timeline, warnings = apply_failures(timeline, made.faults)
@@ -129,19 +172,12 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
     )
 
 
-def _fill(chosen: Chosen, facts: Facts, dice: Dice, identity: Identity, render: Render) -> Outcome:
-    """A literal answer: what is the same whenever the request is answered so is made once, with gaps for what each answer has of its own."""
-    recipe, ready = chosen.rule.recipes[chosen.position], facts.ready
-    drawn = draw_calls(recipe.calls, facts, dice) if recipe.calls else ()
-    if ready is None or ready[0] is not recipe or ready[1] is not render:
-        usage, form = _find_form(chosen, facts, drawn, render)
-        ready = recipe, render, usage, form
-        if form.size <= LARGEST_FORM:
-            facts.ready = ready
-    return Outcome("answer", ready[3].fill(identity, drawn), chosen, None, ready[2])
+def _cannot_answer(chosen: Chosen, error: AnswerError) -> Outcome:
+    report = f'rule "{chosen.rule.name}", {chosen.rule.place}, cannot answer this request: {error}'
+    return Outcome("error", own_failure(report, "rule_failed"), chosen, report=report)
 
 
-def _find_form(chosen: Chosen, facts: Facts, drawn: Drawn, render: Render) -> tuple[Usage, Form]:
+def _find_form(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -> tuple[Usage, Form]:
     """The same for all requests like this one but for their messages, of which only their number of tokens is answered."""
     rule, forms = chosen.rule, facts.forms
     recipe, is_counted = rule.recipes[chosen.position], rule.usage.prompt is None
@@ -150,7 +186,7 @@ def _find_form(chosen: Chosen, facts: Facts, drawn: Drawn, render: Render) -> tu
     if known is None:
         dice = Dice(GAP_OCCASION, facts.request, chosen.position)
         made = compose(chosen, facts, GAP_OCCASION, dice)
-        marks = draw_calls(recipe.calls or (), facts, dice)
+        marks, drawn = (_draw(chosen, facts, one) for one in (dice, Dice(occasion, facts.request, chosen.position)))
         form = Form(render(made, Identity(GAP, GAP_CREATED, facts.answering_model), facts), marks, drawn)
         known = made.usage, form
         if form.size <= LARGEST_FORM:

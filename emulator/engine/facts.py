@@ -43,7 +43,7 @@ class Facts(Manner):
     ) -> None:
         """As of `Manner`; `said` is what the messages say, if that is known to be all."""
         self.messages: Sequence[Message] = request.get("messages") or ()
-        self.ready: tuple[Any, ...] | None = None
+        self.ready: Any = None
         """An answer that was made for the request, with what it was made from; for the one who answers."""
         self.holding: dict[Any, Any] = {}
         """Which rules of a lot hold for the request, as far as it is known; for the one who chooses."""

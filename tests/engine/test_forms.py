@@ -28,6 +28,7 @@ rules:
 """
     ).scenarios
 )
+RULESETS = (RULES,)
 MODELS = [
     "google/gemini-2.5-flash",
     "google/gemini-3-pro-preview",
@@ -42,7 +43,7 @@ MODELS = [
 def ask(facts: Facts, moment: float, *, directly: bool = False) -> Outcome:
     """An answer from a form, or one that is made for this request alone, as a pace that takes no time has it."""
     surroundings = Surroundings(tempo=Tempo()) if directly else Surroundings()
-    return answer([RULES], facts, State(), Occasion(moment, None, moment.hex().encode().ljust(16), surroundings))
+    return answer(RULESETS, facts, State(), Occasion(moment, None, moment.hex().encode().ljust(16), surroundings))
 
 
 @pytest.mark.parametrize("text", ["text", "thoughts", "json", "empty"])
@@ -173,6 +174,28 @@ def test_calls_are_made_once_for_all_that_are_asked_alike() -> None:
         facts = Facts(Target("v1", "p", "global", "openapi"), [], request, None, common)
         bodies.append(answer([rules], facts, State(), Occasion(0, None, bytes([number]) * 16)).timeline.body)
         assert facts.ready is not None
-        assert common["forms"].size == facts.ready[3].size
+        assert common["forms"].size == facts.ready.form.size
     ids = {call["id"] for body in bodies for call in json.loads(body)["choices"][0]["message"]["tool_calls"]}
     assert len(ids) == 6
+
+
+def test_an_answer_that_others_could_have_given_before_is_chosen_anew_each_time() -> None:
+    """A rule that waits for a flag answers when it is set, though another answered the same request before."""
+    first, last = (
+        compile_rules(read_text(text).scenarios)
+        for text in (
+            """
+rules:
+  - {name: pay, when: {last_user: pay}, sets: paid, reply: Thanks.}
+  - {name: waits, requires: paid, reply: Sent.}
+""",
+            "rules: [{name: any, reply: Wait.}]",
+        )
+    )
+    request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": "hi"}]}
+    facts, rulesets = Facts(Target("v1", "p", "global", "openapi"), [], request), (first, last)
+    occasion = Occasion(0, None, bytes(16))
+    for state, name in ((State(), "any"), (State(), "any"), (State(flags={"paid"}), "waits"), (State(), "any")):
+        chosen = answer(rulesets, facts, state, occasion).chosen
+        assert chosen is not None
+        assert (chosen.rule.name, chosen.counts) == (name, True)
