@@ -18,6 +18,7 @@ Shape = TypeVar("Shape")
 MOST_MANNERS = 32
 """Ways of asking, each told by all of a request but its messages, of which it is remembered what follows from them."""
 
+_CALL = b'"tool_call'
 _BACKSLASH_LINE_END = re.compile(rb"\\(?=\r?\n)")
 _JSON_PLACE = re.compile(r" at line (\d+) column (\d+)$")
 _REPAIRED = "dropped the backslashes before line ends: the body as sent is not JSON (use --strict-json to refuse it)"
@@ -70,15 +71,19 @@ def _adapter(shape: type[Shape]) -> TypeAdapter[Shape]:
 
 def parse_request(body: bytes, *, strict_json: bool = False) -> ParsedRequest:
     """Read the body of a chat-completions request. Raises MalformedRequestError. Nobody may change what comes from here, but a copy."""
-    try:
-        return _read_request(from_json(body), ())
-    except ValueError:
-        # What is wrong with it, or has to be overlooked, is seen when all of it is read as one shape.
-        request, warnings = parse_shape(ChatRequest, body, strict_json=strict_json)
-        return _read_request(request, warnings)
+    # Of calls nearly all has to be looked at, which takes longer once they have become objects.
+    if _CALL not in body:
+        try:
+            return _read_request(from_json(body))
+        except ValueError:
+            # What is wrong with it, or has to be overlooked, is seen when all of it is read as one shape.
+            pass
+    request, warnings = parse_shape(ChatRequest, body, strict_json=strict_json)
+    beside: dict[str, Any] = {**request, "messages": None} if "messages" in request else {**request}
+    return ParsedRequest(request, to_json(beside, inf_nan_mode="constants"), None, warnings)
 
 
-def _read_request(sent: Any, warnings: tuple[str, ...]) -> ParsedRequest:
+def _read_request(sent: Any) -> ParsedRequest:
     """The request that a JSON value is. Raises ValueError if it is none; the value is used up."""
     if not isinstance(sent, dict):
         raise ValueError("no object")  # noqa: TRY004  # as for all else that is wrong with it
@@ -87,12 +92,11 @@ def _read_request(sent: Any, warnings: tuple[str, ...]) -> ParsedRequest:
         # Only their place is kept.
         sent["messages"] = None
     manner = to_json(sent, inf_nan_mode="constants")
-    request = _read_manner(manner).copy()
-    said = None
+    request, said = _read_manner(manner).copy(), None
     if messages is not None:
         said = read_said(messages)
         request["messages"] = messages if said else _adapter(list[Message]).validate_python(messages)
-    return ParsedRequest(request, manner, said, warnings)
+    return ParsedRequest(request, manner, said)
 
 
 @lru_cache(maxsize=MOST_MANNERS)
