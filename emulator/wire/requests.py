@@ -19,6 +19,8 @@ MOST_MANNERS = 32
 """Ways of asking, each told by all of a request but its messages, of which it is remembered what follows from them."""
 
 _CALL = b'"tool_call'
+_LONG = 8192
+"""The bytes of a long conversation, and those at its end that tell whether tools are called in it."""
 _BACKSLASH_LINE_END = re.compile(rb"\\(?=\r?\n)")
 _JSON_PLACE = re.compile(r" at line (\d+) column (\d+)$")
 _REPAIRED = "dropped the backslashes before line ends: the body as sent is not JSON (use --strict-json to refuse it)"
@@ -71,8 +73,8 @@ def _adapter(shape: type[Shape]) -> TypeAdapter[Shape]:
 
 def parse_request(body: bytes, *, strict_json: bool = False) -> ParsedRequest:
     """Read the body of a chat-completions request. Raises MalformedRequestError. Nobody may change what comes from here, but a copy."""
-    # Of calls nearly all has to be looked at, which takes longer once they have become objects.
-    if _CALL not in body:
+    # Of a long conversation with calls nearly all has to be looked at, which takes longer once it has become objects.
+    if len(body) < _LONG or _CALL not in body[-_LONG:]:
         try:
             return _read_request(from_json(body))
         except ValueError:

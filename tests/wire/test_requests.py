@@ -159,6 +159,19 @@ def test_a_request_is_what_its_shape_says(before: dict[str, Any], messages: Any,
         assert roles == {message["role"] for message in parsed.request["messages"] or ()}
 
 
+def test_long_conversations_are_read_alike_with_calls_and_without() -> None:
+    """The values are those of the shape, in its order, wherever in the body a call stands."""
+    said: list[Any] = [{"role": "user", "content": "x" * 500}, {"role": "assistant", "content": "y" * 500}] * 20
+    call = {"tool_calls": [{"function": {"arguments": "{}", "name": "f"}, "id": "1"}], "role": "assistant"}
+    result = {"content": "1", "tool_call_id": "1", "role": "tool"}
+    for messages in (said, [*said, call, result], [said[0], call, result, *said]):
+        body = json.dumps({"temperature": 1, "messages": messages, "model": "m"}).encode()
+        parsed = parse_request(body)
+        assert json.dumps(parsed.request) == json.dumps(parse_shape(ChatRequest, body)[0])
+        assert (parsed.said is None) is (call in messages)
+        assert json.loads(parsed.manner) == {"temperature": 1, "messages": None, "model": "m"}
+
+
 def test_requests_that_are_asked_alike_do_not_share_what_may_be_changed() -> None:
     """Who changes a key of one finds it unchanged in the next."""
     body = b'{"model":"m","messages":[{"role":"user","content":"x"}]}'
