@@ -1,7 +1,9 @@
 """Exchanges as bytes, for another process to keep: little to make for each answer, and read only when somebody looks."""
 
 import pickle
+from collections.abc import Sequence
 from functools import lru_cache
+from io import BytesIO
 from itertools import accumulate, repeat
 from typing import Any
 
@@ -23,46 +25,54 @@ _BLANK = b"\n\n"
 """What ends an event of a stream."""
 
 
-def pack(entry: Entry) -> bytes:
-    """An exchange that has ended as bytes, without its position, which whoever keeps it gives."""
+def pack(entry: Entry) -> Sequence[bytes]:
+    """An exchange that has ended as bytes, in parts to be joined, its bodies as they are.
+
+    Its position is not there; whoever keeps it gives it one.
+    """
     if isinstance(entry, TokenExchange):
-        return pickle.dumps(entry, _FORMAT)
-    outcome, target, played, sender = entry.outcome, entry.target, entry.played, entry.sender
-    timeline, chosen, usage = outcome.timeline, outcome.chosen, outcome.usage
-    return pickle.dumps(
-        (
-            (entry.number, entry.started, entry.body, entry.warnings, entry.duration, entry.ticket.held),
-            (target.api_version, target.project, target.location, target.endpoint, target.method),
-            (sender.host, sender.has_api_key, sender.credential),
-            (played.ended, played.sent, played.times),
-            (timeline.status, timeline.headers, _pack_frames(timeline.frames)),
-            (timeline.head_at, timeline.ending, timeline.end_at, timeline.write_size),
-            None if chosen is None else _pack_chosen(chosen),
-            None
-            if usage is None
-            else (usage.prompt, usage.completion, usage.reasoning, usage.cached, usage.total, usage.traffic),
-            (outcome.result, outcome.refusal, outcome.report, outcome.warnings, outcome.quirks, outcome.is_disturbed),
-        ),
-        _FORMAT,
+        return (pickle.dumps(entry, _FORMAT),)
+    outcome, sender, played = entry.outcome, entry.sender, entry.played
+    status, headers, frames, _, head_at, ending, end_at, write_size = outcome.timeline
+    result, _, chosen, refusal, usage, report, warnings, quirks, is_disturbed = outcome
+    body, (answer, *cuts) = entry.body, _pack_frames(frames)
+    own = (
+        *(entry.number, entry.started, entry.duration, entry.ticket.held, played.sent, played.times, end_at),
+        *(len(body), len(answer), cuts, report, refusal),
+        None if usage is None else usage[:],
+        0 if chosen is None else chosen.use,
     )
+    common = _describe(
+        *(entry.target, sender.host, sender.has_api_key, sender.credential, played.ended),
+        *(status, headers, head_at, ending, write_size),
+        *(result, entry.warnings, warnings, quirks, is_disturbed),
+        *((None,) if chosen is None else _pack_chosen(chosen)),
+    )
+    return pickle.dumps(own, _FORMAT), common, body, answer
+
+
+@lru_cache(maxsize=256)
+def _describe(target: Target, *common: Any) -> bytes:
+    """What the exchanges of many requests have in common, made once for all of them."""
+    return pickle.dumps((target[:], *common), _FORMAT)
 
 
 def unpack(data: bytes) -> Entry:
-    """The exchange that was packed; of the rule that answered it has only what can be asked afterwards: name, place and key."""
-    read = pickle.loads(data)  # noqa: S301  # what a worker of this server has packed
-    if isinstance(read, TokenExchange):
-        return read
-    (number, started, body, warnings, duration, held), target, sender, played, head, times, chosen, usage, rest = read
-    status, headers, frames = head
-    head_at, ending, end_at, write_size = times
-    result, refusal, report, own_warnings, quirks, is_disturbed = rest
-    timeline = Timeline(
-        status, headers, _unpack_frames(*frames), head_at=head_at, ending=ending, end_at=end_at, write_size=write_size
-    )
+    """The exchange whose parts these are; of the rule that answered it has only what can be asked afterwards: name, place and key."""
+    file = BytesIO(data)
+    own = pickle.load(file)  # noqa: S301  # what a worker of this server has packed
+    if isinstance(own, TokenExchange):
+        return own
+    number, started, duration, held, sent, times, end_at, asked, answered, cuts, report, refusal, usage, use = own
+    target, *sender, ended, status, headers, head_at, ending, write_size = (common := pickle.load(file))[:10]  # noqa: S301  # as above
+    result, warnings, own_warnings, quirks, is_disturbed, *chosen = common[10:]
+    end = len(data) - answered
+    frames = _unpack_frames(data[end:], *cuts)
+    timeline = Timeline(status, headers, frames, head_at=head_at, ending=ending, end_at=end_at, write_size=write_size)
     outcome = Outcome(
         result,
         timeline,
-        None if chosen is None else _unpack_chosen(*chosen),
+        None if chosen == [None] else _unpack_chosen(use, *chosen),
         refusal,
         None if usage is None else Usage(*usage),
         report,
@@ -74,18 +84,18 @@ def unpack(data: bytes) -> Entry:
         number,
         started,
         Target(*target),
-        body,
+        data[end - asked : end],
         outcome,
         warnings,
         Ticket(number, held),
         duration,
-        Played(*played),
+        Played(ended, sent, times),
         sender=Sender(*sender),
     )
 
 
 def _pack_frames(frames: Frames) -> tuple[bytes, tuple[int, ...] | None, tuple[float, ...]]:
-    """All bytes; where the frames end, unless blank lines say it; and when each is sent, unless all are at once."""
+    """All bytes; the sizes of the frames, unless these are events that end with blank lines; and when each is sent, unless all are at once."""
     if isinstance(frames, tuple):
         ats = tuple([frame.at for frame in frames])
         return (
@@ -93,12 +103,8 @@ def _pack_frames(frames: Frames) -> tuple[bytes, tuple[int, ...] | None, tuple[f
             tuple([len(frame.data) for frame in frames]),
             ats if any(ats) else (),
         )
-    body = frames.body
-    if len(frames) == 1:
-        return body, (len(body),), ()
-    if body.count(_BLANK) == len(frames) and body.endswith(_BLANK):
-        return body, None, ()
-    return body, tuple([len(frame.data) for frame in frames]), ()
+    # Frames that have been joined are events if they are many. To look for where each ends would take longer than all the rest.
+    return frames.body, (frames.size,) if len(frames) == 1 else None, ()
 
 
 def _unpack_frames(body: bytes, sizes: tuple[int, ...] | None, ats: tuple[float, ...]) -> tuple[Frame, ...]:
@@ -112,10 +118,10 @@ def _unpack_frames(body: bytes, sizes: tuple[int, ...] | None, ats: tuple[float,
 def _pack_chosen(chosen: Chosen) -> tuple[Any, ...]:
     rule = chosen.rule
     place = rule.place
-    return rule.name, (place.file, place.line, place.column), chosen.use, chosen.position
+    return chosen.position, rule.name, place.file, place.line, place.column
 
 
-def _unpack_chosen(name: str, place: tuple[str, int, int], use: int, position: int) -> Chosen:
+def _unpack_chosen(use: int, position: int, name: str, *place: Any) -> Chosen:
     return Chosen(_past_rule(name, Place(*place)), use, {}, position)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from functools import partial
 from itertools import count
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from emulator.server.settings import Settings
 from emulator.server.shared import Shared
 from emulator.wire.targets import Target
 from emulator.workers.frames import Decoder, encode
+from emulator.workers.notebooks import Notebook, Notebooks
 
 RULES = """
 quota: {requests_per_minute: 30, tokens_per_minute: 9000}
@@ -42,8 +43,10 @@ TEXTS = ["pay", "ship", "count", "dice", "use", "bare", "hello", "nobody"]
 class Direct:
     """A channel without a socket: what it carries is bytes all the same."""
 
-    def __init__(self, worker: int, shared: Shared, numbers: Any, state: dict[str, int]) -> None:
+    def __init__(self, worker: int, shared: Shared, notebook: Notebook, numbers: Any, state: dict[str, int]) -> None:
         self.worker = worker
+        self.counters = notebook.counters
+        self.note = notebook.tape.append
         self._shared = shared
         self._numbers = numbers
         self._state = state
@@ -62,10 +65,9 @@ class Direct:
         """Call a method."""
         return carry(getattr(self._shared, method)(*carry(arguments)))
 
-    def tell(self, messages: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
-        """Call methods."""
-        for method, arguments in carry(messages):
-            getattr(self._shared, method)(*arguments)
+    def tell(self, method: str, *arguments: Any) -> None:
+        """Call a method."""
+        getattr(self._shared, method)(*carry(arguments))
 
 
 def carry(message: Any) -> Any:
@@ -86,9 +88,11 @@ class Server:
         self.clock = ManualClock()
         chosen = Settings(auth="off", **given)
         state = {"changes": 0}
+        bounds = chosen.journal_exchanges, chosen.journal_bytes
+        notebooks = Notebooks(*bounds)
         self.shared = shared = Shared(
-            chosen.journal_exchanges,
-            chosen.journal_bytes,
+            *bounds,
+            notebooks,
             announce=lambda change: state.update(changes=change),
             wake=lambda worker, ticket: self.links[worker].come(ticket),
         )
@@ -99,7 +103,7 @@ class Server:
             link = Link(
                 service.sessions,
                 service.journal,
-                Direct(number, shared, numbers, state),
+                Direct(number, shared, notebooks.open(number), numbers, state),
                 partial(self._read_again, service),
             )
             self.links.append(link)
