@@ -35,18 +35,18 @@ def pack(entry: Entry) -> Sequence[bytes]:
     outcome, sender, played = entry.outcome, entry.sender, entry.played
     status, headers, frames, _, head_at, ending, end_at, write_size = outcome.timeline
     result, _, chosen, refusal, usage, report, warnings, quirks, is_disturbed = outcome
-    body, (answer, *cuts) = entry.body, _pack_frames(frames)
+    body, (answer, sizes, ats) = entry.body, _pack_frames(frames)
     own = (
-        *(entry.number, entry.started, entry.duration, entry.ticket.held, played.sent, played.times, end_at),
-        *(len(body), len(answer), cuts, report, refusal),
-        None if usage is None else usage[:],
-        0 if chosen is None else chosen.use,
+        (entry.number, entry.started, entry.duration, entry.ticket.held, played.sent, played.times, end_at),
+        (len(body), len(answer), sizes, ats),
+        (report, refusal, usage and usage[:], chosen and chosen.use),
     )
     common = _describe(
-        *(entry.target, sender.host, sender.has_api_key, sender.credential, played.ended),
-        *(status, headers, head_at, ending, write_size),
-        *(result, entry.warnings, warnings, quirks, is_disturbed),
-        *((None,) if chosen is None else _pack_chosen(chosen)),
+        entry.target,
+        (sender.host, sender.has_api_key, sender.credential),
+        (played.ended, status, headers, head_at, ending, write_size),
+        (result, entry.warnings, warnings, quirks, is_disturbed),
+        chosen and _pack_chosen(chosen),
     )
     return pickle.dumps(own, _FORMAT), common, body, answer
 
@@ -63,18 +63,20 @@ def unpack(data: bytes) -> Entry:
     own = pickle.load(file)  # noqa: S301  # what a worker of this server has packed
     if isinstance(own, TokenExchange):
         return own
-    number, started, duration, held, sent, times, end_at, asked, answered, cuts, report, refusal, usage, use = own
-    target, *sender, ended, status, headers, head_at, ending, write_size = (common := pickle.load(file))[:10]  # noqa: S301  # as above
-    result, warnings, own_warnings, quirks, is_disturbed, *chosen = common[10:]
+    target, sender, way, kind, chosen = pickle.load(file)  # noqa: S301  # as above
+    (number, started, duration, held, sent, times, end_at), (asked, answered, sizes, ats), found = own
+    ended, status, headers, head_at, ending, write_size = way
+    result, warnings, own_warnings, quirks, is_disturbed = kind
+    report, refusal, usage, use = found
     end = len(data) - answered
-    frames = _unpack_frames(data[end:], *cuts)
+    frames = _unpack_frames(data[end:], sizes, ats)
     timeline = Timeline(status, headers, frames, head_at=head_at, ending=ending, end_at=end_at, write_size=write_size)
     outcome = Outcome(
         result,
         timeline,
-        None if chosen == [None] else _unpack_chosen(use, *chosen),
+        chosen and _unpack_chosen(use, *chosen),
         refusal,
-        None if usage is None else Usage(*usage),
+        usage and Usage(*usage),
         report,
         own_warnings,
         quirks,

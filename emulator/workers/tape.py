@@ -43,6 +43,7 @@ class Tape:
         self._gate = Lock()
         self._gate.acquire()
         self._start = self._used = self._records = self._number = 0
+        self._place = self._find(0)
 
     def close(self) -> None:
         """Let go of the memory."""
@@ -58,7 +59,7 @@ class Tape:
             self._turn()
         self._number += 1
         self._records += 1
-        memory, at = self._memory, self._place(self._start) + self._used
+        memory, at = self._memory, self._place + self._used
         _HEAD.pack_into(memory, at, size, self._number, monotonic_ns())
         if is_kept:
             memory.seek(at + _HEAD.size)
@@ -84,8 +85,9 @@ class Tape:
 
     def _turn(self) -> None:
         """Go on in the other half."""
-        _HEAD.pack_into(self._memory, self._place(self._start) + self._used, 0, 0, 0)
+        _HEAD.pack_into(self._memory, self._place + self._used, 0, 0, 0)
         self._start += self._length
+        self._place = self._find(self._start)
         self._used = self._records = 0
         self._fence()
         # First of all, whoever reads what was there has to know.
@@ -94,7 +96,7 @@ class Tape:
 
     def _walk(self, start: int, end: int) -> Iterator[Record]:
         """The records between two addresses of a half; what it reads while that is written may be anything."""
-        at = self._place(start)
+        at = self._find(start)
         end = at + end - start
         while at < end:
             size, number, moment = _HEAD.unpack_from(self._memory, at)
@@ -104,7 +106,7 @@ class Tape:
             yield Record(number, moment, size, self._memory[at + _HEAD.size : at + stored])
             at += stored
 
-    def _place(self, address: int) -> int:
+    def _find(self, address: int) -> int:
         """Where an address is in memory."""
         return _CELL + address % (2 * self._length)
 
