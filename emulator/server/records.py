@@ -3,8 +3,8 @@
 import pickle
 from collections.abc import Sequence
 from functools import lru_cache
-from io import BytesIO
 from itertools import accumulate, repeat
+from struct import Struct
 from typing import Any
 
 from emulator.engine.answering import Outcome
@@ -17,9 +17,9 @@ from emulator.server.accounts import Ticket
 from emulator.server.bearer import Sender
 from emulator.server.exchanges import Entry, Exchange, TokenExchange
 from emulator.server.playing import Played
-from emulator.wire.targets import Target
-from emulator.wire.usage import Usage
 
+_OWN = Struct("QddddQQQQ")
+"""What hardly two exchanges have in common: number, start, duration, time held, planned end, bytes sent, sizes of both bodies, use."""
 _FORMAT = pickle.HIGHEST_PROTOCOL
 _BLANK = b"\n\n"
 """What ends an event of a stream."""
@@ -31,61 +31,58 @@ def pack(entry: Entry) -> Sequence[bytes]:
     Its position is not there; whoever keeps it gives it one.
     """
     if isinstance(entry, TokenExchange):
-        return (pickle.dumps(entry, _FORMAT),)
-    outcome, sender, played = entry.outcome, entry.sender, entry.played
+        return bytes(_OWN.size), pickle.dumps(entry, _FORMAT)
+    outcome, sender, played, body = entry.outcome, entry.sender, entry.played, entry.body
     status, headers, frames, _, head_at, ending, end_at, write_size = outcome.timeline
     result, _, chosen, refusal, usage, report, warnings, quirks, is_disturbed = outcome
-    body, (answer, sizes, ats) = entry.body, _pack_frames(frames)
-    own = (
-        (entry.number, entry.started, entry.duration, entry.ticket.held, played.sent, played.times, end_at),
-        (len(body), len(answer), sizes, ats),
-        (report, refusal, usage and usage[:], chosen and chosen.use),
-    )
+    answer, cuts = _pack_frames(frames)
     common = _describe(
         entry.target,
         (sender.host, sender.has_api_key, sender.credential),
-        (played.ended, status, headers, head_at, ending, write_size),
-        (result, entry.warnings, warnings, quirks, is_disturbed),
+        (played.ended, tuple(played.times), status, headers, cuts, head_at, ending, write_size),
+        (result, refusal and pickle.dumps(refusal, _FORMAT), usage, report),
+        (entry.warnings, warnings, quirks, is_disturbed),
         chosen and _pack_chosen(chosen),
     )
-    return pickle.dumps(own, _FORMAT), common, body, answer
+    own = _OWN.pack(
+        *(entry.number, entry.started, entry.duration, entry.ticket.held, end_at),
+        *(played.sent, len(body), len(answer), chosen.use if chosen else 0),
+    )
+    return own + common, body, answer
 
 
 @lru_cache(maxsize=256)
-def _describe(target: Target, *common: Any) -> bytes:
-    """What the exchanges of many requests have in common, made once for all of them."""
-    return pickle.dumps((target[:], *common), _FORMAT)
+def _describe(*common: Any) -> bytes:
+    """What many exchanges have in common, made once for all of them."""
+    return pickle.dumps(common, _FORMAT)
 
 
 def unpack(data: bytes) -> Entry:
     """The exchange whose parts these are; of the rule that answered it has only what can be asked afterwards: name, place and key."""
-    file = BytesIO(data)
-    own = pickle.load(file)  # noqa: S301  # what a worker of this server has packed
-    if isinstance(own, TokenExchange):
-        return own
-    target, sender, way, kind, chosen = pickle.load(file)  # noqa: S301  # as above
-    (number, started, duration, held, sent, times, end_at), (asked, answered, sizes, ats), found = own
-    ended, status, headers, head_at, ending, write_size = way
-    result, warnings, own_warnings, quirks, is_disturbed = kind
-    report, refusal, usage, use = found
+    number, started, duration, held, end_at, sent, asked, answered, use = _OWN.unpack_from(data)
+    # It reads no further than what was made of it.
+    read = pickle.loads(memoryview(data)[_OWN.size :])  # noqa: S301  # what a worker of this server has packed
+    if isinstance(read, TokenExchange):
+        return read
+    target, sender, way, found, (warnings, *more), chosen = read
+    ended, times, status, headers, cuts, head_at, ending, write_size = way
+    result, refusal, usage, report = found
     end = len(data) - answered
-    frames = _unpack_frames(data[end:], sizes, ats)
+    frames = _unpack_frames(data[end:], *cuts)
     timeline = Timeline(status, headers, frames, head_at=head_at, ending=ending, end_at=end_at, write_size=write_size)
     outcome = Outcome(
         result,
         timeline,
         chosen and _unpack_chosen(use, *chosen),
-        refusal,
-        usage and Usage(*usage),
+        refusal and pickle.loads(refusal),  # noqa: S301  # as above
+        usage,
         report,
-        own_warnings,
-        quirks,
-        is_disturbed,
+        *more,
     )
     return Exchange(
         number,
         started,
-        Target(*target),
+        target,
         data[end - asked : end],
         outcome,
         warnings,
@@ -96,25 +93,25 @@ def unpack(data: bytes) -> Entry:
     )
 
 
-def _pack_frames(frames: Frames) -> tuple[bytes, tuple[int, ...] | None, tuple[float, ...]]:
-    """All bytes; the sizes of the frames, unless these are events that end with blank lines; and when each is sent, unless all are at once."""
-    if isinstance(frames, tuple):
-        ats = tuple([frame.at for frame in frames])
-        return (
-            b"".join([frame.data for frame in frames]),
-            tuple([len(frame.data) for frame in frames]),
-            ats if any(ats) else (),
-        )
-    # Frames that have been joined are events if they are many. To look for where each ends would take longer than all the rest.
-    return frames.body, (frames.size,) if len(frames) == 1 else None, ()
+def _pack_frames(frames: Frames) -> tuple[bytes, tuple[Any, ...]]:
+    """All bytes; how many frames they are, their sizes unless that tells, and when each is sent unless all are at once."""
+    many = len(frames)
+    if not isinstance(frames, tuple):
+        # Frames that have been joined are events if they are many. To look for where each ends would take longer than all the rest.
+        return frames.body, (many, (), ())
+    ats = tuple([frame.at for frame in frames])
+    sizes = tuple([len(frame.data) for frame in frames]) if many > 1 else ()
+    return b"".join([frame.data for frame in frames]), (many, sizes, ats if any(ats) else ())
 
 
-def _unpack_frames(body: bytes, sizes: tuple[int, ...] | None, ats: tuple[float, ...]) -> tuple[Frame, ...]:
-    if sizes is None:
+def _unpack_frames(body: bytes, many: int, sizes: tuple[int, ...], ats: tuple[float, ...]) -> tuple[Frame, ...]:
+    if many > 1 and not sizes:
         return tuple(Frame(event + _BLANK) for event in body.split(_BLANK)[:-1])
-    ends = tuple(accumulate(sizes))
-    times = ats or repeat(0.0)
-    return tuple(Frame(body[end - size : end], at=at) for size, end, at in zip(sizes, ends, times, strict=False))
+    sizes = sizes or (len(body),) * many
+    return tuple(
+        Frame(body[end - size : end], at=at)
+        for size, end, at in zip(sizes, accumulate(sizes), ats or repeat(0.0), strict=False)
+    )
 
 
 def _pack_chosen(chosen: Chosen) -> tuple[Any, ...]:

@@ -60,11 +60,9 @@ class Tape:
         self._number += 1
         self._records += 1
         memory, at = self._memory, self._place + self._used
-        _HEAD.pack_into(memory, at, size, self._number, monotonic_ns())
-        if is_kept:
-            memory.seek(at + _HEAD.size)
-            for part in parts:
-                memory.write(part)
+        for part in (_HEAD.pack(size, self._number, monotonic_ns()), *(parts if is_kept else ())):
+            start, at = at, at + len(part)
+            memory[start:at] = part
         self._used += stored
         self._fence()
         self._end[0] = self._start + self._used

@@ -21,12 +21,13 @@ rules:
   - {name: slow, when: {last_user: slow}, pace: {first_token_ms: 100, tokens_per_second: 50, jitter: 0.2}, reply: {say: [a, b]}}
   - {name: breaks, when: {last_user: break}, reply: [{say: Well}, {fail: 503}]}
   - {name: cuts, when: {last_user: cut}, reply: [{say: Well}, {cut: reset}]}
+  - {name: gone, when: {last_user: gone}, fault: close_before_headers, reply: Never.}
   - {name: calls, when: {last_user: call}, reply: [{call: look, with: {at: sea}}]}
   - {name: quirky, when: {last_user: quirk}, quirks: [data_errors], headers: {x-own: "1"}, reply: {raw: "as it is"}}
   - {name: counted, when: {last_user: count}, reply: Yes., usage: {prompt: 3, completion: 2, reasoning: 4, cached: 1, traffic: ON_DEMAND_FLEX}}
   - {name: plain, when: {last_user: plain}, reply: {say: [One, " two", " three"]}}
 """
-TEXTS = ["loop", "slow", "break", "cut", "call", "quirk", "count", "plain", "nobody"]
+TEXTS = ["loop", "slow", "break", "cut", "gone", "call", "quirk", "count", "plain", "nobody"]
 METHODS = ["chat/completions", "completions", "responses"]
 HEADERS = [(b"host", b"localhost"), (b"authorization", b"Bearer any")]
 
@@ -47,6 +48,9 @@ def test_an_exchange_is_read_as_it_was(text: str, stream: bool, method: str) -> 
         assert isinstance(read, Exchange)
         read.position = exchange.position
         assert read.to_json() == exchange.to_json()
+        assert read.outcome.timeline.frames == tuple(
+            frame._replace(weight=0) for frame in exchange.outcome.timeline.frames
+        )
         assert (read.size, read.sender, read.held) == (exchange.size, exchange.sender, exchange.held)
         assert (read.outcome.is_disturbed, read.outcome.usage) == (
             exchange.outcome.is_disturbed,
