@@ -68,14 +68,15 @@ class Tape:
         self._end[0] = self._start + self._used
 
     def read(self, since: int) -> tuple[int, Sequence[Record]]:
-        """The records from an address on, as far as they are there, and the address behind them."""
+        """The last records from an address on, no more than have to be kept, and the address behind them."""
         while True:
             end = self._end[0]
             self._fence()
             start = end - end % self._length
-            records = [*self._walk(max(since, start), end)]
+            places = [*self._walk(max(since, start), end)]
             if since < start:
-                records[:0] = self._walk(max(since, start - self._length), start - _HEAD.size)
+                places[:0] = self._walk(max(since, start - self._length), start - _HEAD.size)
+            records = self._copy(places)
             self._fence()
             # Otherwise, the half before has been written again meanwhile.
             if self._end[0] < start + self._length:
@@ -92,17 +93,29 @@ class Tape:
         self._end[0] = self._start
         self._fence()
 
-    def _walk(self, start: int, end: int) -> Iterator[Record]:
-        """The records between two addresses of a half; what it reads while that is written may be anything."""
+    def _walk(self, start: int, end: int) -> Iterator[int]:
+        """Where the records between two addresses of a half are; what it reads while that is written may be anything."""
         at = self._find(start)
         end = at + end - start
         while at < end:
-            size, number, moment = _HEAD.unpack_from(self._memory, at)
+            size, number, _ = _HEAD.unpack_from(self._memory, at)
             if not number or size < _HEAD.size:
                 return
+            yield at
+            at += size if size <= self._most_bytes else _HEAD.size
+
+    def _copy(self, places: Sequence[int]) -> Sequence[Record]:
+        """The last records of some, as few of them as have to be kept."""
+        records: list[Record] = []
+        total = 0
+        for at in reversed(places):
+            if len(records) == self._most_records or total > self._most_bytes:
+                break
+            size, number, moment = _HEAD.unpack_from(self._memory, at)
             stored = size if size <= self._most_bytes else _HEAD.size
-            yield Record(number, moment, size, self._memory[at + _HEAD.size : at + stored])
-            at += stored
+            records.append(Record(number, moment, size, self._memory[at + _HEAD.size : at + stored]))
+            total += size
+        return records[::-1]
 
     def _find(self, address: int) -> int:
         """Where an address is in memory."""
