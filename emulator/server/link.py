@@ -1,7 +1,5 @@
 """The store of one worker among several: a replica, and a channel to the process that they have in common."""
 
-import asyncio
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -17,10 +15,12 @@ from emulator.server.store import Pushed, Turns, read_pushed
 
 
 class Channel(Protocol):
-    """The way to a `Shared`: messages arrive in the order in which they are sent."""
+    """The way to a `Shared`: messages arrive in the order in which they are sent, and notes are found by whoever looks."""
 
     worker: int
     """Which of the workers this is."""
+    counters: memoryview
+    """Counters of this worker's own, of which the `Shared` has to be told by `name` what they are for, the first one first."""
 
     def next_number(self) -> int:
         """A number that nobody else gets."""
@@ -35,8 +35,12 @@ class Channel(Protocol):
         """Call a method and return what it does."""
         ...
 
-    def tell(self, messages: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
-        """Call methods with their arguments; they are under way when this returns, whatever becomes of this process."""
+    def tell(self, method: str, *arguments: Any) -> None:
+        """Call a method; the call is under way when this returns, whatever becomes of this process."""
+        ...
+
+    def note(self, parts: Sequence[bytes]) -> None:
+        """Note an exchange that has ended; it is there when this returns, whatever becomes of this process."""
         ...
 
 
@@ -59,10 +63,8 @@ class Link:
         self._turns = Turns()
         self._reloads = reloads
         self._epoch = -1
-        self._records: list[bytes] = []
-        self._uses: Counter[tuple[str, str]] = Counter()
-        self._left: list[tuple[str, tuple[Any, ...]]] = []
-        self._is_due = False
+        self._counters: dict[tuple[str, str], int] = {}
+        """Which counter is that of a rule in a session."""
         self.next_number = channel.next_number
         self.turn = self._turns.expect
         self.come = self._turns.come
@@ -74,11 +76,11 @@ class Link:
 
     async def catch_up(self, project: str, session: Session) -> None:
         """Look at a session."""
-        self._take(project, session, await self._call("look", project))
+        self._take(project, session, await self._channel.call("look", project))
 
     async def catch_up_all(self) -> None:
         """Look at all of them, and at the journal."""
-        past: Past = await self._call("look_back", self._epoch, self._journal.position)
+        past: Past = await self._channel.call("look_back", self._epoch, self._journal.position)
         for project, session in self._sessions.all():
             if project not in past.sessions:
                 self._take(project, session, Snapshot(changes=self._channel.changes, reloads=self._reloads))
@@ -96,15 +98,13 @@ class Link:
             await self.catch_up(project, session)
             return 0 if before == session.flags else None
         rule = chosen.rule
-        if is_calm and not chosen.counts:
-            self._uses[project, rule.key] += 1
-            self._flush_soon()
+        if is_calm and not chosen.counts and self._count_up(project, rule.key):
             return chosen.use
         seen, flags = session.flags, rule.flags
         # Whoever is answered meanwhile counts on from here.
         session.bring_forward(chosen)
         change = (flags.set_, flags.cleared) if flags is not None else None
-        use, now = await self._call("use", project, rule.key, rule.limit, seen, change)
+        use, now = await self._channel.call("use", project, rule.key, rule.limit, seen, change)
         if use is None:
             await self.catch_up(project, session)
             return None
@@ -115,7 +115,7 @@ class Link:
 
     async def count(self, project: str, key: str) -> int:
         """Count a use."""
-        number: int = await self._call("count", project, key)
+        number: int = await self._channel.call("count", project, key)
         return number
 
     async def enter(
@@ -125,7 +125,9 @@ class Link:
         self._turns.forget(ticket)
         # Expected from now on: it may come before the answer is read.
         self._turns.expect(ticket)
-        entered: Lack | float = await self._call("enter", (self._channel.worker, ticket), demands, tokens, now, wait)
+        entered: Lack | float = await self._channel.call(
+            "enter", (self._channel.worker, ticket), demands, tokens, now, wait
+        )
         if not isinstance(entered, Lack) or entered.patience is None:
             self._turns.forget(ticket)
         return entered
@@ -133,57 +135,43 @@ class Link:
     def leave(self, ticket: int, more: int, now: float) -> None:
         """Give it back."""
         self._turns.forget(ticket)
-        self._left.append(("leave", (ticket, more, now)))
-        self._flush_soon()
+        self._channel.tell("leave", ticket, more, now)
 
     async def show_accounts(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
         """The accounts of quotas."""
-        shown: list[list[dict[str, Any]]] = await self._call("show", limits, session, now)
+        shown: list[list[dict[str, Any]]] = await self._channel.call("show", limits, session, now)
         return shown
 
     async def push(self, project: str, pushed: Pushed | None) -> None:
         """Give a session a scenario of its own, or take it away."""
-        await self._call("push", project, pushed.text if pushed else None)
+        await self._channel.call("push", project, pushed.text if pushed else None)
 
     async def reset(self, project: str | None) -> None:
         """Forget what belongs to one project, or to all."""
-        await self._call("reset", project)
+        await self._channel.call("reset", project)
 
     async def reload(self) -> None:
         """Let the others read the server's scenarios again; this one has done so."""
-        self._reloads = await self._call("reload")
+        self._reloads = await self._channel.call("reload")
 
     def keep(self, entry: Entry) -> None:
         """Put an exchange into the journal."""
-        self._records.append(pack(entry))
-        self._flush_soon()
-
-    def _flush_soon(self) -> None:
-        """An answer flushes before it leaves; where nothing leaves any more, the next round of the loop does."""
-        if not self._is_due:
-            self._is_due = True
-            asyncio.get_running_loop().call_soon(self.flush)
+        self._channel.note(pack(entry))
 
     def flush(self) -> None:
-        """Send what the others are to keep."""
-        self._is_due = False
-        if not (self._records or self._uses or self._left):
-            return
-        messages: list[tuple[str, tuple[Any, ...]]] = []
-        if self._uses:
-            messages.append(("add", (dict(self._uses),)))
-            self._uses.clear()
-        if self._records:
-            messages.append(("keep", (self._records,)))
-            self._records = []
-        if self._left:
-            messages += self._left
-            self._left = []
-        self._channel.tell(messages)
+        """All that was told is kept already."""
 
-    async def _call(self, method: str, *arguments: Any) -> Any:
-        self.flush()
-        return await self._channel.call(method, *arguments)
+    def _count_up(self, project: str, key: str) -> bool:
+        """Count a use of a rule; False if that takes a counter and there is none left."""
+        counters, known = self._channel.counters, self._counters
+        counter = known.get((project, key))
+        if counter is None:
+            if len(known) == len(counters):
+                return False
+            counter = known[project, key] = len(known)
+            self._channel.tell("name", self._channel.worker, project, key)
+        counters[counter] += 1
+        return True
 
     def _take(self, project: str, session: Session, snapshot: Snapshot) -> None:
         """Make the replica what the session is."""

@@ -1,8 +1,10 @@
 """Exchanges as bytes, for another process to keep: little to make for each answer, and read only when somebody looks."""
 
 import pickle
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate, repeat
+from struct import Struct
 from typing import Any
 
 from emulator.engine.answering import Outcome
@@ -15,107 +17,110 @@ from emulator.server.accounts import Ticket
 from emulator.server.bearer import Sender
 from emulator.server.exchanges import Entry, Exchange, TokenExchange
 from emulator.server.playing import Played
-from emulator.wire.targets import Target
-from emulator.wire.usage import Usage
 
+_OWN = Struct("QddddQQQQ")
+"""What hardly two exchanges have in common: number, start, duration, time held, planned end, bytes sent, sizes of both bodies, use."""
 _FORMAT = pickle.HIGHEST_PROTOCOL
 _BLANK = b"\n\n"
 """What ends an event of a stream."""
 
 
-def pack(entry: Entry) -> bytes:
-    """An exchange that has ended as bytes, without its position, which whoever keeps it gives."""
+def pack(entry: Entry) -> Sequence[bytes]:
+    """An exchange that has ended as bytes, in parts to be joined, its bodies as they are.
+
+    Its position is not there; whoever keeps it gives it one.
+    """
     if isinstance(entry, TokenExchange):
-        return pickle.dumps(entry, _FORMAT)
-    outcome, target, played, sender = entry.outcome, entry.target, entry.played, entry.sender
-    timeline, chosen, usage = outcome.timeline, outcome.chosen, outcome.usage
-    return pickle.dumps(
-        (
-            (entry.number, entry.started, entry.body, entry.warnings, entry.duration, entry.ticket.held),
-            (target.api_version, target.project, target.location, target.endpoint, target.method),
-            (sender.host, sender.has_api_key, sender.credential),
-            (played.ended, played.sent, played.times),
-            (timeline.status, timeline.headers, _pack_frames(timeline.frames)),
-            (timeline.head_at, timeline.ending, timeline.end_at, timeline.write_size),
-            None if chosen is None else _pack_chosen(chosen),
-            None
-            if usage is None
-            else (usage.prompt, usage.completion, usage.reasoning, usage.cached, usage.total, usage.traffic),
-            (outcome.result, outcome.refusal, outcome.report, outcome.warnings, outcome.quirks, outcome.is_disturbed),
-        ),
-        _FORMAT,
+        return bytes(_OWN.size), pickle.dumps(entry, _FORMAT)
+    outcome, sender, played, body = entry.outcome, entry.sender, entry.played, entry.body
+    status, headers, frames, _, head_at, ending, end_at, write_size = outcome.timeline
+    result, _, chosen, refusal, usage, report, warnings, quirks, is_disturbed = outcome
+    answer, cuts = _pack_frames(frames)
+    common = _describe(
+        entry.target,
+        (sender.host, sender.has_api_key, sender.credential),
+        (played.ended, tuple(played.times), status, headers, cuts, head_at, ending, write_size),
+        (result, refusal and pickle.dumps(refusal, _FORMAT), usage, report),
+        (entry.warnings, warnings, quirks, is_disturbed),
+        chosen and _pack_chosen(chosen),
     )
+    own = _OWN.pack(
+        *(entry.number, entry.started, entry.duration, entry.ticket.held, end_at),
+        *(played.sent, len(body), len(answer), chosen.use if chosen else 0),
+    )
+    return own + common, body, answer
+
+
+@lru_cache(maxsize=256)
+def _describe(*common: Any) -> bytes:
+    """What many exchanges have in common, made once for all of them."""
+    return pickle.dumps(common, _FORMAT)
 
 
 def unpack(data: bytes) -> Entry:
-    """The exchange that was packed; of the rule that answered it has only what can be asked afterwards: name, place and key."""
-    read = pickle.loads(data)  # noqa: S301  # what a worker of this server has packed
+    """The exchange whose parts these are; of the rule that answered it has only what can be asked afterwards: name, place and key."""
+    number, started, duration, held, end_at, sent, asked, answered, use = _OWN.unpack_from(data)
+    # It reads no further than what was made of it.
+    read = pickle.loads(memoryview(data)[_OWN.size :])  # noqa: S301  # what a worker of this server has packed
     if isinstance(read, TokenExchange):
         return read
-    (number, started, body, warnings, duration, held), target, sender, played, head, times, chosen, usage, rest = read
-    status, headers, frames = head
-    head_at, ending, end_at, write_size = times
-    result, refusal, report, own_warnings, quirks, is_disturbed = rest
-    timeline = Timeline(
-        status, headers, _unpack_frames(*frames), head_at=head_at, ending=ending, end_at=end_at, write_size=write_size
-    )
+    target, sender, way, found, (warnings, *more), chosen = read
+    ended, times, status, headers, cuts, head_at, ending, write_size = way
+    result, refusal, usage, report = found
+    end = len(data) - answered
+    frames = _unpack_frames(data[end:], *cuts)
+    timeline = Timeline(status, headers, frames, head_at=head_at, ending=ending, end_at=end_at, write_size=write_size)
     outcome = Outcome(
         result,
         timeline,
-        None if chosen is None else _unpack_chosen(*chosen),
-        refusal,
-        None if usage is None else Usage(*usage),
+        chosen and _unpack_chosen(use, *chosen),
+        refusal and pickle.loads(refusal),  # noqa: S301  # as above
+        usage,
         report,
-        own_warnings,
-        quirks,
-        is_disturbed,
+        *more,
     )
     return Exchange(
         number,
         started,
-        Target(*target),
-        body,
+        target,
+        data[end - asked : end],
         outcome,
         warnings,
         Ticket(number, held),
         duration,
-        Played(*played),
+        Played(ended, sent, times),
         sender=Sender(*sender),
     )
 
 
-def _pack_frames(frames: Frames) -> tuple[bytes, tuple[int, ...] | None, tuple[float, ...]]:
-    """All bytes; where the frames end, unless blank lines say it; and when each is sent, unless all are at once."""
-    if isinstance(frames, tuple):
-        ats = tuple([frame.at for frame in frames])
-        return (
-            b"".join([frame.data for frame in frames]),
-            tuple([len(frame.data) for frame in frames]),
-            ats if any(ats) else (),
-        )
-    body = frames.body
-    if len(frames) == 1:
-        return body, (len(body),), ()
-    if body.count(_BLANK) == len(frames) and body.endswith(_BLANK):
-        return body, None, ()
-    return body, tuple([len(frame.data) for frame in frames]), ()
+def _pack_frames(frames: Frames) -> tuple[bytes, tuple[Any, ...]]:
+    """All bytes; how many frames they are, their sizes unless that tells, and when each is sent unless all are at once."""
+    many = len(frames)
+    if not isinstance(frames, tuple):
+        # Frames that have been joined are events if they are many. To look for where each ends would take longer than all the rest.
+        return frames.body, (many, (), ())
+    ats = tuple([frame.at for frame in frames])
+    sizes = tuple([len(frame.data) for frame in frames]) if many > 1 else ()
+    return b"".join([frame.data for frame in frames]), (many, sizes, ats if any(ats) else ())
 
 
-def _unpack_frames(body: bytes, sizes: tuple[int, ...] | None, ats: tuple[float, ...]) -> tuple[Frame, ...]:
-    if sizes is None:
+def _unpack_frames(body: bytes, many: int, sizes: tuple[int, ...], ats: tuple[float, ...]) -> tuple[Frame, ...]:
+    if many > 1 and not sizes:
         return tuple(Frame(event + _BLANK) for event in body.split(_BLANK)[:-1])
-    ends = tuple(accumulate(sizes))
-    times = ats or repeat(0.0)
-    return tuple(Frame(body[end - size : end], at=at) for size, end, at in zip(sizes, ends, times, strict=False))
+    sizes = sizes or (len(body),) * many
+    return tuple(
+        Frame(body[end - size : end], at=at)
+        for size, end, at in zip(sizes, accumulate(sizes), ats or repeat(0.0), strict=False)
+    )
 
 
 def _pack_chosen(chosen: Chosen) -> tuple[Any, ...]:
     rule = chosen.rule
     place = rule.place
-    return rule.name, (place.file, place.line, place.column), chosen.use, chosen.position
+    return chosen.position, rule.name, place.file, place.line, place.column
 
 
-def _unpack_chosen(name: str, place: tuple[str, int, int], use: int, position: int) -> Chosen:
+def _unpack_chosen(use: int, position: int, name: str, *place: Any) -> Chosen:
     return Chosen(_past_rule(name, Place(*place)), use, {}, position)
 
 

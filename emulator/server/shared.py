@@ -2,12 +2,13 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from emulator.engine.quota import Limits
 from emulator.server.accounts import Accounts, Demand, Lack
 from emulator.server.records import unpack
 from emulator.server.sessions import MOST_SESSIONS
+from emulator.server.tallies import Tallies
 
 
 class Snapshot(NamedTuple):
@@ -35,6 +36,29 @@ class Past(NamedTuple):
     """The exchanges that the replica has not, with their positions."""
 
 
+class Noted(NamedTuple):
+    """An exchange that has ended, as its worker has noted it."""
+
+    position: int
+    """Its place, from 1, in the order in which exchanges ended."""
+    size: int
+    """The bytes that the record takes."""
+    record: bytes
+    """What was made of it; nothing if that is larger than a journal may be."""
+
+
+class Notes(Protocol):
+    """What the workers note by themselves: they tell nobody, so it has to be looked up."""
+
+    def read(self) -> Sequence[Noted]:
+        """The exchanges since the last time, in their order; those may be missing for which a journal has no room beside the others."""
+        ...
+
+    def counters(self, worker: int) -> Sequence[int]:
+        """The counters of a worker."""
+        ...
+
+
 class Shared:
     """Sessions, accounts and journal of a server with several workers. Its methods are what a `Link` calls.
 
@@ -45,6 +69,7 @@ class Shared:
         self,
         most_exchanges: int,
         most_bytes: int,
+        notes: Notes,
         *,
         announce: Callable[[int], object],
         wake: Callable[[int, int], object],
@@ -52,26 +77,31 @@ class Shared:
         """`announce` is given the number of each change that all must know before their next answer; `wake` a worker and a ticket."""
         self._most_exchanges = most_exchanges
         self._most_bytes = most_bytes
+        self._notes = notes
+        self._tallies = Tallies(notes.counters)
         self._announce = announce
         self._sessions: OrderedDict[str, Snapshot] = OrderedDict()
         self._accounts = Accounts(lambda ticket: wake(self._workers[ticket], ticket))
         self._workers: dict[int, int] = {}
         """Whose the tickets are."""
-        self._records: deque[tuple[int, bytes]] = deque()
+        self._journal: deque[Noted] = deque()
+        """The exchanges that are kept, as far as somebody has asked for them."""
         self._bytes = self._position = self._epoch = 0
         self._changes = 0
         self.reloads = 0
 
     def look(self, project: str) -> Snapshot:
         """A session as it is now."""
+        self._count_up(project)
         found = self._sessions.get(project, Snapshot())
         return found._replace(uses=dict(found.uses), changes=self._changes, reloads=self.reloads)
 
     def look_back(self, epoch: int, position: int) -> Past:
         """All sessions, and the exchanges after a position; all of them if the epoch is another one."""
+        self._catch_up()
         known = position if epoch == self._epoch else 0
-        records = [record for record in self._records if record[0] > known]
-        first = self._records[0][0] if self._records else self._position + 1
+        records = [(noted.position, noted.record) for noted in self._journal if noted.position > known]
+        first = self._journal[0].position if self._journal else self._position + 1
         return Past({project: self.look(project) for project in self._sessions}, self._epoch, first, records)
 
     def use(
@@ -86,6 +116,7 @@ class Shared:
 
         None if the rule has answered as often as its `limit` says, or if other flags are set than those `seen` when it was chosen.
         """
+        self._count_up(project, key)
         found = self._find(project)
         use = found.uses.get(key, 0) + 1
         if found.flags != seen or (limit is not None and use > limit):
@@ -97,17 +128,17 @@ class Shared:
 
     def count(self, project: str, key: str) -> int:
         """Count a use and return which it is."""
-        self.add({(project, key): 1})
-        return self._sessions[project].uses[key]
+        uses = self._find(project).uses
+        uses[key] = use = uses.get(key, 0) + 1
+        return use
 
-    def add(self, uses: Mapping[tuple[str, str], int]) -> None:
-        """Add uses, by project and key, that play no part in what is chosen."""
-        for (project, key), more in uses.items():
-            found = self._find(project)
-            found.uses[key] = found.uses.get(key, 0) + more
+    def name(self, worker: int, project: str, key: str) -> None:
+        """Know what the next counter of a worker is for: uses of a rule that play no part in what is chosen."""
+        self._tallies.name(worker, project, key)
 
     def push(self, project: str, text: str | None) -> None:
         """Give a session its own scenario or take it away; it begins anew."""
+        self._count_up(project)
         self._sessions.pop(project, None)
         self._find(project, text)
         self._accounts.reset(project)
@@ -115,12 +146,13 @@ class Shared:
 
     def reset(self, project: str | None) -> None:
         """Forget what belongs to one project, or to all."""
+        self._catch_up()
         for one in list(self._sessions) if project is None else [project]:
             self._sessions.pop(one, None)
         self._accounts.reset(project)
-        kept = [] if project is None else [one for one in self._records if unpack(one[1]).session != project]
-        self._records = deque(kept)
-        self._bytes = sum(len(record) for _, record in kept)
+        kept = [] if project is None else [one for one in self._journal if unpack(one.record).session != project]
+        self._journal = deque(kept)
+        self._bytes = sum(noted.size for noted in kept)
         self._epoch += 1
         self._change()
 
@@ -145,7 +177,9 @@ class Shared:
             del self._workers[ticket]
 
     def bury(self, worker: int, now: float) -> None:
-        """Give back what a worker has that is no more."""
+        """Give back what a worker has that is no more, and take what it has noted."""
+        self._catch_up()
+        self._tallies.forget(worker)
         for ticket in [ticket for ticket, owner in self._workers.items() if owner == worker]:
             self.leave(ticket, 0, now)
 
@@ -153,14 +187,22 @@ class Shared:
         """The accounts of quotas."""
         return self._accounts.show(limits, session, now)
 
-    def keep(self, records: Sequence[bytes]) -> None:
-        """Put exchanges that have ended into the journal; the oldest leave when there is no room."""
-        for record in records:
-            self._position += 1
-            self._records.append((self._position, record))
-            self._bytes += len(record)
-        while self._records and (len(self._records) > self._most_exchanges or self._bytes > self._most_bytes):
-            self._bytes -= len(self._records.popleft()[1])
+    def _catch_up(self) -> None:
+        """Take what the workers have noted; the oldest exchanges leave when there is no room."""
+        for project in self._tallies.projects:
+            self._count_up(project)
+        for noted in self._notes.read():
+            self._position = noted.position
+            self._journal.append(noted)
+            self._bytes += noted.size
+        while self._journal and (len(self._journal) > self._most_exchanges or self._bytes > self._most_bytes):
+            self._bytes -= self._journal.popleft().size
+
+    def _count_up(self, project: str, key: str | None = None) -> None:
+        """Add what the workers have counted of a session, or of one rule in it."""
+        for rule, more in self._tallies.take(project, key):
+            uses = self._find(project).uses
+            uses[rule] = uses.get(rule, 0) + more
 
     def _find(self, project: str, text: str | None = None) -> Snapshot:
         """A session, a new one with a scenario if need be."""

@@ -3,13 +3,14 @@
 import asyncio
 import select
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from emulator.errors import EmulatorError
 from emulator.workers.cells import Cells
 from emulator.workers.frames import Decoder, encode
+from emulator.workers.notebooks import Notebook
 
 _MOST = 1 << 20
 """Bytes that are read at a time."""
@@ -19,9 +20,18 @@ class SocketChannel:
     """A `Channel` over a socket, on the event loop that runs when it is opened."""
 
     def __init__(
-        self, worker: int, calls: socket.socket, notices: socket.socket, cells: Cells, *, is_replacement: bool = False
+        self,
+        worker: int,
+        calls: socket.socket,
+        notices: socket.socket,
+        cells: Cells,
+        notebook: Notebook,
+        *,
+        is_replacement: bool = False,
     ) -> None:
         self.worker = worker
+        self.counters = notebook.counters
+        self.note = notebook.tape.append
         self.is_replacement = is_replacement
         """Whether there was another in its place before."""
         self.next_number = cells.next_number
@@ -59,9 +69,9 @@ class SocketChannel:
         finally:
             del self._calls[number]
 
-    def tell(self, messages: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
-        """Call methods; the system has the message when this returns."""
-        _send(self._notices, encode(messages))
+    def tell(self, method: str, *arguments: Any) -> None:
+        """Call a method; the system has the message when this returns."""
+        _send(self._notices, encode((method, arguments)))
 
     def _read(self) -> None:
         try:

@@ -3,19 +3,16 @@
 import selectors
 import socket
 from collections.abc import Callable
-from time import monotonic
+from functools import partial
 from typing import Any
 
 from emulator.server.shared import Shared
 from emulator.workers.cells import Cells
 from emulator.workers.frames import Decoder, encode
+from emulator.workers.notebooks import Notebook, Notebooks
 
 _MOST = 1 << 20
 """Bytes that are read at a time."""
-_PAUSE = 0.002
-"""Seconds for which nobody listens to notices when there was little to hear: waking for each would take longer than all of them."""
-_LITTLE = 8 * 1024
-"""Bytes. Where more comes, as long histories and streams make it, the socket would be full before the pause is over."""
 
 _Call = tuple["_Worker", int, str, tuple[Any, ...]]
 
@@ -38,7 +35,10 @@ class Hub:
         """For so many workers; `clock` gives the seconds that quotas go by."""
         self.cells = Cells(workers)
         self._clock = clock
-        self._shared = Shared(most_exchanges, most_bytes, announce=self.cells.announce, wake=self._wake)
+        self._notebooks = Notebooks(most_exchanges, most_bytes)
+        self._shared = Shared(
+            most_exchanges, most_bytes, self._notebooks, announce=self.cells.announce, wake=self._wake
+        )
         self.methods: dict[str, Callable[..., Any]] = {
             name: getattr(self._shared, name) for name in vars(Shared) if not name.startswith("_")
         }
@@ -47,7 +47,6 @@ class Hub:
         """What is done before some of it."""
         self._workers: dict[int, _Worker] = {}
         self._selector = selectors.DefaultSelector()
-        self._deaf_until: float | None = None
 
     @property
     def reloads(self) -> int:
@@ -62,30 +61,34 @@ class Hub:
         """Watch a file no longer."""
         self._selector.unregister(readable)
 
+    def open(self, number: int) -> Notebook:
+        """The notebook of a worker that is to be forked."""
+        return self._notebooks.open(number)
+
     def add(self, number: int, calls: socket.socket, notices: socket.socket) -> None:
         """Serve a worker."""
         worker = self._workers[number] = _Worker(number, calls, notices)
         for one in (calls, notices):
             one.setblocking(False)
         self._selector.register(calls, selectors.EVENT_READ, worker)
-        if self._deaf_until is None:
-            self._selector.register(notices, selectors.EVENT_READ, self._listen)
+        self._selector.register(notices, selectors.EVENT_READ, partial(self._hear, worker))
 
     def remove(self, number: int) -> None:
         """Take what a worker has said last, and forget it."""
         worker = self._workers[number]
         self._hear(worker)
         self._selector.unregister(worker.calls)
-        if self._deaf_until is None:
-            self._selector.unregister(worker.notices)
+        self._selector.unregister(worker.notices)
         worker.calls.close()
         worker.notices.close()
         del self._workers[number]
         self.cells.is_next(number, 0)
         self._shared.bury(number, self._clock())
+        self._notebooks.close(number)
 
-    def forget(self) -> None:
-        """Let go of all files, in a process that is forked off."""
+    def forget(self, number: int) -> None:
+        """Let go of all but its notebook, in the process of a worker."""
+        self._notebooks.close_others(number)
         self._selector.close()
         for worker in self._workers.values():
             worker.calls.close()
@@ -93,16 +96,8 @@ class Hub:
 
     def turn(self, timeout: float | None = None) -> None:
         """Wait until something can be done, for so many seconds at most, and do it."""
-        if self._deaf_until is not None:
-            pause = self._deaf_until - monotonic()
-            if pause <= 0:
-                self._deaf_until = None
-                for worker in self._workers.values():
-                    self._selector.register(worker.notices, selectors.EVENT_READ, self._listen)
-            else:
-                timeout = pause if timeout is None else min(pause, timeout)
         ready = self._selector.select(timeout)
-        for act in {key.data for key, _ in ready if not isinstance(key.data, _Worker)}:
+        for act in [key.data for key, _ in ready if not isinstance(key.data, _Worker)]:
             act()
         callers = [(key.data, events) for key, events in ready if isinstance(key.data, _Worker)]
         for worker, events in callers:
@@ -122,24 +117,13 @@ class Hub:
                 self._hear(worker)
             self._answer(calls)
 
-    def _listen(self) -> None:
-        """Hear what all have to tell, then nothing for a while, if it was little."""
-        if self._deaf_until is None and sum(map(self._hear, self._workers.values())) < _LITTLE:
-            self._deaf_until = monotonic() + _PAUSE
-            for worker in self._workers.values():
-                self._selector.unregister(worker.notices)
-
-    def _hear(self, worker: _Worker) -> int:
-        """Do what a worker tells, and return how many bytes it was."""
-        size = 0
+    def _hear(self, worker: _Worker) -> None:
+        """Do what a worker tells."""
         while data := _receive(worker.notices):
-            size += len(data)
-            for messages in worker.decoders[1].feed(data):
-                for method, arguments in messages:
-                    self.methods[method](*arguments)
+            for method, arguments in worker.decoders[1].feed(data):
+                self.methods[method](*arguments)
             if len(data) < _MOST:
                 break
-        return size
 
     def _read_calls(self, worker: _Worker) -> list[_Call]:
         return [(worker, *call) for call in worker.decoders[0].feed(_receive(worker.calls))]

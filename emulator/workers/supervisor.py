@@ -98,6 +98,7 @@ class Supervisor:
             os.kill(pid, number)
 
     def _fork(self, number: int, *, is_replacement: bool = False) -> int:
+        notebook = self._hub.open(number)
         pairs = socket.socketpair(), socket.socketpair()
         (calls, notices), theirs = zip(*pairs, strict=True)
         # What is buffered would be written twice.
@@ -109,7 +110,7 @@ class Supervisor:
         if pid == 0:
             calls.close()
             notices.close()
-            self._be_worker(SocketChannel(number, *theirs, self._hub.cells, is_replacement=is_replacement))
+            self._be_worker(SocketChannel(number, *theirs, self._hub.cells, notebook, is_replacement=is_replacement))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERM)
         for end in theirs:
             end.close()
@@ -127,7 +128,7 @@ class Supervisor:
                 # A terminal tells all of its processes; the supervisor passes on what concerns them.
                 signal.signal(one, signal.SIG_DFL if one is signal.SIGTERM else signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERM)
-            self._hub.forget()
+            self._hub.forget(channel.worker)
             self._work(channel)
             status = 0
         except Exception as error:  # noqa: BLE001  # there is nobody above who could say it

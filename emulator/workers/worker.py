@@ -29,7 +29,7 @@ def work(
     """
     link = Link(service.sessions, service.journal, channel, reread, reloads)
     service.store = link
-    listeners = listen(lambda: channel.tell([("answering", (channel.worker,))]), channel.is_next)
+    listeners = listen(lambda: channel.tell("answering", channel.worker), channel.is_next)
     signal.signal(signal.SIGTERM, lambda *_: listeners.stop())
 
     async def serve() -> None:
@@ -38,7 +38,6 @@ def work(
         # One step, so that it has begun when the server says that it answers.
         await asyncio.sleep(0)
         await listeners.serve()
-        link.flush()
         if task is not None:
             task.cancel()
             with suppress(asyncio.CancelledError):

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from functools import partial
 from itertools import count
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from emulator.server.settings import Settings
 from emulator.server.shared import Shared
 from emulator.wire.targets import Target
 from emulator.workers.frames import Decoder, encode
+from emulator.workers.notebooks import Notebook, Notebooks
 
 RULES = """
 quota: {requests_per_minute: 30, tokens_per_minute: 9000}
@@ -42,8 +43,11 @@ TEXTS = ["pay", "ship", "count", "dice", "use", "bare", "hello", "nobody"]
 class Direct:
     """A channel without a socket: what it carries is bytes all the same."""
 
-    def __init__(self, worker: int, shared: Shared, numbers: Any, state: dict[str, int]) -> None:
+    def __init__(self, worker: int, shared: Shared, notebook: Notebook, numbers: Any, state: dict[str, int]) -> None:
         self.worker = worker
+        # The first worker has room for few, so that it runs out of them.
+        self.counters = notebook.counters[: 1 + 9 * worker]
+        self.note = notebook.tape.append
         self._shared = shared
         self._numbers = numbers
         self._state = state
@@ -62,10 +66,9 @@ class Direct:
         """Call a method."""
         return carry(getattr(self._shared, method)(*carry(arguments)))
 
-    def tell(self, messages: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
-        """Call methods."""
-        for method, arguments in carry(messages):
-            getattr(self._shared, method)(*arguments)
+    def tell(self, method: str, *arguments: Any) -> None:
+        """Call a method."""
+        getattr(self._shared, method)(*carry(arguments))
 
 
 def carry(message: Any) -> Any:
@@ -84,26 +87,36 @@ class Server:
 
     def __init__(self, workers: int, **given: Any) -> None:
         self.clock = ManualClock()
-        chosen = Settings(auth="off", **given)
-        state = {"changes": 0}
-        self.shared = shared = Shared(
-            chosen.journal_exchanges,
-            chosen.journal_bytes,
-            announce=lambda change: state.update(changes=change),
+        self.settings = Settings(auth="off", **given)
+        bounds = self.settings.journal_exchanges, self.settings.journal_bytes
+        self._state = {"changes": 0}
+        self._numbers = count(1)
+        self._notebooks = Notebooks(*bounds)
+        self.shared = Shared(
+            *bounds,
+            self._notebooks,
+            announce=lambda change: self._state.update(changes=change),
             wake=lambda worker, ticket: self.links[worker].come(ticket),
         )
-        self.services = [Service(self._read("first"), chosen, clock=self.clock) for _ in range(workers)]
-        self.links: list[Link] = []
-        numbers = count(1)
-        for number, service in enumerate(self.services if workers > 1 else ()):
-            link = Link(
-                service.sessions,
-                service.journal,
-                Direct(number, shared, numbers, state),
-                partial(self._read_again, service),
-            )
-            self.links.append(link)
-            service.store = link
+        self.services = [Service(self._read("first"), self.settings, clock=self.clock) for _ in range(workers)]
+        self.links: dict[int, Link] = {}
+        for worker in range(workers if workers > 1 else 0):
+            self._link(worker)
+
+    def _link(self, worker: int) -> None:
+        service = self.services[worker]
+        channel = Direct(worker, self.shared, self._notebooks.open(worker), self._numbers, self._state)
+        reread = partial(self._read_again, service)
+        link = Link(service.sessions, service.journal, channel, reread, self.shared.reloads)
+        service.store = self.links[worker] = link
+
+    def replace(self, worker: int) -> None:
+        """Let a worker die, and another one take its place; one alone stays."""
+        if worker in self.links:
+            self.shared.bury(worker, self.clock.elapsed())
+            ruleset = self._read("again" if self.shared.reloads else "first")
+            self.services[worker] = Service(ruleset, self.settings, clock=self.clock)
+            self._link(worker)
 
     def _read_again(self, service: Service) -> None:
         service.ruleset = self._read("again")
@@ -159,6 +172,8 @@ class Server:
                 service = self.services[worker % len(self.services)]
                 self._read_again(service)
                 run(store.reload())
+            case "die":
+                self.replace(worker)
             case "wait":
                 self.clock.advance(7.5)
             case "look":
@@ -174,19 +189,43 @@ def _without_waiting(exchange: dict[str, Any]) -> dict[str, Any]:
 
 # Mostly what depends on what came before; a list has as many of each kind as makes mistakes likely to be seen.
 _ASKED = st.sampled_from([f"{text}{end}" for text in TEXTS for end in ("", "…")] + ["count", "count", "bare", "use"])
-_DONE = st.sampled_from(["push", "unpush", "reset", "reset all", "reload", "wait", "wait", "look"])
+_DONE = st.sampled_from(["push", "unpush", "reset", "reset all", "reload", "wait", "wait", "look", "die"])
 _ACT = st.integers(0, 7).flatmap(lambda number: _DONE if number == 0 else _ASKED)
 STEPS = st.lists(st.tuples(st.integers(0, 1), _ACT, st.sampled_from(["p", "p", "p", "q"])), min_size=30, max_size=60)
 
 
 @settings(max_examples=60)
-@given(STEPS)
-def test_two_workers_are_as_one(steps: list[tuple[int, str, str]]) -> None:
-    """Every answer, number, plan and look at the past is the same, byte for byte."""
-    two, one = Server(2, seed="s"), Server(1, seed="s")
+@given(STEPS, st.sampled_from([1000, 4]))
+def test_two_workers_are_as_one(steps: list[tuple[int, str, str]], most: int) -> None:
+    """Every answer, number, plan and look at the past is the same, byte for byte, whoever dies meanwhile."""
+    two, one = (Server(workers, seed="s", journal_exchanges=most) for workers in (2, 1))
     for step in steps:
         assert two.do(*step) == one.do(*step)
     assert two.look(2, "p") == one.look(0, "p")
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["hello", "hello", "count", "look", "die"])), max_size=60))
+def test_uses_outlive_their_exchanges_and_their_worker(steps: list[tuple[int, str]]) -> None:
+    """Each is counted once, though the journal has long forgotten it and whoever counted it has died."""
+    two, one = Server(2, journal_exchanges=2), Server(1, journal_exchanges=2)
+    for worker, act in steps:
+        for server in (two, one):
+            server.do(worker, act, f"p{worker}")
+    for project in ("p0", "p1"):
+        run(two.services[0].store.catch_up_all())
+        assert two.services[0].sessions.find(project).uses == one.services[0].sessions.find(project).uses
+
+
+def test_an_exchange_larger_than_the_journal_empties_it() -> None:
+    """As it does where there is one worker."""
+    body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "hello" * 1000}]}
+    for server in (Server(2, journal_bytes=4000), Server(1, journal_bytes=4000)):
+        for worker in (0, 1):
+            server.ask(worker, "hello", "p", stream=False)
+        run(server.finish(1, "p", body))
+        assert server.look(0, "p")[-1] == []
+        server.ask(1, "hello", "p", stream=False)
+        assert [exchange["position"] for exchange in server.look(0, "p")[-1]] == [4]
 
 
 def test_the_journal_is_bounded() -> None:
