@@ -90,16 +90,27 @@ class Link:
         self._journal.replace(entries, past.first, anew=past.epoch != self._epoch)
         self._epoch = past.epoch
 
-    async def use(self, project: str, session: Session, chosen: Chosen | None, *, is_calm: bool) -> int | None:
-        """Bring a session forward, if it is as its replica says or that plays no part."""
+    def note_use(self, project: str, _session: Session, chosen: Chosen) -> bool:
+        """Count the use of a rule in memory that the supervisor looks at; False if there is no counter left."""
+        key = project, chosen.rule.key
+        counter = self._counters.get(key)
+        if counter is None:
+            counter = len(self._counters)
+            if counter == len(self._channel.counters):
+                return False
+            self._counters[key] = counter
+            self._channel.tell("name", self._channel.worker, *key)
+        self._channel.counters[counter] += 1
+        return True
+
+    async def use(self, project: str, session: Session, chosen: Chosen | None) -> int | None:
+        """Bring a session forward, if it is as its replica says."""
         if chosen is None:
             # What is used up stays so, but flags may have been set or cleared.
             before = session.flags
             await self.catch_up(project, session)
             return 0 if before == session.flags else None
         rule = chosen.rule
-        if is_calm and not chosen.counts and self._count_up(project, rule.key):
-            return chosen.use
         seen, flags = session.flags, rule.flags
         # Whoever is answered meanwhile counts on from here.
         session.bring_forward(chosen)
@@ -160,18 +171,6 @@ class Link:
 
     def flush(self) -> None:
         """All that was told is kept already."""
-
-    def _count_up(self, project: str, key: str) -> bool:
-        """Count a use of a rule; False if that takes a counter and there is none left."""
-        counters, known = self._channel.counters, self._counters
-        counter = known.get((project, key))
-        if counter is None:
-            if len(known) == len(counters):
-                return False
-            counter = known[project, key] = len(known)
-            self._channel.tell("name", self._channel.worker, project, key)
-        counters[counter] += 1
-        return True
 
     def _take(self, project: str, session: Session, snapshot: Snapshot) -> None:
         """Make the replica what the session is."""

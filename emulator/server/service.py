@@ -166,13 +166,12 @@ class Service:
                 refused = refused._replace(is_disturbed=plain.refusal is None)
             return refused, ()
         occasion = Occasion(now if seed is None else SEEDED_MOMENT, seed, self._entropy.draw(), surroundings)
-        outcome = await agree(
-            self.store,
-            session,
-            lambda state: ask(rulesets, facts, state, occasion),
-            facts.target.project,
-            is_calm=is_calm,
-        )
+        outcome = ask(rulesets, facts, session.state, occasion)
+        chosen, project = outcome.chosen, facts.target.project
+        if not is_calm or chosen is None or chosen.counts or not self.store.note_use(project, session, chosen):
+            outcome = await agree(
+                self.store, session, outcome, lambda state: ask(rulesets, facts, state, occasion), project
+            )
         if ticket.held:
             outcome = outcome._replace(timeline=outcome.timeline.delay(ticket.held))
         return outcome, verdict.warnings + outcome.warnings

@@ -57,11 +57,15 @@ class Store(Protocol):
         """Bring all sessions and the journal up to date, for those who look at the past."""
         ...
 
-    async def use(self, project: str, session: Session, chosen: Chosen | None, *, is_calm: bool) -> int | None:
+    def note_use(self, project: str, session: Session, chosen: Chosen) -> bool:
+        """Count the use of a rule where nothing that came before plays a part; False if that takes asking others, by `use`."""
+        ...
+
+    async def use(self, project: str, session: Session, chosen: Chosen | None) -> int | None:
         """Bring a session forward with what was chosen in it, and return the number of the rule's use, which may be another.
 
-        None if the session was not what its replica said, so that another rule may be the one; choose again. Where nothing that came
-        before plays a part, in the choice or in calm surroundings, the use is only counted. A miss has no use to count: 0.
+        None if the session was not what its replica said, so that another rule may be the one; choose again. A miss has no use to
+        count: 0.
         """
         ...
 
@@ -109,12 +113,11 @@ class Store(Protocol):
 
 
 async def agree(
-    store: Store, session: Session, choose: Callable[[State], Outcome], project: str, *, is_calm: bool
+    store: Store, session: Session, outcome: Outcome, choose: Callable[[State], Outcome], project: str
 ) -> Outcome:
-    """The outcome of a request in the session as all workers know it; `choose` makes it from what is remembered."""
+    """The outcome of a request in the session as all workers know it; `choose` makes it from what is remembered, as it has once."""
     state = session.state
-    outcome = choose(state)
-    while (use := await store.use(project, session, outcome.chosen, is_calm=is_calm)) is None:
+    while (use := await store.use(project, session, outcome.chosen)) is None:
         state = session.state
         outcome = choose(state)
     chosen = outcome.chosen
@@ -167,7 +170,12 @@ class Alone:
     async def catch_up_all(self) -> None:
         """Nor here."""
 
-    async def use(self, _project: str, session: Session, chosen: Chosen | None, *, is_calm: bool) -> int | None:  # noqa: ARG002  # there is nobody to disagree
+    def note_use(self, _project: str, session: Session, chosen: Chosen) -> bool:
+        """Count the use of a rule."""
+        session.bring_forward(chosen)
+        return True
+
+    async def use(self, _project: str, session: Session, chosen: Chosen | None) -> int | None:
         """Bring a session forward."""
         if chosen is None:
             return 0
