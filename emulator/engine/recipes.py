@@ -68,7 +68,7 @@ def compile_reply(reply: Reply, file: ScenarioFile) -> Recipe:
 def _goes_by_use(step: Step) -> bool:
     if isinstance(step, Cut | Fail | Garble | Stall) or (isinstance(step, Paced) and step.pace is not None):
         return True
-    text = step.model_dump_json()
+    text = repr(step)
     return "{{" in text or "{%" in text
 
 

@@ -4,8 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, ValidationError
 
 from emulator.errors import Place, Problem
 from emulator.scenario.conversation import SPEAKERS, TURNS

@@ -3,9 +3,9 @@
 import re
 from typing import Any, NamedTuple, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic_core import ValidationError, from_json
 
+from emulator.validation.schemas import validator
 from emulator.wire.shapes import ChatRequest
 
 __all__ = ["ChatRequest", "MalformedRequestError", "ParsedRequest", "google_options", "parse_request", "parse_shape"]
@@ -46,17 +46,6 @@ class ParsedRequest(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-_adapters: dict[Any, TypeAdapter[Any]] = {}
-
-
-def _adapter(shape: type[Shape]) -> TypeAdapter[Shape]:
-    """The reader of a shape, made once."""
-    adapter: TypeAdapter[Shape] | None = _adapters.get(shape)
-    if adapter is None:
-        adapter = _adapters[shape] = TypeAdapter(shape)
-    return adapter
-
-
 def parse_request(body: bytes, *, strict_json: bool = False) -> ParsedRequest:
     """Read the body of a chat-completions request. Raises MalformedRequestError."""
     return ParsedRequest(*parse_shape(ChatRequest, body, strict_json=strict_json))
@@ -69,7 +58,7 @@ def parse_shape(shape: type[Shape], body: bytes, *, strict_json: bool = False) -
     Raises MalformedRequestError.
     """
     try:
-        return _adapter(shape).validate_json(body), ()
+        return validator(shape).validate_json(body), ()
     except ValidationError as error:
         if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
             raise _wrong_shape(error) from None
@@ -77,7 +66,7 @@ def parse_shape(shape: type[Shape], body: bytes, *, strict_json: bool = False) -
         repaired = _BACKSLASH_LINE_END.sub(b"", body)
         if repaired != body:
             try:
-                return _adapter(shape).validate_json(repaired), (_REPAIRED,)
+                return validator(shape).validate_json(repaired), (_REPAIRED,)
             except ValidationError as error:
                 if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
                     raise _wrong_shape(error) from None
