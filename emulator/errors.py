@@ -3,17 +3,21 @@
 Refusals of the emulated service are not errors of the emulator: they live in `emulator.wire.refusals`.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
+from emulator.values import dataclass
 
-@dataclass(frozen=True, slots=True, order=True)
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where something is written: a file with its line and column, both counted from 1."""
 
     file: str
     line: int
     column: int
+
+    def __lt__(self, other: "Place") -> bool:
+        return (self.file, self.line, self.column) < (other.file, other.line, other.column)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"

@@ -7,13 +7,14 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from emulator.values import dataclass
 
 if TYPE_CHECKING:
     from emulator.engine.verdicts import Verdict

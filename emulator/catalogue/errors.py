@@ -2,10 +2,12 @@
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+
+from emulator.values import dataclass
 
 Framing = Literal["array", "object", "html", "raw", "oauth", "vllm"]
 Service = Literal["vertex", "gemini_api", "oauth", "self_deployed"]

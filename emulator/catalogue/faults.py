@@ -1,7 +1,8 @@
 """Faults by name: everything that can go wrong between an answer and its client, each written in the scenario language."""
 
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
+
+from emulator.values import dataclass
 
 GarbleName = Literal[
     "invalid_json",

@@ -2,10 +2,11 @@
 
 import json
 import re
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
+
+from emulator.values import dataclass
 
 Level = Literal["MINIMAL", "LOW", "MEDIUM", "HIGH"]
 Medium = Literal["image", "audio", "video", "document"]

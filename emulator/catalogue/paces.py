@@ -1,7 +1,8 @@
 """Paces by name: how fast an answer comes, from none at all to a bad line. All figures are assumed, as round values."""
 
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+from emulator.values import dataclass
 
 PaceName = Literal[
     "instant", "gemini-flash", "gemini-flash-lite", "gemini-pro", "gemini-pro-thinking", "open-model", "slow-train"

@@ -3,8 +3,9 @@
 All are off until a rule, a scenario's `defaults` or `--quirk` names them.
 """
 
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+from emulator.values import dataclass
 
 QuirkName = Literal[
     "announce_index",

@@ -4,7 +4,7 @@ Waits are some seconds long, so that a client which can bear them survives; `spe
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Literal, get_args
@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from emulator.catalogue.errors import entry
 from emulator.catalogue.faults import FAULTS
 from emulator.catalogue.quirks import QUIRKS, QuirkName
+from emulator.values import dataclass
 
 SetName = Literal["faults", "quirks", "errors", "slow", "all"]
 SET_NAMES: tuple[SetName, ...] = get_args(SetName)

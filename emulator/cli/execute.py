@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TextIO
@@ -17,6 +17,7 @@ from emulator.cli.intercepting import Aims, Leaks, Sockets, write_surroundings
 from emulator.cli.options import count, option, scenarios_argument, stop
 from emulator.cli.service import log_requests, place_options, settings_options
 from emulator.errors import EmulatorError, StartError
+from emulator.values import dataclass
 
 if TYPE_CHECKING:
     from emulator.intercept.child import Child

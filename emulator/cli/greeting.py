@@ -2,13 +2,13 @@
 
 import json
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from emulator import __version__
 from emulator.cli.intercepting import Aims, Beside
 from emulator.cli.options import count
 from emulator.cli.service import TOKEN_LIFETIME
+from emulator.values import dataclass
 
 if TYPE_CHECKING:
     from emulator.server.service import Service

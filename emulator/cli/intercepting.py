@@ -3,7 +3,6 @@
 import socket
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import click
 
 from emulator.cli.service import TOKEN_LIFETIME
 from emulator.server.tokens import LIFETIME
+from emulator.values import dataclass
 
 if TYPE_CHECKING:
     from emulator.intercept.environment import Surroundings

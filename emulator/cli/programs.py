@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, TYPE_CHECKING
@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING
 from emulator.cli.execute import start_interception
 from emulator.cli.intercepting import Aims, Leaks
 from emulator.errors import StartError
+from emulator.values import dataclass
 
 if TYPE_CHECKING:
     from emulator.catalogue.variations import Variation

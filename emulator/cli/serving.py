@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ import click
 
 from emulator.cli.parent import watch_stdin, when_stdin_closes
 from emulator.errors import StartError
+from emulator.values import dataclass
 
 if TYPE_CHECKING:
     from emulator.running import Interception, Listeners

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,6 +13,7 @@ from emulator.engine.timeline import Headers, Timeline, plain_timeline, refusal_
 from emulator.server.bearer import Credentials
 from emulator.server.settings import Auth
 from emulator.server.tokens import LIFETIME, Mint
+from emulator.values import dataclass
 from emulator.wire.json_text import dump
 from emulator.wire.refusals import Refusal
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from emulator.catalogue.token_errors import find_token_error
@@ -19,6 +18,7 @@ from emulator.server.bearer import read_credentials
 from emulator.server.exchanges import TokenExchange
 from emulator.server.playing import Receive, Send, play_at_once
 from emulator.server.service import Service
+from emulator.values import dataclass
 from emulator.wire.refusals import Refusal
 
 _MOST = 1024 * 1024

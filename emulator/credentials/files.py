@@ -3,11 +3,11 @@
 import json
 import os
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from emulator.errors import StartError
+from emulator.values import dataclass
 
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
 _NUMBER = "123456789012"

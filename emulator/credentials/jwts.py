@@ -4,8 +4,9 @@ import hmac
 import json
 import os
 from base64 import b64decode, urlsafe_b64encode
-from dataclasses import dataclass
 from typing import Any
+
+from emulator.values import dataclass
 
 _PARTS = 3
 _LONGEST = 64 * 1024

@@ -1,7 +1,6 @@
 """Choosing the rule that answers, and reporting why none did."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from emulator.engine.compiling import CompiledRule, Ruleset
@@ -10,6 +9,7 @@ from emulator.engine.facts import Facts
 from emulator.engine.indexing import RuleIndex
 from emulator.engine.matching import Comparison, captured, compare, matches, shorten
 from emulator.engine.state import State, show_flags
+from emulator.values import dataclass
 
 _MOST_LOTS = 8
 NEAREST = 3

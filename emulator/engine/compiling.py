@@ -1,7 +1,7 @@
 """Scenarios, compiled: what is done once when they are read, so that a request only has to look and choose."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
 from emulator.catalogue.quirks import EARLY, QuirkName, expand
@@ -32,6 +32,7 @@ from emulator.scenario.rules import (
     Vetting,
 )
 from emulator.scenario.steps import Reply
+from emulator.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What a rule's steps are made from: the request, the captures, the dice, the time."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,7 @@ from emulator.catalogue.quirks import QuirkName
 from emulator.engine.dice import Dice, Occasion
 from emulator.engine.facts import Facts
 from emulator.engine.lazy import Lazy
+from emulator.values import dataclass
 from emulator.wire.json_text import parse_or_text
 
 

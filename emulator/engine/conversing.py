@@ -1,7 +1,6 @@
 """`conversation`, compiled: where in a transcript the messages of a request stand, and where they leave it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from emulator.engine.matching import Comparison, shorten
 from emulator.engine.recalling import Recalled, recall
 from emulator.engine.text_tests import TextTest, compile_test
 from emulator.scenario.conversation import AssistantTurn, ToolTurn, Turn, UserTurn
+from emulator.values import dataclass
 
 _WIDEST = 48
 """Characters of a turn that are shown beside another."""

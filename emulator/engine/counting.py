@@ -8,10 +8,10 @@ assumed, so these are estimates.
 import re
 import struct
 from base64 import b64decode
-from dataclasses import dataclass
 
 from emulator.engine.media import Medium
 from emulator.engine.tokens import estimate_tokens
+from emulator.values import dataclass
 
 FIRST_BY_RESOLUTION = 3.0
 """The Gemini generation from which a picture's tokens follow from its resolution setting and not from its size (documented)."""

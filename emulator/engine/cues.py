@@ -3,9 +3,8 @@
 They pass through composing and rendering as they are, become marks of the timeline, and are followed by pacing and faults.
 """
 
-from dataclasses import dataclass
-
 from emulator.scenario.faults import Cut, Garble, PlacedFail, SmallWrites, Stall
+from emulator.values import dataclass
 from emulator.wire.refusals import Refusal
 
 

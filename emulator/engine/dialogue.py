@@ -1,13 +1,13 @@
 """A request's messages as the turns of a dialogue: what the user says, what the assistant answers, what tools return."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
 
 from emulator.engine.history import PastCall, calls_of, is_result
 from emulator.engine.roles import MODEL_ROLES, SYSTEM_ROLES, text_of
 from emulator.engine.thoughts import read_text
+from emulator.values import dataclass
 from emulator.wire.shapes import Message
 
 Speaker = Literal["user", "assistant", "tool"]

@@ -1,7 +1,6 @@
 """Randomness that can be repeated: every exchange throws its own dice."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from pydantic_core import to_json
 from emulator.catalogue.quirks import QuirkName
 from emulator.engine.cues import Fault, Tempo
 from emulator.engine.lazy import Lazy
+from emulator.values import dataclass
 from emulator.wire.shapes import ChatRequest
 
 # A streamed answer and a plain one to the same request say the same.

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
 from emulator.catalogue.models import ModelCard, ReasoningPlace, all_models, find_model, generation
 from emulator.engine.parts import CallPart, Part, TextPart, make_text
+from emulator.values import dataclass
 from emulator.wire.dialects import GEMINI, GROK, LLAMA, R1, SGLANG, TGI, VLLM, Dialect
 from emulator.wire.shapes import ChatRequest
 from emulator.wire.usage import Usage

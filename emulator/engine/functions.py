@@ -3,7 +3,6 @@
 import copy
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from emulator.errors import AnswerError, Place, ScenarioError
 from emulator.scenario.inline import quote_templates, read_rule, to_json
 from emulator.scenario.reading import show_path
 from emulator.scenario.rules import ReplyRule
+from emulator.values import dataclass
 
 Steps = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """A reply as it is written: a text, a step (`{"say": "Hello"}`) or a list of steps."""

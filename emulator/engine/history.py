@@ -1,10 +1,10 @@
 """The conversation as turns: who spoke, which tools were called, what they returned."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from emulator.engine.roles import MODEL_ROLES, SYSTEM_ROLES, TOOL_ROLES
+from emulator.values import dataclass
 from emulator.wire.shapes import Message
 
 Kind = Literal["user", "model", "calls", "results", "aside"]

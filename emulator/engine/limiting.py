@@ -4,10 +4,9 @@ Documented: `max_tokens` counts thinking too. Observed: when thinking eats the b
 estimate, so a cut comes near the real one, not at it. Assumed: a tool call that does not fit is left out; media are never cut.
 """
 
-from dataclasses import dataclass
-
 from emulator.engine.parts import CallPart, Part, TextPart, make_text
 from emulator.engine.tokens import BYTES_PER_TOKEN, estimate_tokens
+from emulator.values import dataclass
 from emulator.wire.shapes import ChatRequest
 
 

@@ -5,7 +5,6 @@ the verdict and its explanation cannot disagree. Explanations are made only when
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from emulator.engine.containment import lacks, write
@@ -14,6 +13,7 @@ from emulator.engine.relevance import best_tool
 from emulator.engine.text_tests import Short, TextTest, compile_test
 from emulator.scenario.operators import Test
 from emulator.scenario.when import When
+from emulator.values import dataclass
 
 SHORTENED: Final = 120
 """Characters of a value that are shown."""

@@ -1,8 +1,7 @@
 """What an answer consists of, once made: the values between a rule's steps and the bytes on the wire."""
 
-from dataclasses import dataclass
-
 from emulator.engine.cues import Cue, Fault
+from emulator.values import dataclass
 from emulator.wire.json_text import dump
 from emulator.wire.refusals import Refusal
 from emulator.wire.usage import Usage

@@ -5,7 +5,7 @@ gives the time. Assumed: that the service counts so; its pages say only that quo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from emulator.catalogue.errors import CatalogueError, entry, find
@@ -15,6 +15,7 @@ from emulator.scenario.quota import PROVISIONED
 from emulator.scenario.quota_checks import list_quotas
 from emulator.scenario.reading import ScenarioFile
 from emulator.scenario.when import When
+from emulator.values import dataclass
 
 _MINUTE = 60.0
 # What is waited for must have come when the wait is over, although floats round.

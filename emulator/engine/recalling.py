@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from emulator.engine.containment import write
@@ -12,6 +11,7 @@ from emulator.engine.history import PastCall
 from emulator.scenario.conversation import steps_of
 from emulator.scenario.steps import Call, Json, Raw, Reply, Say, Step, Think
 from emulator.scenario.templates import is_template
+from emulator.values import dataclass
 from emulator.wire.json_text import parse_or_text
 
 _ANYTHING: Final = object()

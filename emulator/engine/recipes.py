@@ -5,7 +5,7 @@ What does not depend on the request is made here, once.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from emulator.engine.attachments import draw, load_media, to_base64
@@ -23,6 +23,7 @@ from emulator.scenario.faults import Cut, Fail, Garble, Stall
 from emulator.scenario.pace import Paced
 from emulator.scenario.reading import ScenarioFile
 from emulator.scenario.steps import Audio, Call, Chunks, Image, Json, Pause, Raw, Reply, Say, Step, Think
+from emulator.values import dataclass
 from emulator.wire.json_text import dump
 from emulator.wire.sse import event
 

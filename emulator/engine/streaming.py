@@ -1,13 +1,13 @@
 """A streamed answer as events."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from emulator.engine.cues import Cue, Unseen
 from emulator.engine.fragments import announce_index, fragment
 from emulator.engine.parts import Answer, CallPart, Choice, FailPart, MediaPart, Part, RawPart, TextPart
 from emulator.engine.timeline import Frame
+from emulator.values import dataclass
 from emulator.wire.dialects import Dialect
 from emulator.wire.json_text import dump
 from emulator.wire.refusals import Refusal

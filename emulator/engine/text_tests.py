@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import translate
 from functools import cache
 from typing import Literal
 
 from emulator.engine.containment import lacks, write
 from emulator.scenario.operators import ResultTest, Test
+from emulator.values import dataclass
 from emulator.wire.json_text import parse_or_text
 
 Short = Literal["contains", "glob"]

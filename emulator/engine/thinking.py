@@ -1,12 +1,12 @@
 """Thinking: what a request asks for in any of its spellings, and what that comes to on its model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, get_args
 
 from emulator.catalogue.models import Level, ModelCard
 from emulator.engine.facts import Facts
+from emulator.values import dataclass
 
 EFFORTS = ("none", "minimal", "low", "medium", "high")
 """The words of `reasoning_effort`."""

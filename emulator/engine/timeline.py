@@ -5,10 +5,10 @@ from timeline to timeline. Times are planned: seconds from the moment at which t
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, overload
 
 from emulator.engine.cues import Cue
+from emulator.values import dataclass
 from emulator.wire.refusals import Refusal
 from emulator.wire.sse import EVENT_STREAM_TYPE
 

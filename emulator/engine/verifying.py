@@ -1,11 +1,11 @@
 """Verifying: whether all requests were answered, and whether the rules answered what they were meant to."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from emulator.engine.answering import Outcome
 from emulator.engine.compiling import CompiledRule, Ruleset
+from emulator.values import dataclass
 
 
 class Answered(Protocol):

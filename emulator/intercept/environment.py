@@ -3,11 +3,11 @@
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from emulator.intercept.authority import TRUST_PASSWORD
+from emulator.values import dataclass
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 UNSET = (

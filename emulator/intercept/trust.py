@@ -1,10 +1,10 @@
 """The files that clients read to trust the emulator."""
 
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from emulator.intercept.authority import Authority
+from emulator.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The rule builder: `on(last_user="weather").call("get_weather", city="Oslo").then("It is cold.")`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypedDict
 
@@ -13,6 +13,7 @@ from emulator.running.calling import find_caller
 from emulator.scenario.inline import read_rule
 from emulator.scenario.reading import ScenarioFile
 from emulator.server.service import Service
+from emulator.values import dataclass
 
 Words = str | Sequence[str]
 Test = str | Mapping[str, Any]

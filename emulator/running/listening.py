@@ -7,7 +7,6 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
 from functools import cache, partial
 
 import uvicorn
@@ -18,6 +17,7 @@ from emulator.running.connection import Connection
 from emulator.server.app import App, ASGIApp, Scope
 from emulator.server.playing import Receive, Send
 from emulator.server.service import Service
+from emulator.values import dataclass
 
 GRACE = 5
 """Seconds that answers which are being sent may go on once the server is told to stop."""

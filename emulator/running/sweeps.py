@@ -3,13 +3,14 @@
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from itertools import zip_longest
 from textwrap import shorten
 from typing import Any, Literal, get_args
 
 from emulator.catalogue.variations import Variation
 from emulator.engine.verdicts import Verdict
+from emulator.values import dataclass
 
 Result = Literal["survived", "wrong answer", "crashed", "hung", "not met"]
 """As undisturbed; another output though the end was good; a bad end; no end in time; or nothing was disturbed after all."""

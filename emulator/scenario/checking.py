@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from emulator.scenario.variables import check_templates
 from emulator.scenario.when import When
 from emulator.scenario.words import quote
 from emulator.validation.models import Model
+from emulator.values import dataclass
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = ("content-length", "transfer-encoding", "connection")

@@ -8,12 +8,12 @@ numbers have a meaning of their own; `no`, `on`, `12:30` and dates are text.
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import yaml
 
 from emulator.scenario.syntax import TAGS, Mark
+from emulator.values import dataclass
 
 MAX_NODES = 100_000
 """How many values a file may have, those that aliases repeat included."""

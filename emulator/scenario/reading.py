@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic_core import ValidationError
@@ -15,6 +14,7 @@ from emulator.scenario.rules import Scenario
 from emulator.scenario.salvage import drop_mistakes, find_sound_parts
 from emulator.scenario.shadowing import warn_of_silent_rules
 from emulator.scenario.source import MAX_BYTES, Loc, Source, parse
+from emulator.values import dataclass
 
 _SUFFIXES = (".yaml", ".yml")
 

@@ -1,7 +1,6 @@
 """Whether the flags that rules require can ever be set."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from emulator.errors import Place, Problem
 from emulator.scenario.checking import Checked, list_rules
@@ -10,6 +9,7 @@ from emulator.scenario.flags import split_flags
 from emulator.scenario.grammar import Loc
 from emulator.scenario.source import Source
 from emulator.scenario.words import join, quote, suggest_one
+from emulator.values import dataclass
 
 _SHOWN = 9
 

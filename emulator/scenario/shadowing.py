@@ -1,7 +1,6 @@
 """Warnings for rules that can never answer, because rules before them answer all they could."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from emulator.errors import Place, Problem
@@ -13,6 +12,7 @@ from emulator.scenario.grammar import walk_models
 from emulator.scenario.rules import ConversationRule, Rule, SequenceRule
 from emulator.scenario.templates import strings_in
 from emulator.scenario.when import When
+from emulator.values import dataclass
 
 _MOST_COMPARISONS = 125_000
 """How many pairs of rules are compared: those that have no text in common are told apart without."""

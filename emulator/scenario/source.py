@@ -1,7 +1,6 @@
 """YAML text -> data, with the place of everything in it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import yaml
@@ -9,6 +8,7 @@ import yaml
 from emulator.errors import Place, Problem, ScenarioError
 from emulator.scenario.nodes import Composer, Entry, Node, Unusable
 from emulator.scenario.syntax import decode, explain_syntax, find_forbidden, quote_line, split_lines
+from emulator.values import dataclass
 
 MAX_BYTES = 4 * 1024 * 1024
 """How large a scenario file may be."""

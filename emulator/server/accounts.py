@@ -6,11 +6,12 @@ Plain data goes in and comes out, so that the workers of a server can share the 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import ceil, floor
 from typing import Any, NamedTuple
 
 from emulator.engine.quota import Levels, Limits, Shortage, fill, find_shortage, may_wait, refill, settle, take
+from emulator.values import dataclass
 
 MOST_ACCOUNTS = 10_000
 """Sessions, models and servers whose levels are kept; the one unused for longest is full again."""

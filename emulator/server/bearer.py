@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import parse_qs
@@ -10,6 +9,7 @@ from urllib.parse import parse_qs
 from emulator.engine.refusing import refuse, values_for
 from emulator.server.settings import Auth
 from emulator.server.tokens import VERTEX_SCOPES, Mint
+from emulator.values import dataclass
 from emulator.wire.refusals import Refusal
 from emulator.wire.targets import Target
 

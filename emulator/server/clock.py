@@ -4,8 +4,9 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+from emulator.values import dataclass
 
 
 class Alarm(Protocol):

@@ -1,6 +1,6 @@
 """Exchanges: one request and its answer, as the journal keeps them and people read them."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from emulator.server.accounts import Ticket
 from emulator.server.bearer import Sender
 from emulator.server.playing import Ended, Played
 from emulator.server.spoken import read_spoken
+from emulator.values import dataclass
 from emulator.wire.json_text import parse_or_text
 from emulator.wire.requests import MalformedRequestError, parse_request
 from emulator.wire.targets import CHAT, Target

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from itertools import groupby
@@ -11,6 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from emulator.engine.answering import header_text
 from emulator.engine.timeline import Headers, Timeline
 from emulator.server.clock import Clock, release
+from emulator.values import dataclass
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

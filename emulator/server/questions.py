@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypedDict, Unpack, get_args
 
@@ -14,6 +13,7 @@ from emulator.engine.text_tests import Short, compile_test
 from emulator.scenario.words import suggest
 from emulator.server.exchanges import Exchange
 from emulator.server.journal import Journal
+from emulator.values import dataclass
 
 __all__ = ["JournalView", "Sent", "Wanted"]
 

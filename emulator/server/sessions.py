@@ -3,12 +3,13 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from emulator.engine.choosing import Chosen
 from emulator.engine.compiling import Ruleset
 from emulator.engine.dice import Surroundings
 from emulator.engine.state import State
+from emulator.values import dataclass
 
 MOST_SESSIONS = 10_000
 """Sessions kept; the one unused for longest leaves first."""

@@ -1,6 +1,5 @@
 """How a server is set up."""
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 from emulator.catalogue.quirks import QUIRK_NAMES, QuirkName
@@ -9,6 +8,7 @@ from emulator.errors import StartError
 from emulator.scenario.rules import Vetting
 from emulator.scenario.words import list_accepted, quote, suggest_one
 from emulator.server.tokens import LIFETIME
+from emulator.values import dataclass
 
 Auth = Literal["any", "issued", "off"]
 Fallback = Literal["miss", "default"]

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from emulator.engine.answering import Outcome
@@ -16,6 +15,7 @@ from emulator.server.clock import release
 from emulator.server.exchanges import Entry
 from emulator.server.journal import Journal
 from emulator.server.sessions import Session, Sessions
+from emulator.values import dataclass
 
 Result = TypeVar("Result")
 

@@ -5,9 +5,11 @@ import json
 import os
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Literal
+
+from emulator.values import dataclass
 
 PREFIX = "ya29.c.b0"
 """Google's access tokens begin with `ya29.`, those of service accounts with `ya29.c.` (observed)."""

@@ -5,9 +5,10 @@ What a dialect says stands beside what all have in common: an envelope with `cho
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from emulator.values import dataclass
 from emulator.wire.usage import Usage, UsageWriter
 
 Keys = Mapping[str, Any]

@@ -1,9 +1,9 @@
 """Errors as Google sends them: the envelope and how it is framed. The wordings are in `emulator.catalogue.errors`."""
 
 import json
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from emulator.values import dataclass
 from emulator.wire.json_text import dump
 
 Framing = Literal["array", "object", "html", "text"]

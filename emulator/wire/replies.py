@@ -5,10 +5,10 @@ the server of a model's own writes. All that the chunks of a choice share is wri
 bytes that are ready.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from emulator.values import dataclass
 from emulator.wire.dialects import Dialect
 from emulator.wire.json_text import dump
 from emulator.wire.sse import event

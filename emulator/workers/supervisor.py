@@ -6,10 +6,10 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import FrameType
 
 from emulator.errors import StartError
+from emulator.values import dataclass
 from emulator.workers.channel import SocketChannel
 from emulator.workers.hub import Hub
 

@@ -2,8 +2,9 @@
 
 import re
 import sys
-from dataclasses import dataclass
 from random import Random
+
+from emulator.values import dataclass
 
 _DIGIT = ((48, 57),)
 _WORD = ((97, 122), (65, 90), (48, 57), (95, 95))

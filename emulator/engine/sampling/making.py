@@ -1,13 +1,14 @@
 """What the makers of objects, arrays, texts and numbers share: the state of one sampling and where in it they stand."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 from typing import Any, Protocol
 
 from emulator.engine.sampling.choices import Parts
 from emulator.engine.sampling.heights import Heights
 from emulator.engine.sampling.schemas import Document, Part
+from emulator.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ Lookarounds and word boundaries are read but write nothing; every text is tried 
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from random import Random
 
 from emulator.engine.sampling.expressions import Again, Chars, Choice, Piece, Repeat, Unreadable, parse
+from emulator.values import dataclass
 
 LONGEST_TEXT = 100_000
 _WIDTHS = (3, 2, 5, 0, 1, 9, 20)

@@ -6,12 +6,13 @@ Dialects: draft 2020-12 and 7, with what people bring along from draft 4 (`exclu
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from typing import Any
 from urllib.parse import unquote
 
 from emulator.errors import AnswerError
+from emulator.values import dataclass
 
 TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 _MOST_WORK = 1_000_000

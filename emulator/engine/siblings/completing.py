@@ -1,7 +1,6 @@
 """Answering `POST /completions`: the answer of the rules as a text completion."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from emulator.catalogue.models import find_model
@@ -16,6 +15,7 @@ from emulator.engine.state import State
 from emulator.engine.streaming import error_frame
 from emulator.engine.timeline import Frame, Timeline, plain_timeline, refusal_timeline, stream_timeline
 from emulator.errors import AnswerError
+from emulator.values import dataclass
 from emulator.wire.json_text import dump
 from emulator.wire.refusals import JSON_TYPE, Refusal
 from emulator.wire.replies import Identity

@@ -1,7 +1,7 @@
 """Answering `POST /embeddings`: vectors made from the texts alone. Rules are asked only for failures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from emulator.engine.answering import Outcome, answer
@@ -15,6 +15,7 @@ from emulator.engine.siblings.vectors import embed
 from emulator.engine.state import State
 from emulator.engine.timeline import Timeline, plain_timeline, refusal_timeline
 from emulator.engine.tokens import estimate_tokens
+from emulator.values import dataclass
 from emulator.wire.refusals import JSON_TYPE, Refusal
 from emulator.wire.replies import Identity
 from emulator.wire.shapes import ChatRequest

@@ -1,7 +1,7 @@
 """Answering `POST /responses`: the answer of the rules as a response object, or as the events that lead to it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from itertools import count
 
@@ -16,6 +16,7 @@ from emulator.engine.siblings.questions import forbid_media, refuse_argument, re
 from emulator.engine.state import State
 from emulator.engine.streaming import error_frame
 from emulator.engine.timeline import Frame, Timeline, plain_timeline, refusal_timeline, stream_timeline
+from emulator.values import dataclass
 from emulator.wire.json_text import dump
 from emulator.wire.refusals import JSON_TYPE, Refusal
 from emulator.wire.replies import Identity

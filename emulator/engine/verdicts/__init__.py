@@ -1,7 +1,6 @@
 """Verdicts: what the exchanges of a session say against the client."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from emulator.engine.verdicts.echoes import find_broken_arguments, find_joined_names, find_missing_results
@@ -24,6 +23,7 @@ from emulator.engine.verdicts.retries import (
 )
 from emulator.engine.verdicts.signatures import find_dropped, find_moved
 from emulator.engine.verdicts.streams import find_taken_for_complete, find_unread
+from emulator.values import dataclass
 
 __all__ = ["KINDS", "Kind", "Observation", "Severity", "Verdict", "judge_client"]
 

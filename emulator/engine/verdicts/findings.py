@@ -1,9 +1,9 @@
 """A finding: one thing a client did wrong, before it is known what else it did."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from emulator.engine.verdicts.observation import Observation
+from emulator.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

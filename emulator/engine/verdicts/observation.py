@@ -1,7 +1,6 @@
 """One exchange as a judge of the client sees it: what was asked, from where, when, and what came back."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from http.client import OK
 from typing import Any
 
@@ -10,6 +9,7 @@ from pydantic_core import from_json
 from emulator.engine.answering import Outcome
 from emulator.engine.history import PastCall, calls_of
 from emulator.engine.lazy import Lazy
+from emulator.values import dataclass
 from emulator.wire.requests import ChatRequest, MalformedRequestError, parse_request
 from emulator.wire.shapes import Message
 from emulator.wire.sse import DONE

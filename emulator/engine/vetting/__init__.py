@@ -1,7 +1,6 @@
 """Vetting: what Vertex itself would refuse, before any rule is asked."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -25,6 +24,7 @@ from emulator.engine.vetting.signatures import check_signatures, find_signature_
 from emulator.engine.vetting.thinking import check_thinking
 from emulator.engine.vetting.tools import check_search, check_tools_with_json
 from emulator.scenario.rules import Vetting
+from emulator.values import dataclass
 from emulator.wire.refusals import Refusal
 
 __all__ = ["Check", "KnownModels", "Policy", "Verdict", "judge", "refuse_malformed", "vet"]

@@ -5,9 +5,9 @@ and the event `response.output_text.delta`. Assumed, as OpenAI's clients expect 
 alphabetical at every level. There is no `[DONE]` (assumed): `response.completed` is the end.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
+from emulator.values import dataclass
 from emulator.wire.json_text import dump
 from emulator.wire.replies import Identity
 from emulator.wire.siblings.responses import ResponsesRequest
