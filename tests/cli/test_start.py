@@ -4,9 +4,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,20 +57,31 @@ print(json.dumps([said[0]["status"], sorted(sys.modules)]))
 """
 
 
-@pytest.fixture(scope="module")
-def first_answer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def answer_first(*scenarios: str) -> tuple[int, set[str]]:
     """The status of the first answer, and the modules that were loaded for it."""
-    scenario = tmp_path_factory.mktemp("start") / "one.yaml"
-    scenario.write_text("rules: [{name: greeting, when: {last_user: hello}, reply: Good day.}]", "utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(scenario)], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", PROGRAM, *scenarios], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stderr == ""
-    return json.loads(done.stdout)
+    status, modules = json.loads(done.stdout)
+    return status, set(modules)
 
 
-def test_first_answer_loads_only_what_it_needs(first_answer: Any) -> None:
+def test_first_answer_loads_only_what_it_needs(tmp_path: Path) -> None:
     """The first answer of a plain scenario is there without what other answers, commands and questions need."""
-    status, modules = first_answer
+    scenario = tmp_path / "one.yaml"
+    scenario.write_text("rules: [{name: greeting, when: {last_user: hello}, reply: Good day.}]", "utf-8")
+    status, modules = answer_first(str(scenario))
     assert status == 200
-    assert [name for name in LATE if name in modules] == []
+    assert modules.intersection(LATE) == set()
+
+
+def test_a_made_up_sentence_needs_little_of_faker() -> None:
+    """The first answer of the built-in default is there without what makes names, numbers and all other words."""
+    status, modules = answer_first()
+    assert status == 200
+    assert {name for name in modules if name.startswith("faker.providers.")} == {
+        "faker.providers.lorem",
+        "faker.providers.lorem.en_US",
+    }
+    assert modules.intersection({*LATE} - {"faker", "jinja2"}) == set()
