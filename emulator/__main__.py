@@ -1,5 +1,16 @@
-"""`python -m emulator` is `vertex-emulator`."""
+"""`vertex-emulator`, which is also `python -m emulator`."""
 
-from emulator.cli import main
+import gc
 
-main()
+
+def run() -> None:
+    """Run the command line, as a process of its own."""
+    # What is imported stays, so looking for garbage meanwhile would be in vain.
+    gc.disable()
+    from emulator.cli import main  # noqa: PLC0415  # as said above
+
+    main()
+
+
+if __name__ == "__main__":
+    run()

@@ -1,6 +1,7 @@
 """What is said of a value beside its type: as an item of `Annotated`, or in place of a key's default."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final, get_type_hints
 
 
@@ -21,7 +22,12 @@ class Field:
         """The type of the value, where it is a key's."""
         written = self.owner.__annotations__[self.name]
         # A class that is not there yet is named in quotes.
-        return get_type_hints(self.owner, include_extras=True)[self.name] if isinstance(written, str) else written
+        return _hints(self.owner)[self.name] if isinstance(written, str) else written
+
+
+@cache
+def _hints(owner: Any) -> dict[str, Any]:
+    return get_type_hints(owner, include_extras=True)
 
 
 MISSING: Final = Field

@@ -6,7 +6,7 @@ Pydantic itself could do this for models of any kind, which takes it longer to g
 from collections.abc import Callable
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic_core import SchemaValidator
 
@@ -49,33 +49,31 @@ class _Writer:
         return {"type": "definitions", "schema": top, "definitions": [*self._definitions.values()]}
 
     def _write(self, annotation: Any) -> Schema:
-        if annotation in _SCALARS:
-            return {"type": _SCALARS[annotation]}
+        if annotation is Any or isinstance(annotation, type):
+            scalar = _SCALARS.get(annotation)
+            return self._write_class(annotation) if scalar is None else {"type": scalar}
+        if hasattr(annotation, "__metadata__"):
+            return self._write_annotated(annotation.__origin__, annotation.__metadata__)
         origin, arguments = get_origin(annotation), get_args(annotation)
-        if origin is Annotated:
-            return self._write_annotated(arguments[0], arguments[1:])
         if origin in (Union, UnionType):
             return self._write_union(arguments)
         if origin is Literal:
             return {"type": "literal", "expected": [*arguments]}
         if origin is list:
             return {"type": "list", "items_schema": self._write(arguments[0])}
-        if origin is dict:
-            keys, values = map(self._write, arguments)
-            return {"type": "dict", "keys_schema": keys, "values_schema": values}
-        return self._write_class(annotation)
+        keys, values = map(self._write, arguments)
+        return {"type": "dict", "keys_schema": keys, "values_schema": values}
 
     def _write_annotated(self, inner: Any, said: tuple[Any, ...]) -> Schema:
         decided = next((one for one in said if isinstance(one, Discriminator)), None)
         schema = self._write(inner) if decided is None else self._write_tagged(inner, decided)
         for one in said:
-            match one:
-                case Field(limits=limits):
-                    _limit(schema, limits)
-                case Before(look=look):
-                    schema = _call("function-before", look, schema)
-                case After(look=look):
-                    schema = _call("function-after", look, schema)
+            if isinstance(one, Field):
+                _limit(schema, one.limits)
+            elif isinstance(one, Before):
+                schema = _call("function-before", one.look, schema)
+            elif isinstance(one, After):
+                schema = _call("function-after", one.look, schema)
         return schema
 
     def _write_tagged(self, union: Any, decided: Discriminator) -> Schema:
@@ -143,7 +141,7 @@ class _Writer:
 
 
 def _tag_of(branch: Any) -> str:
-    return next(one.tag for one in get_args(branch) if isinstance(one, Tag))
+    return next(one.tag for one in branch.__metadata__ if isinstance(one, Tag))
 
 
 def _limit(schema: Schema, limits: dict[str, Any]) -> None:

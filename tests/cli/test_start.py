@@ -85,3 +85,12 @@ def test_a_made_up_sentence_needs_little_of_faker() -> None:
         "faker.providers.lorem.en_US",
     }
     assert modules.intersection({*LATE} - {"faker", "jinja2"}) == set()
+
+
+def test_garbage_is_collected_once_a_command_is_loaded() -> None:
+    """A command runs with the garbage collector on, which is off only while the command is loaded."""
+    program = "import gc, sys\nfrom emulator.__main__ import run\ntry:\n    run()\nfinally:\n    print(gc.isenabled())"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "quirks"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "True")
