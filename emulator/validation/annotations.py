@@ -14,7 +14,7 @@ class Field:
         self.default = default
         self.alias = alias
         self.limits = limits
-        self.owner: type[Any] = object
+        self.owner: Any = object
         self.name = ""
 
     @property
