@@ -1,4 +1,4 @@
-"""Machine instructions per request, below HTTP, which do not shake as seconds do: `python -m benchmarks.instructions`.
+"""Machine instructions per request, sockets left out, which do not shake as seconds do: `python -m benchmarks.instructions`.
 
 valgrind runs one process. For each situation it forks a child that answers N requests, and one that answers 2 N; the difference of
 their instructions, divided by N, is what one request costs. `--update` keeps the counts in the repository, `--check` compares.
@@ -14,12 +14,13 @@ import shutil
 import subprocess
 import sys
 from argparse import ArgumentParser
+from asyncio import Transport, new_event_loop
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.measuring import make_table
 from benchmarks.situations import (
@@ -74,32 +75,55 @@ def read_rules(rules: Sequence[Rule], folder: Path) -> "Ruleset":
     return compile_rules(read_paths([Path(write_scenario(rules, folder))]).scenarios)
 
 
+class Wire(Transport):
+    """A transport that leads nowhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        """What was written last."""
+
+    def write(self, data: Any) -> None:
+        """Keep it until the next."""
+        self.written = data
+
+    def is_closing(self) -> bool:
+        """Never."""
+        return False
+
+
 def build_requester(situation: Situation, rules: Sequence[Rule], folder: Path) -> Callable[[], None]:
-    """What answers a situation's request once, journal and all, without a socket. Raises CountingError if it does so wrongly."""
+    """What answers a situation's request once, from its bytes to those of the answer, journal and all.
+
+    Raises CountingError if it does so wrongly.
+    """
     from benchmarks.asking import HEADERS, Answer, WrongAnswerError, check  # noqa: PLC0415  # only the counted process needs them
     from benchmarks.subjects.emulator import ONE_WORKER, PATH  # noqa: PLC0415  # as above
+    from emulator.running.listening import build_server  # noqa: PLC0415  # as above
     from emulator.server.clock import SystemClock  # noqa: PLC0415  # as above
     from emulator.server.service import Service  # noqa: PLC0415  # as above
     from emulator.server.settings import Settings  # noqa: PLC0415  # as above
-    from emulator.wire.targets import parse_target  # noqa: PLC0415  # as above
 
     service = Service(read_rules(rules, folder), Settings(), clock=SystemClock())
-    headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-    body, number = situation.body, 0
-
-    target = parse_target(PATH)
-    if target is None:
-        raise CountingError(f"{PATH} is not routed")
+    server, wire = build_server(service), Wire()
+    make: Any = server.config.http_protocol_class
+    connection = make(server.config, server.server_state, {}, new_event_loop())
+    connection.connection_made(wire)
+    pieces, number = situation.body.split(NUMBER.encode()), 0
+    length = len(b"-12345678".join(pieces))
+    lines = {**HEADERS, "Host": "127.0.0.1:8080", "Content-Length": length}
+    head = "\r\n".join(
+        [f"POST {PATH} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items()), "", ""]
+    ).encode()
 
     def request() -> None:
         nonlocal number
         number += 1
-        sent = body.replace(NUMBER.encode(), b" %08d" % number) if situation.new else body
-        exchange = service.handle(target, b"", headers, sent)
-        _ = exchange.outcome.timeline.body
-        service.finish(exchange)
+        connection.data_received(head + (b" %08d" % number).join(pieces))
 
-    timeline = service.handle(target, b"", headers, body).outcome.timeline
+    request()
+    (exchange,) = service.journal
+    timeline = exchange.outcome.timeline
     try:
         check(Answer(timeline.status, (), timeline.body), situation, ONE_WORKER.chunks(situation))
     except WrongAnswerError as error:

@@ -14,6 +14,7 @@ import uvicorn
 from emulator.errors import StartError
 from emulator.running.accepting import Acceptor, IsNext
 from emulator.running.connection import Connection
+from emulator.running.heads import KnownHeads
 from emulator.server.app import App, ASGIApp, Scope
 from emulator.server.playing import Receive, Send
 from emulator.server.service import Service
@@ -138,7 +139,7 @@ def build_server(
         App(service, _credentials_of(service)),
         access_log=False,
         date_header=True,
-        http=partial(Connection, before_writing=service.store.flush),  # type: ignore[arg-type]  # called as a class is
+        http=partial(Connection, heads=KnownHeads(), before_writing=service.store.flush),  # type: ignore[arg-type]  # called as a class is
         lifespan="off",
         log_config=None,
         proxy_headers=False,

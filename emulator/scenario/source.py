@@ -7,7 +7,7 @@ import yaml
 
 from emulator.errors import Place, Problem, ScenarioError
 from emulator.scenario.nodes import Composer, Entry, Node, Unusable
-from emulator.scenario.syntax import decode, explain_syntax, find_forbidden, quote_line, split_lines
+from emulator.scenario.syntax import decode, explain_syntax, find_forbidden, find_too_deep, quote_line, split_lines
 from emulator.values import dataclass
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -94,6 +94,9 @@ def parse(content: str | bytes, file: str) -> Source:
     except Unusable as found:
         stopped = Problem(Place(file, *found.mark), str(found), quote_line(lines, found.mark))
     except yaml.YAMLError as error:
+        if (end := find_too_deep(error)) is not None:
+            # Newer parsers look no deeper than a thousand brackets, and find these before they tell of the first.
+            return parse(text[:end], file)
         stopped = explain_syntax(error, file, lines)
     if stopped is None:
         stopped = _check_top(root, file, lines)

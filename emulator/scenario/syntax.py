@@ -71,6 +71,13 @@ def explain_syntax(error: yaml.YAMLError, file: str, lines: Lines) -> Problem:
     return Problem(Place(file, *mark), message, quote_line(lines, mark))
 
 
+def find_too_deep(error: yaml.YAMLError) -> int | None:
+    """Up to which character the parser has looked, where it stopped because of too many brackets."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return None
+    return error.problem_mark.index if "nesting depth" in (error.problem or "") else None
+
+
 def _colon(_context: str, at: Mark, _opened: Mark, _lines: Lines) -> tuple[Mark, str]:
     return at, 'a ":" is not expected here; quote the text if the colon belongs to it, or check the indentation'
 

@@ -1,5 +1,6 @@
 """The ASGI application: chat and its siblings at once, the control path through Starlette, the rest to who is there for it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cached_property, partial
 from typing import Any
@@ -11,7 +12,7 @@ from emulator.server.queueing import wait_for_place
 from emulator.server.service import Service
 from emulator.server.settings import CONTROL_PATH
 from emulator.wire.refusals import HTML_TYPE
-from emulator.wire.targets import parse_target, parse_unary
+from emulator.wire.targets import Target, parse_target, parse_unary
 
 Scope = MutableMapping[str, Any]
 CONNECTION = "emulator.connection"
@@ -37,37 +38,43 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's request. The host plays no part, nor does the query, but for API keys in it."""
         if scope["type"] != "http" or scope["path"].startswith(CONTROL_PATH):
-            await self._control(scope, receive, send)
+            # Starlette asks which task is running; what answers at once has none.
+            await asyncio.ensure_future(self._control(scope, receive, send))
             return
         verb, path = scope["method"], scope["path"]
         target = parse_target(path) if verb == "POST" else parse_unary(verb, path)
         if target is None:
             await self._otherwise(scope, receive, send)
-            return
-        body = await read_body(receive, self._service.settings.body_bytes)
+        else:
+            await self._answer(target, scope, receive, send)
+
+    async def _answer(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
+        service, clock = self._service, self._service.clock
+        body = await read_body(receive, service.settings.body_bytes)
         if body is None:
             return
-        if len(body) > self._service.settings.body_bytes:
+        if len(body) > service.settings.body_bytes:
             await play_at_once(too_large(), (), send)
             return
-        clock = self._service.clock
         started = clock.elapsed()
-        line = Line(send, receive, clock, scope.get("extensions", {}).get(CONNECTION))
-        service, headers = self._service, scope["headers"]
-        respond = partial(service.respond, target, scope["query_string"], headers, body)
-        exchange = await respond()
+        asked = target, scope["query_string"], scope["headers"], body
+        exchange = await service.respond(*asked)
         if exchange.ticket.patience is not None:
-            exchange = await wait_for_place(exchange, respond, service.store, clock, receive)
+            exchange = await wait_for_place(exchange, partial(service.respond, *asked), service.store, clock, receive)
+        timeline, played = exchange.outcome.timeline, exchange.played
         try:
-            if exchange.ended == "complete":
-                await play(exchange.outcome.timeline, exchange.warnings, line, started, exchange.played)
+            if played.ended == "complete" and timeline.is_instant:
+                await play_at_once(timeline, exchange.warnings, send, played)
+            elif played.ended == "complete":
+                line = Line(send, receive, clock, scope.get("extensions", {}).get(CONNECTION))
+                await play(timeline, exchange.warnings, line, started, played)
         except BaseException as error:
-            exchange.played.ended = "client left"
+            played.ended = "client left"
             if not isinstance(error, OSError):
                 raise
         finally:
             exchange.duration = clock.elapsed() - started
-            self._service.finish(exchange)
+            service.finish(exchange)
 
 
 async def read_body(receive: Receive, most: int) -> bytes | None:

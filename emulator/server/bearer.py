@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from math import inf
 from urllib.parse import parse_qs
 
 from emulator.engine.refusing import refuse, values_for
@@ -84,6 +85,14 @@ def check_bearer(auth: Auth, target: Target, credentials: Credentials, mint: Min
     """
     fault = judge_bearer(auth, credentials, mint, now)
     return None if fault is None else refuse(fault.name, values_for(target), explanation=fault.explanation)
+
+
+def passes_until(auth: Auth, credentials: Credentials, mint: Mint, now: float) -> float:
+    """Until when (Unix time) credentials that pass `check_bearer` now will go on to do so; 0 if they do not pass."""
+    if judge_bearer(auth, credentials, mint, now) is not None:
+        return 0.0
+    token = None if auth == "off" or credentials.bearer is None else mint.read(credentials.bearer)
+    return inf if token is None else token.expiry
 
 
 def judge_bearer(

@@ -86,12 +86,10 @@ class Line(NamedTuple):
 def play(
     timeline: Timeline, warnings: tuple[str, ...], line: Line, started: float, played: Played
 ) -> Coroutine[Any, Any, None]:
-    """Send an answer, each part at its time after `started`; `played` tells how it goes. Without delays, its body goes out in one send.
+    """Send an answer, each part at its time after `started`; `played` tells how it goes.
 
     There is no content-length: the service answers in chunks (observed on sibling routes).
     """
-    if timeline.is_instant:
-        return play_at_once(timeline, warnings, line.send, played)
     return _Player(timeline, line, started, played).play(_head(timeline, warnings))
 
 
@@ -105,9 +103,9 @@ async def play_at_once(timeline: Timeline, warnings: tuple[str, ...], send: Send
 
 
 def _head(timeline: Timeline, warnings: tuple[str, ...]) -> MutableMapping[str, Any]:
-    headers = list(_encode(timeline.headers, timeline.status))
+    headers = _encode(timeline.headers, timeline.status)
     if warnings:
-        headers.append((b"x-emulator-warning", header_text("; ".join(warnings)).encode()))
+        headers = (*headers, (b"x-emulator-warning", header_text("; ".join(warnings)).encode()))
     return {"type": "http.response.start", "status": timeline.status, "headers": headers}
 
 

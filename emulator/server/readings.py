@@ -49,6 +49,8 @@ class Envelope:
         """What the journal may know of who sent it."""
         self.vertex = tuple([pair for pair in headers if pair[0][: len(_VERTEX)].lower() == _VERTEX])
         """The headers of Vertex's own."""
+        self.passes_until = 0.0
+        """Until when (Unix time) its credentials are known to pass; for the one who checks them."""
 
     @Lazy
     def tempo(self) -> Tempo | None:
@@ -63,16 +65,15 @@ class Received:
         self.target = target
         self.headers = headers
         self.body = body
-        self.credentials = envelope.credentials
+        self.envelope = envelope
         self.sender = envelope.sender
-        self._envelope = envelope
         self._readings = readings
         self._chat: Reading | None = None
 
     @property
     def tempo(self) -> Tempo | None:
         """The pace that it asks for. Raises AnswerError for one that there is not."""
-        return self._envelope.tempo
+        return self.envelope.tempo
 
     def read_chat(self, endpoint: Endpoint | None) -> Reading:
         """What it asks, as a chat request. Raises MalformedRequestError. Nobody may change facts that come from here, but a copy."""
@@ -80,7 +81,7 @@ class Received:
         # What a scenario says of an endpoint may have changed since.
         if chat is None or chat[0].endpoint is not endpoint:
             parsed = parse_request(self.body, strict_json=self._readings.strict_json)
-            common = self._readings.find_common(self.target, self._envelope, parsed.request, endpoint)
+            common = self._readings.find_common(self.target, self.envelope, parsed.request, endpoint)
             facts = Facts(self.target, self.headers, parsed.request, endpoint, common)
             chat = self._chat = facts, parsed.warnings
         return chat

@@ -1,6 +1,5 @@
 """The emulated service: one request in, one outcome out, with the state that belongs to it. Knows nothing of sockets."""
 
-from collections import Counter
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
@@ -15,13 +14,13 @@ from emulator.engine.containers import family_of, refuse_endpoint, refuse_in_con
 from emulator.engine.dice import Occasion
 from emulator.engine.facts import Facts
 from emulator.engine.siblings.questions import Ask, as_unary, refuse_unary
-from emulator.engine.verifying import Verification, verify
+from emulator.engine.verifying import Verification
 from emulator.engine.vetting import Check, Policy, Verdict, judge, refuse_malformed
 from emulator.errors import AnswerError
 from emulator.scenario.reading import Reading, default_scenario_path, read_paths
 from emulator.scenario.rules import Tokens
 from emulator.server.accounts import Ticket
-from emulator.server.bearer import check_bearer
+from emulator.server.bearer import check_bearer, passes_until
 from emulator.server.clock import Clock
 from emulator.server.entropy import Entropy
 from emulator.server.exchanges import Exchange, TokenExchange
@@ -34,6 +33,7 @@ from emulator.server.store import Alone, Pushed, Store, agree, at_once, read_pus
 from emulator.server.surroundings import PACE_HEADER, surround, vary
 from emulator.server.terms import Terms
 from emulator.server.tokens import Mint
+from emulator.server.verifying import verify_sessions
 from emulator.wire.requests import MalformedRequestError
 from emulator.wire.targets import CHAT, Target
 
@@ -85,12 +85,8 @@ class Service:
         now = self.clock.now()
         ticket, started = (waited.ticket, waited.started) if waited else (Ticket(self.store.next_number()), now)
         received = self._readings.find(target, query, headers, body)
-        refusal = check_bearer(self.settings.auth, target, received.credentials, self.mint, now)
-        if refusal is not None:
-            outcome = refuse_request(as_unary(refusal, target) if target.is_unary else refusal, self._quirks_of(target))
-        elif target.is_unary:
-            outcome = refuse_request(refuse_unary(target))
-        else:
+        outcome = None if now < received.envelope.passes_until else self._check_bearer(received, now)
+        if outcome is None:
             try:
                 outcome, warnings = await self._read_and_answer(received, now, ticket)
             except Exception as error:  # noqa: BLE001  # a mistake in the emulator must not look like a 500 of Google's
@@ -99,9 +95,20 @@ class Service:
             ticket.number, started, received.target, received.body, outcome, warnings, ticket, sender=received.sender
         )
 
+    def _check_bearer(self, received: Received, now: float) -> Outcome | None:
+        """What becomes of a request whose credentials do not pass."""
+        target, envelope, auth = received.target, received.envelope, self.settings.auth
+        envelope.passes_until = passes_until(auth, envelope.credentials, self.mint, now)
+        refusal = check_bearer(auth, target, envelope.credentials, self.mint, now)
+        if refusal is None:
+            return None
+        return refuse_request(as_unary(refusal, target) if target.is_unary else refusal, self._quirks_of(target))
+
     async def _read_and_answer(self, received: Received, now: float, ticket: Ticket) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome, and what had to be overlooked in the request."""
         target = received.target
+        if target.is_unary:
+            return refuse_request(refuse_unary(target)), ()
         session = self.sessions.find(target.project)
         if self.store.is_behind(session):
             await self.store.catch_up(target.project, session)
@@ -260,26 +267,8 @@ class Service:
         Sessions without a scenario of their own share the server's rules, and so their uses are added. `strict` wants every rule
         used. The journal's bounds hold here too: a request that it no longer has is not missed.
         """
-        if project is not None:
-            session = self.sessions.find(project)
-            entries = [exchange for exchange in self.journal if exchange.session == project]
-            return verify(self.rules_of(project), session.uses, entries, strict=strict)
-        sessions = self.sessions.all()
-        own = {name for name, session in sessions if session.has_own_rules}
-        uses: Counter[str] = Counter()
-        for name, session in sessions:
-            if name not in own:
-                uses.update(session.uses)
-        shared = [exchange for exchange in self.journal if exchange.session not in own]
         rules = put_before(self.ruleset, self.added) if self.added else self.ruleset
-        found = [
-            verify(rules, uses, shared, strict=strict),
-            *(self.verify(name, strict=strict) for name in sorted(own)),
-        ]
-        return Verification(
-            tuple(problem for one in found for problem in one.unanswered),
-            tuple(problem for one in found for problem in one.rules),
-        )
+        return verify_sessions(self.sessions, self.journal, rules, self._rules_of, project, strict=strict)
 
     def verdicts(self, project: str | None = None) -> "tuple[ClientVerdict, ...]":
         """What the clients of one session, or of all, did wrong."""

@@ -151,7 +151,7 @@ def test_senders_are_told_apart_by_their_headers() -> None:
 
     def send(*headers: tuple[bytes, bytes], query: bytes = b"") -> tuple[Any, ...]:
         received = readings.find(TARGET, query, [*headers], body(str(len(headers))))
-        return received.credentials, received.sender
+        return received.envelope.credentials, received.sender
 
     one, two = (b"authorization", b"Bearer one"), (b"authorization", b"Bearer two")
     assert send(one) == send(one, (b"x-request-id", b"1")) != send(two)
