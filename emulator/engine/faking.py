@@ -1,12 +1,11 @@
 """Faker with no more of it than is asked for: importing all of its providers takes several times as long as an answer that needs one."""
 
-import sys
 from importlib import import_module
-from importlib.util import find_spec, module_from_spec
 from random import Random
-from threading import RLock, local
-from types import ModuleType
+from threading import local
 from typing import Any
+
+from emulator.late import run_late
 
 _LOCALE = "en_US"
 _COMMON = "faker.providers"
@@ -35,39 +34,14 @@ _USUAL = {
 }
 PROVIDER_OF = {word: provider for provider, words in _USUAL.items() for word in words.split()}
 """Which module of Faker makes a word; those that are not here need all of it."""
-_LOCK = RLock()
 _LOCAL = local()
-
-
-class _Late(ModuleType):
-    """The module `faker`, which runs when something is asked of it: its parts can be imported without."""
-
-    is_running = False
-
-    def __getattr__(self, name: str) -> Any:
-        with _LOCK:
-            if self.__class__ is _Late and not self.is_running and self.__spec__ and self.__spec__.loader:
-                self.is_running = True
-                self.__spec__.loader.exec_module(self)
-                self.__class__ = ModuleType  # type: ignore[assignment]  # what it is from now on
-            if name in self.__dict__:
-                return self.__dict__[name]
-        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-
-
-def _prepare() -> None:
-    with _LOCK:
-        spec = find_spec("faker")
-        if spec is not None and "faker" not in sys.modules:
-            module = sys.modules["faker"] = module_from_spec(spec)
-            module.__class__ = _Late
 
 
 class Faker:
     """As Faker itself, the same words for the same seed, except that what makes a usual word is loaded with the word."""
 
     def __init__(self) -> None:
-        _prepare()
+        run_late("faker")
         self._generator = _make_generator()
         self._whole: Any = None
 

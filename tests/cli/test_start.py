@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 # What only some answers, commands or questions need, and what once came with them.
 LATE = (
+    "anyio",
     "emulator.cli.execute",
     "emulator.credentials",
     "emulator.engine.sampling",
@@ -23,14 +24,21 @@ LATE = (
     "importlib.metadata",
     "importlib.resources.readers",
     "jinja2",
+    "multiprocessing",
     "openai",
     "pydantic",
     "starlette",
     "trustme",
+    "uvicorn.main",
+    "uvicorn.supervisors",
+    "watchfiles",
+    "zipfile",
 )
 
 # Reads the scenario and answers a request as `serve` does, but for the socket.
 PROGRAM = """
+from emulator.__main__ import prepare
+prepare()
 import asyncio, json, sys
 from emulator.cli import main
 main.commands["serve"]
