@@ -5,6 +5,7 @@ To import one part of a package Python first runs the package's own module, whic
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from threading import RLock
@@ -22,7 +23,9 @@ class _Late(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         if name in self.late_parts:
-            return getattr(import_module(self.late_parts[name]), name)
+            # A part that no longer has it leaves it to the package.
+            with suppress(ImportError, AttributeError):
+                return getattr(import_module(self.late_parts[name]), name)
         with _LOCK:
             if type(self) is _Late and not self.is_running and self.__spec__ and self.__spec__.loader:
                 self.is_running = True

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pydantic_core import ErrorDetails, ValidationError
+from pydantic_core import ValidationError
 
 from emulator.scenario.grammar import Loc
 from emulator.scenario.rules import ANSWERS, Beside, Scenario
 from emulator.scenario.steps import Step
 from emulator.scenario.when import When
 from emulator.validation.models import Model
-from emulator.validation.schemas import validator
+from emulator.validation.schemas import ErrorDetails, validator
 
 
 def drop_mistakes(data: dict[str, Any], details: Sequence[ErrorDetails]) -> tuple[Scenario, list[int]]:

@@ -6,11 +6,19 @@ Pydantic itself could do this for models of any kind, which takes it longer to g
 from collections.abc import Callable
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic_core import SchemaValidator
 
 from emulator.validation.annotations import MISSING, After, Before, Discriminator, Field, Tag
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+else:
+    # It is a type only, of a part of the package that nothing else here needs.
+    ErrorDetails = dict
+
+__all__ = ["ErrorDetails", "core_schema", "validator"]
 
 Schema = dict[str, Any]
 

@@ -27,6 +27,8 @@ LATE = (
     "multiprocessing",
     "openai",
     "pydantic",
+    "pydantic_core.core_schema",
+    "typing_extensions",
     "starlette",
     "trustme",
     "uvicorn.main",
