@@ -224,6 +224,15 @@ def test_heavy_modules_are_imported_late(source: Source) -> None:
     assert early == []
 
 
+@each_source
+def test_classes_of_values_are_made_quickly(source: Source) -> None:
+    """Our own decorator makes them; that of the standard library compiles each of their functions at once."""
+    made = [
+        f"{source}:{each.line}" for each in source.imports if (each.module, each.name) == ("dataclasses", "dataclass")
+    ]
+    assert made == [] or source.room == "values"
+
+
 def test_command_line_starts_light() -> None:
     """Importing all commands loads nothing heavy, so that the server is there at once."""
     program = f"import sys, emulator.cli; [*emulator.cli.main.commands.values()]; print(*sorted({set(HEAVY)} & set(sys.modules)))"
