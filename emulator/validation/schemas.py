@@ -1,6 +1,6 @@
 """Type annotations -> what pydantic's core reads values by.
 
-Pydantic itself could do this for models of any kind, which takes it longer to get ready for than the whole server needs to start.
+Pydantic itself does this for annotations of every kind; to load it and let it do so was a third of a server's start.
 """
 
 from collections.abc import Callable
