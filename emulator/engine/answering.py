@@ -9,11 +9,11 @@ from typing import Literal, NamedTuple
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.engine.choosing import Chosen, Miss, choose
 from emulator.engine.compiling import Ruleset
-from emulator.engine.composing import compose, count_said, identify, tally
+from emulator.engine.composing import compose, count_said, draw_calls, identify, tally
 from emulator.engine.dice import Dice, Occasion, Surroundings
 from emulator.engine.facts import Facts
 from emulator.engine.faults import apply_failures, apply_faults
-from emulator.engine.forms import GAP, GAP_CREATED, LARGEST_FORM, Form
+from emulator.engine.forms import GAP, GAP_CREATED, GAP_OCCASION, LARGEST_FORM, Drawn, Form
 from emulator.engine.pacing import AT_ONCE
 from emulator.engine.parts import Answer
 from emulator.engine.quirks import apply_quirks, apply_to_refusal
@@ -69,14 +69,59 @@ def answer(
 
     `state` is what the session remembers; the caller brings it forward with the chosen rule.
     """
+    ready, is_calm = facts.ready, occasion.surroundings.is_calm
+    if ready is not None and is_calm and ready.rulesets is rulesets and ready.render is render:
+        rule, _, captures, position, _ = ready.chosen
+        return _fill(ready, Chosen(rule, state.uses.get(rule.key, 0) + 1, captures, position), facts, occasion)
     first_miss: Miss | None = None
+    counts = False
     for ruleset in rulesets:
         chosen = choose(ruleset, facts, state)
-        if isinstance(chosen, Chosen):
-            return _carry_out(chosen, facts, occasion, render)
-        first_miss = first_miss or chosen
+        if isinstance(chosen, Miss):
+            first_miss = first_miss or chosen
+            counts = counts or any(rule.is_limited for rule in ruleset.rules)
+            continue
+        if counts:
+            chosen = chosen._replace(counts=True)
+        if is_calm and chosen.rule.is_steady and chosen.rule.recipes[chosen.position].calls is not None:
+            return _prepare(chosen, rulesets, facts, occasion, render)
+        return _carry_out(chosen, facts, occasion, render)
     report = first_miss.report() if first_miss else "there are no rules"
     return Outcome("miss", own_failure(report, "no_rule"), report=report)
+
+
+class Ready(NamedTuple):
+    """An answer as it was made for a request once: all but what is drawn anew for each answer."""
+
+    rulesets: Sequence[Ruleset]
+    """The rules it follows from."""
+    render: Render
+    chosen: Chosen
+    usage: Usage | None
+    form: Form
+
+
+def _prepare(chosen: Chosen, rulesets: Sequence[Ruleset], facts: Facts, occasion: Occasion, render: Render) -> Outcome:
+    """A literal answer, remembered with the request where neither what the session remembers nor chance plays a part in it."""
+    try:
+        usage, form = _find_form(chosen, facts, occasion, render)
+    except AnswerError as error:
+        return _cannot_answer(chosen, error)
+    ready = Ready(rulesets, render, chosen, usage, form)
+    if not chosen.counts and form.size <= LARGEST_FORM:
+        facts.ready = ready
+    return _fill(ready, chosen, facts, occasion)
+
+
+def _fill(ready: Ready, chosen: Chosen, facts: Facts, occasion: Occasion) -> Outcome:
+    dice = Dice(occasion, facts.request, chosen.position)
+    identity = identify(facts, dice, occasion.moment)
+    return Outcome("answer", ready.form.fill(identity, _draw(chosen, facts, occasion, dice)), chosen, None, ready.usage)
+
+
+def _draw(chosen: Chosen, facts: Facts, occasion: Occasion, dice: Dice) -> Drawn:
+    """What is drawn for the calls of an answer."""
+    return draw_calls(chosen, facts, occasion, dice) if chosen.rule.recipes[chosen.position].calls else ()
 
 
 def _carry_out(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -> Outcome:
@@ -95,9 +140,6 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
     dice = Dice(occasion, facts.request, chosen.position)
     identity = identify(facts, dice, occasion.moment)
     try:
-        if surroundings.is_calm and rule.is_steady and rule.recipes[chosen.position].ready is not None:
-            usage, form = _remember(chosen, facts, occasion, dice, render)
-            return Outcome("answer", form.fill(identity), chosen, None, usage)
         quirks = expand(rule.quirks | surroundings.quirks)
         if "tagged_thoughts" in quirks:
             facts = copy.copy(facts)
@@ -111,8 +153,7 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
             lambda: render(made, identity, as_stream(facts)),
         )
     except AnswerError as error:
-        report = f'rule "{rule.name}", {rule.place}, cannot answer this request: {error}'
-        return Outcome("error", own_failure(report, "rule_failed"), chosen, report=report)
+        return _cannot_answer(chosen, error)
     warnings: tuple[str, ...] = ()
     if made.faults:
         timeline, warnings = apply_failures(timeline, made.faults)
@@ -130,37 +171,36 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
     )
 
 
-def _remember(
-    chosen: Chosen, facts: Facts, occasion: Occasion, dice: Dice, render: Render
-) -> tuple[Usage | None, Form]:
-    """What is the same whenever the request is answered so: made once, with a gap for the answer's identity."""
-    recipe = chosen.rule.recipes[chosen.position]
-    ready = facts.ready
-    if ready is None or ready[0] is not recipe or ready[1] is not render:
-        usage, form = _find_form(chosen, facts, occasion, dice, render)
-        ready = recipe, render, usage, form
-        if form.size <= LARGEST_FORM:
-            facts.ready = ready
-    return ready[2], ready[3]
+def _cannot_answer(chosen: Chosen, error: AnswerError) -> Outcome:
+    report = f'rule "{chosen.rule.name}", {chosen.rule.place}, cannot answer this request: {error}'
+    return Outcome("error", own_failure(report, "rule_failed"), chosen, report=report)
 
 
-def _find_form(chosen: Chosen, facts: Facts, occasion: Occasion, dice: Dice, render: Render) -> tuple[Usage, Form]:
+def _find_form(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -> tuple[Usage, Form]:
     """The same for all requests like this one but for their messages, of which only their number of tokens is answered."""
     recipe, forms, made = chosen.rule.recipes[chosen.position], facts.forms, None
     said = forms.said.get(recipe)
     if said is None:
-        made = compose(chosen, facts, occasion, dice)
+        made = _compose_form(chosen, facts)
         said = count_said(made.choices)
     usage = tally(chosen.rule.usage, said, facts)
     key = recipe, render, usage
     form = forms.find(key)
     if form is None:
-        made = made or compose(chosen, facts, occasion, dice)
-        form = Form(render(made, Identity(GAP, GAP_CREATED, facts.answering_model), facts))
+        made = made or _compose_form(chosen, facts)
+        marks, drawn = (
+            _draw(chosen, facts, one, Dice(one, facts.request, chosen.position)) for one in (GAP_OCCASION, occasion)
+        )
+        form = Form(render(made, Identity(GAP, GAP_CREATED, facts.answering_model), facts), marks, drawn)
         if form.size <= LARGEST_FORM:
             forms.keep(key, form)
             forms.said[recipe] = said
     return usage, form
+
+
+def _compose_form(chosen: Chosen, facts: Facts) -> Answer:
+    """An answer in whose gaps stands what is drawn on no other occasion."""
+    return compose(chosen, facts, GAP_OCCASION, Dice(GAP_OCCASION, facts.request, chosen.position))
 
 
 def refuse_request(refusal: Refusal, quirks: frozenset[QuirkName] = frozenset()) -> Outcome:

@@ -8,28 +8,45 @@ from emulator.engine.context import Context
 from emulator.engine.filling import fill_text, fill_value, is_literal
 from emulator.engine.matching import suitable_tool
 from emulator.engine.parts import CallPart
-from emulator.engine.signatures import sign_call, signs_calls
+from emulator.engine.signatures import sign, signs_calls, text_of_call
 from emulator.errors import AnswerError
 from emulator.scenario.steps import Call
+from emulator.values import dataclass
 from emulator.wire.ids import make_call_id
 from emulator.wire.json_text import dump
+
+
+@dataclass(frozen=True, slots=True)
+class LiteralCall:
+    """A call that is written out: of its part only the id and the signature follow from the request and from chance."""
+
+    name: str
+    arguments: str
+    id: str | None
+    signature: str | None
+    pieces: tuple[str, ...] | None
+    signed: str
+    """What is signed of it."""
+
+    def __call__(self, context: Context) -> CallPart:
+        """The part. What is drawn for it goes by its place among the calls."""
+        id_, signature = _draw(self.id, self.signature, context, lambda: self.signed)
+        return CallPart(self.name, self.arguments, id_, signature, self.pieces)
 
 
 def compile_call(step: Call) -> Callable[[Context], CallPart]:
     """The maker of a call step."""
     ready = dump(step.with_).decode() if isinstance(step.with_, dict) and is_literal(step.with_) else None
+    if ready is not None and step.call != "auto" and is_literal(step.call):
+        pieces = None if step.chunks is None else divide(ready, step.chunks)
+        return LiteralCall(step.call, ready, step.id, step.signature, pieces, text_of_call(step.call, ready))
 
     def make(context: Context) -> CallPart:
         name = _choose_tool(context) if step.call == "auto" else fill_text(step.call, context)
         arguments = _arguments(step.with_, name, context) if ready is None else ready
-        dice, number = context.request.dice, context.calls
-        context.calls += 1
+        id_, signature = _draw(step.id, step.signature, context, lambda: text_of_call(name, arguments))
         return CallPart(
-            name=name,
-            arguments=arguments,
-            id=step.id or make_call_id(dice.id_bits(128, "call", context.choice, number)),
-            signature=_signature(step.signature, name, arguments, number, context),
-            pieces=None if step.chunks is None else divide(arguments, step.chunks),
+            name, arguments, id_, signature, None if step.chunks is None else divide(arguments, step.chunks)
         )
 
     return make
@@ -56,12 +73,21 @@ def _arguments(given: dict[str, Any] | str, name: str, context: Context) -> str:
     return dump(made).decode()
 
 
-def _signature(scripted: str | None, name: str, arguments: str, number: int, context: Context) -> str | None:
-    """Documented: only the first of parallel calls is signed; the quirk `signature_on_every_call` signs them all."""
-    if scripted is not None:
-        return None if scripted == "none" else scripted
+def _draw(
+    id_: str | None, signature: str | None, context: Context, signed: Callable[[], str]
+) -> tuple[str, str | None]:
+    """The id and the signature of the next call, those of the scenario if it gives any.
+
+    Documented: only the first of parallel calls is signed; the quirk `signature_on_every_call` signs them all.
+    """
+    dice, choice, number = context.request.dice, context.choice, context.calls
+    context.calls += 1
+    if not id_:
+        id_ = make_call_id(dice.id_bits(128, "call", choice, number))
+    if signature is not None:
+        return id_, None if signature == "none" else signature
     is_signed = not number or "signature_on_every_call" in context.request.quirks
     if not is_signed or not signs_calls(context.facts.model):
-        return None
-    labels = ("signature", context.choice, number) if number else ("signature", context.choice)
-    return sign_call(name, arguments, context.request.dice.id_bits(128, *labels), context.request.occasion.seed)
+        return id_, None
+    labels = ("signature", choice, number) if number else ("signature", choice)
+    return id_, sign(signed(), dice.id_bits(128, *labels), context.request.occasion.seed)

@@ -1,6 +1,6 @@
 """Choosing the rule that answers, and reporting why none did."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from emulator.engine.compiling import CompiledRule, Ruleset
@@ -102,22 +102,24 @@ def choose(ruleset: Ruleset, facts: Facts, state: State) -> Chosen | Miss:
 class Holding:
     """The rules of a lot whose conditions hold for a request, with their captures; looked for once, and only as far as somebody asks."""
 
-    __slots__ = ("_found", "_others")
+    __slots__ = ("_asked", "_found", "_rules")
 
     def __init__(self, rules: Sequence[CompiledRule]) -> None:
+        self._rules = rules
+        self._asked = 0
         self._found: list[tuple[CompiledRule, Mapping[str, str]]] = []
-        self._others = [*reversed(rules)]
 
-    def list(self, facts: Facts) -> Iterator[tuple[CompiledRule, Mapping[str, str]]]:
-        """One rule after the other; the facts are always the same."""
-        yield from self._found
-        while self._others:
-            rule = self._others[-1]
-            found = (rule, captured(rule.conditions, facts)) if matches(rule.conditions, facts) else None
-            self._others.pop()
-            if found is not None:
-                self._found.append(found)
-                yield found
+    def find(self, number: int, facts: Facts) -> tuple[CompiledRule, Mapping[str, str]] | None:
+        """The one of this number, from 0, if there are so many; the facts are always the same."""
+        found = self._found
+        while number >= len(found):
+            if self._asked == len(self._rules):
+                return None
+            rule = self._rules[self._asked]
+            if matches(rule.conditions, facts):
+                found.append((rule, captured(rule.conditions, facts)))
+            self._asked += 1
+        return found[number]
 
 
 def _find_holding(lot: RuleIndex[CompiledRule], facts: Facts) -> Holding:
@@ -134,7 +136,9 @@ def find_chosen(ruleset: Ruleset, facts: Facts, state: State) -> Chosen | None:
     """What `choose` chooses, if a rule answers."""
     counts = False
     for lot in ruleset.lots:
-        for rule, captures in _find_holding(lot, facts).list(facts):
+        holding, number = _find_holding(lot, facts), 0
+        while (held := holding.find(number, facts)) is not None:
+            (rule, captures), number = held, number + 1
             counts = counts or rule.is_limited
             use = state.uses.get(rule.key, 0) + 1
             if rule.limit is not None and use > rule.limit:

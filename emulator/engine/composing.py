@@ -1,5 +1,6 @@
 """Composing: the chosen rule and the request become an answer."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
 
@@ -32,14 +33,27 @@ def compose(
     rule = chosen.rule
     request = Request(facts, chosen.captures, chosen.use, dice, occasion, quirks)
     recipe = rule.recipes[chosen.position]
-    count = min(max(facts.request.get("n") or 1, 1), MOST_CHOICES)
-    contexts = [Context(request, number) for number in range(count)]
+    contexts = _open_contexts(request)
     limits = limits_of(facts.request)
     choices = tuple(_choice(recipe.make(context), rule.finish, facts, limits) for context in contexts)
     headers = (*_headers(facts), *((name, fill_text(value, contexts[0])) for name, value in rule.headers))
     mishaps = (*rule.faults, *occasion.surroundings.faults)
     faults = tuple([fault for mishap in mishaps if (fault := mishap(contexts[0])) is not None]) if mishaps else ()
     return Answer(choices, tally(rule.usage, count_said(choices), facts), headers, faults)
+
+
+def _open_contexts(request: Request) -> list[Context]:
+    """A context for each choice that is asked for."""
+    count = min(max(request.facts.request.get("n") or 1, 1), MOST_CHOICES)
+    return [Context(request, number) for number in range(count)]
+
+
+def draw_calls(chosen: Chosen, facts: Facts, occasion: Occasion, dice: Dice) -> Sequence[str | None]:
+    """What is drawn for a literal answer, besides its identity: the ids and signatures of its calls, as its model writes them."""
+    calls = chosen.rule.recipes[chosen.position].calls or ()
+    contexts = _open_contexts(Request(facts, chosen.captures, chosen.use, dice, occasion))
+    parts = [part for context in contexts for part in facts.voice.put_calls([call(context) for call in calls])]
+    return [text for part in parts for text in (part.id, part.signature)]
 
 
 def _choice(parts: tuple[Part, ...], finish: str | None, facts: Facts, limits: Limits | None) -> Choice:

@@ -3,8 +3,8 @@
 A request is how it is asked, and what is said in its messages. The first is the same for many requests.
 """
 
-import json
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from emulator.catalogue.models import generation
@@ -18,12 +18,14 @@ from emulator.engine.thoughts import read_text
 from emulator.engine.tokens import estimate_all, estimate_tokens
 from emulator.scenario.rules import Endpoint
 from emulator.wire.requests import ChatRequest
+from emulator.wire.said import Said
 from emulator.wire.shapes import Message
 from emulator.wire.targets import Target
 
 __all__ = ["MODEL_ROLES", "SYSTEM_ROLES", "TOOL_ROLES", "USER_ROLES", "Facts", "media_in", "text_of"]
 
-_TEXT = frozenset({str})
+_TEXT: AbstractSet[type] = frozenset({str})
+_SAID_KEYS = frozenset({"role", "content"})
 
 
 class Facts(Manner):
@@ -36,16 +38,21 @@ class Facts(Manner):
         request: ChatRequest,
         endpoint: Endpoint | None = None,
         common: dict[str, Any] | None = None,
+        *,
+        said: Said | None = None,
     ) -> None:
-        """As of `Manner`."""
-        super().__init__(target, headers, request, endpoint, common)
+        """As of `Manner`; `said` is what the messages say, if that is known to be all."""
         self.messages: Sequence[Message] = request.get("messages") or ()
-        self.ready: tuple[Any, ...] | None = None
+        self.ready: Any = None
         """An answer that was made for the request, with what it was made from; for the one who answers."""
         self.holding: dict[Any, Any] = {}
         """Which rules of a lot hold for the request, as far as it is known; for the one who chooses."""
         self.terms: Any = None
         """On what the request was answered before; for the server."""
+        if said is not None:
+            self.message_keys, self.content_types, self.may_enclose = _SAID_KEYS, _TEXT, False
+            self.roles, self.contents = said.roles, said.texts
+        super().__init__(target, headers, request, endpoint, common)
 
     @Lazy
     def headers(self) -> Mapping[str, str]:
@@ -57,22 +64,22 @@ class Facts(Manner):
         return found
 
     @Lazy
-    def message_keys(self) -> frozenset[str]:
+    def message_keys(self) -> AbstractSet[str]:
         """All keys that messages have: what is in none of them need not be looked for in each."""
         return frozenset().union(*self.messages)
 
     @Lazy
-    def roles(self) -> frozenset[str | None]:
+    def roles(self) -> AbstractSet[str | None]:
         """The roles of all messages."""
         return frozenset([message.get("role") for message in self.messages])
 
     @Lazy
-    def contents(self) -> list[Any]:
+    def contents(self) -> Sequence[Any]:
         """The contents of all messages."""
         return [message.get("content") for message in self.messages]
 
     @Lazy
-    def content_types(self) -> frozenset[type]:
+    def content_types(self) -> AbstractSet[type]:
         """What these are: texts, lists, None."""
         return frozenset(map(type, self.contents))
 
@@ -157,18 +164,16 @@ class Facts(Manner):
 
     @Lazy
     def prompt_tokens(self) -> int:
-        """An estimate of the prompt's tokens: texts, calls, tools, media, and what is cached."""
-        total = self.cached_tokens + sum(count_medium(one, generation(self.answering_model)) for one in self.media)
-        marker = self.google.get("thought_tag_marker")
+        """An estimate of the prompt's tokens: texts, calls, media, and what is not in the messages."""
+        total, marker = self.tokens_beside, self.google.get("thought_tag_marker")
         marker = marker if isinstance(marker, str) else None
         # Where nothing can be a thought, the model reads what is written.
         is_plain = marker is None and not self.may_enclose and self.content_types <= _TEXT
         total += estimate_all(self.contents if is_plain else [read_text(one, marker) for one in self.messages])
+        if self.may_enclose:
+            total += sum(count_medium(one, generation(self.answering_model)) for one in self.media)
         for message in self.messages if "tool_calls" in self.message_keys else ():
             for call in message.get("tool_calls") or ():
                 function = call.get("function", {})
                 total += estimate_tokens(function.get("name", "")) + estimate_tokens(function.get("arguments") or "")
-        for name, description, parameters in self.tools:
-            total += estimate_tokens(name) + estimate_tokens(description)
-            total += estimate_tokens(json.dumps(parameters, separators=(",", ":"))) if parameters else 0
         return total

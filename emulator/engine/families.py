@@ -1,7 +1,7 @@
 """Families: which dialect a model answers in, whether it thinks, and where its thoughts stand."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -68,6 +68,10 @@ class Voice:
             else:
                 put.append(part)
         return tuple(put)
+
+    def put_calls(self, calls: Sequence[CallPart]) -> Sequence[CallPart]:
+        """The same of a choice that has nothing but calls."""
+        return calls if self.is_gemini else [self._put_call(part, number) for number, part in enumerate(calls)]
 
     def _put_thought(self, part: TextPart) -> list[Part]:
         match self.place:

@@ -1,50 +1,86 @@
-"""Forms: timelines that are made once, with gaps for what each answer has of its own, its id and its time."""
+"""Forms: timelines that are made once, with gaps for what each answer has of its own: its id, its time, and what is drawn for its calls."""
 
 import re
 from collections.abc import Hashable, Iterator, Sequence
 from typing import overload
 
+from emulator.engine.dice import Occasion
 from emulator.engine.timeline import Frame, Timeline
 from emulator.wire.replies import Identity
 
-# Private characters of Unicode, and a number that no clock will show: neither stands in an answer for any other reason.
+# Private characters of Unicode, a number that no clock will show, and what nobody else draws: none of it stands in an answer for
+# any other reason.
 GAP = "\ue000the id\ue000"
 GAP_CREATED = 9_007_199_254_740_881
-_ID, _CREATED = GAP.encode(), str(GAP_CREATED).encode()
+GAP_OCCASION = Occasion(0.0, None, b"\xe0what is a gap\xe0")
+"""On it the ids and signatures are drawn that stand in the gaps."""
 LARGEST_FORM = 64 * 1024
 """The largest body that is remembered, in bytes."""
 MOST_BYTES = 256 * 1024
 """The bytes that the bodies may have that are remembered for requests which differ in their messages only."""
-_BOTH = re.compile(b"%b.*?%b|%b.*?%b" % (_ID, _CREATED, _CREATED, _ID), re.DOTALL)
+_ID, _CREATED = GAP.encode(), str(GAP_CREATED).encode()
+_BOTH = re.compile(b"%b[^{}]*?%b|%b[^{}]*?%b" % (_ID, _CREATED, _CREATED, _ID))
+
+Drawn = Sequence[str | None]
+"""The ids and signatures of calls, in order; None where a call has none."""
 
 
 class Form:
     """A timeline with gaps, in which no time passes."""
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline, marks: Drawn = (), drawn: Drawn = ()) -> None:
+        """`marks` are what was drawn to stand in gaps; what was drawn alike for an answer has no gap, because it always is."""
         self.timeline = timeline
         body = timeline.body
         self.size = len(body)
-        # Each chunk of a stream has both gaps, with the same bytes between them; then these are filled once for all chunks.
+        self._marked = [at for at, mark in enumerate(marks) if mark != drawn[at]]
+        self._marks = (_ID, _CREATED, *(str(marks[at]).encode() for at in self._marked))
+        self._gap = re.compile(b"(%b)" % b"|".join(map(re.escape, self._marks)))
+        # Each chunk of a stream has id and time, with the same bytes between them; then these are filled once for all chunks.
         found = _BOTH.search(body)
-        self._stamp = found[0] if found else body
+        self._stamp = found[0] if found else b""
+        if any(mark in self._stamp for mark in self._marks[2:]):
+            self._stamp = b""
         self._between = body.split(self._stamp) if self._stamp else [body]
-        if any(gap in piece for piece in self._between for gap in (_ID, _CREATED)):
-            self._stamp, self._between = body, [b"", b""]
-        self._fixed = sum(map(len, self._between))
+        self._stamps = len(self._between) - 1
+        # Other gaps are few.
+        self._others = [(at, *self._divide(piece)) for at, piece in enumerate(self._between) if self._gap.search(piece)]
+        self._gaps = [gap for _, _, gaps in self._others for gap in gaps]
+        self._fixed = sum(map(len, self._between)) - sum([len(self._marks[gap]) for gap in self._gaps])
 
-    def fill(self, identity: Identity) -> Timeline:
+    def _divide(self, piece: bytes) -> tuple[list[bytes], list[int]]:
+        """The texts between the gaps of a piece, and which gaps these are."""
+        parts = self._gap.split(piece)
+        return parts[::2], [self._marks.index(mark) for mark in parts[1::2]]
+
+    def fill(self, identity: Identity, drawn: Drawn = ()) -> Timeline:
         """The timeline of one answer."""
-        form = self.timeline
-        # An id has no character that JSON would escape.
+        # Neither ids nor signatures have characters that JSON would escape.
         id_, created = identity.id.encode(), str(identity.created).encode()
-        stamp = _fill(self._stamp, id_, created)
-        size = self._fixed + len(stamp) * (len(self._between) - 1)
-        return Timeline(form.status, form.headers, _Filled(self, id_, created, stamp, size))
+        more = [str(drawn[at]).encode() for at in self._marked] if drawn else ()
+        own = (id_, created, *more)
+        stamp = self._stamp.replace(_ID, id_).replace(_CREATED, created)
+        size = self._fixed + len(stamp) * self._stamps
+        if self._gaps:
+            size += sum([len(own[gap]) for gap in self._gaps])
+        form = self.timeline
+        return Timeline(form.status, form.headers, _Filled(self, own, stamp, size))
 
-    def write(self, stamp: bytes) -> bytes:
+    def write(self, own: Sequence[bytes], stamp: bytes) -> bytes:
         """The body with its gaps filled; `stamp` is what is the same in all chunks of an answer."""
-        return stamp.join(self._between)
+        if not self._others:
+            return stamp.join(self._between)
+        between = self._between.copy()
+        for at, texts, gaps in self._others:
+            between[at] = b"".join([part for text, gap in zip(texts, gaps, strict=False) for part in (text, own[gap])])
+            between[at] += texts[-1]
+        return stamp.join(between)
+
+    def write_frames(self, own: Sequence[bytes]) -> Iterator[Frame]:
+        """The same in its frames."""
+        values = dict(zip(self._marks, own, strict=True))
+        for frame in self.timeline.frames:
+            yield frame._replace(data=self._gap.sub(lambda gap: values[gap[0]], frame.data))
 
 
 class Forms:
@@ -74,18 +110,17 @@ class Forms:
 class _Filled(Sequence[Frame]):
     """The frames of a form with its gaps filled, made when somebody asks: the journal keeps many answers that nobody looks at."""
 
-    __slots__ = ("_created", "_form", "_id", "_stamp", "size")
+    __slots__ = ("_form", "_own", "_stamp", "size")
 
-    def __init__(self, form: Form, id_: bytes, created: bytes, stamp: bytes, size: int) -> None:
+    def __init__(self, form: Form, own: Sequence[bytes], stamp: bytes, size: int) -> None:
         self._form = form
-        self._id = id_
-        self._created = created
+        self._own = own
         self._stamp = stamp
         self.size = size
 
     @property
     def body(self) -> bytes:
-        return self._form.write(self._stamp)
+        return self._form.write(self._own, self._stamp)
 
     def __len__(self) -> int:
         return len(self._form.timeline.frames)
@@ -98,14 +133,10 @@ class _Filled(Sequence[Frame]):
         return tuple(self)[index]
 
     def __iter__(self) -> Iterator[Frame]:
-        return (frame._replace(data=_fill(frame.data, self._id, self._created)) for frame in self._form.timeline.frames)
+        return self._form.write_frames(self._own)
 
     def __eq__(self, other: object) -> bool:
         return tuple(self) == tuple(other) if isinstance(other, Sequence) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(tuple(self))
-
-
-def _fill(data: bytes, id_: bytes, created: bytes) -> bytes:
-    return data.replace(_ID, id_).replace(_CREATED, created)

@@ -3,6 +3,7 @@
 That is the same for many requests, and so is what follows from it.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from emulator.engine.counting import CACHED_TOKENS
 from emulator.engine.families import Voice, choose_voice
 from emulator.engine.forms import Forms
 from emulator.engine.lazy import Common
+from emulator.engine.tokens import estimate_tokens
 from emulator.scenario.rules import Endpoint, Traffic
 from emulator.wire.requests import ChatRequest, google_options
 from emulator.wire.targets import Target
@@ -35,13 +37,13 @@ class Manner:
         `common` is what is known already of requests that are asked alike, and is added to.
         """
         self.common: dict[str, Any] = {} if common is None else common
-        # What others have asked need not be asked again.
-        self.__dict__.update(self.common)
         self.target = target
         self.endpoint = endpoint
         self.request = request
         self.stream = bool(request.get("stream"))
         self.raw_headers = headers
+        # What others have asked need not be asked again. Last of all, which is quickest.
+        self.__dict__.update(self.common)
 
     @Common
     def forms(self) -> Forms:
@@ -178,3 +180,12 @@ class Manner:
     def cached_tokens(self) -> int:
         """The tokens of `cached_content`: a fixed estimate, for what the cache holds cannot be known."""
         return CACHED_TOKENS if self.google.get("cached_content") else 0
+
+    @Common
+    def tokens_beside(self) -> int:
+        """An estimate of the tokens of the prompt that are not in its messages: of what is cached, and of tools."""
+        total = self.cached_tokens
+        for name, description, parameters in self.tools:
+            total += estimate_tokens(name) + estimate_tokens(description)
+            total += estimate_tokens(json.dumps(parameters, separators=(",", ":"))) if parameters else 0
+        return total

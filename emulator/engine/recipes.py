@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from emulator.engine.attachments import draw, load_media, to_base64
-from emulator.engine.calls import compile_call
+from emulator.engine.calls import LiteralCall, compile_call
 from emulator.engine.chunking import divide
 from emulator.engine.context import Context
 from emulator.engine.cues import Change, Cue
@@ -43,8 +43,8 @@ class Recipe:
     """A reply ready to be made. Two that say the same are not one: each belongs to its rule."""
 
     makers: tuple[Maker, ...]
-    ready: tuple[Part, ...] | None
-    """The parts, where they are the same for every request."""
+    calls: tuple[LiteralCall, ...] | None
+    """Its calls, where its parts are the same for every request but for the ids and signatures of these."""
     by_use: bool = field(default=False, kw_only=True)
     """Whether it may matter how often the rule has answered before: a template can ask, and what goes wrong goes by it."""
 
@@ -62,9 +62,8 @@ def compile_reply(reply: Reply, file: ScenarioFile) -> Recipe:
             makers.append(_compile(step, file, str(number)))
         else:
             makers += [_cue(Change(compile_pace(written))), _compile(step, file, str(number)), _cue(Change(None))]
-    ready = tuple(maker.part for maker in makers if isinstance(maker, _Same))
-    if len(ready) == len(makers):
-        return Recipe(tuple(makers), ready)
+    if all(isinstance(maker, _Same | LiteralCall) for maker in makers):
+        return Recipe(tuple(makers), tuple(maker for maker in makers if isinstance(maker, LiteralCall)))
     return Recipe(tuple(makers), None, by_use=any(_goes_by_use(step) for step in _steps_of(reply)))
 
 

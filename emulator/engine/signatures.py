@@ -2,6 +2,7 @@
 
 import binascii
 from base64 import b64decode, b64encode
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -31,7 +32,7 @@ def sign(what: str, salt: int, seed: str | None) -> str:
 
 def sign_call(name: str, arguments: str, salt: int, seed: str | None) -> str:
     """A signature over a tool call, which holds however a client writes the same arguments."""
-    return sign(_call_text(name, arguments), salt, seed)
+    return sign(text_of_call(name, arguments), salt, seed)
 
 
 def fits_call(signature: str, name: str, arguments: str | None, seed: str | None) -> bool:
@@ -42,7 +43,7 @@ def fits_call(signature: str, name: str, arguments: str | None, seed: str | None
         return False
     return (
         len(packed) == _SALT_BYTES + _DIGEST_BYTES
-        and _sign(_call_text(name, arguments or "{}"), packed[:_SALT_BYTES], seed) == signature
+        and _sign(text_of_call(name, arguments or "{}"), packed[:_SALT_BYTES], seed) == signature
     )
 
 
@@ -57,12 +58,17 @@ def signs_media(model: str) -> bool:
 
 
 def _sign(what: str, salt: bytes, seed: str | None) -> str:
-    key = blake2b((seed or "").encode("utf-8", "replace"), key=_KEY, digest_size=32).digest()
-    digest = blake2b(salt + what.encode("utf-8", "replace"), key=key, digest_size=_DIGEST_BYTES).digest()
+    digest = blake2b(salt + what.encode("utf-8", "replace"), key=_key_of(seed), digest_size=_DIGEST_BYTES).digest()
     return b64encode(salt + digest).decode()
 
 
-def _call_text(name: str, arguments: str) -> str:
+@lru_cache(maxsize=64)
+def _key_of(seed: str | None) -> bytes:
+    return blake2b((seed or "").encode("utf-8", "replace"), key=_KEY, digest_size=32).digest()
+
+
+def text_of_call(name: str, arguments: str) -> str:
+    """What `sign_call` signs of a call, which is the same however a client writes the same arguments."""
     try:
         value = from_json(arguments.encode("utf-8", "surrogatepass"))
     except ValueError:

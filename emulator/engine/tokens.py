@@ -19,6 +19,6 @@ def estimate_tokens(text: str) -> int:
 
 def estimate_all(texts: Sequence[str]) -> int:
     """The estimates of several texts, added."""
-    if all(map(str.isascii, texts)):
-        return sum([(size + _TO_ROUND_UP) // BYTES_PER_TOKEN for size in map(len, texts)])
+    if "".join(texts).isascii():
+        return sum([(len(text) + _TO_ROUND_UP) // BYTES_PER_TOKEN for text in texts])
     return sum(map(estimate_tokens, texts))

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from pydantic_core import to_json
-
 from emulator.engine.cues import Tempo
 from emulator.engine.facts import Facts
 from emulator.engine.lazy import Lazy
 from emulator.scenario.rules import Endpoint
 from emulator.server.bearer import read_credentials, read_sender
 from emulator.server.surroundings import PACE_HEADER, read_asked_tempo
-from emulator.wire.requests import ChatRequest, parse_request
+from emulator.wire.requests import MOST_MANNERS, parse_request
 from emulator.wire.targets import Target
 
 MOST_READINGS = 256
@@ -26,8 +24,6 @@ LARGEST_READING = 128 * 1024
 
 MOST_ENVELOPES = 256
 """Senders, each as its headers tell, that are remembered."""
-MOST_MANNERS = 32
-"""Ways of asking, each told by all of a request but its messages, of which it is remembered what follows from them."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 Reading = tuple[Facts, tuple[str, ...]]
@@ -81,8 +77,8 @@ class Received:
         # What a scenario says of an endpoint may have changed since.
         if chat is None or chat[0].endpoint is not endpoint:
             parsed = parse_request(self.body, strict_json=self._readings.strict_json)
-            common = self._readings.find_common(self.target, self.envelope, parsed.request, endpoint)
-            facts = Facts(self.target, self.headers, parsed.request, endpoint, common)
+            common = self._readings.find_common(self.target, self.envelope, parsed.manner, endpoint)
+            facts = Facts(self.target, self.headers, parsed.request, endpoint, common, said=parsed.said)
             chat = self._chat = facts, parsed.warnings
         return chat
 
@@ -105,10 +101,9 @@ class Readings:
         return self._envelope(tuple(telling), query, self.key)
 
     def find_common(
-        self, target: Target, envelope: Envelope, request: ChatRequest, endpoint: Endpoint | None
+        self, target: Target, envelope: Envelope, manner: bytes, endpoint: Endpoint | None
     ) -> dict[str, Any]:
         """What the facts of a request have in common with others."""
-        manner = to_json({key: value for key, value in request.items() if key != "messages"}, inf_nan_mode="constants")
         # An endpoint that is remembered lives, so no other has its number.
         common = self._common(target, envelope.vertex, manner, id(endpoint))
         common.setdefault("endpoint", endpoint)

@@ -1,16 +1,21 @@
 """Reading a request body: bytes to a `ChatRequest`, or the reason why not."""
 
 import re
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
-from pydantic_core import ValidationError, from_json
+from pydantic_core import ValidationError, from_json, to_json
 
 from emulator.validation.schemas import validator
-from emulator.wire.shapes import ChatRequest
+from emulator.wire.said import Said, read_said
+from emulator.wire.shapes import ChatRequest, Message
 
 __all__ = ["ChatRequest", "MalformedRequestError", "ParsedRequest", "google_options", "parse_request", "parse_shape"]
 
 Shape = TypeVar("Shape")
+
+MOST_MANNERS = 32
+"""Ways of asking, each told by all of a request but its messages, of which it is remembered what follows from them."""
 
 _BACKSLASH_LINE_END = re.compile(rb"\\(?=\r?\n)")
 _JSON_PLACE = re.compile(r" at line (\d+) column (\d+)$")
@@ -43,12 +48,45 @@ class ParsedRequest(NamedTuple):
     """A request body that was understood, and what had to be overlooked for it."""
 
     request: ChatRequest
+    manner: bytes
+    """All of it but its messages, as JSON; what follows from that is the same for all requests that have it in common."""
+    said: Said | None
+    """What its messages say, if that is all they do."""
     warnings: tuple[str, ...] = ()
 
 
 def parse_request(body: bytes, *, strict_json: bool = False) -> ParsedRequest:
-    """Read the body of a chat-completions request. Raises MalformedRequestError."""
-    return ParsedRequest(*parse_shape(ChatRequest, body, strict_json=strict_json))
+    """Read the body of a chat-completions request. Raises MalformedRequestError. Nobody may change what comes from here, but a copy."""
+    try:
+        return _read_request(from_json(body), ())
+    except ValueError:
+        # What is wrong with it, or has to be overlooked, is seen when all of it is read as one shape.
+        request, warnings = parse_shape(ChatRequest, body, strict_json=strict_json)
+        return _read_request(request, warnings)
+
+
+def _read_request(sent: Any, warnings: tuple[str, ...]) -> ParsedRequest:
+    """The request that a JSON value is. Raises ValueError if it is none; the value is used up."""
+    if not isinstance(sent, dict):
+        raise ValueError("no object")  # noqa: TRY004  # as for all else that is wrong with it
+    messages = sent.get("messages")
+    if messages is not None:
+        # Only their place is kept.
+        sent["messages"] = None
+    manner = to_json(sent, inf_nan_mode="constants")
+    request = _read_manner(manner).copy()
+    said = None
+    if messages is not None:
+        said = read_said(messages)
+        request["messages"] = messages if said else validator(list[Message]).validate_python(messages)
+    return ParsedRequest(request, manner, said, warnings)
+
+
+@lru_cache(maxsize=MOST_MANNERS)
+def _read_manner(manner: bytes) -> ChatRequest:
+    """A request without its messages, which is read once for all that are asked alike. Raises ValueError."""
+    read: ChatRequest = validator(ChatRequest).validate_json(manner)
+    return read
 
 
 def parse_shape(shape: type[Shape], body: bytes, *, strict_json: bool = False) -> tuple[Shape, tuple[str, ...]]:

@@ -1,8 +1,11 @@
 """Answers that are made once and filled in for each request."""
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emulator.engine.answering import Outcome, answer
 from emulator.engine.compiling import compile_rules
@@ -25,6 +28,7 @@ rules:
 """
     ).scenarios
 )
+RULESETS = (RULES,)
 MODELS = [
     "google/gemini-2.5-flash",
     "google/gemini-3-pro-preview",
@@ -39,7 +43,7 @@ MODELS = [
 def ask(facts: Facts, moment: float, *, directly: bool = False) -> Outcome:
     """An answer from a form, or one that is made for this request alone, as a pace that takes no time has it."""
     surroundings = Surroundings(tempo=Tempo()) if directly else Surroundings()
-    return answer([RULES], facts, State(), Occasion(moment, None, moment.hex().encode().ljust(16), surroundings))
+    return answer(RULESETS, facts, State(), Occasion(moment, None, moment.hex().encode().ljust(16), surroundings))
 
 
 @pytest.mark.parametrize("text", ["text", "thoughts", "json", "empty"])
@@ -107,3 +111,91 @@ def test_forms_are_bounded() -> None:
         assert outcome.usage is not None
         assert b'"prompt_tokens":%d,' % outcome.usage.prompt in outcome.timeline.body
         assert 0 < common["forms"].size <= MOST_BYTES
+
+
+_STEPS = st.one_of(
+    st.builds(lambda text: {"say": text}, st.sampled_from(["", "Wait.", "Two words."])),
+    st.builds(lambda text: {"think": text}, st.just("Hm.")),
+    st.builds(
+        lambda name, arguments, more: {"call": name, "with": arguments, **more},
+        st.sampled_from(["look", "f"]),
+        st.sampled_from([{}, {"a": [1, "größer"]}]),
+        st.fixed_dictionaries(
+            {}, optional={"id": st.sampled_from(["1", "look"]), "signature": st.sampled_from(["none", "own"])}
+        ),
+    ),
+)
+
+
+@given(
+    steps=st.lists(_STEPS, min_size=1, max_size=4),
+    model=st.sampled_from(MODELS),
+    more=st.fixed_dictionaries(
+        {}, optional={"stream": st.booleans(), "n": st.integers(1, 2), "max_tokens": st.integers(1, 9)}
+    ),
+    occasions=st.lists(
+        st.builds(
+            Occasion,
+            st.floats(1e9, 2e9),
+            st.sampled_from([None, "7"]),
+            st.binary(min_size=16, max_size=16),
+            st.just(Surroundings()),
+        ),
+        min_size=2,
+        max_size=3,
+    ),
+    extra=st.sampled_from([{}, {"google": {"stream_function_call_arguments": True}}]),
+)
+def test_what_is_drawn_for_calls_stands_in_forms(
+    steps: list[dict[str, Any]], model: str, more: dict[str, Any], occasions: list[Occasion], extra: dict[str, Any]
+) -> None:
+    """Whoever speaks, streamed or not, with a seed or without: an answer from a form is that which is made for its request alone."""
+    rules = compile_rules(read_text(json.dumps({"rules": [{"reply": steps}]})).scenarios)
+    target = Target("v1", "p", "global", "1234" if model == "own" else "openapi")
+    common: dict[str, Any] = {}
+    for occasion in occasions:
+        request: Any = {"model": model, "messages": [{"role": "user", "content": "hi"}], **more, "extra_body": extra}
+        filled = answer([rules], Facts(target, [], request, None, common), State(), occasion)
+        alone = occasion._replace(surroundings=Surroundings(tempo=Tempo()))
+        made = answer([rules], Facts(target, [], request), State(), alone)
+        assert filled.timeline.body == made.timeline.body
+        assert filled.timeline.size == len(made.timeline.body)
+        assert [frame.data for frame in filled.timeline.frames] == [frame.data for frame in made.timeline.frames]
+        assert (filled.timeline.headers, filled.usage) == (made.timeline.headers, made.usage)
+
+
+def test_calls_are_made_once_for_all_that_are_asked_alike() -> None:
+    """Their answers differ in ids and signatures, which are drawn for each."""
+    rules = compile_rules(read_text("rules: [{reply: [{call: f, with: {a: 1}}, {call: f, with: {a: 1}}]}]").scenarios)
+    common: dict[str, Any] = {}
+    bodies = []
+    for number in range(3):
+        request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": f"hi {number}"}]}
+        facts = Facts(Target("v1", "p", "global", "openapi"), [], request, None, common)
+        bodies.append(answer([rules], facts, State(), Occasion(0, None, bytes([number]) * 16)).timeline.body)
+        assert facts.ready is not None
+        assert common["forms"].size == facts.ready.form.size
+    ids = {call["id"] for body in bodies for call in json.loads(body)["choices"][0]["message"]["tool_calls"]}
+    assert len(ids) == 6
+
+
+def test_an_answer_that_others_could_have_given_before_is_chosen_anew_each_time() -> None:
+    """A rule that waits for a flag answers when it is set, though another answered the same request before."""
+    first, last = (
+        compile_rules(read_text(text).scenarios)
+        for text in (
+            """
+rules:
+  - {name: pay, when: {last_user: pay}, sets: paid, reply: Thanks.}
+  - {name: waits, requires: paid, reply: Sent.}
+""",
+            "rules: [{name: any, reply: Wait.}]",
+        )
+    )
+    request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": "hi"}]}
+    facts, rulesets = Facts(Target("v1", "p", "global", "openapi"), [], request), (first, last)
+    occasion = Occasion(0, None, bytes(16))
+    for state, name in ((State(), "any"), (State(), "any"), (State(flags={"paid"}), "waits"), (State(), "any")):
+        chosen = answer(rulesets, facts, state, occasion).chosen
+        assert chosen is not None
+        assert (chosen.rule.name, chosen.counts) == (name, True)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.wire.requests import MalformedRequestError, google_options, parse_request, write_place
+from emulator.wire.requests import MalformedRequestError, google_options, parse_request, parse_shape, write_place
+from emulator.wire.shapes import ChatRequest
 
 DOCUMENTED_STYLE = rb"""{ \
   "model": "google/gemini-2.0-flash-001", \
@@ -116,3 +117,50 @@ def test_top_level_google_is_an_alias_below_extra_body() -> None:
 def test_places_are_written_as_people_write_them() -> None:
     """Keys are joined by dots, numbers stand in brackets."""
     assert write_place(("messages", 3, "tool_calls", 0)) == "messages[3].tool_calls[0]"
+
+
+_TEXTS = st.sampled_from(["", "hi", "größer", "user"])
+_ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [None, 1, True, 1.5, [], {}, ["role", "content"], [{"type": "text", "text": "x"}], "user"]
+)
+_MESSAGES = st.one_of(
+    st.fixed_dictionaries({"role": _TEXTS, "content": _TEXTS}),
+    st.dictionaries(st.sampled_from(["content", "role", "name", "tool_calls", "odd"]), _TEXTS | _ODD, max_size=3),
+    _ODD,
+)
+_BESIDE = st.dictionaries(
+    st.sampled_from(["model", "temperature", "stream", "n", "odd", "stop", "extra_body"]), _TEXTS | _ODD, max_size=3
+)
+
+
+@given(
+    before=_BESIDE,
+    messages=st.lists(_MESSAGES, max_size=3)
+    | st.lists(_MESSAGES, max_size=1).map(lambda some: some[0] if some else ""),
+    after=_BESIDE,
+)
+def test_a_request_is_what_its_shape_says(before: dict[str, Any], messages: Any, after: dict[str, Any]) -> None:
+    """Whether its messages are only said or hold more, in whatever order its keys come: the same values in the same order, or refusal."""
+    body = json.dumps({**before, "messages": messages, **after}).encode()
+    try:
+        expected, refused = parse_shape(ChatRequest, body)[0], ""
+    except MalformedRequestError as error:
+        expected, refused = {}, str(error)
+    if refused:
+        with pytest.raises(MalformedRequestError) as caught:
+            parse_request(body)
+        assert str(caught.value) == refused
+        return
+    parsed = parse_request(body)
+    assert json.dumps(parsed.request) == json.dumps(expected)
+    if parsed.said is not None:
+        assert parsed.said.texts == [message["content"] for message in parsed.request["messages"] or ()]
+        assert parsed.said.roles == {message["role"] for message in parsed.request["messages"] or ()}
+
+
+def test_requests_that_are_asked_alike_do_not_share_what_may_be_changed() -> None:
+    """Who changes a key of one finds it unchanged in the next."""
+    body = b'{"model":"m","messages":[{"role":"user","content":"x"}]}'
+    first = parse_request(body).request
+    first["model"], first["messages"] = "n", None
+    assert parse_request(body).request == {"model": "m", "messages": [{"role": "user", "content": "x"}]}

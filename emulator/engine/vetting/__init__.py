@@ -99,11 +99,12 @@ def judge(facts: Facts, policy: Policy, vetting: Vetting, check: Check | None = 
 
 def _vet(case: Case) -> Refusal | None:
     passed = case.facts.passed
-    for check in _list_checks(case.policy in passed, case.facts.may_enclose, case.may_have_calls):
+    has_passed = case.policy in passed
+    for check in _list_checks(has_passed, case.facts.may_enclose, case.may_have_calls):
         refusal = check(case)
         if refusal is not None:
             return refusal
-    if len(passed) < _MOST_POLICIES:
+    if not has_passed and len(passed) < _MOST_POLICIES:
         passed.add(case.policy)
     return None
 

@@ -15,7 +15,7 @@ _PLAIN_PARTS = frozenset({None, "text", "image_url", "input_audio"})
 def check_contents(case: Case) -> Refusal | None:
     """Observed: at least one message that is no system message is needed."""
     facts = case.facts
-    if any(message.get("role") not in SYSTEM_ROLES for message in facts.messages):
+    if not facts.roles <= SYSTEM_ROLES:
         return None
     found = "is empty" if not facts.messages else "holds only system messages"
     if facts.request.get("messages") is None:
