@@ -43,8 +43,7 @@ def run_late(package: str, **parts: str) -> None:
     `parts` are the modules of some names that a package has from them, and that its own parts ask it for.
     """
     with _LOCK:
-        spec = find_spec(package)
-        if spec is not None and package not in sys.modules:
+        if package not in sys.modules and (spec := find_spec(package)) is not None:
             module = sys.modules[package] = module_from_spec(spec)
             module.__dict__["late_parts"] = parts
             module.__class__ = _Late
