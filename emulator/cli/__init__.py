@@ -1,5 +1,6 @@
 """The command line."""
 
+import gc
 from collections import UserDict
 from importlib import import_module
 
@@ -45,3 +46,5 @@ def main() -> None:
 
     `vertex-emulator COMMAND --help` tells more. Exit status: 0 fine, 1 problems found, 2 wrong usage.
     """
+    # The command is loaded.
+    gc.enable()

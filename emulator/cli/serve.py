@@ -1,7 +1,6 @@
 """`vertex-emulator serve`."""
 
 import gc
-import os
 import sys
 from contextlib import ExitStack
 from types import FrameType
@@ -95,8 +94,6 @@ def serve(
     ports = (tls_port, proxy_port if proxy else None) if tls or proxy else None
     # What is loaded stays, so looking for garbage would be in vain; `tune_collector` begins with it.
     gc.disable()
-    # To find plugins pydantic would read what every installed package says of itself. Nobody watches how scenarios are read.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         _serve(scenarios, ports=ports, aims=Aims(project=project, location=location), **options)
     except EmulatorError as error:

@@ -194,5 +194,5 @@ def _compile_rule(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRul
 
 
 def _usage(rule: Beside, defaults: Beside) -> Usage:
-    given = [one.model_dump(exclude_unset=True) for one in (defaults.usage, rule.usage) if one is not None]
-    return Usage.model_construct(**{key: value for one in given for key, value in one.items()})
+    given = [one for one in (defaults.usage, rule.usage) if one is not None]
+    return Usage.model_construct(**{name: getattr(one, name) for one in given for name in one.model_fields_set})

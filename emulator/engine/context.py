@@ -23,7 +23,7 @@ class Fake:
 
     def __getattr__(self, name: str) -> Any:
         if self._faker is None:
-            from emulator.engine.sampling.words import seeded_faker  # noqa: PLC0415  # faker is heavy
+            from emulator.engine.faking import seeded_faker  # noqa: PLC0415  # only templates need it
 
             self._faker = seeded_faker(self.dice.random("fake", self.label))
         return getattr(self._faker, name)

@@ -6,6 +6,8 @@ What does not depend on the request is made here, once.
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from random import Random
 from typing import Any
 
 from emulator.engine.attachments import draw, load_media, to_base64
@@ -67,7 +69,7 @@ def compile_reply(reply: Reply, file: ScenarioFile) -> Recipe:
 def _goes_by_use(step: Step) -> bool:
     if isinstance(step, Cut | Fail | Garble | Stall) or (isinstance(step, Paced) and step.pace is not None):
         return True
-    text = step.model_dump_json()
+    text = repr(step)
     return "{{" in text or "{%" in text
 
 
@@ -145,15 +147,20 @@ def _json(step: Json) -> Maker:
     if value != "auto":
         return _text(dump(value).decode(), step.chunks, is_thought=False) if is_literal(value) else _filled_json(step)
 
-    from emulator.engine.sampling import sample  # noqa: PLC0415  # the server starts quicker without it
-
     def make(context: Context) -> Part:
         schema = context.facts.response_schema
         asked = _ANY_OBJECT if schema is None or schema[1] is None else schema[1]
-        made = sample(asked, context.request.dice.random("json", context.choice))
+        made = _sampler()(asked, context.request.dice.random("json", context.choice))
         return make_text(divide(dump(made).decode(), step.chunks))
 
     return make
+
+
+@cache
+def _sampler() -> Callable[[Any, Random], Any]:
+    from emulator.engine.sampling import sample  # noqa: PLC0415  # the server starts quicker without it
+
+    return sample
 
 
 def _filled_json(step: Json) -> Maker:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import httptools
-from uvicorn import Config
+from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from emulator.running.corking import Corked

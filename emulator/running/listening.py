@@ -10,7 +10,8 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 
-import uvicorn
+from uvicorn.config import Config
+from uvicorn.server import Server as UvicornServer
 
 from emulator.errors import StartError
 from emulator.running.accepting import Acceptor, IsNext
@@ -44,11 +45,11 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-class Server(uvicorn.Server):
+class Server(UvicornServer):
     """A uvicorn server that says when it answers, stops at once, and leaves signals to whoever runs it."""
 
     def __init__(
-        self, config: uvicorn.Config, on_answering: Callable[[], object], grace: float, is_next: IsNext | None = None
+        self, config: Config, on_answering: Callable[[], object], grace: float, is_next: IsNext | None = None
     ) -> None:
         """Told to stop, it lets running answers end for `grace` seconds; `is_next` is there if other processes listen too."""
         super().__init__(config)
@@ -135,7 +136,7 @@ def build_server(
 
     Told to stop, it lets running answers end for `grace` seconds; `is_next` is there if other processes listen too.
     """
-    config = uvicorn.Config(
+    config = Config(
         App(service, _credentials_of(service)),
         access_log=False,
         date_header=True,

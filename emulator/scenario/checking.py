@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from emulator.errors import Problem
 from emulator.scenario.attachments import check_attachment, check_media
 from emulator.scenario.conditions import find_contradiction, read_turns
@@ -29,6 +27,7 @@ from emulator.scenario.transcripts import check_conversation
 from emulator.scenario.variables import check_templates
 from emulator.scenario.when import When
 from emulator.scenario.words import quote
+from emulator.validation.models import Model
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = ("content-length", "transfer-encoding", "connection")
@@ -43,7 +42,7 @@ class Checked:
     """The numbers of the scenario's rules in the file, from 0."""
     source: Source
     folder: Path | None
-    parts: Sequence[tuple[Loc, BaseModel]] = ()
+    parts: Sequence[tuple[Loc, Model]] = ()
     """Parts of the rules that were left out."""
 
     def without(self, lines: Collection[int]) -> "Checked":
@@ -107,7 +106,7 @@ def list_rules(source: Source) -> list[Any]:
     return rules if isinstance(rules, list) else []
 
 
-def _check_models(models: Iterable[tuple[Loc, BaseModel]], part: Checked) -> Iterator[Problem]:
+def _check_models(models: Iterable[tuple[Loc, Model]], part: Checked) -> Iterator[Problem]:
     source = part.source
     for loc, model in models:
         yield from _check_absent(model, loc, source)
@@ -141,7 +140,7 @@ def _check_rule(rule: Rule, loc: Loc, source: Source) -> Iterator[Problem]:
                 yield from _check_reply(turn.assistant, (*loc, "conversation", number, "assistant"), source)
 
 
-def _check_absent(model: BaseModel, loc: Loc, source: Source) -> Iterator[Problem]:
+def _check_absent(model: Model, loc: Loc, source: Source) -> Iterator[Problem]:
     """A key with nothing behind it: a `last_user:` that was not finished would let every request through."""
     for name, field in type(model).model_fields.items():
         if name in model.model_fields_set and getattr(model, name) is None and field.annotation is not Any:

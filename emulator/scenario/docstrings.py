@@ -2,29 +2,31 @@
 
 import ast
 import inspect
+import sys
+from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 
-from pydantic import BaseModel
-
-from emulator.scenario.model import Model
+from emulator.validation.models import Model
 
 
-@cache
-def describe_keys(model: type[BaseModel]) -> dict[str, str]:
+def describe_keys(model: type[Model]) -> dict[str, str]:
     """The docstrings below the fields of a model, those that it inherits among them, by the fields' names."""
     found: dict[str, str] = {}
     for one in reversed(model.__mro__):
-        if issubclass(one, Model):
-            found |= _read(one)
+        found |= _read(one.__module__).get(one.__name__, {}) if issubclass(one, Model) else {}
     return found
 
 
-def _read(model: type[Model]) -> dict[str, str]:
-    (tree,) = ast.parse(inspect.getsource(model)).body
-    found = {}
-    for field, text in pairwise(ast.iter_child_nodes(tree)):
+@cache
+def _read(module: str) -> dict[str, dict[str, str]]:
+    """The docstrings below the fields of all classes of a module."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {part.name: dict(_read_class(part)) for part in tree.body if isinstance(part, ast.ClassDef)}
+
+
+def _read_class(part: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for field, text in pairwise(part.body):
         match field, text:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):
-                found[name] = inspect.cleandoc(said)
-    return found
+                yield name, inspect.cleandoc(said)

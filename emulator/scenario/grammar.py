@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, Tag
-
 from emulator.scenario.conversation import TURNS, AssistantTurn
 from emulator.scenario.faults import Chunks
 from emulator.scenario.operators import Test
 from emulator.scenario.rules import Rule, Scenario
 from emulator.scenario.steps import VERBS
 from emulator.scenario.when import When
+from emulator.validation.annotations import Tag
+from emulator.validation.models import Model
 
 Loc = tuple[str | int, ...]
 
@@ -21,17 +21,17 @@ def is_tag(part: str | int) -> bool:
     return isinstance(part, str) and part.startswith("<") and part.endswith(">")
 
 
-def list_keys(model: type[BaseModel]) -> tuple[str, ...]:
+def list_keys(model: type[Model]) -> tuple[str, ...]:
     """The keys a model accepts, as they are written."""
     return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
-def find_model(loc: Sequence[str | int]) -> type[BaseModel] | None:
+def find_model(loc: Sequence[str | int]) -> type[Model] | None:
     """The model that reads the mapping at a place, None where there is none (a list, free JSON)."""
     found: Any = Scenario
     for part in loc:
         found = _descend(found, part)
-    models = [option for _tag, option in _branches(found) if isinstance(option, type) and issubclass(option, BaseModel)]
+    models = [option for _tag, option in _branches(found) if isinstance(option, type) and issubclass(option, Model)]
     return models[0] if models else None
 
 
@@ -68,9 +68,9 @@ def subject(loc: Sequence[str | int]) -> str:
     return f'"{written[-1]}"'
 
 
-def walk_models(value: Any, loc: Loc = ()) -> Iterator[tuple[Loc, BaseModel]]:
+def walk_models(value: Any, loc: Loc = ()) -> Iterator[tuple[Loc, Model]]:
     """Every model inside a value, itself first, each with its way in the file."""
-    if isinstance(value, BaseModel):
+    if isinstance(value, Model):
         yield loc, value
         for name, field in type(value).model_fields.items():
             if name in value.model_fields_set:
@@ -107,7 +107,7 @@ def _descend(annotation: Any, part: str | int) -> Any:
             if tag == part:
                 return option
             continue
-        if isinstance(option, type) and issubclass(option, BaseModel) and isinstance(part, str):
+        if isinstance(option, type) and issubclass(option, Model) and isinstance(part, str):
             for name, field in option.model_fields.items():
                 if part == (field.alias or name):
                     return field.annotation

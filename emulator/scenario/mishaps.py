@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from pydantic import BaseModel
-
 from emulator.catalogue import errors as catalogue
 from emulator.errors import Problem
 from emulator.scenario.faults import Chunks, Cut, Fail, Odds, PlacedFail, Spot, Stall
@@ -12,13 +10,14 @@ from emulator.scenario.pace import Pace
 from emulator.scenario.source import Source
 from emulator.scenario.templates import is_template
 from emulator.scenario.words import find_near, join, quote
+from emulator.validation.models import Model
 
 _LONGEST_KEY = 100
 _ODDS = tuple(Odds.model_fields)
 _SPOT = tuple(Spot.model_fields)
 
 
-def ends_reply(step: BaseModel) -> str | None:
+def ends_reply(step: Model) -> str | None:
     """The verb of a step behind which no other is reached; None where others may be."""
     if not isinstance(step, Odds) or any(getattr(step, key) is not None for key in _ODDS):
         return None
@@ -32,7 +31,7 @@ def ends_reply(step: BaseModel) -> str | None:
     return None
 
 
-def check_mishap(part: BaseModel, loc: Loc, source: Source) -> Iterator[Problem]:
+def check_mishap(part: Model, loc: Loc, source: Source) -> Iterator[Problem]:
     """Whether a fault happens in one place with an error that there is, and whether a pace has one rate."""
     if isinstance(part, Pace) and part.every_ms is not None and part.tokens_per_second is not None:
         message = 'chunks come by "tokens_per_second" or by "every_ms", not both'

@@ -1,25 +1,11 @@
-"""What every model of the scenario language shares."""
+"""What the models of the scenario language share."""
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
 from pydantic_core import PydanticCustomError
 
-
-class Model(BaseModel):
-    """A part of a scenario file: closed (a misspelt key is an error) and frozen; docstrings of fields are its reference.
-
-    Pydantic builds what reads it with the scenario, or when it is read alone, and never reads the docstrings: both take their time.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        coerce_numbers_to_str=True,
-        validate_by_name=False,
-        validate_by_alias=True,
-        defer_build=True,
-    )
+from emulator.validation.annotations import Before, Discriminator, Tag
+from emulator.validation.models import Model
 
 
 def shape(value: Any) -> str | None:
@@ -34,7 +20,7 @@ def shape(value: Any) -> str | None:
             return "<text>"
         case list() | tuple():
             return "<list>"
-        case dict() | BaseModel():
+        case dict() | Model():
             return "<mapping>"
         case _:
             return None
@@ -42,7 +28,7 @@ def shape(value: Any) -> str | None:
 
 def by_shape(expected: str) -> Discriminator:
     """A union decided by the shape of what is written, so that an error speaks of one branch only."""
-    return Discriminator(shape, custom_error_type="wrong_shape", custom_error_message=f"expected {expected}")
+    return Discriminator(shape, error="wrong_shape", message=f"expected {expected}")
 
 
 Text = Annotated[str, Tag("<text>")]
@@ -55,5 +41,5 @@ def _scalar(value: Any) -> Any:
     return value
 
 
-Scalar = Annotated[int | str, BeforeValidator(_scalar)]
+Scalar = Annotated[int | str, Before(_scalar)]
 """A number or a text, told apart; pydantic alone would report both branches of the union."""

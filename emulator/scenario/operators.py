@@ -3,10 +3,11 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from emulator.scenario.model import Model, Text, by_shape
+from emulator.scenario.model import Text, by_shape
+from emulator.validation.annotations import After, Before, Tag, field
+from emulator.validation.models import Model
 
 
 def _regex(pattern: str) -> str:
@@ -26,7 +27,7 @@ def _turns(value: Any) -> Any:
     return value
 
 
-Regex = Annotated[str, AfterValidator(_regex)]
+Regex = Annotated[str, After(_regex)]
 
 
 class Test(Model):
@@ -44,9 +45,9 @@ class Test(Model):
     """A Python regular expression found anywhere in the value; named groups become template variables."""
     glob: str | None = None
     """A pattern for the whole value with `*`, `?` and `[...]`, ignoring letter case."""
-    any_of: "list[Prose] | None" = Field(default=None, min_length=1)
+    any_of: "list[Prose] | None" = field(default=None, min_length=1)
     """At least one of these tests holds; a string has the meaning it has in place of the whole test."""
-    not_: "Prose | None" = Field(default=None, alias="not")
+    not_: "Prose | None" = field(default=None, alias="not")
     """This test does not hold."""
 
 
@@ -58,7 +59,7 @@ _Container = Annotated[
 class ResultTest(Test):
     """A test of a tool result: of its text, or of its parts when it is JSON."""
 
-    json_: _Container | None = Field(default=None, alias="json")
+    json_: _Container | None = field(default=None, alias="json")
     """JSON that the result must contain: keys not named here may have any value."""
 
 
@@ -70,13 +71,10 @@ Identifier = Prose
 """A test of a name: written like `Prose`, but a string means *glob, ignoring case*."""
 Result = Annotated[Text | Annotated[ResultTest, Tag("<mapping>")], by_shape(_A_TEST)]
 """A test of a tool result: a string means *contains, ignoring case*."""
-Turns = Annotated[str, BeforeValidator(_turns)]
+Turns = Annotated[str, Before(_turns)]
 Role = Literal["system", "developer", "user", "assistant", "model", "tool", "function"]
 Medium = Literal["image", "audio", "video", "document", "gs_uri"]
 Modality = Literal["text", "image", "audio"]
 
 Json = dict[str, Any]
 """JSON that must be contained: keys not named may have any value."""
-
-Test.model_rebuild()
-ResultTest.model_rebuild()

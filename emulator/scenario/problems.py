@@ -4,8 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ValidationError
 
 from emulator.errors import Place, Problem
 from emulator.scenario.conversation import SPEAKERS, TURNS
@@ -16,6 +15,7 @@ from emulator.scenario.source import Source
 from emulator.scenario.steps import VERBS
 from emulator.scenario.when import When
 from emulator.scenario.words import find_near, join, list_accepted, quote, suggest, suggest_one
+from emulator.validation.schemas import ErrorDetails
 
 Finding = tuple[Place, str]
 

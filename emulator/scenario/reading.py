@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic_core import ValidationError
 
 from emulator.errors import Place, Problem, ScenarioError
 from emulator.scenario.checking import Checked, check

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel
-
 from emulator.catalogue.faults import FAULTS
 from emulator.catalogue.paces import PACES, PaceProfile
 from emulator.catalogue.quirks import QUIRKS, QuirkName
@@ -45,6 +43,7 @@ from emulator.scenario.steps import Audio, Call, Chunks, Image, Json, Pause, Raw
 from emulator.scenario.templates import VARIABLES
 from emulator.scenario.when import When
 from emulator.scenario.words import join
+from emulator.validation.models import Model
 
 # Parts of the language that have a name of their own, each with what the tables call it.
 _NAMED: tuple[tuple[Any, str], ...] = (
@@ -130,7 +129,7 @@ def _pace_and_faults() -> list[str]:
     ]
 
 
-def _fault(fault: type[BaseModel]) -> Iterator[str]:
+def _fault(fault: type[Model]) -> Iterator[str]:
     own = [row for row in _fields(fault, without=Odds) if row not in _fields(Spot)]
     yield f"### {own[0][0].strip('`')}, as a fault\n"
     yield f"{fault.__doc__}\n"
@@ -150,12 +149,12 @@ def _figures(pace: PaceProfile) -> str:
     return pace.effect + (f": {', '.join(given)}" if given else "")
 
 
-def _keys(model: type[BaseModel]) -> Iterator[str]:
+def _keys(model: type[Model]) -> Iterator[str]:
     yield f"{model.__doc__}\n"
     yield from _table(_fields(model))
 
 
-def _fields(model: type[BaseModel], without: type[BaseModel] | None = None) -> list[tuple[str, str, str]]:
+def _fields(model: type[Model], without: type[Model] | None = None) -> list[tuple[str, str, str]]:
     """Key, kind of value and meaning of a model's fields, those of a base left out."""
     hints = get_type_hints(model, include_extras=True)
     inherited = without.model_fields if without else {}

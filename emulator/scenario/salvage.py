@@ -1,16 +1,16 @@
 """What can be understood of a file with mistakes, so that all of its problems are told at once and not in turns."""
 
-import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ValidationError
 
 from emulator.scenario.grammar import Loc
 from emulator.scenario.rules import ANSWERS, Beside, Scenario
 from emulator.scenario.steps import Step
 from emulator.scenario.when import When
+from emulator.validation.models import Model
+from emulator.validation.schemas import ErrorDetails, validator
 
 
 def drop_mistakes(data: dict[str, Any], details: Sequence[ErrorDetails]) -> tuple[Scenario, list[int]]:
@@ -26,47 +26,32 @@ def drop_mistakes(data: dict[str, Any], details: Sequence[ErrorDetails]) -> tupl
     return Scenario.model_validate(left), numbers
 
 
-def find_sound_parts(data: dict[str, Any], kept: Sequence[int]) -> Iterator[tuple[Loc, BaseModel]]:
+def find_sound_parts(data: dict[str, Any], kept: Sequence[int]) -> Iterator[tuple[Loc, Model]]:
     """The parts of dropped rules that can be read on their own: conditions, headers, steps."""
     rules = data.get("rules")
     for number, rule in enumerate(rules if isinstance(rules, list) else []):
         if number in kept or not isinstance(rule, dict):
             continue
         loc: Loc = ("rules", number)
-        yield from _read(_when(), rule.get("when"), (*loc, "when"))
-        yield from _read(_beside(), {"headers": rule.get("headers") or {}}, loc)
+        yield from _read(When, rule.get("when"), (*loc, "when"))
+        yield from _read(Beside, {"headers": rule.get("headers") or {}}, loc)
         for key in ANSWERS:
             yield from _find_steps(rule.get(key), (*loc, key))
 
 
-def _find_steps(value: Any, loc: Loc) -> Iterator[tuple[Loc, BaseModel]]:
+def _find_steps(value: Any, loc: Loc) -> Iterator[tuple[Loc, Model]]:
     if isinstance(value, list):
         for number, item in enumerate(value):
             yield from _find_steps(item, (*loc, number))
     elif isinstance(value, dict) and "assistant" in value:
         yield from _find_steps(value["assistant"], (*loc, "assistant"))
     elif isinstance(value, dict):
-        yield from _read(_step(), value, loc)
+        yield from _read(Step, value, loc)
 
 
-def _read(adapter: TypeAdapter[Any], value: Any, loc: Loc) -> Iterator[tuple[Loc, BaseModel]]:
+def _read(kind: Any, value: Any, loc: Loc) -> Iterator[tuple[Loc, Model]]:
     if isinstance(value, dict):
         try:
-            yield loc, adapter.validate_python(value)
+            yield loc, validator(kind).validate_python(value)
         except ValidationError:
             return
-
-
-@functools.cache
-def _when() -> TypeAdapter[Any]:
-    return TypeAdapter(When)
-
-
-@functools.cache
-def _beside() -> TypeAdapter[Any]:
-    return TypeAdapter(Beside)
-
-
-@functools.cache
-def _step() -> TypeAdapter[Any]:
-    return TypeAdapter(Step)

@@ -8,8 +8,9 @@ from pydantic_core.core_schema import ModelSchema
 
 from emulator.scenario.docstrings import describe_keys
 from emulator.scenario.grammar import Loc
-from emulator.scenario.model import Model
 from emulator.scenario.rules import Scenario
+from emulator.validation.models import Model
+from emulator.validation.schemas import core_schema
 
 TITLE = "Scenario of the Vertex AI OpenAI endpoint emulator"
 _DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -17,21 +18,26 @@ _ABSENT: tuple[Any, ...] = (None, {}, [])
 
 
 class _Described(GenerateJsonSchema):
-    """Schemas whose properties have the docstrings of the models' fields as their descriptions."""
+    """Schemas that have the docstrings of models and of their fields as descriptions."""
 
     def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
         """The schema of a model."""
-        found = super().model_schema(schema)
         model: type[Model] = schema["cls"]
+        found = self.generate_inner(schema["schema"])
+        found |= {"description": model.__doc__, "additionalProperties": False}
         for name, said in describe_keys(model).items():
             key = model.model_fields[name].alias or name
             found["properties"][key]["description"] = said
         return found
 
+    def encode_default(self, dft: Any) -> Any:
+        """A default as JSON; a model that is one need not be written by anybody."""
+        return None if isinstance(dft, Model) else super().encode_default(dft)
+
 
 def scenario_schema() -> dict[str, Any]:
     """The schema, in draft 07: what editors understand everywhere."""
-    schema = Scenario.model_json_schema(ref_template="#/definitions/{model}", schema_generator=_Described)
+    schema = _Described(ref_template="#/definitions/{model}").generate(core_schema(Scenario))
     definitions = {name: _tidy(part) for name, part in sorted(schema.pop("$defs").items())}
     top = _tidy(schema)
     # JSON files name their schema by a key, as they cannot have the comment that YAML files begin with.

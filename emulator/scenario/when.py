@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field, Tag
-
-from emulator.scenario.model import Model, Switch, Text, by_shape
+from emulator.scenario.model import Switch, Text, by_shape
 from emulator.scenario.operators import Identifier, Json, Medium, Modality, Prose, Result, Role, Test, Turns
+from emulator.validation.annotations import Tag, field
+from emulator.validation.models import Model
 
 _Tested = Annotated[Test, Tag("<mapping>")]
 _Roles = Annotated[
@@ -81,9 +81,9 @@ class When(Model):
     """JSON that the body must contain: keys not named here may have any value, lists may have more items."""
 
     # Nesting.
-    any: "list[When] | None" = Field(default=None, min_length=1)
+    any: "list[When] | None" = field(default=None, min_length=1)
     """At least one of these holds."""
-    all: "list[When] | None" = Field(default=None, min_length=1)
+    all: "list[When] | None" = field(default=None, min_length=1)
     """Each of these holds."""
-    not_: "When | None" = Field(default=None, alias="not")
+    not_: "When | None" = field(default=None, alias="not")
     """This does not hold."""

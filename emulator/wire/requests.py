@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import ValidationError, from_json, to_json
 
+from emulator.validation.schemas import validator
 from emulator.wire.said import Said, read_said
 from emulator.wire.shapes import ChatRequest, Message
 
@@ -60,17 +60,6 @@ class ParsedRequest:
     warnings: tuple[str, ...] = ()
 
 
-_adapters: dict[Any, TypeAdapter[Any]] = {}
-
-
-def _adapter(shape: type[Shape]) -> TypeAdapter[Shape]:
-    """The reader of a shape, made once."""
-    adapter: TypeAdapter[Shape] | None = _adapters.get(shape)
-    if adapter is None:
-        adapter = _adapters[shape] = TypeAdapter(shape)
-    return adapter
-
-
 def parse_request(body: bytes, *, strict_json: bool = False) -> ParsedRequest:
     """Read the body of a chat-completions request. Raises MalformedRequestError. Nobody may change what comes from here, but a copy."""
     # Of a long conversation with calls nearly all has to be looked at, which takes longer once it has become objects.
@@ -97,14 +86,15 @@ def _read_request(sent: Any) -> ParsedRequest:
     request, said = _read_manner(manner).copy(), None
     if messages is not None:
         said = read_said(messages)
-        request["messages"] = messages if said else _adapter(list[Message]).validate_python(messages)
+        request["messages"] = messages if said else validator(list[Message]).validate_python(messages)
     return ParsedRequest(request, manner, said)
 
 
 @lru_cache(maxsize=MOST_MANNERS)
 def _read_manner(manner: bytes) -> ChatRequest:
     """A request without its messages, which is read once for all that are asked alike. Raises ValueError."""
-    return _adapter(ChatRequest).validate_json(manner)
+    read: ChatRequest = validator(ChatRequest).validate_json(manner)
+    return read
 
 
 def parse_shape(shape: type[Shape], body: bytes, *, strict_json: bool = False) -> tuple[Shape, tuple[str, ...]]:
@@ -114,7 +104,7 @@ def parse_shape(shape: type[Shape], body: bytes, *, strict_json: bool = False) -
     Raises MalformedRequestError.
     """
     try:
-        return _adapter(shape).validate_json(body), ()
+        return validator(shape).validate_json(body), ()
     except ValidationError as error:
         if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
             raise _wrong_shape(error) from None
@@ -122,7 +112,7 @@ def parse_shape(shape: type[Shape], body: bytes, *, strict_json: bool = False) -
         repaired = _BACKSLASH_LINE_END.sub(b"", body)
         if repaired != body:
             try:
-                return _adapter(shape).validate_json(repaired), (_REPAIRED,)
+                return validator(shape).validate_json(repaired), (_REPAIRED,)
             except ValidationError as error:
                 if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
                     raise _wrong_shape(error) from None

@@ -4,20 +4,17 @@ Statuses: all keys are documented unless a line says otherwise. Whether a value 
 JSON type is checked here.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
-from pydantic import ConfigDict, Field
-from typing_extensions import TypedDict
+from emulator.validation.annotations import field
 
-_OPEN = ConfigDict(extra="allow", strict=True)
-_Number = Annotated[float, Field(allow_inf_nan=False)]
+_Number = Annotated[float, field(allow_inf_nan=False)]
 Object = dict[str, Any]
 
 
 class ExtraContent(TypedDict, total=False):
     """`extra_content` of a message, a part or a tool call."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]  # how pydantic reads a TypedDict's configuration
     google: Object | None
     """`thought`, `thought_signature`, `parts`."""
 
@@ -25,7 +22,6 @@ class ExtraContent(TypedDict, total=False):
 class ImageUrl(TypedDict, total=False):
     """The object form of `image_url`, as SDKs send it."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]  # as above
     url: str
     detail: str | None
 
@@ -33,7 +29,6 @@ class ImageUrl(TypedDict, total=False):
 class InputAudio(TypedDict, total=False):
     """`input_audio`; the data may be a URI, base64 or a data URL, and the format any MIME type."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]  # as above
     data: str
     format: str | None
 
@@ -41,7 +36,6 @@ class InputAudio(TypedDict, total=False):
 class Part(TypedDict, total=False):
     """One part of a message's content."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]  # as above
     type: str
     text: str | None
     image_url: str | ImageUrl | None
@@ -52,7 +46,6 @@ class Part(TypedDict, total=False):
 class FunctionCall(TypedDict, total=False):
     """The function of a tool call in the history."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]  # as above
     name: str
     arguments: str | None
 
@@ -60,7 +53,6 @@ class FunctionCall(TypedDict, total=False):
 class ToolCall(TypedDict, total=False):
     """A tool call in the history."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]  # as above
     id: str | None
     type: str | None
     function: FunctionCall
@@ -70,7 +62,6 @@ class ToolCall(TypedDict, total=False):
 class Message(TypedDict, total=False):
     """One message; an assistant's content may be a string, null or absent (documented: seed)."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]  # as above
     role: str
     content: str | list[Part] | None
     name: str | None
@@ -83,7 +74,6 @@ class Message(TypedDict, total=False):
 class Function(TypedDict, total=False):
     """A declared function."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]  # as above
     name: str
     description: str | None
     parameters: Any
@@ -92,7 +82,6 @@ class Function(TypedDict, total=False):
 class Tool(TypedDict, total=False):
     """A declared tool."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]  # as above
     type: str | None
     function: Function | None
 
@@ -100,21 +89,18 @@ class Tool(TypedDict, total=False):
 class StreamOptions(TypedDict, total=False):
     """Accepted without effect (assumed)."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]  # as above
     include_usage: bool | None
 
 
 class ExtraBody(TypedDict, total=False):
     """`extra_body`, literally in the JSON."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]  # as above
     google: Object | None
 
 
 class ChatRequest(TypedDict, total=False):
     """The body of a chat-completions request."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]  # as above
     model: str | None
     messages: list[Message] | None
     stream: bool | None

@@ -13,13 +13,13 @@ from emulator.engine.matching import compile_when, matches
 from emulator.engine.signatures import signs_calls, signs_media
 from emulator.scenario.conversation import TURNS
 from emulator.scenario.docstrings import describe_keys
-from emulator.scenario.model import Model
 from emulator.scenario.reference import reference_text
 from emulator.scenario.rules import ConversationRule, ReplyRule, SequenceRule
 from emulator.scenario.steps import VERBS
 from emulator.scenario.templates import VARIABLES
 from emulator.scenario.when import When
 from emulator.server.settings import SEEDED_MOMENT
+from emulator.validation.models import Model
 from emulator.wire.targets import parse_target
 
 PATH = "/v1/projects/one/locations/global/endpoints/openapi/chat/completions"

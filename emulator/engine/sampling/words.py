@@ -3,11 +3,8 @@
 import re
 from collections.abc import Callable, Iterator
 from random import Random
-from threading import local
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from faker import Faker
+from emulator.engine.faking import Faker, seeded_faker
 
 _WORDS: list[str] = re.findall(
     r"\w+",
@@ -22,7 +19,6 @@ _WORDS: list[str] = re.findall(
     velvet violet warm water west willow wind winter wood
     """,
 )
-_LOCAL = local()
 _EXAMPLE = re.compile(
     r"\b(?:e\.g\.|for example|such as|like)[,:]?\s+(?:\"([^\"]+)\"|'([^']+)'|`([^`]+)`|([A-Z][^.;:()\n]*))"
 )
@@ -42,10 +38,10 @@ _PERSON = {
 }
 _LONGEST_EXAMPLE = 40
 
-Write = Callable[["Faker"], str]
+Write = Callable[[Faker], str]
 
 
-def _date(fake: "Faker") -> str:
+def _date(fake: Faker) -> str:
     return f"202{fake.random_int(4, 6)}-{fake.random_int(1, 12):02}-{fake.random_int(1, 28):02}"
 
 
@@ -104,17 +100,6 @@ _RANGES = {
     "count": (1, 10),
     "limit": (1, 10),
 }
-
-
-def seeded_faker(random: Random) -> "Faker":
-    """This thread's only Faker, which takes 20 ms to make, seeded anew: good until the thread next asks for it."""
-    if not hasattr(_LOCAL, "faker"):
-        from faker import Faker  # noqa: PLC0415 - it takes 200 ms to import
-
-        _LOCAL.faker = Faker("en_US")
-    fake: Faker = _LOCAL.faker
-    fake.seed_instance(random.getrandbits(64))
-    return fake
 
 
 def split_name(name: str) -> list[str]:

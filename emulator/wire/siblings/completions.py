@@ -4,24 +4,21 @@ No body was captured. Assumed: the shape that SGLang servers give, with the mark
 (documented: keys alphabetical, `matched_stop`, `metadata`, completion tokens that include thinking).
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
-from pydantic import ConfigDict, Field
-from typing_extensions import TypedDict
-
+from emulator.validation.annotations import field
 from emulator.wire.json_text import dump
 from emulator.wire.replies import Identity
 from emulator.wire.shapes import ChatRequest
 from emulator.wire.sse import event
 from emulator.wire.usage import Usage
 
-_Number = Annotated[float, Field(allow_inf_nan=False)]
+_Number = Annotated[float, field(allow_inf_nan=False)]
 
 
 class CompletionsRequest(TypedDict, total=False):
     """The body of a request; unknown keys are kept and change nothing, `echo`, `suffix` and `logprobs` among them."""
 
-    __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]  # how pydantic reads it
     model: str | None
     prompt: str | list[str] | list[int] | list[list[int]]
     stream: bool | None

@@ -6,10 +6,7 @@ The shape of the answer is OpenAI's list object (assumed: no capture is known), 
 import struct
 from base64 import b64encode
 from collections.abc import Sequence
-from typing import Any
-
-from pydantic import ConfigDict
-from typing_extensions import TypedDict
+from typing import Any, TypedDict
 
 from emulator.wire.json_text import dump
 
@@ -17,7 +14,6 @@ from emulator.wire.json_text import dump
 class EmbeddingsRequest(TypedDict, total=False):
     """The body of a request; unknown keys are kept and change nothing."""
 
-    __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]  # how pydantic reads it
     model: str | None
     input: str | list[str] | list[int] | list[list[int]]
     """One text, several, or the same as token ids."""

@@ -1,20 +1,16 @@
 """`POST /responses` (documented for Grok on `v1` and `global`): its request, and the chat request that asks the same."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
-from pydantic import ConfigDict, Field
-from typing_extensions import TypedDict
-
+from emulator.validation.annotations import field
 from emulator.wire.shapes import ChatRequest, Object
 
-_OPEN = ConfigDict(extra="allow", strict=True)
-_Number = Annotated[float, Field(allow_inf_nan=False)]
+_Number = Annotated[float, field(allow_inf_nan=False)]
 
 
 class InputPart(TypedDict, total=False):
     """A part of an item's content: `input_text`, `output_text`, `input_image`."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]  # how pydantic reads a TypedDict's configuration
     type: str
     text: str | None
     image_url: str | None
@@ -23,7 +19,6 @@ class InputPart(TypedDict, total=False):
 class InputItem(TypedDict, total=False):
     """One item of a conversation: a message, or a function's call or output."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]  # as above
     type: str | None
     role: str
     content: str | list[InputPart] | None
@@ -36,7 +31,6 @@ class InputItem(TypedDict, total=False):
 class ResponsesRequest(TypedDict, total=False):
     """The body of a request; unknown keys are kept and change nothing."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]  # as above
     model: str | None
     input: str | list[InputItem] | None
     instructions: str | None
