@@ -22,11 +22,15 @@ wrk.body = file:read("*a")
 file:close()
 %s
 if os.getenv("BENCHMARK_NUMBER") ~= "" then
+  -- Written out once, but for the number: what the load takes of the processors, the servers cannot have.
   local before, after = wrk.body:match("^(.-)" .. os.getenv("BENCHMARK_NUMBER") .. "(.*)$")
-  local number = 0
+  local number, head, tail = 0
+  function init()
+    head, tail = wrk.format(nil, nil, nil, before .. " 00000000" .. after):match("^(.-) 00000000(.*)$")
+  end
   request = function()
     number = number + 1
-    return wrk.format(nil, nil, nil, before .. " " .. number .. after)
+    return head .. string.format(" %%08d", number) .. tail
   end
 end
 
