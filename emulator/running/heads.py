@@ -14,9 +14,9 @@ _NO_NAME = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"]')
 _NO_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 _END = b"\r\n\r\n"
-_LONGEST = 8192
+LONGEST_HEAD = 8192
 """The longest head that is remembered, in bytes."""
-_MOST = 1024
+MOST_HEADS = 1024
 """Heads that are remembered."""
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -67,11 +67,11 @@ class KnownHeads:
         end = data.find(_END) + len(_END)
         headers = dict(head.scope["headers"])
         length = headers.get(b"content-length")
-        if head.expects or end > _LONGEST or length is None or b"transfer-encoding" in headers:
+        if head.expects or end > LONGEST_HEAD or length is None or b"transfer-encoding" in headers:
             return
         if int(length) != len(data) - end:
             return
-        if len(self._known) >= _MOST:
+        if len(self._known) >= MOST_HEADS:
             self._known.clear()
         self._known[data[:end]] = head, int(length)
 

@@ -5,6 +5,7 @@ from typing import Any
 from emulator.cli.service import TOKEN_LIFETIME
 from emulator.engine import choosing, chunking, composing
 from emulator.engine.sampling import arrays, objects, patterns
+from emulator.running import heads
 from emulator.scenario import budget, nodes, shadowing, source, templates
 from emulator.server import accounts, control, readings, sessions, tokens
 from emulator.server.settings import Settings
@@ -26,6 +27,11 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             "requests that are remembered as read",
             f"{readings.MOST_READINGS}, of at most {readings.LARGEST_READING // 1024} KiB and {readings.MOST_BYTES // MIB} MiB in all",
             "they are read anew",
+        ),
+        (
+            "heads of requests that are remembered as read",
+            f"{heads.MOST_HEADS:,}, of at most {heads.LONGEST_HEAD // 1024} KiB",
+            "all of them are read anew",
         ),
         ("a token it issues", f"{tokens.LIFETIME:,} seconds", "401 `expired_token`"),
         ("a scenario file", f"{source.MAX_BYTES // MIB} MiB", "a problem"),
