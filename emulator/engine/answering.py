@@ -12,11 +12,9 @@ from emulator.engine.compiling import Ruleset
 from emulator.engine.composing import compose, draw_calls, identify
 from emulator.engine.dice import Dice, Occasion, Surroundings
 from emulator.engine.facts import Facts
-from emulator.engine.faults import apply_failures, apply_faults
 from emulator.engine.forms import GAP, GAP_CREATED, GAP_OCCASION, LARGEST_FORM, Drawn, Form
 from emulator.engine.pacing import AT_ONCE
 from emulator.engine.parts import Answer
-from emulator.engine.quirks import apply_quirks, apply_to_refusal
 from emulator.engine.rendering import render as render_chat
 from emulator.engine.signatures import sign
 from emulator.engine.staging import as_stream, give_times
@@ -156,13 +154,9 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
     except AnswerError as error:
         return _cannot_answer(chosen, error)
     warnings: tuple[str, ...] = ()
-    if made.faults:
-        timeline, warnings = apply_failures(timeline, made.faults)
-    if quirks:
-        timeline = apply_quirks(timeline, quirks, sign(identity.id, int(occasion.moment), occasion.seed))
-    if made.faults or timeline.marks:
-        timeline, more = apply_faults(timeline, made.faults)
-        warnings += more
+    if made.faults or quirks or timeline.marks:
+        seal = sign(identity.id, int(occasion.moment), occasion.seed)
+        timeline, warnings = _disturb(timeline, made, quirks, seal)
     refusal = made.failure if made.failure is not None and (made.fails_at_once or not facts.stream) else None
     if refusal is None and timeline.status != _OK:
         refusal = next((fault.refusal for fault in made.faults if fault.refusal), None)
@@ -170,6 +164,24 @@ def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -
     return Outcome(
         "answer", timeline.quicken(surroundings.speed), chosen, refusal, usage, warnings=warnings, quirks=quirks
     )
+
+
+def _disturb(
+    timeline: Timeline, made: Answer, quirks: frozenset[QuirkName], seal: str
+) -> tuple[Timeline, tuple[str, ...]]:
+    """The timeline with its failures, quirks and faults, and warnings of what could not be done; `seal` is a signature for it."""
+    from emulator.engine.faults import apply_failures, apply_faults  # noqa: PLC0415  # the server starts quicker so
+    from emulator.engine.quirks import apply_quirks  # noqa: PLC0415  # as above
+
+    warnings: tuple[str, ...] = ()
+    if made.faults:
+        timeline, warnings = apply_failures(timeline, made.faults)
+    if quirks:
+        timeline = apply_quirks(timeline, quirks, seal)
+    if made.faults or timeline.marks:
+        timeline, more = apply_faults(timeline, made.faults)
+        warnings += more
+    return timeline, warnings
 
 
 def _cannot_answer(chosen: Chosen, error: AnswerError) -> Outcome:
@@ -198,7 +210,11 @@ def refuse_request(refusal: Refusal, quirks: frozenset[QuirkName] = frozenset())
     """The outcome of a request that Vertex would refuse, with the explanation in a header."""
     headers = (("x-emulator-explanation", header_text(f"{refusal.rule}: {refusal.explanation}")),)
     timeline = refusal_timeline(refusal, headers)
-    return Outcome("refusal", apply_to_refusal(timeline, quirks) if quirks else timeline, refusal=refusal)
+    if quirks:
+        from emulator.engine.quirks import apply_to_refusal  # noqa: PLC0415  # the server starts quicker so
+
+        timeline = apply_to_refusal(timeline, quirks)
+    return Outcome("refusal", timeline, refusal=refusal)
 
 
 def own_failure(report: str, code: str) -> Timeline:

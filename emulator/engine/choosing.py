@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from emulator.engine.compiling import CompiledRule, Ruleset
-from emulator.engine.conversing import Place
 from emulator.engine.facts import Facts
 from emulator.engine.indexing import RuleIndex
 from emulator.engine.matching import Comparison, captured, compare, matches, shorten
@@ -148,8 +147,8 @@ def find_chosen(ruleset: Ruleset, facts: Facts, state: State) -> Chosen | None:
                 continue
             if rule.conversation is None:
                 return Chosen(rule, use, captures, rule.position(use), counts or rule.counts)
-            found = rule.conversation.follow(facts.dialogue)
-            if isinstance(found, Place):
+            found = rule.conversation.find_place(facts.dialogue)
+            if found is not None:
                 return Chosen(rule, use, {**captures, **found.captures}, found.position, counts or rule.counts)
     return None
 

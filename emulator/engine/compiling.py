@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from emulator.catalogue.quirks import EARLY, QuirkName, expand
-from emulator.engine.conversing import Conversation, compile_conversation
 from emulator.engine.cues import Tempo
 from emulator.engine.failing import Mishap, compile_faults
 from emulator.engine.indexing import RuleIndex, demand_of
@@ -33,6 +32,9 @@ from emulator.scenario.rules import (
 )
 from emulator.scenario.steps import Reply
 
+if TYPE_CHECKING:
+    from emulator.engine.conversing import Conversation
+
 
 @dataclass(frozen=True)
 class CompiledRule:
@@ -58,7 +60,7 @@ class CompiledRule:
     """What `verify` demands of it."""
     flags: Flagging | None = None
     """What it requires and sets, if it says anything of flags."""
-    conversation: Conversation | None = None
+    conversation: "Conversation | None" = None
     """The transcript whose answers the recipes are, if it has one."""
     demand: Demand = ()
     """What a request must have for it to answer."""
@@ -188,9 +190,15 @@ def _compile_rule(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRul
         faults=compile_faults(rule.fault if rule.fault is not None else defaults.fault),
         expect=rule.expect,
         flags=compile_flags(rule.requires, rule.sets),
-        conversation=compile_conversation(rule.conversation) if isinstance(rule, ConversationRule) else None,
+        conversation=_conversation(rule) if isinstance(rule, ConversationRule) else None,
         demand=demand_of(rule),
     )
+
+
+def _conversation(rule: ConversationRule) -> "Conversation":
+    from emulator.engine.conversing import compile_conversation  # noqa: PLC0415  # the server starts quicker so
+
+    return compile_conversation(rule.conversation)
 
 
 def _usage(rule: Beside, defaults: Beside) -> Usage:

@@ -135,6 +135,11 @@ class Conversation:
     turns: int
     """How many turns are written."""
 
+    def find_place(self, said: Sequence[Spoken]) -> Place | None:
+        """Where a request stands in the transcript; None if it has left it."""
+        found = self.follow(said)
+        return found if isinstance(found, Place) else None
+
     def follow(self, said: Sequence[Spoken]) -> Place | Departure:
         """Go along the transcript as far as the request does: it stands before an assistant's turn, or departs."""
         for at, expected in enumerate(self.expected):
