@@ -5,8 +5,10 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from emulator.engine.answering import own_failure
 from emulator.running.corking import Corked
 from emulator.running.heads import RequestHead, write_head
+from emulator.server.playing import play_at_once
 
 Message = MutableMapping[str, Any]
 Application = Callable[..., Awaitable[None]]
@@ -15,18 +17,6 @@ _NOTHING = b"0\r\n\r\n"
 _LAST = b"\r\n" + _NOTHING
 """What ends a chunk, and the body with it."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_FAILED: tuple[Message, ...] = (
-    {
-        "type": "http.response.start",
-        "status": 500,
-        "headers": [
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", b"21"),
-            (b"connection", b"close"),
-        ],
-    },
-    {"type": "http.response.body", "body": b"Internal Server Error"},
-)
 _log = logging.getLogger("uvicorn.error")
 
 
@@ -85,7 +75,7 @@ class Cycle:
             self._waiter.set_result(None)
 
     async def run(self, app: Application) -> None:
-        """Have the application answer; what it does wrong becomes a 500, or ends the connection where the answer has begun."""
+        """Have the application answer; a mistake of its own is confessed, or ends the connection where the answer has begun."""
         try:
             await app(self.scope, self.receive, self.send)
         except BaseException as error:  # noqa: BLE001  # nobody above could say so
@@ -99,8 +89,9 @@ class Cycle:
         if self._has_begun:
             self._way.close()
             return
-        for message in _FAILED:
-            await self.send(message)
+        self.stays = False
+        report = "a mistake of the emulator's own, not of this request; what it has logged says more, please report it"
+        await play_at_once(own_failure(report, "emulator_mistake"), (), self.send)
 
     async def receive(self) -> Message:
         """The next part of the request, or that the client has left or needs no more."""

@@ -1,4 +1,4 @@
-"""Connections: what they send is to the byte what uvicorn's own would send."""
+"""Connections: what they send is to the byte what uvicorn's own would send, but for mistakes of the emulator's own."""
 
 import asyncio
 import socket
@@ -343,6 +343,27 @@ def test_answers_wait_until_there_is_room() -> None:
 
     assert asyncio.run(work(leaves=False)) == 3
     assert asyncio.run(work(leaves=True)) == 0
+
+
+@pytest.mark.parametrize("mistake", [ValueError("oops"), None], ids=["raises", "says nothing"])
+def test_mistakes_of_the_application_are_the_emulators(mistake: Exception | None) -> None:
+    """They get the emulator's own status, never a 500 that could be Google's, and the connection ends."""
+
+    async def app(_scope: Any, _receive: Receive, _send: Send) -> None:
+        if mistake is not None:
+            raise mistake
+
+    async def work() -> None:
+        connection, wire = connect(app)
+        connection.data_received(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+        (answer,) = wire.written
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 418 ")
+        assert b"connection: close" in head
+        assert b'"message":"emulator: a mistake of the emulator\'s own' in body
+        assert wire.is_closed
+
+    asyncio.run(work())
 
 
 def test_heads_are_written_once() -> None:

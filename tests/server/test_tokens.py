@@ -4,8 +4,12 @@ import json
 
 import pytest
 
+from emulator.engine.compiling import compile_rules
+from emulator.scenario.reading import read_text
 from emulator.server.bearer import Credentials, check_bearer
-from emulator.server.settings import Auth
+from emulator.server.clock import ManualClock
+from emulator.server.service import Service
+from emulator.server.settings import Auth, Settings
 from emulator.server.tokens import CLOUD_PLATFORM, Mint, Token
 from emulator.wire.targets import Target
 
@@ -107,3 +111,22 @@ def test_tokens_of_others() -> None:
     assert refusal.code == 401
     assert refusal.details
     assert refusal.details[0]["reason"] == "ACCESS_TOKEN_TYPE_UNSUPPORTED"
+
+
+@pytest.mark.parametrize("auth", ["any", "issued"])
+def test_a_token_that_passed_is_refused_once_it_has_expired(auth: Auth) -> None:
+    """Also where the same request has been answered before, and is known."""
+    clock = ManualClock(NOW)
+    service = Service(compile_rules(read_text("rules: [{reply: Hi.}]").scenarios), Settings(auth=auth), clock=clock)
+    headers = [(b"authorization", f"Bearer {service.mint.issue(NOW, 60)}".encode())]
+    body = json.dumps({"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "hi"}]}).encode()
+
+    def ask() -> int:
+        return service.handle(Target("v1", "p", "us-central1", "openapi"), b"", headers, body).status
+
+    statuses = [ask(), ask()]
+    clock.advance(59)
+    statuses.append(ask())
+    clock.advance(1)
+    statuses += [ask(), ask()]
+    assert statuses == [200, 200, 200, 401, 401]

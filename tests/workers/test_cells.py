@@ -1,10 +1,8 @@
 """Numbers that processes share."""
 
 import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
 
-ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import os
 from emulator.workers.cells import Cells
@@ -25,16 +23,10 @@ print(cells.next_number())
 """
 
 
-def test_no_number_is_drawn_twice() -> None:
+def test_no_number_is_drawn_twice(run_alone: Callable[[str], "subprocess.CompletedProcess[str]"]) -> None:
     """However many processes draw at the same time: each number once, none left out, and to each they grow."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    done = run_alone(PROGRAM)
+    assert done.returncode == 0
     *shares, (last,) = ([int(word) for word in line.split()] for line in done.stdout.splitlines())
     assert sorted(number for share in shares for number in share) == list(range(1, 20_001))
     assert last == 20_001

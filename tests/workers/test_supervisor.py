@@ -1,10 +1,8 @@
 """A supervisor whose workers do not live."""
 
 import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
 
-ROOT = Path(__file__).parents[2]
 PROGRAM = """
 from emulator.errors import StartError
 from emulator.workers.hub import Hub
@@ -24,16 +22,10 @@ except StartError as error:
 """
 
 
-def test_it_gives_up() -> None:
+def test_it_gives_up(run_alone: Callable[[str], "subprocess.CompletedProcess[str]"]) -> None:
     """Workers that end before any has answered are replaced twice, then it says why and ends, with no worker left behind."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    done = run_alone(PROGRAM)
+    assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert lines[-1] == "3 workers in a row ended before they answered; what they said stands above"
     assert "answering" not in lines

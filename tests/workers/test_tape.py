@@ -1,16 +1,13 @@
 """Tapes: what one process writes and another reads, without either waiting for the other."""
 
 import subprocess
-import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.workers.tape import Record, Tape
 
-ROOT = Path(__file__).parents[2]
 HEAD = 24
 """Bytes that a record takes beyond its own."""
 
@@ -58,21 +55,12 @@ def follow(until):
 """
 
 
-def run(program: str, **given_values: int) -> str:
-    """What a program says that goes on from the one above; it is a process of its own, because it forks."""
-    program = WRITER + program
+def write_program(end: str, **given_values: int) -> str:
+    """A program that goes on from the one above."""
+    program = WRITER + end
     for name, value in given_values.items():
         program = program.replace(f"{{{name}}}", str(value))
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.stderr == ""
-    return done.stdout
+    return program
 
 
 SIZES = st.lists(st.one_of(st.integers(0, 60), st.integers(0, 300)), max_size=40)
@@ -114,7 +102,9 @@ def _check(found: Sequence[Record], written: list[bytes], most_records: int, mos
     assert sum(sizes[1:]) <= most_bytes
 
 
-def test_a_killed_writer_loses_nothing_and_leaves_nothing_half() -> None:
+def test_a_killed_writer_loses_nothing_and_leaves_nothing_half(
+    run_alone: Callable[[str], "subprocess.CompletedProcess[str]"],
+) -> None:
     """All that it told to be there is there, one more at most, and each record is whole."""
     end = """
 told, _ = follow(3000)
@@ -126,13 +116,17 @@ for record in found:
     check(record)
 print(found[-1].number - told in (0, 1), len(found) >= 1000)
 """
-    assert run(end, records=1000, bytes=1 << 20, often=20, every=1) == "True True\n"
+    done = run_alone(write_program(end, records=1000, bytes=1 << 20, often=20, every=1))
+    assert (done.stdout, done.stderr) == ("True True\n", "")
 
 
-def test_a_reader_sees_no_record_that_is_written_over() -> None:
+def test_a_reader_sees_no_record_that_is_written_over(
+    run_alone: Callable[[str], "subprocess.CompletedProcess[str]"],
+) -> None:
     """Where halves are written anew all the time while it reads, what it finds is whole and without gaps."""
     end = """
 told, missed = follow(50000)
 print(told >= 50000, missed > 0)
 """
-    assert run(end, records=40, bytes=1 << 20, often=1000, every=50) == "True True\n"
+    done = run_alone(write_program(end, records=40, bytes=1 << 20, often=1000, every=50))
+    assert (done.stdout, done.stderr) == ("True True\n", "")
