@@ -40,7 +40,7 @@ from benchmarks.situations import (
 from benchmarks.subjects import ROOT
 
 if TYPE_CHECKING:
-    from emulator.engine.compiling import Ruleset
+    from emulator.engine.ruleset import Ruleset
 
 KEPT = Path(__file__).with_suffix(".json")
 REQUESTS = 50
@@ -69,8 +69,8 @@ class CountingError(Exception):
 def read_rules(rules: Sequence[Rule], folder: Path) -> "Ruleset":
     """The rules as the emulator has them; under valgrind, reading takes longer than all the rest."""
     from benchmarks.subjects.emulator import write_scenario  # noqa: PLC0415  # only the counted process needs them
-    from emulator.engine.compiling import compile_rules  # noqa: PLC0415  # as above
-    from emulator.scenario.reading import read_paths  # noqa: PLC0415  # as above
+    from emulator.engine.ruleset import compile_rules  # noqa: PLC0415  # as above
+    from emulator.scenario.loading import read_paths  # noqa: PLC0415  # as above
 
     return compile_rules(read_paths([Path(write_scenario(rules, folder))]).scenarios)
 
@@ -99,8 +99,8 @@ def build_requester(situation: Situation, rules: Sequence[Rule], folder: Path) -
     """
     from benchmarks.asking import HEADERS, Answer, WrongAnswerError, check  # noqa: PLC0415  # only the counted process needs them
     from benchmarks.subjects.emulator import ONE_WORKER, PATH  # noqa: PLC0415  # as above
-    from emulator.running.listening import build_server  # noqa: PLC0415  # as above
     from emulator.server.clock import SystemClock  # noqa: PLC0415  # as above
+    from emulator.server.listening import build_server  # noqa: PLC0415  # as above
     from emulator.server.service import Service  # noqa: PLC0415  # as above
     from emulator.server.settings import Settings  # noqa: PLC0415  # as above
 

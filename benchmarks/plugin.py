@@ -52,7 +52,7 @@ def pytest_unconfigure():
 START = """
 import json, time
 times = [time.perf_counter()]
-from emulator.running import Emulator
+from emulator.api.emulator import Emulator
 times.append(time.perf_counter())
 emulator = Emulator()
 times.append(time.perf_counter())
@@ -126,7 +126,7 @@ def measure_fixture(folder: str) -> Iterator[Row]:
 
 def measure_crowds(folder: str) -> Iterator[Row]:
     """How long the tests take that hold whether anything is shared; they say so if it is."""
-    crowd, threads = str(ROOT / "tests/plugin/test_crowd.py"), str(ROOT / "tests/running/test_threads.py")
+    crowd, threads = str(ROOT / "tests/pytest_plugin/test_crowd.py"), str(ROOT / "tests/api/test_threads.py")
     shuffled = [run_pytest(folder, crowd, SHUFFLE_SEED=seed) for seed in SEEDS]
     threaded = [run_pytest(folder, threads) for _ in SEEDS]
     yield f"500 tests, 2 workers, {len(SEEDS)} random orders: all pass", in_ms(median(shuffled)), ""

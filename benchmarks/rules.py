@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks.measuring import describe_machine, interleave, make_table, median
-from emulator.engine.compiling import Ruleset, compile_rules
-from emulator.scenario.reading import read_text
+from emulator.engine.ruleset import Ruleset, compile_rules
+from emulator.scenario.loading import read_text
 from emulator.server.clock import SystemClock
 from emulator.server.service import Service
 from emulator.server.settings import Settings
-from emulator.wire.targets import Target
+from emulator.wire.urls import Target
 
 ROUNDS = 31
 REQUESTS = 20

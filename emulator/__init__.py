@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emulator.running import Emulator, VertexSession
+    from emulator.api.emulator import Emulator
+    from emulator.api.session import VertexSession
     from emulator.server.settings import Settings
 
 __all__ = ["Emulator", "Settings", "VertexSession", "__version__"]
@@ -13,11 +14,11 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     # The server is imported when somebody asks for it: the command line's help and the pytest plugin stay light.
     if name == "Emulator":
-        from emulator.running import Emulator  # noqa: PLC0415  # as said above
+        from emulator.api.emulator import Emulator  # noqa: PLC0415  # as said above
 
         return Emulator
     if name == "VertexSession":
-        from emulator.running import VertexSession  # noqa: PLC0415  # as said above
+        from emulator.api.session import VertexSession  # noqa: PLC0415  # as said above
 
         return VertexSession
     if name == "Settings":

@@ -1,6 +1,6 @@
 """What can go wrong in the emulator itself, and where a scenario file says so.
 
-Refusals of the emulated service are not errors of the emulator: they live in `emulator.wire.refusals`.
+Refusals of the emulated service are not errors of the emulator: they live in `emulator.wire.errors`.
 """
 
 from dataclasses import dataclass

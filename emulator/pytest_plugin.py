@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from emulator.engine.verdicts import Verdict
-    from emulator.running import Emulator, VertexSession
+    from emulator.api.emulator import Emulator
+    from emulator.api.session import VertexSession
     from emulator.scenario.rules import Vetting
-    from emulator.server.exchanges import Exchange
     from emulator.server.settings import Auth, Settings
+    from emulator.store.exchange import Exchange
+    from emulator.verdicts.judge import Verdict
 
 pytest_plugins = ["emulator.pytest_sweep"]
 
@@ -139,7 +140,7 @@ def vertex_server(
     vertex_scenarios: Sequence[str | os.PathLike[str]], vertex_settings: "Settings"
 ) -> Iterator["Emulator"]:
     """The server, one for the session (and for each worker of pytest-xdist)."""
-    from emulator.running import Emulator  # noqa: PLC0415  # as said above
+    from emulator.api.emulator import Emulator  # noqa: PLC0415  # as said above
 
     with ExitStack() as stack:
         with _failing_readably():

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from emulator.api.session import VertexSession
+    from emulator.api.sweeps import Result, Row
     from emulator.catalogue.variations import Variation
-    from emulator.running import VertexSession
-    from emulator.running.sweeps import Result, Row
 
 _MARKER = (
     "vertex_sweep(*names, once=False): run the test once in each of these sets (faults, quirks, errors, slow, all) or variations, by "
@@ -79,7 +79,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def _read_row(name: str, vertex: "VertexSession", variation: "Variation", call: pytest.CallInfo[None]) -> "Row":
     from dataclasses import asdict  # noqa: PLC0415  # as said above
 
-    from emulator.running.sweeps import Row  # noqa: PLC0415  # as said above
+    from emulator.api.sweeps import Row  # noqa: PLC0415  # as said above
 
     exchanges = list(vertex.journal)
     result, detail = _judge(call)
@@ -127,7 +127,7 @@ def _finish_row(value: Any, report: pytest.TestReport) -> "Row":
     """The row of a report; what the fixtures found when the test was over counts too."""
     from dataclasses import replace  # noqa: PLC0415  # as said above
 
-    from emulator.running.sweeps import FINE, Row  # noqa: PLC0415  # as said above
+    from emulator.api.sweeps import FINE, Row  # noqa: PLC0415  # as said above
 
     row = Row(**value)
     if report.failed and row.result in FINE:
@@ -137,8 +137,8 @@ def _finish_row(value: Any, report: pytest.TestReport) -> "Row":
 
 
 def _print(reporter: pytest.TerminalReporter, rows: dict[str, list["Row"]]) -> None:
+    from emulator.api.sweeps import COLOURS, Table, sum_up  # noqa: PLC0415  # as said above
     from emulator.catalogue.variations import variations_of  # noqa: PLC0415  # as said above
-    from emulator.running.sweeps import COLOURS, Table, sum_up  # noqa: PLC0415  # as said above
 
     writer = reporter.config.get_terminal_writer()
     # Several workers end in whatever order.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.scenario.reading import read_text
+from emulator.scenario.loading import read_text
 
 ROOT = Path(__file__).parents[1]
 GUIDES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from emulator import Emulator, Settings
+from emulator.api.emulator import Emulator
+from emulator.server.settings import Settings
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 TRANSCRIPTS = Path(__file__).with_name("transcripts")

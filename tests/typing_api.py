@@ -5,13 +5,15 @@ from typing import Any, assert_type
 
 from openai import AsyncOpenAI, OpenAI
 
-from emulator import Emulator, Settings, VertexSession
-from emulator.engine.facts import Facts
-from emulator.engine.verdicts import Verdict
-from emulator.engine.verifying import Verification
-from emulator.running import RuleBuilder
-from emulator.server.exchanges import Exchange
-from emulator.server.questions import JournalView
+from emulator.api.emulator import Emulator
+from emulator.api.rules import RuleBuilder
+from emulator.api.session import VertexSession
+from emulator.engine.request.facts import Facts
+from emulator.server.settings import Settings
+from emulator.store.exchange import Exchange
+from emulator.store.views import JournalView
+from emulator.verdicts.judge import Verdict
+from emulator.verdicts.verification import Verification
 
 
 def echo(facts: Facts) -> str:

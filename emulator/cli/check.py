@@ -14,8 +14,8 @@ def check(scenarios: tuple[str, ...]) -> None:
     SCENARIOS are files, and folders with all .yaml and .yml files below them, read together as `serve` would. The exit status is
     1 if there are problems; warnings alone leave it 0.
     """
-    from emulator.engine.compiling import compile_rules  # noqa: PLC0415  # --help is quicker without it
-    from emulator.scenario.reading import read_paths  # noqa: PLC0415  # as above
+    from emulator.engine.ruleset import compile_rules  # noqa: PLC0415  # --help is quicker without it
+    from emulator.scenario.loading import read_paths  # noqa: PLC0415  # as above
 
     try:
         reading = read_paths(scenarios)

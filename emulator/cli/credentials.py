@@ -11,7 +11,7 @@ from emulator.cli.options import option, stop
 from emulator.errors import EmulatorError, StartError
 
 if TYPE_CHECKING:
-    from emulator.credentials.files import KeyFiles
+    from emulator.credentials.key_files import KeyFiles
 
 _PATIENCE = 10
 """Seconds that the server has to answer."""
@@ -74,8 +74,8 @@ def _ask_project(server: SplitResult) -> str:
 
 
 def _write(folder: Path, url: str, project: str, *, force: bool) -> "tuple[KeyFiles, Path]":
-    from emulator.credentials.files import write_key_files  # noqa: PLC0415  # --help is quicker without
-    from emulator.credentials.shim import write_gcloud_shim  # noqa: PLC0415  # as above
+    from emulator.credentials.gcloud_shim import write_gcloud_shim  # noqa: PLC0415  # as above
+    from emulator.credentials.key_files import write_key_files  # noqa: PLC0415  # --help is quicker without
 
     shim = folder / "bin" / "gcloud"
     if shim.exists() and not force:
@@ -93,7 +93,7 @@ def _environment(
     server: SplitResult, project: str, location: str, files: "KeyFiles", shim: Path, *, metadata: bool
 ) -> list[str]:
     """The lines to paste into a shell."""
-    from emulator.running import base_url  # noqa: PLC0415  # --help is quicker without
+    from emulator.server.listening import base_url  # noqa: PLC0415  # --help is quicker without
 
     variables = {
         "GOOGLE_APPLICATION_CREDENTIALS": str(files.service_account.absolute()),

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from emulator.cli.intercepting import Aims, Leaks, Sockets, write_surroundings
+from emulator.cli.interception import Aims, Leaks, Sockets, write_surroundings
 from emulator.cli.options import count, option, scenarios_argument, stop
-from emulator.cli.service import log_requests, place_options, settings_options
+from emulator.cli.service_options import log_requests, place_options, settings_options
 from emulator.errors import EmulatorError, StartError
 
 if TYPE_CHECKING:
-    from emulator.intercept.child import Child
-    from emulator.server.exchanges import Exchange, TokenExchange
+    from emulator.intercept.child_process import Child
     from emulator.server.service import Service
+    from emulator.store.exchange import Exchange, TokenExchange
 
 NOT_VERIFIED = 3
 """The exit status of `--verify`: the program did well, but not by these scenarios."""
@@ -124,7 +124,7 @@ def _execute(
 ) -> int:
     if os.name != "posix":
         raise StartError("exec needs a POSIX system")
-    from emulator.intercept.child import Child  # noqa: PLC0415  # --help is quicker without it
+    from emulator.intercept.child_process import Child  # noqa: PLC0415  # --help is quicker without it
 
     tally, child, aims = Tally(), Child(), Aims(project=project, location=location, java=java, metadata=metadata)
     with child.taking_signals(), TemporaryDirectory(prefix="vertex-emulator-") as folder, ExitStack() as stack:
@@ -139,7 +139,7 @@ def _execute(
 
 
 def _build_service(scenarios: tuple[str, ...], tally: Tally, **settings: Any) -> "Service":
-    from emulator.cli.watching import read_rules  # noqa: PLC0415  # as above
+    from emulator.cli.watch import read_rules  # noqa: PLC0415  # as above
     from emulator.server.clock import SystemClock  # noqa: PLC0415  # as above
     from emulator.server.service import Service  # noqa: PLC0415  # as above
     from emulator.server.settings import Settings  # noqa: PLC0415  # as above
@@ -154,10 +154,10 @@ def start_interception(
     stack: ExitStack, folder: Path, service: "Service", on_leak: Callable[[str], object], aims: Aims
 ) -> dict[str, str]:
     """Start all listeners until the stack is left, and return the program's environment."""
-    from emulator.intercept.authority import Authority  # noqa: PLC0415  # as above
+    from emulator.api.background import Background, Interception, Listeners  # noqa: PLC0415  # as above
+    from emulator.intercept.certificate_authority import Authority, write_trust_files  # noqa: PLC0415  # as above
     from emulator.intercept.environment import child_environment  # noqa: PLC0415  # as above
-    from emulator.intercept.trust import write_trust_files  # noqa: PLC0415  # as above
-    from emulator.running import Background, Interception, Listeners, bind  # noqa: PLC0415  # as above
+    from emulator.server.listening import bind  # noqa: PLC0415  # as above
 
     authority = Authority()
     bound = [stack.enter_context(bind("127.0.0.1", 0)) for _ in range(3)]
@@ -177,7 +177,7 @@ def start_interception(
 
 
 def _run(child: "Child", command: list[str], environment: dict[str, str]) -> int:
-    from emulator.intercept.child import exit_status_of  # noqa: PLC0415  # as above
+    from emulator.intercept.child_process import exit_status_of  # noqa: PLC0415  # as above
 
     try:
         return child.run(command, environment)
@@ -193,7 +193,7 @@ def _verify(tally: Tally, service: "Service | None") -> bool:
 
     Without a service the rules are not asked.
     """
-    from emulator.engine.verifying import verify  # noqa: PLC0415  # as above
+    from emulator.verdicts.verification import verify  # noqa: PLC0415  # as above
 
     problems = verify(service.ruleset, tally.uses, service.journal, strict=True).rules if service else ()
     for problem in problems:

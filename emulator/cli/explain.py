@@ -10,9 +10,9 @@ from emulator.cli.options import option, stop
 from emulator.errors import EmulatorError, StartError
 
 if TYPE_CHECKING:
-    from emulator.engine.compiling import Ruleset
-    from emulator.engine.state import State
-    from emulator.wire.targets import Target
+    from emulator.engine.ruleset import Ruleset
+    from emulator.engine.session import State
+    from emulator.wire.urls import Target
 
 Header = tuple[bytes, bytes]
 
@@ -67,9 +67,9 @@ def explain(
 
 
 def _explain(scenarios: tuple[str, ...], body: bytes, url: str, headers: list[Header], flags: frozenset[str]) -> bool:
-    from emulator.engine.compiling import compile_rules  # noqa: PLC0415  # --help is quicker without it
-    from emulator.engine.state import State  # noqa: PLC0415  # as above
-    from emulator.scenario.reading import read_paths  # noqa: PLC0415  # as above
+    from emulator.engine.ruleset import compile_rules  # noqa: PLC0415  # --help is quicker without it
+    from emulator.engine.session import State  # noqa: PLC0415  # as above
+    from emulator.scenario.loading import read_paths  # noqa: PLC0415  # as above
     from emulator.server.clock import SystemClock  # noqa: PLC0415  # as above
     from emulator.server.service import Service  # noqa: PLC0415  # as above
     from emulator.server.settings import Settings  # noqa: PLC0415  # as above
@@ -97,7 +97,7 @@ def _explain(scenarios: tuple[str, ...], body: bytes, url: str, headers: list[He
 
 
 def _target(url: str) -> "Target":
-    from emulator.wire.targets import parse_target  # noqa: PLC0415  # as above
+    from emulator.wire.urls import parse_target  # noqa: PLC0415  # as above
 
     path = urlsplit(url).path
     target = parse_target(path) if path.endswith("/chat/completions") else None
@@ -107,7 +107,7 @@ def _target(url: str) -> "Target":
 
 
 def _check_flags(flags: frozenset[str], ruleset: "Ruleset") -> None:
-    from emulator.scenario.words import suggest  # noqa: PLC0415  # as above
+    from emulator.suggestions import suggest  # noqa: PLC0415  # as above
 
     known = {name for rule in ruleset.rules if rule.flags for name in rule.flags.required | rule.flags.ruled_out}
     for name in sorted(flags - known):
@@ -116,8 +116,8 @@ def _check_flags(flags: frozenset[str], ruleset: "Ruleset") -> None:
 
 def _trace(ruleset: "Ruleset", target: "Target", headers: list[Header], body: bytes, state: "State") -> None:
     """Each rule up to the one that answers, with what it wanted beside what the request has."""
-    from emulator.engine.choosing import compare_rule, describe  # noqa: PLC0415  # as above
-    from emulator.engine.facts import Facts  # noqa: PLC0415  # as above
+    from emulator.engine.matching.misses import compare_rule, describe  # noqa: PLC0415  # as above
+    from emulator.engine.request.facts import Facts  # noqa: PLC0415  # as above
     from emulator.wire.requests import parse_request  # noqa: PLC0415  # as above
 
     facts = Facts(target, headers, parse_request(body).request)

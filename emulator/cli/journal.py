@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from emulator.cli.asking import ask_control
+from emulator.cli.control_client import ask_control
 from emulator.cli.options import option, stop
 from emulator.errors import EmulatorError
 

@@ -2,23 +2,171 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from emulator.catalogue.variations import SET_NAMES, Variation, choose_variations
-from emulator.cli.execute import ProgramCommand
-from emulator.cli.intercepting import Aims
+from emulator.cli.execute import ProgramCommand, start_interception
+from emulator.cli.interception import Aims, Leaks
 from emulator.cli.options import count, option, scenarios_argument, stop
-from emulator.cli.programs import Trial
-from emulator.cli.service import place_options, undisturbed_options
+from emulator.cli.service_options import place_options, undisturbed_options
 from emulator.errors import EmulatorError, StartError
 
 if TYPE_CHECKING:
-    from emulator.running.sweeps import Row, Run
+    from emulator.api.sweeps import Row, Run
+    from emulator.catalogue.variations import Variation
+    from emulator.engine.ruleset import Ruleset
+    from emulator.server.settings import Settings
+    from emulator.store.exchange import Exchange
+
+
+_MOST = 8 * 1024 * 1024
+"""Bytes of a program's output that are looked at."""
+
+
+class Programs:
+    """Starts programs, each as a group of processes that ends as a whole; several threads may."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._is_closed = False
+
+    def run(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        streams: tuple[IO[bytes], IO[bytes]],
+        timeout: float,
+        on_timeout: Callable[[], object],
+    ) -> int | None:
+        """Run a program without input and return its exit status, or None if it had to be killed after so many seconds.
+
+        What it leaves running is killed too. Raises StartError if it cannot be started.
+        """
+        process = self._start(command, environment, streams)
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            on_timeout()
+            return None
+        finally:
+            _kill(process)
+            process.wait()
+            with self._lock:
+                self._running.discard(process)
+
+    def _start(
+        self, command: Sequence[str], environment: Mapping[str, str], streams: tuple[IO[bytes], IO[bytes]]
+    ) -> "subprocess.Popen[bytes]":
+        out, err = streams
+        with self._lock:
+            if self._is_closed:
+                raise StartError("the sweep was stopped")
+            try:
+                process = subprocess.Popen(  # noqa: S603  # what we are asked to run
+                    command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
+                )
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                raise StartError(f"cannot run {command[0]}: {reason}") from None
+            except ValueError as error:  # a NUL in an argument
+                raise StartError(f"cannot run {command[0]!r}: {error}") from None
+            self._running.add(process)
+            return process
+
+    def close(self) -> None:
+        """Kill what runs; nothing more is started."""
+        with self._lock:
+            self._is_closed = True
+            for process in self._running:
+                _kill(process)
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """Kill the whole group; where nothing of it is left, do nothing (macOS calls that a lack of permission)."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What can be seen of a run from the server's side."""
+
+    requests: int = 0
+    is_met: bool = False
+    warnings: dict[str, None] = field(default_factory=dict)
+
+    def add(self, exchange: "Exchange") -> None:
+        """See an exchange."""
+        self.requests += 1
+        self.is_met |= exchange.outcome.is_disturbed
+        self.warnings |= dict.fromkeys(exchange.outcome.warnings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A program, and what answers it."""
+
+    command: Sequence[str]
+    ruleset: "Ruleset"
+    settings: "Settings"
+    aims: Aims
+    timeout: float
+    programs: Programs = field(default_factory=Programs)
+    leaks: Leaks = field(default_factory=Leaks)
+
+    def run(self, variation: "Variation | None" = None) -> "Run":
+        """Run the program once, with server, ports, credentials and journal of its own. Raises StartError."""
+        from emulator.api.sweeps import Run  # noqa: PLC0415  # --help is quicker without it
+        from emulator.server.clock import SystemClock  # noqa: PLC0415  # as above
+        from emulator.server.overrides import vary  # noqa: PLC0415  # as above
+        from emulator.server.service import Service  # noqa: PLC0415  # as above
+
+        settings = self.settings if variation is None else vary(self.settings, variation)
+        service, watch = Service(self.ruleset, settings, clock=SystemClock()), _Watch()
+        service.on_exchange.append(watch.add)
+        verdicts = None
+
+        def judge_now() -> None:
+            # Later, it would look as if the client had left by itself.
+            nonlocal verdicts
+            verdicts = service.verdicts()
+
+        with TemporaryFile() as out, TemporaryFile() as err:
+            with TemporaryDirectory(prefix="vertex-emulator-") as folder, ExitStack() as stack:
+                environment = start_interception(stack, Path(folder), service, self.leaks.add, self.aims)
+                started = time.monotonic()
+                status = self.programs.run(self.command, environment, (out, err), self.timeout, judge_now)
+                seconds = time.monotonic() - started
+            return Run(
+                status=status,
+                out=_read(out),
+                err=_read(err),
+                seconds=seconds,
+                requests=watch.requests,
+                is_met=watch.is_met,
+                warnings=tuple(watch.warnings),
+                verdicts=service.verdicts() if verdicts is None else verdicts,
+            )
+
+
+def _read(stream: IO[bytes]) -> bytes:
+    stream.seek(0)
+    return stream.read(_MOST)
+
 
 SEED = "sweep"
 """What makes answers repeatable if neither the command line nor the scenario has a seed."""
@@ -96,9 +244,9 @@ def _sweep(
 ) -> int:
     if os.name != "posix":
         raise StartError("sweep needs a POSIX system")
-    from emulator.cli.watching import read_rules  # noqa: PLC0415  # --help is quicker without it
-    from emulator.intercept.child import Child  # noqa: PLC0415  # as above
-    from emulator.running.sweeps import FINE, describe_difference  # noqa: PLC0415  # as above
+    from emulator.api.sweeps import FINE, describe_difference  # noqa: PLC0415  # as above
+    from emulator.cli.watch import read_rules  # noqa: PLC0415  # --help is quicker without it
+    from emulator.intercept.child_process import Child  # noqa: PLC0415  # as above
     from emulator.server.settings import Settings  # noqa: PLC0415  # as above
 
     ruleset = read_rules(scenarios)
@@ -120,7 +268,7 @@ def _sweep(
 
 def _run_undisturbed(trial: Trial) -> "Run":
     """A run by which others can be measured. Raises StartError if it is none."""
-    from emulator.running.sweeps import describe_end  # noqa: PLC0415  # as above
+    from emulator.api.sweeps import describe_end  # noqa: PLC0415  # as above
 
     run = trial.run()
     if run.status != 0:
@@ -136,7 +284,7 @@ def _run_all(
     trial: Trial, variations: tuple[Variation, ...], undisturbed: "Run", jobs: int, *, has_fixed_output: bool
 ) -> Iterator["Row"]:
     """The rows, in the order of the variations, each as soon as it and those before it are there."""
-    from emulator.running.sweeps import read_row  # noqa: PLC0415  # as above
+    from emulator.api.sweeps import read_row  # noqa: PLC0415  # as above
 
     with ThreadPoolExecutor(jobs) as pool:
         try:
@@ -151,7 +299,7 @@ def _run_all(
 def _print_table(
     variations: tuple[Variation, ...], undisturbed: "Run", difference: str, rows: Iterator["Row"]
 ) -> list["Row"]:
-    from emulator.running.sweeps import COLOURS, Table, sum_up  # noqa: PLC0415  # as above
+    from emulator.api.sweeps import COLOURS, Table, sum_up  # noqa: PLC0415  # as above
 
     click.echo(f"undisturbed: status 0, {count(undisturbed.requests, 'request')}, {undisturbed.seconds:.1f} s")
     if difference:

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from emulator.cli.asking import ask_control
+from emulator.cli.control_client import ask_control
 from emulator.cli.options import count, option, stop
 from emulator.errors import EmulatorError
 

@@ -5,21 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from emulator.catalogue.token_errors import find_token_error
-from emulator.credentials.answers import Answer, Asked, Issuer, answer_refusal, read_fields, read_query, refuse_token
+from emulator.catalogue.errors import find_token_error
 from emulator.credentials.grants import answer_grant
-from emulator.credentials.impersonating import IMPERSONATION, answer_impersonation
-from emulator.credentials.inspecting import answer_info, answer_revocation
+from emulator.credentials.impersonation import IMPERSONATION, answer_impersonation
 from emulator.credentials.jwts import read_jwt
-from emulator.credentials.metadata import TOKEN_ENDING, answer_metadata, default_account, is_metadata
-from emulator.credentials.redacting import redact
-from emulator.engine.timeline import Timeline
+from emulator.credentials.messages import Answer, Asked, Issuer, answer_refusal, read_fields, read_query, refuse_token
+from emulator.credentials.metadata_server import TOKEN_ENDING, answer_metadata, default_account, is_metadata
+from emulator.credentials.redaction import redact
+from emulator.credentials.token_info import answer_info, answer_revocation
+from emulator.engine.timeline.timeline import Timeline
+from emulator.http.sending import Receive, Send, play_at_once
 from emulator.server.app import Scope, not_found, read_body, too_large
-from emulator.server.bearer import read_credentials
-from emulator.server.exchanges import TokenExchange
-from emulator.server.playing import Receive, Send, play_at_once
+from emulator.server.authentication import read_credentials
 from emulator.server.service import Service
-from emulator.wire.refusals import Refusal
+from emulator.store.exchange import TokenExchange
+from emulator.wire.errors import Refusal
 
 _MOST = 1024 * 1024
 """The largest body that is read, in bytes."""

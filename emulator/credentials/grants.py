@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from emulator.credentials.answers import Answer, Asked, Issuer, answer_json, refuse_token
 from emulator.credentials.jwts import Jwt, is_signed_by, read_jwt, write_id_token
+from emulator.credentials.messages import Answer, Asked, Issuer, answer_json, refuse_token
 from emulator.server.tokens import CLOUD_PLATFORM
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from emulator.intercept.authority import TRUST_PASSWORD
+from emulator.intercept.certificate_authority import TRUST_PASSWORD
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 UNSET = (

@@ -9,7 +9,15 @@ from http import HTTPStatus
 from typing import cast
 from urllib.parse import urlsplit
 
-from emulator.intercept.hosts import DOMAINS, is_emulated
+DOMAINS = ("googleapis.com", "prediction.vertexai.goog")
+"""Documented: Google's APIs, regional ones among them, and the dedicated DNS names of endpoints of one's own."""
+
+
+def is_emulated(host: str) -> bool:
+    """Whether a host is one of Google's that the emulator answers for."""
+    name = host.rstrip(".").lower()
+    return any(name == domain or name.endswith(f".{domain}") for domain in DOMAINS)
+
 
 HEAD_BYTES = 16 * 1024
 """The longest request head that is read."""

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from emulator.scenario.model import Text, by_shape
-from emulator.scenario.operators import Prose, Result
 from emulator.scenario.steps import Call, Raw, Reply, Step
-from emulator.scenario.templates import is_template
+from emulator.scenario.templates.template import is_template
+from emulator.scenario.types import Text, by_shape
+from emulator.scenario.when import Prose, Result
 from emulator.validation.annotations import Discriminator, Tag, field
 from emulator.validation.models import Model
 

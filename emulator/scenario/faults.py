@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic_core import PydanticCustomError
 
 from emulator.catalogue.faults import FaultName, GarbleName
-from emulator.scenario.model import Scalar, by_shape
 from emulator.scenario.pace import Milliseconds
+from emulator.scenario.types import Scalar, by_shape
 from emulator.validation.annotations import Before, Discriminator, Tag, field
 from emulator.validation.models import Model
 from emulator.validation.schemas import validator

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from pydantic_core import PydanticCustomError
 
 from emulator.errors import Problem
-from emulator.scenario.model import by_shape
-from emulator.scenario.source import Loc, Source
-from emulator.scenario.words import quote
+from emulator.scenario.types import by_shape
+from emulator.scenario.yaml import Loc, Source
+from emulator.suggestions import quote
 from emulator.validation.annotations import Before, Tag, field
 
 _FLAG = re.compile(r"(not +)?(?!not$)[A-Za-z_][A-Za-z0-9_-]*")

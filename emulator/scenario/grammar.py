@@ -6,14 +6,13 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from emulator.scenario.conversation import TURNS, AssistantTurn
 from emulator.scenario.faults import Chunks
-from emulator.scenario.operators import Test
 from emulator.scenario.rules import Rule, Scenario
 from emulator.scenario.steps import VERBS
-from emulator.scenario.when import When
+from emulator.scenario.when import Test, When
 from emulator.validation.annotations import Tag
 from emulator.validation.models import Model
 
-Loc = tuple[str | int, ...]
+ModelLoc = tuple[str | int, ...]
 
 
 def is_tag(part: str | int) -> bool:
@@ -68,7 +67,7 @@ def subject(loc: Sequence[str | int]) -> str:
     return f'"{written[-1]}"'
 
 
-def walk_models(value: Any, loc: Loc = ()) -> Iterator[tuple[Loc, Model]]:
+def walk_models(value: Any, loc: ModelLoc = ()) -> Iterator[tuple[ModelLoc, Model]]:
     """Every model inside a value, itself first, each with its way in the file."""
     if isinstance(value, Model):
         yield loc, value

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from emulator.catalogue.paces import PaceName
-from emulator.scenario.model import by_shape
+from emulator.scenario.types import by_shape
 from emulator.validation.annotations import Tag, field
 from emulator.validation.models import Model
 

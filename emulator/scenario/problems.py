@@ -11,10 +11,10 @@ from emulator.scenario.conversation import SPEAKERS, TURNS
 from emulator.scenario.faults import FAULTS
 from emulator.scenario.grammar import find_model, list_keys, name_part, subject
 from emulator.scenario.rules import ANSWERS, ConversationRule, ReplyRule, Rule, SequenceRule
-from emulator.scenario.source import Source
 from emulator.scenario.steps import VERBS
 from emulator.scenario.when import When
-from emulator.scenario.words import find_near, join, list_accepted, quote, suggest, suggest_one
+from emulator.scenario.yaml import Source
+from emulator.suggestions import find_near, join, list_accepted, quote, suggest, suggest_one
 from emulator.validation.schemas import ErrorDetails
 
 Finding = tuple[Place, str]

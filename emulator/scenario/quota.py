@@ -2,8 +2,8 @@
 
 from typing import Annotated, Literal
 
-from emulator.scenario.model import Scalar, by_shape
-from emulator.scenario.operators import Identifier
+from emulator.scenario.types import Scalar, by_shape
+from emulator.scenario.when import Identifier
 from emulator.validation.annotations import Tag, field
 from emulator.validation.models import Model
 

@@ -8,7 +8,6 @@ from emulator.catalogue.faults import FAULTS
 from emulator.catalogue.paces import PACES, PaceProfile
 from emulator.catalogue.quirks import QUIRKS, QuirkName
 from emulator.scenario.conversation import TURNS, Turn
-from emulator.scenario.docstrings import describe_keys
 from emulator.scenario.faults import (
     Cut,
     Fail,
@@ -24,7 +23,6 @@ from emulator.scenario.faults import (
     Stall,
 )
 from emulator.scenario.flags import Flags
-from emulator.scenario.operators import Prose, Regex, Result, ResultTest, Test, Turns
 from emulator.scenario.pace import Milliseconds, Pace, PaceSetting
 from emulator.scenario.quota import Queue, Quota, Quotas
 from emulator.scenario.rules import (
@@ -39,10 +37,11 @@ from emulator.scenario.rules import (
     Tokens,
     Usage,
 )
+from emulator.scenario.schema import describe_keys
 from emulator.scenario.steps import Audio, Call, Chunks, Image, Json, Pause, Raw, Reply, Say, Think, Written
-from emulator.scenario.templates import VARIABLES
-from emulator.scenario.when import When
-from emulator.scenario.words import join
+from emulator.scenario.templates.variables import VARIABLES
+from emulator.scenario.when import Prose, Regex, Result, ResultTest, Test, Turns, When
+from emulator.suggestions import join
 from emulator.validation.models import Model
 
 # Parts of the language that have a name of their own, each with what the tables call it.

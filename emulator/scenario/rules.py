@@ -9,12 +9,12 @@ from emulator.catalogue.quirks import QuirkName
 from emulator.scenario.conversation import Turn
 from emulator.scenario.faults import FaultSetting
 from emulator.scenario.flags import Flags
-from emulator.scenario.model import Scalar
 from emulator.scenario.pace import PaceSetting
 from emulator.scenario.quota import Quotas
 from emulator.scenario.steps import Reply
+from emulator.scenario.types import Scalar
 from emulator.scenario.when import When
-from emulator.scenario.words import join
+from emulator.suggestions import join
 from emulator.validation.annotations import Discriminator, Tag, field
 from emulator.validation.models import Model
 

@@ -1,16 +1,44 @@
 """The JSON Schema of the language, for editors: completion, hover texts and a first check while typing."""
 
+import ast
+import inspect
 import json
+import sys
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import ModelSchema
 
-from emulator.scenario.docstrings import describe_keys
-from emulator.scenario.grammar import Loc
+from emulator.scenario.grammar import ModelLoc
 from emulator.scenario.rules import Scenario
 from emulator.validation.models import Model
 from emulator.validation.schemas import core_schema
+
+
+def describe_keys(model: type[Model]) -> dict[str, str]:
+    """The docstrings below the fields of a model, those that it inherits among them, by the fields' names."""
+    found: dict[str, str] = {}
+    for one in reversed(model.__mro__):
+        found |= _read(one.__module__).get(one.__name__, {}) if issubclass(one, Model) else {}
+    return found
+
+
+@cache
+def _read(module: str) -> dict[str, dict[str, str]]:
+    """The docstrings below the fields of all classes of a module."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {part.name: dict(_read_class(part)) for part in tree.body if isinstance(part, ast.ClassDef)}
+
+
+def _read_class(part: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for field, text in pairwise(part.body):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):
+                yield name, inspect.cleandoc(said)
+
 
 TITLE = "Scenario of the Vertex AI OpenAI endpoint emulator"
 _DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -56,7 +84,7 @@ def schema_text() -> str:
     return json.dumps(scenario_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _tidy(part: Any, loc: Loc = ()) -> Any:
+def _tidy(part: Any, loc: ModelLoc = ()) -> Any:
     """A part of pydantic's schema without what only a program could use: null for absent keys, made-up titles."""
     if isinstance(part, list):
         return [_tidy(item, loc) for item in part]

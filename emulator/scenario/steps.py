@@ -3,8 +3,8 @@
 from typing import Annotated, Any, Literal
 
 from emulator.scenario.faults import Cut, Fail, Garble, Stall
-from emulator.scenario.model import Text, by_shape
 from emulator.scenario.pace import Milliseconds, Paced
+from emulator.scenario.types import Text, by_shape
 from emulator.validation.annotations import Discriminator, Tag, field
 from emulator.validation.models import Model
 

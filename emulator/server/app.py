@@ -5,18 +5,57 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cached_property, partial
 from typing import Any
 
-from emulator.engine.refusing import refuse
-from emulator.engine.timeline import Timeline, plain_timeline, refusal_timeline
-from emulator.server.playing import Line, Receive, Send, play, play_at_once
-from emulator.server.queueing import wait_for_place
+from emulator.engine.refusals import refuse
+from emulator.engine.timeline.timeline import Timeline, plain_timeline, refusal_timeline
+from emulator.http.request_cycle import CONNECTION_KEY
+from emulator.http.sending import Receive, Send, play_at_once
+from emulator.server.clock import Clock
+from emulator.server.playing import Line, play, wait_for_leaving
 from emulator.server.service import Service
 from emulator.server.settings import CONTROL_PATH
-from emulator.wire.refusals import HTML_TYPE
-from emulator.wire.targets import Target, parse_target, parse_unary
+from emulator.store.exchange import Exchange
+from emulator.store.store import Store, release
+from emulator.wire.errors import HTML_TYPE
+from emulator.wire.urls import Target, parse_target, parse_unary
+
+
+async def wait_for_place(
+    exchange: Exchange, respond: Callable[[Exchange], Awaitable[Exchange]], store: Store, clock: Clock, receive: Receive
+) -> Exchange:
+    """What becomes of a request that stands in a queue; `respond` makes the exchange anew from the one that has waited so far.
+
+    First come, first served. Whoever waits for too long keeps the refusal, and one who leaves is marked as gone.
+    """
+    number, end = exchange.number, clock.elapsed() + (exchange.ticket.patience or 0.0)
+    gone = asyncio.ensure_future(wait_for_leaving(receive))
+    try:
+        while exchange.ticket.patience is not None and await _comes(store.turn(number), clock, end, gone):
+            exchange.ticket.patience = None
+            exchange = await respond(exchange)
+        if exchange.ticket.patience is not None:
+            store.leave(number, 0, clock.elapsed())
+        if gone.done():
+            exchange.played.ended = "client left"
+    except BaseException:
+        store.leave(number, 0, clock.elapsed())
+        raise
+    finally:
+        gone.cancel()
+    return exchange
+
+
+async def _comes(turn: "asyncio.Future[None]", clock: Clock, end: float, gone: "asyncio.Future[None]") -> bool:
+    """Whether somebody left so that it is worth asking again, before the time is over or the client gone."""
+    over = asyncio.get_running_loop().create_future()
+    alarm = clock.alarm(end, partial(release, over))
+    try:
+        await asyncio.wait({turn, over, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        alarm.cancel()
+    return turn.done() and not gone.done()
+
 
 Scope = MutableMapping[str, Any]
-CONNECTION = "emulator.connection"
-"""The key among the scope's extensions of what lies below HTTP."""
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -66,7 +105,7 @@ class App:
             if played.ended == "complete" and timeline.is_instant:
                 await play_at_once(timeline, exchange.warnings, send, played)
             elif played.ended == "complete":
-                line = Line(send, receive, clock, scope.get("extensions", {}).get(CONNECTION))
+                line = Line(send, receive, clock, scope.get("extensions", {}).get(CONNECTION_KEY))
                 await play(timeline, exchange.warnings, line, started, played)
         except BaseException as error:
             played.ended = "client left"

@@ -36,12 +36,6 @@ class Clock(Protocol):
         ...
 
 
-def release(waiter: "asyncio.Future[None]") -> None:
-    """Let whoever awaits a future go on."""
-    if not waiter.done():
-        waiter.set_result(None)
-
-
 class SystemClock:
     """The machine's time."""
 

@@ -13,11 +13,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emulator import __version__
+from emulator.engine.quota.admission import show_quotas
 from emulator.errors import ScenarioError
-from emulator.server.exchanges import Entry
-from emulator.server.quotas import show_quotas
 from emulator.server.service import Service
 from emulator.server.settings import CONTROL_PATH
+from emulator.store.exchange import Entry
 
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 _LONGEST_NUMBER = 20

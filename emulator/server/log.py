@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from emulator.server.exchanges import Entry, Exchange, TokenExchange
+from emulator.store.exchange import Entry, Exchange, TokenExchange
 
 
 def log_line(exchange: Entry) -> str:

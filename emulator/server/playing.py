@@ -1,22 +1,15 @@
 """Playing a timeline: where an answer meets the network."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from http import HTTPStatus
+from collections.abc import Coroutine, MutableMapping
 from itertools import groupby
 from typing import Any, Literal, NamedTuple, Protocol
 
-from emulator.engine.answering import header_text
-from emulator.engine.timeline import Headers, Timeline
-from emulator.server.clock import Clock, release
-
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-
-Ended = Literal["complete", "cut", "stalled", "client left", "server stopped"]
-"""How an exchange ended: complete, cut or held back for ever as planned, or broken off by one of the two sides."""
+from emulator.engine.timeline.timeline import Timeline
+from emulator.http.sending import Receive, Send, response_start
+from emulator.server.clock import Clock
+from emulator.store.exchange import Played
+from emulator.store.store import release
 
 _DROPPED_WITHIN = 1.0
 """Seconds that a connection may take to end once it is dropped."""
@@ -31,47 +24,6 @@ class Connection(Protocol):
     async def drop(self, how: Literal["close", "reset"]) -> None:
         """End the connection once what was written has left: in order, or by a reset."""
         ...
-
-
-# Observed on sibling routes (native and rawPredict); no capture of this route is known.
-_FRONT_END = (
-    ("vary", "Origin"),
-    ("vary", "X-Origin"),
-    ("vary", "Referer"),
-    ("server", "scaffolding on HTTPServer2"),
-    ("cache-control", "private"),
-    ("x-xss-protection", "0"),
-    ("x-frame-options", "SAMEORIGIN"),
-    ("x-content-type-options", "nosniff"),
-    ("alt-svc", 'h3=":443"; ma=2592000,h3-29=":443"; ma=2592000'),
-)
-_UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
-# Assumed: as on other Google APIs; that front-end refusals come from ESF is observed on sibling routes.
-_UNAUTHENTICATED = (("server", "ESF"), ("www-authenticate", 'Bearer realm="https://accounts.google.com/"'))
-
-
-@lru_cache(maxsize=1024)
-def _encode(headers: Headers, status: int) -> tuple[tuple[bytes, bytes], ...]:
-    """What is sent: the content type, the front end's headers, then those of the answer, which take the place of their namesakes."""
-    given = {name.lower(): value for name, value in (*(_UNAUTHENTICATED if status == _UNAUTHORIZED else ()), *headers)}
-    content_type = [(name, value) for name, value in given.items() if name == "content-type"]
-    front_end = [(name, value) for name, value in _FRONT_END if name not in given]
-    others = [(name, value) for name, value in given.items() if name != "content-type"]
-    return tuple(
-        (name.encode("latin-1"), value.encode("latin-1", "replace"))
-        for name, value in (*content_type, *front_end, *others)
-    )
-
-
-@dataclass(slots=True)
-class Played:
-    """How the playing of a timeline went."""
-
-    ended: Ended = "complete"
-    sent: int = 0
-    """Bytes of the body that were handed to the network."""
-    times: Sequence[float] = ()
-    """When each frame was handed over, in seconds from the start; empty if all went out at once."""
 
 
 class Line(NamedTuple):
@@ -90,23 +42,7 @@ def play(
 
     There is no content-length: the service answers in chunks (observed on sibling routes).
     """
-    return _Player(timeline, line, started, played).play(_head(timeline, warnings))
-
-
-async def play_at_once(timeline: Timeline, warnings: tuple[str, ...], send: Send, played: Played | None = None) -> None:
-    """Send an answer whatever its times, its body in one send."""
-    body = timeline.body
-    await send(_head(timeline, warnings))
-    await send({"type": "http.response.body", "body": body})
-    if played is not None:
-        played.sent = len(body)
-
-
-def _head(timeline: Timeline, warnings: tuple[str, ...]) -> MutableMapping[str, Any]:
-    headers = _encode(timeline.headers, timeline.status)
-    if warnings:
-        headers = (*headers, (b"x-emulator-warning", header_text("; ".join(warnings)).encode()))
-    return {"type": "http.response.start", "status": timeline.status, "headers": headers}
+    return _Player(timeline, line, started, played).play(response_start(timeline, warnings))
 
 
 class _Player:

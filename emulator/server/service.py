@@ -1,44 +1,121 @@
 """The emulated service: one request in, one outcome out, with the state that belongs to it. Knows nothing of sockets."""
 
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.catalogue.variations import Variation
-from emulator.engine.answering import Outcome, answer, confess, own_failure, refuse_request
-from emulator.engine.choosing import find_chosen
-from emulator.engine.compiling import Ruleset, compile_rules, put_before
-from emulator.engine.containers import family_of, refuse_endpoint, refuse_in_container
-from emulator.engine.dice import Occasion
-from emulator.engine.facts import Facts
-from emulator.engine.siblings.questions import Ask, as_unary, refuse_unary
-from emulator.engine.verifying import Verification
-from emulator.engine.vetting import Check, Policy, Verdict, judge, refuse_malformed
+from emulator.engine.answer import Outcome, answer, confess, own_failure, refuse_request
+from emulator.engine.matching.choose import find_chosen
+from emulator.engine.quota.admission import admit
+from emulator.engine.quota.buckets import Ticket
+from emulator.engine.randomness import Occasion, Surroundings
+from emulator.engine.rendering.endpoints import family_of, refuse_endpoint, refuse_in_container
+from emulator.engine.request.facts import Facts
+from emulator.engine.routes.route import Ask, as_unary, refuse_unary
+from emulator.engine.ruleset import Ruleset, compile_rules, put_before
+from emulator.engine.vetting.case import Policy
+from emulator.engine.vetting.vet import Check, VettingResult, judge, refuse_malformed
 from emulator.errors import AnswerError
-from emulator.scenario.reading import Reading, default_scenario_path, read_paths
+from emulator.scenario.loading import Reading, default_scenario_path, read_paths
 from emulator.scenario.rules import Tokens
-from emulator.server.accounts import Ticket
-from emulator.server.bearer import check_bearer, passes_until
+from emulator.server.authentication import check_bearer, passes_until
 from emulator.server.clock import Clock
 from emulator.server.entropy import Entropy
-from emulator.server.exchanges import Exchange, TokenExchange
-from emulator.server.journal import Journal
-from emulator.server.quotas import admit
-from emulator.server.readings import Readings, Received
-from emulator.server.sessions import TOKEN_REQUESTS, Session, Sessions
+from emulator.server.overrides import PACE_HEADER, surround, vary
+from emulator.server.request_cache import Readings, Received
 from emulator.server.settings import SEEDED_MOMENT, Settings
-from emulator.server.store import Alone, Pushed, Store, agree, at_once, read_pushed
-from emulator.server.surroundings import PACE_HEADER, surround, vary
-from emulator.server.terms import Terms
 from emulator.server.tokens import Mint
-from emulator.server.verifying import verify_sessions
+from emulator.store.exchange import Exchange, TokenExchange
+from emulator.store.journal import Journal
+from emulator.store.sessions import TOKEN_REQUESTS, Session, Sessions
+from emulator.store.store import Alone, Pushed, Store, agree, at_once, read_pushed
+from emulator.verdicts.judge import Verdict, judge_client
+from emulator.verdicts.observation import Observation
+from emulator.verdicts.verification import Verification, verify
 from emulator.wire.requests import MalformedRequestError
-from emulator.wire.targets import CHAT, Target
+from emulator.wire.urls import CHAT, Target
 
 if TYPE_CHECKING:
-    from emulator.engine.verdicts import Verdict as ClientVerdict
+    pass
+
+
+class Terms(NamedTuple):
+    """What scenario, server and the request's own headers say of its answer, and what Vertex says of the request."""
+
+    rules: Ruleset
+    around: Surroundings
+    """What holds for all answers of its session."""
+    surroundings: Surroundings
+    """The same with the pace that the request asks for."""
+    rulesets: tuple[Ruleset, ...]
+    """The rules, and those that are asked when none of them answers."""
+    seed: str | None
+    quirks: frozenset[QuirkName]
+    """Those that hold before a rule is chosen."""
+    verdict: VettingResult
+    is_calm: bool
+    """Whether the surroundings leave answers as they are."""
+
+
+def judge_clients(exchanges: Iterable[Exchange], project: str | None = None) -> tuple[Verdict, ...]:
+    """The verdicts on the clients of one session, or of all, each session judged by itself."""
+    sessions: defaultdict[str, list[Observation]] = defaultdict(list)
+    # The journal goes by their ends, but what a client did is in the order of its requests.
+    for exchange in sorted(exchanges, key=lambda one: one.number):
+        if project in {None, exchange.session}:
+            sessions[exchange.session].append(observe(exchange))
+    return tuple(verdict for observations in sessions.values() for verdict in judge_client(observations))
+
+
+def observe(exchange: Exchange) -> Observation:
+    """What a judge needs of an exchange."""
+    return Observation(
+        number=exchange.number,
+        started=exchange.started,
+        ended=exchange.started + exchange.duration,
+        target=exchange.target,
+        host=exchange.sender.host,
+        has_api_key=exchange.sender.has_api_key,
+        credential=exchange.sender.credential,
+        body=exchange.body,
+        outcome=exchange.outcome,
+        client_left=exchange.ended == "client left",
+    )
+
+
+def verify_sessions(
+    sessions: Sessions,
+    journal: Journal,
+    rules: Ruleset,
+    rules_of: Callable[[Session], Ruleset],
+    project: str | None,
+    *,
+    strict: bool,
+) -> Verification:
+    """What is wrong with the past of one session, or of all; `rules` are those of sessions that have none of their own."""
+    if project is not None:
+        session = sessions.find(project)
+        entries = [exchange for exchange in journal if exchange.session == project]
+        return verify(rules_of(session), session.uses, entries, strict=strict)
+    known = sessions.all()
+    own = {name for name, session in known if session.has_own_rules}
+    uses: Counter[str] = Counter()
+    for name, session in known:
+        if name not in own:
+            uses.update(session.uses)
+    shared = [exchange for exchange in journal if exchange.session not in own]
+    found = [
+        verify(rules, uses, shared, strict=strict),
+        *(verify_sessions(sessions, journal, rules, rules_of, name, strict=strict) for name in sorted(own)),
+    ]
+    return Verification(
+        tuple(problem for one in found for problem in one.unanswered),
+        tuple(problem for one in found for problem in one.rules),
+    )
 
 
 class Service:
@@ -123,7 +200,7 @@ class Service:
                 facts, overlooked = received.read_chat(endpoint)
                 outcome, warnings = await self._answer(received, facts, session, rules, now=now, ticket=ticket)
                 return outcome, overlooked + warnings
-            from emulator.engine.siblings.reading import read_question  # noqa: PLC0415  # the server starts quicker so
+            from emulator.engine.routes.read import read_question  # noqa: PLC0415  # the server starts quicker so
 
             question, warnings = read_question(target.method, received.body, strict_json=self.settings.strict_json)
             facts = Facts(target, received.headers, question.chat)
@@ -207,7 +284,7 @@ class Service:
 
     def _judge(
         self, facts: Facts, ruleset: Ruleset, seed: str | None, quirks: frozenset[QuirkName], check: Check | None
-    ) -> Verdict:
+    ) -> VettingResult:
         """What Vertex says of a request: the scenario's `vetting` wins over the server's."""
         policy = Policy(self.settings.models, seed, ruleset.signatures, quirks)
         return judge(facts, policy, ruleset.vetting or self.settings.vetting, check)
@@ -269,10 +346,8 @@ class Service:
         rules = put_before(self.ruleset, self.added) if self.added else self.ruleset
         return verify_sessions(self.sessions, self.journal, rules, self._rules_of, project, strict=strict)
 
-    def verdicts(self, project: str | None = None) -> "tuple[ClientVerdict, ...]":
+    def verdicts(self, project: str | None = None) -> "tuple[Verdict, ...]":
         """What the clients of one session, or of all, did wrong."""
-        from emulator.server.judging import judge_clients  # noqa: PLC0415  # as above
-
         return judge_clients(self.journal, project)
 
     def disturb(self, project: str, variation: Variation) -> None:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from emulator.catalogue.quirks import QUIRK_NAMES, QuirkName
-from emulator.engine.vetting import KnownModels
+from emulator.engine.vetting.case import KnownModels
 from emulator.errors import StartError
 from emulator.scenario.rules import Vetting
-from emulator.scenario.words import list_accepted, quote, suggest_one
 from emulator.server.tokens import LIFETIME
+from emulator.suggestions import list_accepted, quote, suggest_one
 
 Auth = Literal["any", "issued", "off"]
 Fallback = Literal["miss", "default"]

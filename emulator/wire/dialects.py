@@ -1,4 +1,4 @@
-"""Dialects: how a kind of model server writes an answer, as data. `emulator.wire.replies` writes by them.
+"""Dialects: how a kind of model server writes an answer, as data. `emulator.wire.responses` writes by them.
 
 What a dialect says stands beside what all have in common: an envelope with `choices`, `created`, `id`, `model`, `object` and
 `usage`; choices with an index, a message or delta, and a finish reason.

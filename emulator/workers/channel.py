@@ -1,16 +1,84 @@
 """A worker's end of the two sockets to its supervisor: one for calls, which are answered, one for notices, which are not."""
 
 import asyncio
+import mmap
+import os
+import pickle
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from struct import Struct
+from tempfile import TemporaryFile
 from typing import Any
 
 from emulator.errors import EmulatorError
-from emulator.workers.cells import Cells
-from emulator.workers.frames import Decoder, encode
 from emulator.workers.notebooks import Notebook
+
+_CHANGES, _LOADS = 0, 1
+MOST_WORKERS = mmap.PAGESIZE // 8 - _LOADS
+
+
+class Cells:
+    """Numbers in memory that forked processes share."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        # Nothing is written into it: what counts is the position in it, which forked processes share.
+        self._file = TemporaryFile(prefix="vertex-emulator-")  # noqa: SIM115  # as long as the server
+        self._numbers = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
+
+    def next_number(self) -> int:
+        """The next number, from 1; nobody gets it twice."""
+        # One step of the system's, so nobody comes between and there is no lock that a process could die with.
+        return os.lseek(self._file.fileno(), 1, os.SEEK_CUR)
+
+    @property
+    def changes(self) -> int:
+        """The number of the last change."""
+        return self._numbers[_CHANGES]
+
+    def announce(self, change: int) -> None:
+        """Let everybody know the number of a change."""
+        self._numbers[_CHANGES] = change
+
+    def is_next(self, worker: int, load: int) -> bool:
+        """Whether a worker with so many connections is to take the next one, because none has fewer."""
+        self._numbers[_LOADS + worker] = load
+        return load <= min(self._numbers[_LOADS : _LOADS + self._workers])
+
+
+_LENGTH = Struct("!Q")
+_FORMAT = pickle.HIGHEST_PROTOCOL
+
+
+def encode(message: Any) -> bytes:
+    """A message as it is sent."""
+    data = pickle.dumps(message, _FORMAT)
+    return _LENGTH.pack(len(data)) + data
+
+
+class Decoder:
+    """Makes messages of the bytes that arrive, however they are cut."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Any]:
+        """The messages that are complete now."""
+        buffer = self._buffer
+        buffer += data
+        start = 0
+        while len(buffer) - start >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(buffer, start)
+            end = start + _LENGTH.size + length
+            if len(buffer) < end:
+                break
+            yield pickle.loads(memoryview(buffer)[start + _LENGTH.size : end])  # noqa: S301  # from a process of this server
+            start = end
+        if start:
+            del buffer[:start]
+
 
 _MOST = 1 << 20
 """Bytes that are read at a time."""

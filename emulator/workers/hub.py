@@ -6,9 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from emulator.server.shared import Shared
-from emulator.workers.cells import Cells
-from emulator.workers.frames import Decoder, encode
+from emulator.store.shared import Shared
+from emulator.workers.channel import Cells, Decoder, encode
 from emulator.workers.notebooks import Notebook, Notebooks
 
 _MOST = 1 << 20

@@ -6,10 +6,10 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
-from emulator.running import Listeners
-from emulator.running.accepting import IsNext
-from emulator.server.link import Link
+from emulator.api.background import Listeners
+from emulator.server.listening import IsNext
 from emulator.server.service import Service
+from emulator.store.replica import Link
 from emulator.workers.channel import SocketChannel
 
 

@@ -5,9 +5,9 @@ import pytest
 from emulator.catalogue.faults import FAULTS
 from emulator.catalogue.quirks import QUIRK_NAMES
 from emulator.catalogue.variations import SET_NAMES, Variation, choose_variations, variations_of
-from emulator.engine.dice import Surroundings
+from emulator.engine.randomness import Surroundings
+from emulator.server.overrides import surround, vary
 from emulator.server.settings import Settings
-from emulator.server.surroundings import surround, vary
 
 ALL = variations_of("all")
 LENIENT = {"bare_models", "signatures_off", "signatures_warn"}

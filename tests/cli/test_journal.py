@@ -12,7 +12,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from emulator import Emulator, Settings
+from emulator.api.emulator import Emulator
+from emulator.server.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 SCENARIO = "rules: [{name: hello, when: {last_user: hello}, reply: Hi}]"

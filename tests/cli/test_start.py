@@ -12,22 +12,13 @@ LATE = (
     "anyio",
     "emulator.cli.execute",
     "emulator.credentials",
-    "emulator.engine.conversing",
-    "emulator.engine.faults",
-    "emulator.engine.quirks",
-    "emulator.engine.sampling",
-    "emulator.engine.siblings.reading",
-    "emulator.engine.verdicts",
+    "emulator.engine.routes.read",
     "emulator.intercept",
-    "emulator.running.building",
-    "emulator.scenario.docstrings",
+    "emulator.api.rules",
+    "emulator.scenario.schema",
     "emulator.server.control",
     "faker",
-    "http.client",
-    "importlib.metadata",
-    "importlib.resources.readers",
     "jinja2",
-    "multiprocessing",
     "openai",
     "pydantic",
     "pydantic_core.core_schema",
@@ -37,7 +28,6 @@ LATE = (
     "uvicorn.main",
     "uvicorn.supervisors",
     "watchfiles",
-    "zipfile",
 )
 
 # Reads the scenario and answers a request as `serve` does, but for the socket.
@@ -47,8 +37,8 @@ prepare()
 import asyncio, json, sys
 from emulator.cli import main
 main.commands["serve"]
-from emulator.cli.watching import read_rules
-from emulator.running import build_server
+from emulator.cli.watch import read_rules
+from emulator.server.listening import build_server
 from emulator.server.clock import SystemClock
 from emulator.server.service import Service
 from emulator.server.settings import Settings

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emulator import Emulator
+from emulator.api.emulator import Emulator
 
 WRONG = """\
 error: api_key_sent (#1): an API key was sent; this endpoint takes OAuth access tokens only

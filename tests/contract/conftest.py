@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from emulator.running import Emulator
+from emulator.api.emulator import Emulator
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "scenarios"

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from emulator.running import Emulator
+from emulator.api.emulator import Emulator
 
 SCENARIOS = (
     "documented/two_cities.yaml",

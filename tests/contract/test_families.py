@@ -8,7 +8,7 @@ import pytest
 from openai import APIStatusError, BadRequestError, NotFoundError, OpenAI, UnprocessableEntityError
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
-from emulator import Emulator
+from emulator.api.emulator import Emulator
 
 SCENARIO = Path(__file__).parents[2] / "scenarios" / "families.yaml"
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Is 7 prime?"}]

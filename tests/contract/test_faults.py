@@ -20,8 +20,9 @@ import httpx
 import pytest
 from openai import APIError, OpenAI
 
-from emulator import Emulator, Settings
+from emulator.api.emulator import Emulator
 from emulator.catalogue.faults import FAULT_NAMES, FAULTS
+from emulator.server.settings import Settings
 
 PROGRAM = Path(__file__).with_name("node") / "faults.mjs"
 GUIDE = Path(__file__).parents[2] / "docs" / "faults.md"

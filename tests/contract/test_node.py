@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from emulator.running import Emulator
+from emulator.api.emulator import Emulator
 
 PROGRAM = Path(__file__).with_name("node") / "client.mjs"
 Do = Callable[..., Any]

@@ -6,7 +6,7 @@ from typing import Any
 import openai
 import pytest
 
-from emulator import Emulator
+from emulator.api.emulator import Emulator
 from emulator.server.clock import ManualClock
 
 MODEL = "google/gemini-2.5-flash"

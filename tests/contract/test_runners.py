@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emulator.running import Emulator
+from emulator.api.emulator import Emulator
 
 TITLE = "Node's test runner"
 COMMAND = "npm install --save-dev openai && node --test"

@@ -10,11 +10,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from emulator import Emulator, Settings
-from emulator.credentials.answers import Asked, Issuer, read_query
-from emulator.credentials.files import KeyFiles, write_key_files
-from emulator.server.bearer import Credentials
+from emulator.api.emulator import Emulator
+from emulator.credentials.key_files import KeyFiles, write_key_files
+from emulator.credentials.messages import Asked, Issuer, read_query
+from emulator.server.authentication import Credentials
 from emulator.server.clock import SystemClock
+from emulator.server.settings import Settings
 from emulator.server.tokens import Mint
 
 NOW = 1_750_000_000.0

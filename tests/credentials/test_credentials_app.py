@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from emulator import Emulator, Settings
+from emulator.api.emulator import Emulator
 from emulator.credentials.app import find_desk, refuse_unrouted
 from emulator.credentials.grants import TOKEN_EXCHANGE
 from emulator.server.log import log_line
+from emulator.server.settings import Settings
 from emulator.server.tokens import CLOUD_PLATFORM
 
 REFRESH = {

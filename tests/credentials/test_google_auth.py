@@ -15,9 +15,9 @@ from google.auth.transport.requests import Request
 from google.oauth2 import credentials as user_credentials
 from google.oauth2 import service_account
 
-from emulator import Emulator
-from emulator.credentials.files import KeyFiles, write_key_files
+from emulator.api.emulator import Emulator
 from emulator.credentials.jwts import read_jwt
+from emulator.credentials.key_files import KeyFiles, write_key_files
 from emulator.server.tokens import CLOUD_PLATFORM
 
 Chat = Callable[[Emulator, str], tuple[int, Any]]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from google.auth import crypt, jwt
 
-from emulator.credentials.answers import Answer, Asked, Issuer
-from emulator.credentials.files import KeyFiles, write_key_files
 from emulator.credentials.grants import ACCESS_TOKEN_TYPE, JWT_BEARER, TOKEN_EXCHANGE, answer_grant
 from emulator.credentials.jwts import read_jwt
+from emulator.credentials.key_files import KeyFiles, write_key_files
+from emulator.credentials.messages import Answer, Asked, Issuer
 from emulator.server.tokens import CLOUD_PLATFORM, Token
 
 NOW = 1_750_000_000

@@ -2,13 +2,18 @@
 
 from typing import Any
 
-from emulator.cli.service import TOKEN_LIFETIME
-from emulator.engine import choosing, chunking, composing
+from emulator.cli.service_options import TOKEN_LIFETIME
+from emulator.engine.matching import misses
+from emulator.engine.quota import buckets
+from emulator.engine.reply import chunking, compose
 from emulator.engine.sampling import arrays, objects, patterns
-from emulator.running import heads
-from emulator.scenario import budget, nodes, shadowing, source, templates
-from emulator.server import accounts, control, readings, sessions, tokens
+from emulator.http import heads
+from emulator.scenario import yaml as scenario_yaml
+from emulator.scenario.checks import unreachable
+from emulator.scenario.templates import budget
+from emulator.server import control, request_cache, tokens
 from emulator.server.settings import Settings
+from emulator.store import sessions
 
 MIB = 1024 * 1024
 
@@ -18,14 +23,14 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
     settings = Settings()
     rows = [
         ("a request's body", f"{settings.body_bytes // MIB} MiB", "413, as an HTML page"),
-        ("choices (`n`)", f"{composing.MOST_CHOICES}", "400 `candidate_count_range`"),
+        ("choices (`n`)", f"{compose.MOST_CHOICES}", "400 `candidate_count_range`"),
         ("exchanges in the journal", f"{settings.journal_exchanges:,}", "the oldest leave"),
         ("bodies in the journal", f"{settings.journal_bytes // MIB} MiB", "the oldest leave"),
         ("sessions", f"{sessions.MOST_SESSIONS:,}", "the one unused for longest is forgotten"),
-        ("accounts of quotas", f"{accounts.MOST_ACCOUNTS:,}", "the one unused for longest is full again"),
+        ("accounts of quotas", f"{buckets.MOST_ACCOUNTS:,}", "the one unused for longest is full again"),
         (
             "requests that are remembered as read",
-            f"{readings.MOST_READINGS}, of at most {readings.LARGEST_READING // 1024} KiB and {readings.MOST_BYTES // MIB} MiB in all",
+            f"{request_cache.MOST_READINGS}, of at most {request_cache.LARGEST_READING // 1024} KiB and {request_cache.MOST_BYTES // MIB} MiB in all",
             "they are read anew",
         ),
         (
@@ -34,16 +39,16 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             "all of them are read anew",
         ),
         ("a token it issues", f"{tokens.LIFETIME:,} seconds", "401 `expired_token`"),
-        ("a scenario file", f"{source.MAX_BYTES // MIB} MiB", "a problem"),
+        ("a scenario file", f"{scenario_yaml.MAX_BYTES // MIB} MiB", "a problem"),
         ("a pushed scenario", f"{control._LARGEST_SCENARIO // MIB} MiB", "413"),
-        ("values in a scenario file", f"{nodes.MAX_NODES:,}", "a problem"),
-        ("nesting in a scenario file", f"{nodes.MAX_DEPTH} deep", "a problem"),
+        ("values in a scenario file", f"{scenario_yaml.MAX_NODES:,}", "a problem"),
+        ("nesting in a scenario file", f"{scenario_yaml.MAX_DEPTH} deep", "a problem"),
         (
             "pairs of rules that are compared to find silent ones",
-            f"{shadowing._MOST_COMPARISONS:,}",
+            f"{unreachable._MOST_COMPARISONS:,}",
             "no warnings for those behind; rules with no text in common are no pair",
         ),
-        ("what a template makes", f"{templates.MAX_OUTPUT:,} characters", "418 `rule_failed`"),
+        ("what a template makes", f"{budget.MAX_OUTPUT:,} characters", "418 `rule_failed`"),
         (
             "what a template does",
             f"{budget.BUDGET:,} units: 1 for a character, {budget.TURN} for a turn of a loop or a call",
@@ -53,7 +58,7 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
         ("items of a list made by `auto`", f"{arrays.MOST_ITEMS:,}", "418 `rule_failed`, with the place in the schema"),
         ("keys of an object made by `auto`", f"{objects.MOST_PROPERTIES:,}", "likewise"),
         ("a text made by `auto`", f"{patterns.LONGEST_TEXT:,} characters", "likewise"),
-        ("rules that a miss names", f"{choosing.NEAREST}", "the others are counted"),
+        ("rules that a miss names", f"{misses.NEAREST}", "the others are counted"),
     ]
     table = ["| what | bound | beyond it |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]
     assert_generated("limits.md", "\n".join(table))

@@ -5,12 +5,12 @@ import re
 from typing import Any
 
 from emulator.catalogue.quirks import EARLY, PROFILES, QUIRKS, expand
-from emulator.engine.compiling import compile_rules
-from emulator.scenario.reading import read_text
+from emulator.engine.ruleset import compile_rules
+from emulator.scenario.loading import read_text
 from emulator.server.clock import SystemClock
 from emulator.server.service import Service
 from emulator.server.settings import Settings
-from emulator.wire.targets import Target
+from emulator.wire.urls import Target
 
 
 def test_quirks_are_those_of_the_catalogue(assert_generated: Any) -> None:

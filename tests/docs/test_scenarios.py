@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 
 from emulator.catalogue.quirks import QUIRK_NAMES
-from emulator.engine.chunking import LONGEST
-from emulator.engine.facts import Facts
-from emulator.engine.matching import compile_when, matches
-from emulator.engine.signatures import signs_calls, signs_media
+from emulator.engine.matching.conditions import compile_when, matches
+from emulator.engine.reply.chunking import LONGEST
+from emulator.engine.reply.signatures import signs_calls, signs_media
+from emulator.engine.request.facts import Facts
 from emulator.scenario.conversation import TURNS
-from emulator.scenario.docstrings import describe_keys
 from emulator.scenario.reference import reference_text
 from emulator.scenario.rules import ConversationRule, ReplyRule, SequenceRule
+from emulator.scenario.schema import describe_keys
 from emulator.scenario.steps import VERBS
-from emulator.scenario.templates import VARIABLES
+from emulator.scenario.templates.variables import VARIABLES
 from emulator.scenario.when import When
 from emulator.server.settings import SEEDED_MOMENT
 from emulator.validation.models import Model
-from emulator.wire.targets import parse_target
+from emulator.wire.urls import parse_target
 
 PATH = "/v1/projects/one/locations/global/endpoints/openapi/chat/completions"
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from emulator.engine.verdicts import KINDS
+from emulator.verdicts.judge import KINDS
 
 
 def test_verdicts_are_those_of_the_code(assert_generated: Any) -> None:

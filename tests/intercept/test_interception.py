@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from emulator.intercept.authority import Authority
-from emulator.running import Interception, Listeners, bind, build_service
+from emulator.api.background import Interception, Listeners
+from emulator.api.emulator import build_service
+from emulator.intercept.certificate_authority import Authority
+from emulator.server.listening import bind
 
 HOST = "us-central1-aiplatform.googleapis.com"
 BODY = json.dumps({"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "hello"}]})

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from emulator.intercept import proxy as proxy_module
-from emulator.intercept.authority import Authority
+from emulator.intercept.certificate_authority import Authority
 from emulator.intercept.proxy import Proxy
 
 HOST = "us-central1-aiplatform.googleapis.com"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from emulator.errors import ScenarioError
-from emulator.scenario.reading import read_paths
+from emulator.scenario.loading import read_paths
 
 BROKEN = Path(__file__).parent / "broken"
 CASES = sorted({path for path in BROKEN.iterdir() if path.suffix == ".yaml" or (path / "a.yaml").exists()})

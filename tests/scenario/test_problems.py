@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.errors import Problem, ScenarioError
+from emulator.scenario.loading import read_text
 from emulator.scenario.problems import FORMATTERS
-from emulator.scenario.reading import read_text
 from emulator.scenario.rules import Scenario
 from emulator.validation.schemas import core_schema
 

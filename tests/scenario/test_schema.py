@@ -13,10 +13,9 @@ import pytest
 import yaml
 
 from emulator.errors import ScenarioError
-from emulator.scenario.nodes import Composer
-from emulator.scenario.reading import read_paths
+from emulator.scenario.loading import read_paths
 from emulator.scenario.schema import scenario_schema, schema_text
-from emulator.scenario.source import parse
+from emulator.scenario.yaml import Composer, parse
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = sorted((ROOT / "scenarios").rglob("*.yaml"))

@@ -12,14 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.errors import AnswerError
-from emulator.scenario.templates import (
-    VARIABLES,
-    TemplateError,
-    compile_template,
-    is_template,
-    strings_in,
-    unknown_names,
-)
+from emulator.scenario.templates.budget import TemplateError
+from emulator.scenario.templates.template import compile_template, is_template, strings_in, unknown_names
+from emulator.scenario.templates.variables import VARIABLES
 
 CONTEXT: dict[str, Any] = {
     "last_user": "Wie heißt <das>?",
@@ -199,7 +194,7 @@ def test_plain_braces_are_no_template() -> None:
 def test_jinja_is_imported_for_the_first_template_only() -> None:
     """Reading a scenario without templates does not wait for jinja2."""
     program = (
-        "import sys; from emulator.scenario.reading import read_text; read_text('rules: [{reply: x}]');"
+        "import sys; from emulator.scenario.loading import read_text; read_text('rules: [{reply: x}]');"
         "assert 'jinja2' not in sys.modules; read_text('rules: [{reply: \"{{ turn }}\"}]');"
         "assert 'jinja2' in sys.modules and 'faker' not in sys.modules"
     )

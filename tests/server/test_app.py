@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from emulator import Emulator, Settings
+from emulator.api.emulator import Emulator
 from emulator.errors import StartError
-from emulator.running import bind
+from emulator.server.listening import bind
+from emulator.server.settings import Settings
 
 CHAT = "/v1/projects/p-1/locations/us-central1/endpoints/openapi/chat/completions"
 BODY = json.dumps({"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "Hello"}]})

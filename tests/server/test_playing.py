@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from emulator import Emulator, Settings
+from emulator.api.emulator import Emulator
 from emulator.server.clock import ManualClock
-from emulator.server.exchanges import Exchange
+from emulator.server.settings import Settings
+from emulator.store.exchange import Exchange
 
 PATH = "/v1/projects/{}/locations/us-central1/endpoints/openapi/chat/completions"
 PATIENCE = 10.0

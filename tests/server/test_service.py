@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from PIL import Image
 
-from emulator.engine.compiling import compile_rules
-from emulator.running import build_service
-from emulator.scenario.reading import read_text
+from emulator.api.emulator import build_service
+from emulator.engine.ruleset import compile_rules
+from emulator.scenario.loading import read_text
 from emulator.server.clock import SystemClock
-from emulator.server.exchanges import Exchange
 from emulator.server.service import Service
 from emulator.server.settings import Settings
-from emulator.wire.targets import Target
+from emulator.store.exchange import Exchange
+from emulator.wire.urls import Target
 
 TARGET = Target("v1", "p", "us-central1", "openapi")
 WEATHER = {

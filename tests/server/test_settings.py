@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from emulator import Settings
 from emulator.errors import StartError
+from emulator.server.settings import Settings
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from emulator.engine.compiling import compile_rules
-from emulator.scenario.reading import read_text
-from emulator.server.bearer import Credentials, check_bearer
+from emulator.engine.ruleset import compile_rules
+from emulator.scenario.loading import read_text
+from emulator.server.authentication import Credentials, check_bearer
 from emulator.server.clock import ManualClock
 from emulator.server.service import Service
 from emulator.server.settings import Auth, Settings
 from emulator.server.tokens import CLOUD_PLATFORM, Mint, Token
-from emulator.wire.targets import Target
+from emulator.wire.urls import Target
 
 NOW = 1_750_000_000.0
 READ_ONLY = "https://www.googleapis.com/auth/devstorage.read_only"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from emulator import Emulator
-from emulator.engine.verdicts import judge_client
-from emulator.server.bearer import Credentials, read_sender
-from emulator.server.judging import observe
+from emulator.api.emulator import Emulator
+from emulator.server.authentication import Credentials, read_sender
+from emulator.server.service import observe
+from emulator.verdicts.judge import judge_client
 
 
 @pytest.fixture(scope="module")

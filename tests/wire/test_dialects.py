@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from emulator.wire import dialects, replies
+from emulator.wire import dialects
+from emulator.wire import responses as replies
 from emulator.wire.dialects import GEMINI, GROK, LLAMA, R1, SGLANG, TGI, VLLM, Dialect
-from emulator.wire.replies import Identity
+from emulator.wire.responses import Identity
 from emulator.wire.usage import Usage
 
 ALL = [GEMINI, SGLANG, R1, LLAMA, GROK, VLLM, TGI]

@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.wire.requests import MalformedRequestError, google_options, parse_request, parse_shape, write_place
-from emulator.wire.shapes import ChatRequest
+from emulator.wire.requests import (
+    ChatRequest,
+    MalformedRequestError,
+    google_options,
+    parse_request,
+    parse_shape,
+    write_place,
+)
 
 DOCUMENTED_STYLE = rb"""{ \
   "model": "google/gemini-2.0-flash-001", \

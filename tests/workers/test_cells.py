@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 PROGRAM = """
 import os
-from emulator.workers.cells import Cells
+from emulator.workers.channel import Cells
 
 cells = Cells(4)
 pipes = []

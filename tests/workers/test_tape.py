@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.workers.tape import Record, Tape
+from emulator.workers.notebooks import Record, Tape
 
 HEAD = 24
 """Bytes that a record takes beyond its own."""
@@ -16,7 +16,7 @@ WRITER = """
 import atexit
 import os
 import signal
-from emulator.workers.tape import Tape
+from emulator.workers.notebooks import Tape
 
 def parts_of(number):
     return [b"%d," % number * {often}, b"." * (number % 7)]

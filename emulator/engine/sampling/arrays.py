@@ -3,9 +3,8 @@
 from random import Random
 from typing import Any
 
-from emulator.engine.sampling.choices import Parts
-from emulator.engine.sampling.making import Maker, Spot, highest, lowest, where
-from emulator.engine.sampling.schemas import Part, TooLarge, contradiction, prefix_length, slots, too_large
+from emulator.engine.sampling.schema import Part, TooLarge, contradiction, prefix_length, slots, too_large
+from emulator.engine.sampling.state import Maker, Parts, Spot, highest, lowest, where
 from emulator.errors import AnswerError
 
 MOST_ITEMS = 1_000

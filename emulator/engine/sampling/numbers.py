@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from random import Random
 
-from emulator.engine.sampling.choices import Parts
-from emulator.engine.sampling.making import Spot, where
-from emulator.engine.sampling.schemas import as_number, bounds, contradiction
+from emulator.engine.sampling.schema import as_number, bounds, contradiction
+from emulator.engine.sampling.state import Parts, Spot, where
 from emulator.engine.sampling.words import usual_range
 
 _SPAN = 100

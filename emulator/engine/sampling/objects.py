@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from emulator.engine.sampling.choices import Parts
-from emulator.engine.sampling.making import Maker, Spot, highest, lowest, where
 from emulator.engine.sampling.patterns import matches, write_matching
-from emulator.engine.sampling.schemas import Part, TooLarge, contradiction, escape, members, too_large
+from emulator.engine.sampling.schema import Part, TooLarge, contradiction, escape, members, too_large
+from emulator.engine.sampling.state import Maker, Parts, Spot, highest, lowest, where
 from emulator.engine.sampling.words import write_name
 from emulator.errors import AnswerError
 

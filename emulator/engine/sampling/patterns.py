@@ -1,16 +1,278 @@
-"""Texts that match a regular expression: a modest reader of the common ground of JavaScript's, RE2's and Python's syntax.
-
-Lookarounds and word boundaries are read but write nothing; every text is tried against the real expression before use.
-"""
+"""Regular expressions read into a small tree of pieces that can be written out again as text."""
 
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
 
-from emulator.engine.sampling.expressions import Again, Chars, Choice, Piece, Repeat, Unreadable, parse
+_DIGIT = ((48, 57),)
+_WORD = ((97, 122), (65, 90), (48, 57), (95, 95))
+_SPACE = ((32, 32), (9, 13))
+_ANY = ((97, 122),)
+_CLASSES = {"d": _DIGIT, "w": _WORD, "s": _SPACE}
+_CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v", "0": "\0"}
+_PROPERTIES = {"L": ((97, 122), (65, 90)), "N": _DIGIT, "P": ((45, 46),), "Z": ((32, 32),), "S": ((43, 43),)}
+_LOWER, _UPPER = ((97, 122),), ((65, 90),)
+_PRINTABLE = tuple(
+    map(ord, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_ .,:;!?/+*=#@$%&()'\"<>|~^[]{}\\`")
+)
+_COUNTS = re.compile(r"\{(?:(\d{1,9})(?:(,)(\d{1,9})?)?|,(\d{1,9}))\}")
+_GROUP_OPENING = re.compile(
+    r"\?(?:P?<([A-Za-z_]\w*)>|(<?[=!])|P=([A-Za-z_]\w*)|(#)|(?:[a-zA-Z]*(?:-[a-zA-Z]+)?)([:)])|(>))"
+)
+
+_SHORT_CODE = re.compile(r"\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{2})")
+_LONG_CODE = re.compile(r"\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{4})")
+_PROPERTY = re.compile(r"\{\^?(?:\w+=)?(\w+)\}|(\w)")
+
+Ranges = tuple[tuple[int, int], ...]
+
+
+class Unreadable(ValueError):  # noqa: N818  # it carries a finding, the caller turns it into an error
+    """An expression that is broken, too large, or uses what is not understood here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chars:
+    """One character out of ranges of code points, or out of everything else."""
+
+    ranges: Ranges
+    negated: bool = False
+
+    def pick(self, random: Random) -> str:
+        """A character of the class; a readable one where there is one."""
+        if not self.negated:
+            plain = [span for span in self.ranges if span[0] > 32 or span == (32, 32)] or self.ranges  # noqa: PLR2004  # 32 is the space
+            low, high = random.choice(plain)
+            return chr(random.randint(low, high))
+        free = [code for code in _PRINTABLE if not self._covers(code)]
+        letters = [code for code in free if chr(code).isalnum()]
+        wider = free or [code for code in range(0xA1, 0x3000) if chr(code).isprintable() and not self._covers(code)]
+        if not wider:
+            raise Unreadable
+        return chr(random.choice(letters or wider))
+
+    def _covers(self, code: int) -> bool:
+        return any(low <= code <= high for low, high in self.ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Branches, of which one is written; what it wrote is kept under its keys (number, name) for back references."""
+
+    branches: "tuple[tuple[Piece, ...], ...]"
+    keys: tuple[str, ...] = ()
+    silent: bool = False
+    """A lookaround: it writes nothing itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A piece written `least` to `most` times; no `most` means no end."""
+
+    piece: "Piece"
+    least: int
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What the group of that number or name wrote, again."""
+
+    key: str
+
+
+Piece = Chars | Choice | Repeat | Again
+
+
+def parse(pattern: str) -> Choice:
+    """The tree of an expression.
+
+    Raises:
+        Unreadable: It is broken or uses what is not understood here.
+    """
+    reader = _Reader(pattern)
+    tree = reader.choice(())
+    if not reader.is_done():
+        raise Unreadable
+    return tree
+
+
+class _Reader:
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+        self._at = 0
+        self._groups = 0
+
+    def is_done(self) -> bool:
+        return self._at >= len(self._pattern)
+
+    def _peek(self) -> str:
+        return self._pattern[self._at : self._at + 1]
+
+    def _take(self) -> str:
+        char = self._peek()
+        if not char:
+            raise Unreadable
+        self._at += 1
+        return char
+
+    def choice(self, keys: tuple[str, ...], *, silent: bool = False) -> Choice:
+        branches: list[tuple[Piece, ...]] = []
+        branch: list[Piece] = []
+        while not self.is_done() and self._peek() != ")":
+            if self._peek() == "|":
+                self._take()
+                branches.append(tuple(branch))
+                branch = []
+                continue
+            piece = self._piece()
+            if piece is not None:
+                branch.append(self._repeated(piece))
+        return Choice((*branches, tuple(branch)), keys, silent=silent)
+
+    def _piece(self) -> Piece | None:
+        match self._take():
+            case "^" | "$":
+                return None
+            case ".":
+                return Chars(_ANY)
+            case "(":
+                return self._group()
+            case "[":
+                return self._class()
+            case "\\":
+                return self._escape()
+            case "*" | "+" | "?":
+                raise Unreadable
+            case char:
+                return Chars(((ord(char), ord(char)),))
+
+    def _repeated(self, piece: Piece) -> Piece:
+        simple = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+        while True:
+            counted = _COUNTS.match(self._pattern, self._at)
+            if self._peek() in simple and self._peek():
+                least, most = simple[self._take()]
+            elif counted:
+                self._at = counted.end()
+                low, comma, high, only_high = counted.groups()
+                least = int(low or 0)
+                most = int(high or only_high) if high or only_high else None if comma else least
+            else:
+                return piece
+            if self._peek() in ("?", "+") and self._peek():  # lazy and possessive write the same
+                self._take()
+            piece = Repeat(piece, least, most)
+
+    def _group(self) -> Piece | None:
+        opening = _GROUP_OPENING.match(self._pattern, self._at)
+        keys: tuple[str, ...] = ()
+        silent = False
+        if opening:
+            self._at = opening.end()
+            name, look, back, comment, flags, _atomic = opening.groups()
+            if back or comment:
+                self._at = self._pattern.find(")", self._at) + 1 or len(self._pattern)
+                return Again(back) if back else None
+            if flags == ")":
+                return None
+            silent = bool(look)
+            keys = self._numbered(name) if name else ()
+        elif self._peek() == "?":
+            raise Unreadable
+        else:
+            keys = self._numbered(None)
+        inner = self.choice(keys, silent=silent)
+        if self._take() != ")":
+            raise Unreadable
+        return inner
+
+    def _numbered(self, name: str | None) -> tuple[str, ...]:
+        self._groups += 1
+        return (str(self._groups), name) if name else (str(self._groups),)
+
+    def _escape(self) -> Piece | None:
+        char = self._take()
+        if char in "bBAZzG":
+            return None
+        if char in "123456789":
+            return Again(char)
+        if char == "k":
+            end = self._pattern.find(">", self._at)
+            name, self._at = self._pattern[self._at + 1 : end], end + 1
+            return Again(name)
+        return self._escaped(char)
+
+    def _escaped(self, char: str) -> Chars:
+        """An escape that stands for one character, within a class or outside."""
+        if char.lower() in _CLASSES:
+            return Chars(_CLASSES[char.lower()], negated=char.isupper())
+        if char in "pP":
+            return Chars(self._property(), negated=char == "P")
+        if char in "xu":
+            return self._code(char)
+        code = ord(_CONTROLS.get(char, char))
+        return Chars(((code, code),))
+
+    def _code(self, kind: str) -> Chars:
+        found = (_SHORT_CODE if kind == "x" else _LONG_CODE).match(self._pattern, self._at)
+        if not found:
+            raise Unreadable
+        self._at = found.end()
+        code = int(found[1] or found[2], 16)
+        if code > sys.maxunicode:
+            raise Unreadable
+        return Chars(((code, code),))
+
+    def _property(self) -> Ranges:
+        found = _PROPERTY.match(self._pattern, self._at)
+        if not found:
+            raise Unreadable
+        self._at = found.end()
+        name = found[1] or found[2]
+        if name in ("Ll", "Lu"):
+            return _LOWER if name == "Ll" else _UPPER
+        return _PROPERTIES.get(name[0], _PROPERTIES["L"])
+
+    def _class(self) -> Chars:
+        negated = self._peek() == "^"
+        if negated:
+            self._take()
+        spans: list[tuple[int, int]] = []
+        first = True
+        while first or self._peek() != "]":
+            first = False
+            item = self._class_item()
+            if len(item.ranges) == 1 and item.ranges[0][0] == item.ranges[0][1] and self._is_range():
+                self._take()
+                end = self._class_item()
+                item = Chars(((item.ranges[0][0], end.ranges[0][1]),))
+            if item.ranges[0][0] > item.ranges[0][1]:
+                raise Unreadable
+            spans.extend(_outside(item.ranges) if item.negated else item.ranges)
+        self._take()
+        return Chars(tuple(spans), negated=negated)
+
+    def _class_item(self) -> Chars:
+        char = self._take()
+        if char == "\\":
+            escaped = self._take()
+            return Chars(((8, 8),)) if escaped == "b" else self._escaped(escaped)
+        return Chars(((ord(char), ord(char)),))
+
+    def _is_range(self) -> bool:
+        following = self._pattern[self._at : self._at + 2]
+        return len(following) == 2 and following[0] == "-" and following[1] != "]"  # noqa: PLR2004  # a range is three characters
+
+
+def _outside(ranges: Ranges) -> list[tuple[int, int]]:
+    """The printable characters that the ranges leave free, each as a range."""
+    return [(code, code) for code in _PRINTABLE if not any(low <= code <= high for low, high in ranges)]
+
 
 LONGEST_TEXT = 100_000
 _WIDTHS = (3, 2, 5, 0, 1, 9, 20)

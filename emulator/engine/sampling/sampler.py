@@ -6,12 +6,9 @@ from random import Random
 from typing import Any
 
 from emulator.engine.sampling.arrays import make_array
-from emulator.engine.sampling.choices import Parts, expand
-from emulator.engine.sampling.heights import Heights
-from emulator.engine.sampling.making import Spot, where
 from emulator.engine.sampling.numbers import make_number
 from emulator.engine.sampling.objects import make_object
-from emulator.engine.sampling.schemas import (
+from emulator.engine.sampling.schema import (
     TYPES,
     Document,
     Part,
@@ -23,7 +20,8 @@ from emulator.engine.sampling.schemas import (
     too_large,
     types_of,
 )
-from emulator.engine.sampling.texts import make_text
+from emulator.engine.sampling.state import Heights, Parts, Spot, expand, where
+from emulator.engine.sampling.strings import make_text
 from emulator.engine.sampling.validity import is_valid
 from emulator.errors import AnswerError
 

@@ -8,17 +8,7 @@ from typing import Any
 
 from emulator.engine.sampling.formats import has_format
 from emulator.engine.sampling.patterns import matches
-from emulator.engine.sampling.schemas import (
-    Document,
-    Part,
-    among,
-    as_number,
-    bounds,
-    members,
-    same,
-    slots,
-    types_of,
-)
+from emulator.engine.sampling.schema import Document, Part, among, as_number, bounds, members, same, slots, types_of
 
 
 def is_valid(value: Any, part: Part, document: Document, chain: frozenset[str] = frozenset()) -> bool:

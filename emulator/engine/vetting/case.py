@@ -4,13 +4,12 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from emulator.catalogue.quirks import QuirkName
-from emulator.engine.facts import TOOL_ROLES, Facts
-from emulator.engine.history import Turn, read_turns
 from emulator.engine.lazy import Lazy
-from emulator.engine.refusing import refuse, values_for
-from emulator.wire.refusals import Refusal
-from emulator.wire.requests import write_place
-from emulator.wire.shapes import Part
+from emulator.engine.refusals import refuse, values_for
+from emulator.engine.request.facts import Facts
+from emulator.engine.request.history import TOOL_ROLES, Turn, read_turns
+from emulator.wire.errors import Refusal
+from emulator.wire.requests import Part, write_place
 
 KnownModels = Literal["any", "known"]
 """Which models are answered: any, or only those that the catalogue knows."""

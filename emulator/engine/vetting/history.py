@@ -4,10 +4,9 @@ from collections import Counter
 
 from pydantic_core import from_json
 
-from emulator.engine.facts import MODEL_ROLES
-from emulator.engine.history import PastCall, Turn, calls_of, has_calls
+from emulator.engine.request.history import MODEL_ROLES, PastCall, Turn, calls_of, has_calls
 from emulator.engine.vetting.case import Case
-from emulator.wire.refusals import Refusal
+from emulator.wire.errors import Refusal
 from emulator.wire.requests import write_place
 
 

@@ -1,9 +1,9 @@
 """Media in the messages: what the model reads, and how closely it is to look."""
 
 from emulator.catalogue.models import LEVELS_FROM, find_model
-from emulator.engine.enclosures import media_in
+from emulator.engine.request.media import media_in
 from emulator.engine.vetting.case import Case
-from emulator.wire.refusals import Refusal
+from emulator.wire.errors import Refusal
 
 _SIBLING_FORMATS = frozenset({"wav", "mp3"})
 

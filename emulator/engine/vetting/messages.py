@@ -1,11 +1,10 @@
 """Messages one by one: that there are some, their roles, that none is empty."""
 
-from emulator.engine.enclosures import media_address
-from emulator.engine.facts import MODEL_ROLES, SYSTEM_ROLES, TOOL_ROLES, USER_ROLES
-from emulator.engine.history import has_calls, is_result
+from emulator.engine.request.history import MODEL_ROLES, SYSTEM_ROLES, TOOL_ROLES, USER_ROLES, has_calls, is_result
+from emulator.engine.request.media import media_address
 from emulator.engine.vetting.case import Case
-from emulator.wire.refusals import Refusal
-from emulator.wire.shapes import Message, Part
+from emulator.wire.errors import Refusal
+from emulator.wire.requests import Message, Part
 
 _SPOKEN = USER_ROLES | MODEL_ROLES
 _ROLES = _SPOKEN | SYSTEM_ROLES | TOOL_ROLES

@@ -2,7 +2,7 @@
 
 from emulator.catalogue.models import find_model
 from emulator.engine.vetting.case import Case
-from emulator.wire.refusals import Refusal
+from emulator.wire.errors import Refusal
 
 
 def check_model_form(case: Case) -> Refusal | None:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from emulator.engine.history import PastCall, calls_of
-from emulator.engine.signatures import BYPASSES, PLACEHOLDER, fits_call
+from emulator.engine.reply.signatures import BYPASSES, PLACEHOLDER, fits_call
+from emulator.engine.request.history import PastCall, calls_of
 from emulator.engine.vetting.case import Case
-from emulator.wire.refusals import Refusal
+from emulator.wire.errors import Refusal
 from emulator.wire.requests import write_place
 
 _Finding = Literal["fine", "placeholder", "missing", "invalid"]

@@ -1,8 +1,8 @@
 """Thinking: whether the model can think as it is asked to."""
 
-from emulator.engine.thinking import DYNAMIC, EFFORTS, Thinking, read_budget, read_level, read_thinking
+from emulator.engine.request.thinking import DYNAMIC, EFFORTS, Thinking, read_budget, read_level, read_thinking
 from emulator.engine.vetting.case import Case, Keys
-from emulator.wire.refusals import Refusal
+from emulator.wire.errors import Refusal
 from emulator.wire.requests import google_options
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from emulator import Emulator, Settings
+from emulator.api.emulator import Emulator
+from emulator.server.settings import Settings
 
 pytestmark = pytest.mark.frameworks
 

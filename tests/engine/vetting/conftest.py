@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from emulator.engine.facts import Facts
-from emulator.engine.vetting import Policy, vet
+from emulator.engine.request.facts import Facts
+from emulator.engine.vetting.case import Policy
+from emulator.engine.vetting.vet import vet
+from emulator.wire.errors import Refusal
 from emulator.wire.json_text import dump
-from emulator.wire.refusals import Refusal
 from emulator.wire.requests import parse_request
-from emulator.wire.targets import Target
+from emulator.wire.urls import Target
 
 Vet = Callable[..., Refusal | None]
 

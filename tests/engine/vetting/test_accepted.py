@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from emulator.wire.refusals import Refusal
+from emulator.wire.errors import Refusal
 
 Vet = Callable[..., Refusal | None]
 Body = dict[str, Any]

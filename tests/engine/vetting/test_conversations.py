@@ -8,13 +8,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.engine.compiling import compile_rules
-from emulator.scenario.reading import read_text
+from emulator.engine.ruleset import compile_rules
+from emulator.scenario.loading import read_text
 from emulator.server.clock import SystemClock
 from emulator.server.service import Service
 from emulator.server.settings import Settings
-from emulator.wire.refusals import Refusal
-from emulator.wire.targets import Target
+from emulator.wire.errors import Refusal
+from emulator.wire.urls import Target
 
 TARGET = Target("v1", "p", "global", "openapi")
 Message = dict[str, Any]

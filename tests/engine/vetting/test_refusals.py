@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from emulator.catalogue.errors import all_errors, entry
-from emulator.wire.refusals import Refusal
+from emulator.wire.errors import Refusal
 
 Vet = Callable[..., Refusal | None]
 Body = dict[str, Any]

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from emulator.engine.facts import Facts
-from emulator.engine.rendering import manner_of
-from emulator.engine.thinking import read_budget, read_level, read_thinking
+from emulator.engine.rendering.render import manner_of
+from emulator.engine.request.facts import Facts
+from emulator.engine.request.thinking import read_budget, read_level, read_thinking
 from emulator.wire.json_text import dump
 from emulator.wire.requests import parse_request
-from emulator.wire.targets import Target
+from emulator.wire.urls import Target
 
 TARGET = Target("v1", "p", "global", "openapi")
 FLASH, PRO, LITE = "google/gemini-2.5-flash", "google/gemini-2.5-pro", "google/gemini-3.1-flash-lite"

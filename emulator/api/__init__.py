@@ -1,0 +1,1 @@
+"""What Python programs and tests import: `Emulator`, `VertexSession` and the rule builder, offered by `emulator` itself."""

@@ -1,0 +1,70 @@
+"""A `gcloud` that does the little that programs ask of it to get a token."""
+
+import shlex
+from pathlib import Path
+
+from emulator.credentials.key_files import write_private
+from emulator.credentials.metadata_server import METADATA
+
+_TOKEN_FILE = "access-token"  # noqa: S105  # the name of a file
+
+# A flag's value that stands apart (`--project demo`) is a word like others, so only the words' order counts.
+_SCRIPT = """\
+#!/bin/sh
+# Stands in for gcloud: prints access tokens of the emulator at {url}, and its project.
+words=
+for word in "$@"; do
+  case $word in -*) ;; *) words="$words $word" ;; esac
+done
+case "$words " in
+  *' auth print-access-token '* | *' auth application-default print-access-token '*)
+    if [ -r {token_file} ]; then
+      IFS= read -r token < {token_file}
+    else
+      token=$(curl -fsS --noproxy '*' -H 'Metadata-Flavor: Google' {address} |
+        sed -n 's/.*"access_token":"\\([^"]*\\)".*/\\1/p')
+    fi
+    if [ -z "$token" ]; then
+      echo 'gcloud (vertex-emulator): there is no token to be had from '{url}'; is the emulator running?' >&2
+      exit 1
+    fi
+    printf '%s\\n' "$token"
+    ;;
+  *' config get project '* | *' config get-value project '* | *' config get-value core/project '*)
+    printf '%s\\n' {project}
+    ;;
+  *)
+    echo "gcloud (vertex-emulator): only auth print-access-token, auth application-default print-access-token and" \\
+      "config get project are there; this was: gcloud $*" >&2
+    exit 2
+    ;;
+esac
+"""
+
+
+def write_gcloud_shim(
+    folder: Path, *, url: str, project: str, token: str | None = None, overwrite: bool = False
+) -> Path:
+    """Write `bin/gcloud` into a folder and return its path.
+
+    It prints the token that `renew_token` put there last; without one it asks the server each time, for which it needs curl. Raises
+    StartError if a file is there already and may not be overwritten.
+    """
+    token_file = (folder / _TOKEN_FILE).absolute()
+    script = _SCRIPT.format(
+        url=shlex.quote(url),
+        project=shlex.quote(project),
+        token_file=shlex.quote(str(token_file)),
+        address=shlex.quote(f"{url}{METADATA}v1/instance/service-accounts/default/token"),
+    )
+    shim = folder / "bin" / "gcloud"
+    write_private(folder, {}, overwrite=overwrite)
+    write_private(folder / "bin", {shim: script}, overwrite=overwrite, mode=0o700)
+    if token is not None:
+        renew_token(folder, token)
+    return shim
+
+
+def renew_token(folder: Path, token: str) -> None:
+    """Put a fresh token where the shim in a folder reads it, in one step."""
+    write_private(folder, {folder / _TOKEN_FILE: f"{token}\n"}, overwrite=True)

@@ -1,0 +1,239 @@
+"""Answering: from a vetted request to its timeline, and what the journal wants to know about it."""
+
+import copy
+import traceback
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Literal, NamedTuple
+
+from emulator.catalogue.quirks import QuirkName, expand
+from emulator.engine.matching.choose import Chosen, choose
+from emulator.engine.matching.misses import Miss
+from emulator.engine.randomness import Dice, Occasion, Surroundings
+from emulator.engine.rendering.forms import GAP, GAP_CREATED, GAP_OCCASION, LARGEST_FORM, Drawn, Form
+from emulator.engine.rendering.render import render as render_chat
+from emulator.engine.reply.compose import compose, draw_calls, identify
+from emulator.engine.reply.parts import Answer
+from emulator.engine.reply.signatures import sign
+from emulator.engine.request.facts import Facts
+from emulator.engine.ruleset import Ruleset
+from emulator.engine.session import State
+from emulator.engine.timeline.pace import AT_ONCE, as_stream, give_times
+from emulator.engine.timeline.timeline import Timeline, plain_timeline, refusal_timeline
+from emulator.errors import AnswerError
+from emulator.wire.errors import JSON_TYPE, Refusal
+from emulator.wire.headers import Headers
+from emulator.wire.json_text import dump
+from emulator.wire.responses import Identity
+from emulator.wire.usage import Usage
+
+Result = Literal["answer", "refusal", "miss", "error"]
+"""How a request ended: a rule answered (perhaps with an error it scripts), Vertex refuses it, no rule answers, or the rule failed."""
+
+Render = Callable[[Answer, Identity, Facts], Timeline]
+"""What makes an answer a timeline; it raises AnswerError if the answer has something that its shape cannot carry."""
+
+_OK = HTTPStatus.OK
+
+OWN_FAILURE = 418
+"""The status of the emulator's own failures, which Google never sends and clients never retry."""
+
+
+class Outcome(NamedTuple):
+    """What became of a request."""
+
+    result: Result
+    timeline: Timeline
+    chosen: Chosen | None = None
+    refusal: Refusal | None = None
+    usage: Usage | None = None
+    report: str = ""
+    """The miss report, or what kept the rule from answering."""
+    warnings: tuple[str, ...] = ()
+    """What the answer could not do that the scenario wants of it."""
+    quirks: frozenset[QuirkName] = frozenset()
+    """The quirks that were on, of the rule and of what surrounds it."""
+    is_disturbed: bool = False
+    """Whether the quirks, pace and faults of the surroundings made it another than it would have been."""
+
+
+def answer(
+    rulesets: Sequence[Ruleset],
+    facts: Facts,
+    state: State,
+    occasion: Occasion,
+    render: Render = render_chat,
+) -> Outcome:
+    """Answer a vetted request from the first of the rulesets that has a rule for it.
+
+    `state` is what the session remembers; the caller brings it forward with the chosen rule.
+    """
+    ready, is_calm = facts.ready, occasion.surroundings.is_calm
+    if ready is not None and is_calm and ready.rulesets is rulesets and ready.render is render:
+        rule, _, captures, position, _ = ready.chosen
+        return _fill(ready, Chosen(rule, state.uses.get(rule.key, 0) + 1, captures, position), facts, occasion)
+    first_miss: Miss | None = None
+    counts = False
+    for ruleset in rulesets:
+        chosen = choose(ruleset, facts, state)
+        if isinstance(chosen, Miss):
+            first_miss = first_miss or chosen
+            counts = counts or any(rule.is_limited for rule in ruleset.rules)
+            continue
+        if counts:
+            chosen = chosen._replace(counts=True)
+        if is_calm and chosen.rule.is_steady and chosen.rule.recipes[chosen.position].calls is not None:
+            return _prepare(chosen, rulesets, facts, occasion, render)
+        return _carry_out(chosen, facts, occasion, render)
+    report = first_miss.report() if first_miss else "there are no rules"
+    return Outcome("miss", own_failure(report, "no_rule"), report=report)
+
+
+class Ready(NamedTuple):
+    """An answer as it was made for a request once: all but what is drawn anew for each answer."""
+
+    rulesets: Sequence[Ruleset]
+    """The rules it follows from."""
+    render: Render
+    chosen: Chosen
+    usage: Usage | None
+    form: Form
+
+
+def _prepare(chosen: Chosen, rulesets: Sequence[Ruleset], facts: Facts, occasion: Occasion, render: Render) -> Outcome:
+    """A literal answer, remembered with the request where neither what the session remembers nor chance plays a part in it."""
+    try:
+        usage, form = _find_form(chosen, facts, occasion, render)
+    except AnswerError as error:
+        return _cannot_answer(chosen, error)
+    ready = Ready(rulesets, render, chosen, usage, form)
+    if not chosen.counts and form.size <= LARGEST_FORM:
+        facts.ready = ready
+    return _fill(ready, chosen, facts, occasion)
+
+
+def _fill(ready: Ready, chosen: Chosen, facts: Facts, occasion: Occasion) -> Outcome:
+    dice = Dice(occasion, facts.request, chosen.position)
+    identity = identify(facts, dice, occasion.moment)
+    return Outcome("answer", ready.form.fill(identity, _draw(chosen, facts, dice)), chosen, None, ready.usage)
+
+
+def _draw(chosen: Chosen, facts: Facts, dice: Dice) -> Drawn:
+    """What is drawn for the calls of an answer."""
+    calls = chosen.rule.recipes[chosen.position].calls
+    return draw_calls(calls, facts, dice) if calls else ()
+
+
+def _carry_out(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -> Outcome:
+    outcome, around = _perform(chosen, facts, occasion, render), occasion.surroundings
+    if around.quirks or around.faults:
+        calm = occasion._replace(surroundings=Surroundings(asked=around.asked, speed=around.speed))
+        undisturbed = _perform(chosen, facts, calm, render)
+        return outcome._replace(is_disturbed=outcome.timeline != undisturbed.timeline)
+    is_slowed = around.tempo is not None and (around.asked or chosen.rule.tempo) is None
+    return outcome._replace(is_disturbed=not outcome.timeline.is_instant) if is_slowed else outcome
+
+
+def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -> Outcome:
+    """The answer, rendered, with its times, failures, quirks and faults."""
+    rule, surroundings = chosen.rule, occasion.surroundings
+    dice = Dice(occasion, facts.request, chosen.position)
+    identity = identify(facts, dice, occasion.moment)
+    try:
+        quirks = expand(rule.quirks | surroundings.quirks)
+        if "tagged_thoughts" in quirks:
+            facts = copy.copy(facts)
+            facts.google = {"thought_tag_marker": "thought", **facts.google}
+        made = compose(chosen, facts, occasion, dice, quirks)
+        timeline = give_times(
+            render(made, identity, facts),
+            made,
+            surroundings.asked or rule.tempo or surroundings.tempo or AT_ONCE,
+            lambda: dice.random("pace", chosen.use),
+            lambda: render(made, identity, as_stream(facts)),
+        )
+    except AnswerError as error:
+        return _cannot_answer(chosen, error)
+    warnings: tuple[str, ...] = ()
+    if made.faults or quirks or timeline.marks:
+        seal = sign(identity.id, int(occasion.moment), occasion.seed)
+        timeline, warnings = _disturb(timeline, made, quirks, seal)
+    refusal = made.failure if made.failure is not None and (made.fails_at_once or not facts.stream) else None
+    if refusal is None and timeline.status != _OK:
+        refusal = next((fault.refusal for fault in made.faults if fault.refusal), None)
+    usage = None if refusal else made.usage
+    return Outcome(
+        "answer", timeline.quicken(surroundings.speed), chosen, refusal, usage, warnings=warnings, quirks=quirks
+    )
+
+
+def _disturb(
+    timeline: Timeline, made: Answer, quirks: frozenset[QuirkName], seal: str
+) -> tuple[Timeline, tuple[str, ...]]:
+    """The timeline with its failures, quirks and faults, and warnings of what could not be done; `seal` is a signature for it."""
+    from emulator.engine.timeline.faults import apply_failures, apply_faults  # noqa: PLC0415  # the server starts quicker so
+    from emulator.engine.timeline.quirks import apply_quirks  # noqa: PLC0415  # as above
+
+    warnings: tuple[str, ...] = ()
+    if made.faults:
+        timeline, warnings = apply_failures(timeline, made.faults)
+    if quirks:
+        timeline = apply_quirks(timeline, quirks, seal)
+    if made.faults or timeline.marks:
+        timeline, more = apply_faults(timeline, made.faults)
+        warnings += more
+    return timeline, warnings
+
+
+def _cannot_answer(chosen: Chosen, error: AnswerError) -> Outcome:
+    report = f'rule "{chosen.rule.name}", {chosen.rule.place}, cannot answer this request: {error}'
+    return Outcome("error", own_failure(report, "rule_failed"), chosen, report=report)
+
+
+def _find_form(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -> tuple[Usage, Form]:
+    """The same for all requests like this one but for their messages, of which only their number of tokens is answered."""
+    rule, forms = chosen.rule, facts.forms
+    recipe, is_counted = rule.recipes[chosen.position], rule.usage.prompt is None
+    key = recipe, render, facts.prompt_tokens if is_counted else 0, facts.traffic
+    known = forms.find(key)
+    if known is None:
+        dice = Dice(GAP_OCCASION, facts.request, chosen.position)
+        made = compose(chosen, facts, GAP_OCCASION, dice)
+        marks, drawn = (_draw(chosen, facts, one) for one in (dice, Dice(occasion, facts.request, chosen.position)))
+        form = Form(render(made, Identity(GAP, GAP_CREATED, facts.answering_model), facts), marks, drawn)
+        known = made.usage, form
+        if form.size <= LARGEST_FORM:
+            forms.keep(key, known)
+    return known
+
+
+def refuse_request(refusal: Refusal, quirks: frozenset[QuirkName] = frozenset()) -> Outcome:
+    """The outcome of a request that Vertex would refuse, with the explanation in a header."""
+    headers = (("x-emulator-explanation", header_text(f"{refusal.rule}: {refusal.explanation}")),)
+    timeline = refusal_timeline(refusal, headers)
+    if quirks:
+        from emulator.engine.timeline.quirks import apply_to_refusal  # noqa: PLC0415  # the server starts quicker so
+
+        timeline = apply_to_refusal(timeline, quirks)
+    return Outcome("refusal", timeline, refusal=refusal)
+
+
+def own_failure(report: str, code: str) -> Timeline:
+    """A failure of the emulator's own: never retried, shaped so that OpenAI clients show the report."""
+    error = {"code": code, "message": f"emulator: {report}", "param": None, "type": "emulator_error"}
+    headers: Headers = (("x-should-retry", "false"),)
+    return plain_timeline(OWN_FAILURE, JSON_TYPE, dump({"error": error}) + b"\n", headers)
+
+
+def confess(error: Exception) -> Outcome:
+    """The outcome of a request that met a mistake in the emulator itself: what and where it is, so that it can be reported."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{last.filename.rpartition('/emulator/')[2]}:{last.lineno}"
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    report = f"a mistake of the emulator's own, not of this request: {said} ({where}); please report it"
+    return Outcome("error", own_failure(report, "emulator_mistake"), report=report)
+
+
+def header_text(text: str) -> str:
+    """A text as it may stand in a header: one line of printable ASCII."""
+    return " ".join(text.split()).encode("ascii", "replace").decode()

@@ -1,0 +1,87 @@
+"""Randomness that can be repeated: every exchange throws its own dice."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from random import Random
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
+
+from emulator.catalogue.quirks import QuirkName
+from emulator.engine.lazy import Lazy
+from emulator.engine.timeline.markers import Fault, Tempo
+from emulator.wire.requests import ChatRequest
+
+# A streamed answer and a plain one to the same request say the same.
+_MANNER = frozenset({"stream", "stream_options"})
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What holds for all answers of a server, whatever its scenarios say."""
+
+    quirks: frozenset[QuirkName] = frozenset()
+    tempo: Tempo | None = None
+    """The pace of rules that have none."""
+    asked: Tempo | None = None
+    """The pace that the request itself asks for, which wins over all others."""
+    faults: tuple[Callable[[Any], Fault | None], ...] = ()
+    """What may happen to every answer; each is given the context of the answer's first choice."""
+    speed: float = 1.0
+    """How many times as fast everything is."""
+
+    @Lazy
+    def is_calm(self) -> bool:
+        """Whether they leave answers as they are."""
+        return not (self.quirks or self.faults or self.tempo or self.asked)
+
+
+class Occasion(NamedTuple):
+    """What the world outside gives to an answer, so that the engine needs no clock and no entropy of its own."""
+
+    moment: float
+    """Unix time in seconds."""
+    seed: str | None
+    """The seed, if one was given."""
+    entropy: bytes
+    """At least 16 random bytes, from which ids are made when there is no seed."""
+    surroundings: Surroundings = Surroundings()
+
+
+class Dice:
+    """The random numbers of one exchange.
+
+    What an answer says follows from the seed, the request and the position in a sequence alone, whatever came before. Ids do so
+    too when a seed was given; else they are new each time.
+    """
+
+    def __init__(self, occasion: Occasion, request: ChatRequest, position: int) -> None:
+        self._occasion = occasion
+        self.seed = occasion.seed
+        """The seed, if one was given."""
+        self._request = request
+        self._position = position
+
+    @Lazy
+    def _content_key(self) -> bytes:
+        asked = {key: value for key, value in self._request.items() if key not in _MANNER}
+        digest = blake2b(to_json(asked, inf_nan_mode="strings"), digest_size=16)
+        digest.update(f"\0{self._occasion.seed or ''}\0{self._position}".encode())
+        return digest.digest()
+
+    def random(self, *labels: str | int) -> Random:
+        """A generator for one purpose, told apart from others by its labels."""
+        return Random(_hash(self._content_key, labels, 16))  # noqa: S311  # to be repeated, not to be secret
+
+    def id_bits(self, count: int, *labels: str | int) -> int:
+        """Random bits (a multiple of 8, 128 at most) for an id; those without labels are the answer's own."""
+        if self.seed is not None:
+            return _hash(self._content_key, ("id", *labels), count // 8)
+        # What is random already need not be hashed, except to be used twice.
+        entropy = self._occasion.entropy
+        return _hash(entropy, labels, count // 8) if labels else int.from_bytes(entropy[: count // 8], "big")
+
+
+def _hash(key: bytes, labels: tuple[str | int, ...], size: int) -> int:
+    return int.from_bytes(blake2b(repr(labels).encode(), key=key, digest_size=size).digest(), "big")

@@ -1,0 +1,62 @@
+"""Python functions as replies: given the facts of a request, a function returns what a reply is written as."""
+
+import copy
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emulator.engine.reply.parts import Part
+from emulator.engine.reply.steps import Recipe, compile_reply
+from emulator.engine.reply.templates import Context
+from emulator.engine.request.facts import Facts
+from emulator.errors import AnswerError, Place, ScenarioError
+from emulator.scenario.loading import quote_templates, read_rule, show_path, to_json
+from emulator.scenario.rules import ReplyRule
+
+Steps = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""A reply as it is written: a text, a step (`{"say": "Hello"}`) or a list of steps."""
+
+ReplyFunction = Callable[[Facts], Steps]
+"""What makes a reply from the facts of a request. It runs on the server's thread, so it must not wait for the emulator."""
+
+
+def _copy(facts: Facts) -> Facts:
+    """Facts that a function may do with as it likes: others may have to do with the same request again."""
+    return Facts(facts.target, facts.raw_headers, copy.deepcopy(facts.request), facts.endpoint)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRecipe(Recipe):
+    """A reply that a function makes; its texts are no templates."""
+
+    function: ReplyFunction
+    place: Place
+    """Where the function was given."""
+    path: Path
+    """That file."""
+
+    def make(self, context: Context) -> tuple[Part, ...]:
+        """The parts of one choice. Raises AnswerError with the function's file and line if it fails or returns no reply."""
+        try:
+            returned = self.function(_copy(context.facts))
+        except Exception as error:  # noqa: BLE001  # whatever somebody else's function raises
+            said = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+            raise AnswerError(f"the function given at {self.place} failed at {self._where(error)}: {said}") from None
+        try:
+            written = quote_templates(to_json(returned))
+            file = read_rule({"reply": written}, self.place, self.path)
+        except (ScenarioError, ValueError) as error:
+            problems = error.problems if isinstance(error, ScenarioError) else ()
+            said = "; ".join(problem.message for problem in problems) or str(error)
+            raise AnswerError(f"the function given at {self.place} returned no reply: {said}") from None
+        (rule,) = file.scenario.rules
+        return compile_reply(rule.reply, file).make(context) if isinstance(rule, ReplyRule) else ()
+
+    def _where(self, error: Exception) -> str:
+        """The file and line that raised: the last in the file where the function was given, else the very last."""
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if frame.filename == str(self.path)]
+        last = (own or frames)[-1]
+        return f"{show_path(Path(last.filename))}:{last.lineno}"

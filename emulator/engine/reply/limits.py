@@ -1,0 +1,97 @@
+"""Where an answer ends early: `max_tokens` really cuts it, `stop` sequences really stop it.
+
+Documented: `max_tokens` counts thinking too. Observed: when thinking eats the budget, no content is left. Tokens are the emulator's
+estimate, so a cut comes near the real one, not at it. Assumed: a tool call that does not fit is left out; media are never cut.
+"""
+
+from dataclasses import dataclass
+
+from emulator.engine.reply.parts import CallPart, Part, TextPart, make_text
+from emulator.engine.request.token_estimates import BYTES_PER_TOKEN, estimate_tokens
+from emulator.wire.requests import ChatRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a request says about the end of its answer."""
+
+    max_tokens: int | None
+    stops: tuple[str, ...]
+
+
+def limits_of(request: ChatRequest) -> Limits | None:
+    """The limits of a request, or None if it sets none; of the two names of the token limit the smaller counts."""
+    given = [limit for limit in (request.get("max_tokens"), request.get("max_completion_tokens")) if limit is not None]
+    stop = request.get("stop")
+    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    if not given and not any(stops):
+        return None
+    return Limits(min(given) if given else None, tuple(one for one in stops if one))
+
+
+def limit(parts: tuple[Part, ...], limits: Limits) -> tuple[tuple[Part, ...], str | None]:
+    """The parts that are left, and the finish reason if something was cut: `stop` comes first, then `length`."""
+    kept, finish = _stop(parts, limits.stops)
+    if limits.max_tokens is not None:
+        shorter = _fit(kept, limits.max_tokens)
+        if shorter is not None:
+            return shorter, "length"
+    return kept, finish
+
+
+def _stop(parts: tuple[Part, ...], stops: tuple[str, ...]) -> tuple[tuple[Part, ...], str | None]:
+    """What stands before the first stop sequence of the visible text, wherever chunks and steps begin."""
+    visible = "".join(part.text for part in parts if isinstance(part, TextPart) and not part.is_thought)
+    found = [at for at in (visible.find(stop) for stop in stops) if at >= 0]
+    if not found:
+        return parts, None
+    left = min(found)
+    kept: list[Part] = []
+    for part in parts:
+        if not isinstance(part, TextPart) or part.is_thought:
+            kept.append(part)
+            continue
+        if len(part.text) > left:
+            # Only an answer stopped at its very beginning keeps an empty text.
+            if left or not min(found):
+                kept.append(_first(part, left))
+            break
+        kept.append(part)
+        left -= len(part.text)
+    return tuple(kept), "stop"
+
+
+def _fit(parts: tuple[Part, ...], tokens: int) -> tuple[Part, ...] | None:
+    """The parts that fit into so many tokens, or None if all do."""
+    kept: list[Part] = []
+    for part in parts:
+        match part:
+            case TextPart():
+                needed = estimate_tokens(part.text)
+            case CallPart():
+                needed = estimate_tokens(part.name) + estimate_tokens(part.arguments)
+            case _:
+                needed = 0
+        if needed > tokens:
+            if isinstance(part, TextPart) and tokens:
+                kept.append(_first(part, _characters(part.text, tokens * BYTES_PER_TOKEN)))
+            return tuple(kept)
+        kept.append(part)
+        tokens -= needed
+    return None
+
+
+def _characters(text: str, size: int) -> int:
+    """How many characters of a text have at most this many bytes as UTF-8."""
+    return len(text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore"))
+
+
+def _first(part: TextPart, characters: int) -> TextPart:
+    """The beginning of a text, divided as the whole was."""
+    pieces: list[str] = []
+    for piece in part.pieces:
+        if characters <= 0:
+            break
+        pieces.append(piece[:characters])
+        characters -= len(piece)
+    return make_text(tuple(pieces) or ("",), is_thought=part.is_thought)

@@ -1,0 +1,107 @@
+"""What an answer consists of, once made: the values between a rule's steps and the bytes on the wire."""
+
+from dataclasses import dataclass
+
+from emulator.engine.timeline.markers import Cue, Fault
+from emulator.wire.errors import Refusal
+from emulator.wire.json_text import dump
+from emulator.wire.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """Visible text, or a thought, in the pieces in which it is streamed, with each piece as a JSON string."""
+
+    text: str
+    pieces: tuple[str, ...]
+    encoded: tuple[bytes, ...]
+    is_thought: bool
+
+
+def make_text(pieces: tuple[str, ...], *, is_thought: bool = False) -> TextPart:
+    """A text part of these pieces."""
+    return TextPart("".join(pieces), pieces, tuple(dump(piece) for piece in pieces), is_thought)
+
+
+@dataclass(frozen=True, slots=True)
+class CallPart:
+    """A tool call; `pieces` are the scripted pieces of its arguments, if any."""
+
+    name: str
+    arguments: str
+    id: str
+    signature: str | None
+    pieces: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPart:
+    """A picture or sound as base64."""
+
+    data: str
+    mime_type: str
+    signature: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailPart:
+    """A failure: at the start the whole answer, later the end of a stream."""
+
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class RawPart:
+    """Bytes as the scenario gives them: for the body of a plain answer, and as written into a stream."""
+
+    body: bytes
+    written: bytes
+
+
+Part = TextPart | CallPart | MediaPart | FailPart | RawPart | Cue
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of the `n` choices of an answer."""
+
+    parts: tuple[Part, ...]
+    finish_reason: str
+
+    @property
+    def fails(self) -> bool:
+        """Whether a failure ends it."""
+        return any(isinstance(part, FailPart) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, neither streamed nor plain yet."""
+
+    choices: tuple[Choice, ...]
+    usage: Usage
+    headers: tuple[tuple[str, str], ...] = ()
+    faults: tuple[Fault, ...] = ()
+    """What happens to it besides what its parts say."""
+
+    @property
+    def failure(self) -> Refusal | None:
+        """The first failure in it."""
+        parts = (part for choice in self.choices for part in choice.parts)
+        return next((part.refusal for part in parts if isinstance(part, FailPart)), None)
+
+    @property
+    def fails_at_once(self) -> bool:
+        """Whether it fails before anything is said."""
+        return isinstance(next((part for part in self.choices[0].parts if not isinstance(part, Cue)), None), FailPart)
+
+    @property
+    def has_cues(self) -> bool:
+        """Whether it says anything about time and mishaps."""
+        return any(isinstance(part, Cue) for choice in self.choices for part in choice.parts)
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether it is nothing but bytes of the scenario's own."""
+        parts = [part for choice in self.choices for part in choice.parts if not isinstance(part, Cue)]
+        return bool(parts) and all(isinstance(part, RawPart) for part in parts)

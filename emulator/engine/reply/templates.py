@@ -1,0 +1,131 @@
+"""What a rule's steps are made from: the request, the captures, the dice, the time."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from emulator.catalogue.quirks import QuirkName
+from emulator.engine.lazy import Lazy
+from emulator.engine.randomness import Dice, Occasion
+from emulator.engine.request.facts import Facts
+from emulator.scenario.templates.template import Template, compile_template, is_template, strings_in
+from emulator.wire.json_text import parse_or_text
+
+
+@dataclass(slots=True)
+class Fake:
+    """Faker for templates, imported and seeded when first used."""
+
+    dice: Dice
+    label: str
+    _faker: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._faker is None:
+            from emulator.engine.faking import seeded_faker  # noqa: PLC0415  # only templates need it
+
+            self._faker = seeded_faker(self.dice.random("fake", self.label))
+        return getattr(self._faker, name)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request on its way to an answer: the same for all of its choices."""
+
+    facts: Facts
+    captures: Mapping[str, str]
+    use: int
+    dice: Dice
+    occasion: Occasion
+    quirks: frozenset[QuirkName] = frozenset()
+    """Those of the rule and of what surrounds it."""
+
+    @Lazy
+    def variables(self) -> dict[str, Any]:
+        """The template variables that do not depend on the choice."""
+        facts = self.facts
+        results = [parse_or_text(text) for text in facts.tool_results]
+        named = {
+            "api_version": facts.target.api_version,
+            "captures": dict(self.captures),
+            "endpoint": facts.target.endpoint,
+            "last_user": facts.last_user or "",
+            "location": facts.target.location,
+            "messages": facts.messages,
+            "model": facts.model,
+            "now": datetime.fromtimestamp(self.occasion.moment, UTC),
+            "project": facts.target.project,
+            "publisher": facts.publisher,
+            "request": facts.request,
+            "stream": facts.stream,
+            "system": facts.system or "",
+            "tool_results": results,
+            "tools": [name for name, _, _ in facts.tools],
+            "turn": facts.turn,
+            "use": self.use,
+        }
+        if results:
+            named["tool_result"] = results[-1]
+        return {**self.captures, **named}
+
+
+@dataclass(slots=True)
+class Context:
+    """The making of one choice."""
+
+    request: Request
+    choice: int
+    calls: int = 0
+    """How many tool calls the choice has so far."""
+    _variables: dict[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def facts(self) -> Facts:
+        """The request's facts."""
+        return self.request.facts
+
+    def variables(self) -> dict[str, Any]:
+        """The template variables."""
+        if self._variables is None:
+            self._variables = {
+                **self.request.variables,
+                "choice": self.choice,
+                "fake": Fake(self.request.dice, str(self.choice)),
+                "uuid": self._uuid_maker(),
+            }
+        return self._variables
+
+    def _uuid_maker(self) -> Callable[[], str]:
+        made = iter(range(1_000_000))
+        return lambda: str(UUID(int=self.request.dice.id_bits(128, "uuid", self.choice, next(made)), version=4))
+
+
+@lru_cache(maxsize=4096)
+def _compiled(text: str) -> Template:
+    return compile_template(text)
+
+
+def is_literal(value: Any) -> bool:
+    """Whether no string in a value is a template."""
+    return not any(is_template(text) for _, text in strings_in(value))
+
+
+def fill_text(text: str, context: Context) -> str:
+    """A text with its template filled in. Raises TemplateError."""
+    return _compiled(text).render(context.variables()) if is_template(text) else text
+
+
+def fill_value(value: Any, context: Context) -> Any:
+    """JSON with its templates filled in; a string that is one expression keeps the type of its value. Raises TemplateError."""
+    match value:
+        case str():
+            return _compiled(value).evaluate(context.variables()) if is_template(value) else value
+        case dict():
+            return {key: fill_value(one, context) for key, one in value.items()}
+        case list():
+            return [fill_value(one, context) for one in value]
+        case _:
+            return value

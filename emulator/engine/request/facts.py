@@ -1,0 +1,183 @@
+"""A request seen as facts: what rules, vetting and templates want to know about it, each worked out once and only if asked.
+
+A request is how it is asked, and what is said in its messages. The first is the same for many requests.
+"""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from emulator.catalogue.models import generation
+from emulator.engine.lazy import Lazy
+from emulator.engine.request.history import (
+    MODEL_ROLES,
+    SYSTEM_ROLES,
+    TOOL_ROLES,
+    USER_ROLES,
+    Spoken,
+    read_dialogue,
+    read_text,
+    text_of,
+)
+from emulator.engine.request.media import SentMedium, list_kinds, list_media, media_in, resolution_of
+from emulator.engine.request.options import Manner
+from emulator.engine.request.token_estimates import count_medium, estimate_all, estimate_call
+from emulator.scenario.rules import Endpoint
+from emulator.wire.requests import ChatRequest, Message, Said
+from emulator.wire.urls import Target
+
+__all__ = ["MODEL_ROLES", "SYSTEM_ROLES", "TOOL_ROLES", "USER_ROLES", "Facts", "media_in", "text_of"]
+
+_TEXT: AbstractSet[type] = frozenset({str})
+_SAID_KEYS = frozenset({"role", "content"})
+
+
+class Facts(Manner):
+    """What can be asked about one request."""
+
+    def __init__(
+        self,
+        target: Target,
+        headers: Sequence[tuple[bytes, bytes]],
+        request: ChatRequest,
+        endpoint: Endpoint | None = None,
+        common: dict[str, Any] | None = None,
+        *,
+        said: Said | None = None,
+    ) -> None:
+        """As of `Manner`; `said` is what the messages say, if that is known to be all."""
+        self.messages: Sequence[Message] = request.get("messages") or ()
+        self.ready: Any = None
+        """An answer that was made for the request, with what it was made from; for the one who answers."""
+        self.holding: dict[Any, Any] = {}
+        """Which rules of a lot hold for the request, as far as it is known; for the one who chooses."""
+        self.terms: Any = None
+        """On what the request was answered before; for the server."""
+        if said is not None:
+            self.message_keys, self.content_types, self.may_enclose = _SAID_KEYS, _TEXT, False
+            self.roles, self.contents = said
+        super().__init__(target, headers, request, endpoint, common)
+
+    @Lazy
+    def headers(self) -> Mapping[str, str]:
+        """The request headers, names in lower case, repeated ones joined by commas."""
+        found: dict[str, str] = {}
+        for raw_name, raw_value in self.raw_headers:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            found[name] = f"{found[name]}, {value}" if name in found else value
+        return found
+
+    @Lazy
+    def message_keys(self) -> AbstractSet[str]:
+        """All keys that messages have: what is in none of them need not be looked for in each."""
+        return frozenset().union(*self.messages)
+
+    @Lazy
+    def roles(self) -> AbstractSet[str | None]:
+        """The roles of all messages."""
+        return frozenset([message.get("role") for message in self.messages])
+
+    @Lazy
+    def contents(self) -> Sequence[Any]:
+        """The contents of all messages."""
+        return [message.get("content") for message in self.messages]
+
+    @Lazy
+    def content_types(self) -> AbstractSet[type]:
+        """What these are: texts, lists, None."""
+        return frozenset(map(type, self.contents))
+
+    @Lazy
+    def may_enclose(self) -> bool:
+        """Whether there may be something besides text in a message."""
+        return "extra_content" in self.message_keys or list in self.content_types
+
+    @Lazy
+    def last_user(self) -> str | None:
+        """The text of the last user message."""
+        for message in reversed(self.messages):
+            if message.get("role") in USER_ROLES:
+                return text_of(message)
+        return None
+
+    @Lazy
+    def any_user(self) -> list[str]:
+        """The texts of all user messages."""
+        return [text_of(message) for message in self.messages if message.get("role") in USER_ROLES]
+
+    @Lazy
+    def system(self) -> str | None:
+        """The system messages, joined by line breaks."""
+        texts = [text_of(message) for message in self.messages if message.get("role") in SYSTEM_ROLES]
+        return "\n".join(texts) if texts else None
+
+    @property
+    def last(self) -> str | None:
+        """The role of the last message."""
+        return self.messages[-1].get("role") if self.messages else None
+
+    @Lazy
+    def turn(self) -> int:
+        """How many user turns there are; user messages next to each other are one turn."""
+        turns, inside = 0, False
+        for message in self.messages:
+            is_user = message.get("role") in USER_ROLES
+            turns += is_user and not inside
+            inside = is_user
+        return turns
+
+    @Lazy
+    def dialogue(self) -> Sequence[Spoken]:
+        """The messages as turns, system messages left out; what conversation rules compare with their transcripts."""
+        return read_dialogue(self.messages, self.google.get("thought_tag_marker"))
+
+    @Lazy
+    def _results(self) -> list[Message]:
+        """The tool messages that end the conversation."""
+        end = len(self.messages)
+        start = end
+        while start and self.messages[start - 1].get("role") in TOOL_ROLES:
+            start -= 1
+        return list(self.messages[start:end])
+
+    @Lazy
+    def answered_tools(self) -> list[str]:
+        """The names of the tools whose results end the conversation, found by call id where the result does not name it."""
+        names = {
+            call.get("id"): call.get("function", {}).get("name", "")
+            for message in self.messages
+            for call in message.get("tool_calls") or ()
+        }
+        return [names.get(result.get("tool_call_id")) or result.get("name") or "" for result in self._results]
+
+    @Lazy
+    def tool_results(self) -> list[str]:
+        """The texts of the tool results that end the conversation."""
+        return [text_of(result) for result in self._results]
+
+    @Lazy
+    def has(self) -> frozenset[str]:
+        """The kinds of input in the messages: image, audio, video, document, gs_uri."""
+        return list_kinds(self.messages) if self.may_enclose else frozenset()
+
+    @Lazy
+    def media(self) -> list[SentMedium]:
+        """The media in the messages."""
+        resolution = resolution_of(self.google.get("media_resolution"))
+        return list_media(self.messages, resolution) if self.may_enclose else []
+
+    @Lazy
+    def prompt_tokens(self) -> int:
+        """An estimate of the prompt's tokens: texts, calls, media, and what is not in the messages."""
+        google, total = self.google, self.tokens_beside
+        marker = google.get("thought_tag_marker") if google else None
+        marker = marker if isinstance(marker, str) else None
+        if marker is None and not self.may_enclose and self.content_types <= _TEXT:
+            # Where nothing can be a thought, the model reads what is written.
+            total += estimate_all(self.contents)
+        else:
+            total += estimate_all([read_text(one, marker) for one in self.messages])
+            total += sum(count_medium(one, generation(self.answering_model)) for one in self.media)
+        if "tool_calls" in self.message_keys:
+            total += sum(estimate_call(call) for message in self.messages for call in message.get("tool_calls") or ())
+        return total

@@ -1,0 +1,74 @@
+"""Which of the declared tools a text speaks of, judged by shared words."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from emulator.engine.request.facts import Facts
+
+_NAME_WEIGHT = 3
+_SHORTEST_STEM = 3
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|\d+|[^\W\d_A-Za-z]+[^\W\d_]*")
+# Words that say nothing about a subject, those that every tool's name or description may have among them.
+_STOP_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        a about all am an and any are as at be been but by can could current currently did do does don else for from
+        function get gets give given gives had has have hello help here hey hi his how i if in into is it its just know
+        let like ll look make me my need no not now of ok on one or our out per please re return returned returns s she
+        should show so some t tell thank thanks that the their them then there these they this to today tool up us use
+        used user uses using value ve want was we were what when where which who why will with would yes you your
+        """,
+    )
+)
+
+
+def best_tool(tools: Sequence[tuple[str, str]], text: str) -> int | None:
+    """The index of the tool, given as (name, description), that shares the most words with the text.
+
+    A word of the name weighs as much as three of the description; the first of equals wins. None when no tool shares a
+    word that means something.
+    """
+    spoken = _stems(text)
+    if not spoken:
+        return None
+    scores = [_score(name, description, spoken) for name, description in tools]
+    best = max(scores, default=0)
+    return scores.index(best) if best else None
+
+
+def _score(name: str, description: str, spoken: frozenset[str]) -> int:
+    in_name, in_description = _words_of_tool(name, description)
+    return _NAME_WEIGHT * len(in_name & spoken) + len(in_description & spoken)
+
+
+@lru_cache(maxsize=1024)
+def _words_of_tool(name: str, description: str) -> tuple[frozenset[str], frozenset[str]]:
+    in_name = _stems(name)
+    return in_name, _stems(description) - in_name
+
+
+def _stems(text: str) -> frozenset[str]:
+    """The words of a text that mean something, in the form that `weather_reports` and `reporting` share."""
+    words = (word.lower() for word in _WORD.findall(text))
+    return frozenset(_stem(word) for word in words if word not in _STOP_WORDS)
+
+
+def _stem(word: str) -> str:
+    for ending, instead in (("ies", "y"), ("ing", ""), ("ed", ""), ("es", ""), ("s", ""), ("e", "")):
+        if word.endswith(ending) and not word.endswith("ss") and len(word) - len(ending) >= _SHORTEST_STEM:
+            return _single(word.removesuffix(ending) + instead)
+    return word
+
+
+def _single(word: str) -> str:
+    """`book` of `booking`, but `plan` of `planning`: a doubled consonant is written once."""
+    if word[-1] == word[-2] and word[-1] not in "aeiouls":
+        return word[:-1]
+    return word
+
+
+def suitable_tool(facts: Facts) -> int | None:
+    """Which declared tool suits the words of the last user message, if any does."""
+    return best_tool([(name, description) for name, description, _ in facts.tools], facts.last_user or "")

@@ -1,0 +1,131 @@
+"""Answering `POST /completions`: the answer of the rules as a text completion."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from emulator.catalogue.models import find_model
+from emulator.engine.answer import Outcome, answer, own_failure
+from emulator.engine.randomness import Occasion
+from emulator.engine.rendering.streaming import error_frame
+from emulator.engine.reply.parts import Answer, CallPart, Choice, FailPart, RawPart, TextPart
+from emulator.engine.request.facts import Facts
+from emulator.engine.routes.route import forbid_media, refuse_argument, refuse_model
+from emulator.engine.ruleset import Ruleset
+from emulator.engine.session import State
+from emulator.engine.timeline.markers import Cue
+from emulator.engine.timeline.timeline import Frame, Timeline, plain_timeline, refusal_timeline, stream_timeline
+from emulator.errors import AnswerError
+from emulator.wire.errors import JSON_TYPE, Refusal
+from emulator.wire.json_text import dump
+from emulator.wire.requests import ChatRequest
+from emulator.wire.responses import Identity
+from emulator.wire.routes.completions import (
+    CompletionsRequest,
+    completion_body,
+    completion_event,
+    completion_to_chat,
+    prompts_of,
+    text_choice,
+)
+from emulator.wire.sse import DONE
+
+FAMILIES: Final = frozenset({"glm", "kimi", "minimax", "deepseek"})
+"""Whose models have been seen to answer here (observed: five of them)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionsQuestion:
+    """A prompt to be continued."""
+
+    asked: CompletionsRequest
+
+    @property
+    def chat(self) -> ChatRequest:
+        """The prompt as the user's message."""
+        return completion_to_chat(self.asked)
+
+    def vet(self, facts: Facts) -> Refusal | None:
+        """Model and prompt (assumed)."""
+        serves = "models of GLM, Kimi, MiniMax and DeepSeek"
+        refusal = refuse_model(facts, families=FAMILIES, serves=serves)
+        if refusal is not None:
+            return refusal
+        if not any(prompts_of(self.asked)):
+            return refuse_argument(facts, "prompt", "prompt is missing or empty")
+        return None
+
+    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, occasion: Occasion) -> Outcome:
+        """What the rules say to the prompt."""
+        prompts = len(facts.messages)
+        if prompts > 1:
+            report = f"the request has {prompts} prompts; the emulator answers one prompt in a request"
+            return Outcome("error", own_failure(report, "several_prompts"), report=report)
+        return answer(rulesets, facts, state, occasion, render_completion)
+
+
+def render_completion(made: Answer, identity: Identity, facts: Facts) -> Timeline:
+    """The timeline of a text completion. Raises AnswerError for calls and media, which a text cannot carry."""
+    failure = made.failure
+    if failure is not None and (made.fails_at_once or not facts.stream):
+        return refusal_timeline(failure, made.headers)
+    card = find_model(facts.model)
+    matched_stop = card.matched_stop if card else None
+    written = [list(_written(choice, facts)) for choice in made.choices]
+    if facts.stream:
+        return stream_timeline(list(_events(made, written, identity, matched_stop)), made.headers)
+    raw = [part.body for parts in written for part in parts if isinstance(part, RawPart)]
+    if raw:
+        return plain_timeline(200, JSON_TYPE, b"".join(raw), made.headers)
+    choices = [
+        text_choice(index, "".join(part.text for part in parts if isinstance(part, TextPart)), finish, matched_stop)
+        for index, (parts, finish) in enumerate(zip(written, _finishes(made), strict=True))
+    ]
+    return plain_timeline(200, JSON_TYPE, dump(completion_body(choices, identity, made.usage)), made.headers)
+
+
+def _finishes(made: Answer) -> list[str]:
+    return [choice.finish_reason for choice in made.choices]
+
+
+def _written(choice: Choice, facts: Facts) -> Iterator[TextPart | RawPart | FailPart | Cue]:
+    """What of a choice is seen: its text, with the thoughts of models that have them there, without those of others (assumed)."""
+    for part in facts.voice.put(choice.parts):
+        forbid_media(part, facts.target)
+        match part:
+            case TextPart(is_thought=False) | RawPart() | FailPart() | Cue():
+                yield part
+            case CallPart():
+                raise AnswerError("completions carries text, but the reply calls a tool")
+            case _:
+                pass
+
+
+def _events(
+    made: Answer,
+    written: list[list[TextPart | RawPart | FailPart | Cue]],
+    identity: Identity,
+    matched_stop: int | None,
+) -> Iterator[Frame | Cue]:
+    """Each piece of text as an event, then for each choice an empty one that says why it ended; usage on the last."""
+    is_raw = made.is_raw
+    for index, parts in enumerate(written):
+        for part in parts:
+            match part:
+                case TextPart():
+                    for piece in part.pieces:
+                        yield Frame(completion_event(text_choice(index, piece, None, None), identity, None), len(piece))
+                case RawPart():
+                    yield Frame(part.written, len(part.written))
+                case FailPart():
+                    # As in a chat stream (observed there).
+                    yield error_frame(part.refusal)
+                    return
+                case Cue():
+                    yield part
+        if not is_raw:
+            finish = text_choice(index, "", made.choices[index].finish_reason, matched_stop)
+            usage = made.usage if index == len(written) - 1 else None
+            yield Frame(completion_event(finish, identity, usage))
+    if not is_raw:
+        yield Frame(DONE)

@@ -1,0 +1,180 @@
+"""Answering `POST /responses`: the answer of the rules as a response object, or as the events that lead to it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+
+from emulator.engine.answer import Outcome, answer
+from emulator.engine.randomness import Occasion
+from emulator.engine.refusals import refuse, values_for
+from emulator.engine.rendering.streaming import error_frame
+from emulator.engine.reply.parts import Answer, CallPart, FailPart, RawPart, TextPart
+from emulator.engine.request.facts import Facts
+from emulator.engine.routes.route import forbid_media, refuse_argument, refuse_model
+from emulator.engine.ruleset import Ruleset
+from emulator.engine.session import State
+from emulator.engine.timeline.markers import Cue
+from emulator.engine.timeline.timeline import Frame, Timeline, plain_timeline, refusal_timeline, stream_timeline
+from emulator.wire.errors import JSON_TYPE, Refusal
+from emulator.wire.json_text import dump
+from emulator.wire.requests import ChatRequest, Object
+from emulator.wire.responses import Identity
+from emulator.wire.routes.responses import (
+    Progress,
+    ResponsesRequest,
+    call_item,
+    message_item,
+    response_event,
+    response_object,
+    response_to_chat,
+    text_part,
+)
+
+_CUT_BY = {"length": "max_output_tokens", "content_filter": "content_filter"}
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsesQuestion:
+    """A request for a response."""
+
+    asked: ResponsesRequest
+
+    @property
+    def chat(self) -> ChatRequest:
+        """The input as messages."""
+        return response_to_chat(self.asked)
+
+    def vet(self, facts: Facts) -> Refusal | None:
+        """Model, place and input: Grok, `v1` and `global` (documented); the texts are assumed."""
+        refusal = refuse_model(facts, families={"grok"}, serves="Grok models")
+        if refusal is not None:
+            return refusal
+        target = facts.target
+        if facts.publisher != "xai":
+            return refuse_argument(facts, "model", f'model is "{facts.model}"; responses serves Grok models (xai/…)')
+        if (target.api_version, target.location) != ("v1", "global"):
+            explanation = f"responses is served by v1 in global, not by {target.api_version} in {target.location}"
+            return refuse("publisher_model_not_found", values_for(target, facts.model), explanation=explanation)
+        if self.asked.get("previous_response_id"):
+            explanation = "no response is stored; send the conversation so far as input"
+            return refuse_argument(facts, "previous_response_id", explanation)
+        if not facts.messages:
+            return refuse_argument(facts, "input", "input is missing or empty")
+        return None
+
+    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, occasion: Occasion) -> Outcome:
+        """What the rules say to the conversation."""
+        return answer(rulesets, facts, state, occasion, partial(render_response, self.asked))
+
+
+@dataclass(slots=True)
+class _Item:
+    """One item of the output, with the pieces in which it is streamed."""
+
+    id: str
+    pieces: list[str] = field(default_factory=list)
+    call: CallPart | None = None
+
+    @property
+    def whole(self) -> Object:
+        """The item once it is complete."""
+        if self.call is not None:
+            return call_item(self.id, self.call.id, self.call.name, self.call.arguments)
+        return message_item(self.id, "".join(self.pieces))
+
+    @property
+    def begun(self) -> Object:
+        """The item when it is announced."""
+        if self.call is not None:
+            return call_item(self.id, self.call.id, self.call.name, "", "in_progress")
+        return message_item(self.id, None, "in_progress")
+
+
+def render_response(asked: ResponsesRequest, made: Answer, identity: Identity, facts: Facts) -> Timeline:
+    """The timeline of a response; there is one choice. Raises AnswerError for media, which a response cannot carry."""
+    failure = made.failure
+    if failure is not None and (made.fails_at_once or not facts.stream):
+        return refusal_timeline(failure, made.headers)
+    items = _items(made, identity, facts)
+    end = Progress(
+        fingerprint=str(facts.voice.dialect.body.get("system_fingerprint", "")),
+        output=[item.whole for item in items if isinstance(item, _Item)],
+        usage=made.usage,
+        cut_by=_CUT_BY.get(made.choices[0].finish_reason),
+    )
+    if facts.stream:
+        return stream_timeline(list(_events(asked, identity, items, end)), made.headers)
+    raw = [item.body for item in items if isinstance(item, RawPart)]
+    if raw:
+        return plain_timeline(200, JSON_TYPE, b"".join(raw), made.headers)
+    return plain_timeline(200, JSON_TYPE, dump(response_object(asked, identity, end)), made.headers)
+
+
+def _items(made: Answer, identity: Identity, facts: Facts) -> list[_Item | RawPart | FailPart | Cue]:
+    """Texts next to each other are one message, whose id is that of the response (documented); thoughts are not shown."""
+    items: list[_Item | RawPart | FailPart | Cue] = []
+    for part in facts.voice.put(made.choices[0].parts):
+        forbid_media(part, facts.target)
+        match part:
+            case TextPart(is_thought=False):
+                last = items[-1] if items else None
+                if not isinstance(last, _Item) or last.call is not None:
+                    last = _Item(f"msg_{identity.id}{f'_{len(items)}' if items else ''}")
+                    items.append(last)
+                last.pieces += part.pieces
+            case CallPart():
+                items.append(_Item(f"fc_{identity.id}_{len(items)}", call=part))
+            case RawPart() | FailPart() | Cue():
+                items.append(part)
+            case _:
+                pass
+    return items if any(not isinstance(item, Cue) for item in items) else [*items, _Item(f"msg_{identity.id}")]
+
+
+def _events(
+    asked: ResponsesRequest, identity: Identity, items: Sequence[_Item | RawPart | FailPart | Cue], end: Progress
+) -> Iterator[Frame | Cue]:
+    numbers = count()
+    is_raw = all(isinstance(item, RawPart | Cue) for item in items)
+    if not is_raw:
+        begun = response_object(asked, identity, Progress(end.fingerprint, []))
+        yield Frame(response_event("response.created", next(numbers), response=begun))
+        yield Frame(response_event("response.in_progress", next(numbers), response=begun))
+    for index, item in enumerate(items):
+        match item:
+            case RawPart():
+                yield Frame(item.written, len(item.written))
+            case FailPart():
+                # As in a chat stream (observed there).
+                yield error_frame(item.refusal)
+                return
+            case Cue():
+                yield item
+            case _Item():
+                yield from _item_events(item, index, numbers)
+    if not is_raw:
+        whole = response_object(asked, identity, end)
+        yield Frame(response_event(f"response.{end.status}", next(numbers), response=whole))
+
+
+def _item_events(item: _Item, index: int, numbers: Iterator[int]) -> Iterator[Frame]:
+    yield Frame(response_event("response.output_item.added", next(numbers), item=item.begun, output_index=index))
+    where: Object = {"item_id": item.id, "output_index": index}
+    if item.call is not None:
+        kind = "response.function_call_arguments"
+        for piece in item.call.pieces or (item.call.arguments,):
+            yield Frame(response_event(f"{kind}.delta", next(numbers), delta=piece, **where), len(piece))
+        yield Frame(
+            response_event(f"{kind}.done", next(numbers), arguments=item.call.arguments, name=item.call.name, **where)
+        )
+    else:
+        where["content_index"] = 0
+        text = "".join(item.pieces)
+        yield Frame(response_event("response.content_part.added", next(numbers), part=text_part(""), **where))
+        for piece in item.pieces:
+            said = response_event("response.output_text.delta", next(numbers), delta=piece, logprobs=[], **where)
+            yield Frame(said, len(piece))
+        yield Frame(response_event("response.output_text.done", next(numbers), logprobs=[], text=text, **where))
+        yield Frame(response_event("response.content_part.done", next(numbers), part=text_part(text), **where))
+    yield Frame(response_event("response.output_item.done", next(numbers), item=item.whole, output_index=index))

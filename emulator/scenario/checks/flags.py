@@ -1,0 +1,103 @@
+"""Whether the flags that rules require can ever be set."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from emulator.errors import Place, Problem
+from emulator.scenario.checks.implications import find_contradiction
+from emulator.scenario.checks.scenario import Checked, list_rules
+from emulator.scenario.flags import split_flags
+from emulator.scenario.grammar import ModelLoc
+from emulator.scenario.yaml import Source
+from emulator.suggestions import join, quote, suggest_one
+
+_SHOWN = 9
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A rule as it is written: the rules of a file share their flags with those of the files beside it, even with mistakes."""
+
+    source: Source
+    loc: ModelLoc
+    name: str
+    required: frozenset[str]
+    ruled_out: frozenset[str]
+    set_: frozenset[str]
+    cleared: frozenset[str]
+    is_dead: bool
+    """Whether its `when` can never hold."""
+
+    @property
+    def place(self) -> Place:
+        return self.source.place(self.loc)
+
+    def problem(self, key: str, name: str, message: str, *, is_warning: bool = False) -> Problem:
+        return self.source.problem(
+            self.source.find((*self.loc, key), name), message, "warning" if is_warning else "error"
+        )
+
+
+def check_flags(files: Sequence[Checked]) -> Iterator[Problem]:
+    """Flags that are required but never set, set but never required, and rules that wait for each other.
+
+    A session's flags are those of all files that are loaded together, so all of them must be given.
+    """
+    entries = [entry for file in files for entry in _list_entries(file)]
+    setters = sorted({name for entry in entries for name in entry.set_})
+    asked = {name for entry in entries for name in entry.required | entry.ruled_out}
+    for entry in entries:
+        for name in sorted((entry.required | entry.ruled_out).difference(setters)):
+            hint = suggest_one(name, setters) or (f"; rules set {join(setters[:_SHOWN], 'and')}" if setters else "")
+            message = f"no rule sets the flag {quote(name)}{hint}"
+            yield entry.problem("requires", name, message)
+        for name in sorted((entry.set_ | entry.cleared) - asked):
+            yield entry.problem("sets", name, f"no rule requires the flag {quote(name)}", is_warning=True)
+    if asked <= set(setters):
+        yield from _warn_of_waiting(entries)
+
+
+def _list_entries(file: Checked) -> Iterator[_Entry]:
+    dead = {loc for loc, _name, rule in file.named_rules() if find_contradiction(rule.when)}
+    for number, rule in enumerate(list_rules(file.source)):
+        if isinstance(rule, dict):
+            required, ruled_out = split_flags(rule.get("requires"))
+            set_, cleared = split_flags(rule.get("sets"))
+            name, loc = str(rule.get("name") or f"rule {number + 1}"), ("rules", number)
+            yield _Entry(file.source, loc, name, required, ruled_out, set_, cleared, loc in dead)
+
+
+def _warn_of_waiting(entries: Sequence[_Entry]) -> Iterator[Problem]:
+    """The rules that require what only rules set that can never answer themselves."""
+    settable: set[str] = set()
+    waiting = [entry for entry in entries if not entry.is_dead]
+    while ready := [entry for entry in waiting if entry.required <= settable]:
+        waiting = [entry for entry in waiting if not entry.required <= settable]
+        settable.update(*(entry.set_ for entry in ready))
+    setters = {name: [entry for entry in entries if name in entry.set_] for entry in waiting for name in entry.required}
+    for entry in waiting:
+        message = f'rule "{entry.name}" can never answer: it requires {_tell_chain(entry, settable, setters)}'
+        yield entry.problem("requires", min(entry.required - settable), message, is_warning=True)
+
+
+def _tell_chain(entry: _Entry, settable: set[str], setters: Mapping[str, Sequence[_Entry]]) -> str:
+    """`"b", which only "one" (line 3) sets, which requires "a", which only "two" sets`, until a rule comes again."""
+    told: list[str] = []
+    seen, first = [entry], entry
+    while True:
+        name = min(entry.required - settable)
+        owners = setters[name]
+        who = join([f'"{owner.name}" ({_tell_place(owner, first)})' for owner in owners], "and")
+        verb = "set" if len(owners) > 1 else "sets"
+        told.append(f"{quote(name)}, which only {'it sets itself' if owners == [entry] else f'{who} {verb}'}")
+        if any(owner in seen for owner in owners):
+            return ", which requires ".join(told)
+        entry = owners[0]
+        seen.append(entry)
+        if entry.is_dead:
+            return f'{", which requires ".join(told)}, whose "when" can never hold'
+
+
+def _tell_place(owner: _Entry, entry: _Entry) -> str:
+    place = owner.place
+    return f"line {place.line}" if place.file == entry.place.file else f"{place.file}:{place.line}"

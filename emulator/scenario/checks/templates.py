@@ -1,0 +1,69 @@
+"""Templates of a scenario, read at load: their syntax and the names they use."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from emulator.errors import Problem
+from emulator.scenario.grammar import ModelLoc
+from emulator.scenario.rules import ANSWERS
+from emulator.scenario.templates.budget import TemplateError
+from emulator.scenario.templates.template import compile_template, is_template, strings_in, unknown_names
+from emulator.scenario.templates.variables import VARIABLES, explain_unknown
+from emulator.scenario.yaml import Source
+
+_GROUP = re.compile(r"\(\?P<([^>]+)>")
+
+TEMPLATED = (*(key for key in ANSWERS if key != "conversation"), "headers")
+"""The keys of a rule whose texts may be templates; of a conversation only what the assistant says is."""
+
+
+def list_groups(written: Any) -> tuple[str, ...]:
+    """The named groups of all regular expressions in a `when` as it is written; each is a variable of its rule."""
+    patterns = [text for loc, text in strings_in(written) if "regex" in loc]
+    return tuple(dict.fromkeys(name for pattern in patterns for name in _GROUP.findall(pattern)))
+
+
+def check_templates(loc: ModelLoc, source: Source) -> Iterator[Problem]:
+    """The problems of the templates in the rule (or `defaults`) that is written at a place."""
+    written: Any = source.data
+    for part in loc:
+        written = written.get(part) if isinstance(written, dict) else written[part]
+    if not isinstance(written, dict):
+        return
+    known = (*VARIABLES, *list_groups(written.get("when")))
+    for inner, text, groups in _list_texts(written, loc):
+        if is_template(text):
+            yield from _check_template(text, inner, (*known, *groups), source)
+
+
+def _list_texts(written: dict[str, Any], loc: ModelLoc) -> Iterator[tuple[ModelLoc, str, tuple[str, ...]]]:
+    """The texts that may be templates, each with the groups of a conversation that are known where it stands."""
+    turns = written.get("conversation")
+    turns = turns if isinstance(turns, list) else []
+    for key in TEMPLATED:
+        groups = _groups_of_turn(turns[0]) if key == "headers" and turns else ()
+        yield from ((inner, text, groups) for inner, text in strings_in(written.get(key), (*loc, key)))
+    heard: tuple[str, ...] = ()
+    for number, turn in enumerate(turns):
+        said = turn.get("assistant") if isinstance(turn, dict) else None
+        place = (*loc, "conversation", number, "assistant")
+        yield from ((inner, text, heard) for inner, text in strings_in(said, place))
+        heard += _groups_of_turn(turn)
+
+
+def _groups_of_turn(turn: Any) -> tuple[str, ...]:
+    is_heard = isinstance(turn, dict) and "assistant" not in turn
+    return list_groups(turn) if is_heard else ()
+
+
+def _check_template(text: str, loc: ModelLoc, known: tuple[str, ...], source: Source) -> Iterator[Problem]:
+    try:
+        compile_template(text)
+        unknown = unknown_names(text, known)
+    except TemplateError as error:
+        place = source.find(loc, error.near) if error.near else source.place(loc)
+        yield source.problem(place, str(error))
+        return
+    for name in unknown:
+        yield source.problem(source.find(loc, name), explain_unknown(name, known))

@@ -1,0 +1,107 @@
+"""The bearer check: who is let in, and the 401 or 403 that everybody else gets."""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from math import inf
+from urllib.parse import parse_qs
+
+from emulator.engine.refusals import refuse, values_for
+from emulator.server.settings import Auth
+from emulator.server.tokens import VERTEX_SCOPES, Mint
+from emulator.store.exchange import Sender
+from emulator.wire.errors import Refusal
+from emulator.wire.urls import Target
+
+# Keys of Google (`AIza…`, `AQ.…`) and of OpenAI (`sk-…`), none of which is an access token.
+_API_KEY = re.compile(r"AIza[\w-]{10,}|AQ\.[\w-]{10,}|sk-.*", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request brings to prove who it is."""
+
+    bearer: str | None
+    has_api_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with credentials: the name of a catalogue entry, and what the client did."""
+
+    name: str
+    explanation: str
+
+
+def read_credentials(headers: Sequence[tuple[bytes, bytes]], query: bytes) -> Credentials:
+    """The bearer token, and whether there is an API key in a header or in the query."""
+    bearer, has_api_key = None, b"key=" in query and bool(parse_qs(query.decode("latin-1")).get("key"))
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, token = value.decode("latin-1").strip().partition(" ")
+            if scheme.lower() == "bearer" and token.strip():
+                bearer = token.strip()
+        elif name == b"x-goog-api-key":
+            has_api_key = True
+    return Credentials(bearer, has_api_key)
+
+
+def read_sender(headers: Sequence[tuple[bytes, bytes]], credentials: Credentials, key: bytes) -> Sender:
+    """What may be kept of who sent a request; with a random key nobody can tell the bearer from its digest."""
+    host = next((value.decode("latin-1") for name, value in headers if name == b"host"), "")
+    bearer = credentials.bearer
+    if bearer is None:
+        return Sender(host, credentials.has_api_key)
+    return Sender(host, *_describe(bearer, key))
+
+
+# Clients send the same token many times.
+@lru_cache(maxsize=1024)
+def _describe(bearer: str, key: bytes) -> tuple[bool, str]:
+    """Whether it is an API key, and what tells it from others."""
+    digest = blake2b(bearer.encode("latin-1", "replace"), key=key, digest_size=8).hexdigest()
+    return _API_KEY.fullmatch(bearer) is not None, digest
+
+
+def check_bearer(auth: Auth, target: Target, credentials: Credentials, mint: Mint, now: float) -> Refusal | None:
+    """The 401 or 403 for a request's credentials, or None if they pass.
+
+    `any` lets every bearer pass that is neither an API key nor a token of the emulator's that has expired or is meant for something
+    else; `issued` only tokens of the emulator that are good. Message and details of the 401s are observed, their array framing is
+    inferred; the 403 is assumed to be that of other Google APIs.
+    """
+    fault = judge_bearer(auth, credentials, mint, now)
+    return None if fault is None else refuse(fault.name, values_for(target), explanation=fault.explanation)
+
+
+def passes_until(auth: Auth, credentials: Credentials, mint: Mint, now: float) -> float:
+    """Until when (Unix time) credentials that pass `check_bearer` now will go on to do so; 0 if they do not pass."""
+    if judge_bearer(auth, credentials, mint, now) is not None:
+        return 0.0
+    token = None if auth == "off" or credentials.bearer is None else mint.read(credentials.bearer)
+    return inf if token is None else token.expiry
+
+
+def judge_bearer(
+    auth: Auth, credentials: Credentials, mint: Mint, now: float, wanted: Collection[str] = VERTEX_SCOPES
+) -> Fault | None:
+    """What is wrong with a request's credentials, or None; any of the wanted scopes will do."""
+    if auth == "off":
+        return None
+    bearer = credentials.bearer
+    if bearer is None:
+        if credentials.has_api_key:
+            return Fault("api_key_not_supported", "an API key was sent instead of a bearer token")
+        return Fault("missing_credentials", "the header `Authorization: Bearer <token>` is missing")
+    if _API_KEY.fullmatch(bearer):
+        return Fault("invalid_token", "the bearer is an API key; Vertex wants an OAuth access token")
+    verdict = mint.judge(bearer, now, wanted)
+    if verdict == "expired":
+        return Fault("expired_token", "the token has expired")
+    if verdict == "mis-scoped":
+        return Fault("insufficient_scopes", f"the token's scopes lack {' or '.join(sorted(wanted))}")
+    if auth == "issued" and verdict == "foreign":
+        return Fault("invalid_token", "the token was not issued by this emulator (--auth issued)")
+    return None

@@ -1,0 +1,53 @@
+"""What holds for all answers of a server: its quirks, pace, faults and speed, and what a request asks for itself."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from emulator.catalogue.variations import Variation
+from emulator.engine.randomness import Surroundings
+from emulator.engine.timeline.faults import compile_faults
+from emulator.engine.timeline.markers import Tempo
+from emulator.engine.timeline.pace import compile_pace
+from emulator.errors import AnswerError, StartError
+from emulator.scenario.loading import read_beside
+from emulator.server.settings import Settings
+
+PACE_HEADER = b"x-emulator-pace"
+
+
+def surround(settings: Settings) -> Surroundings:
+    """What the settings say. Raises StartError for a pace or fault that there is not."""
+    try:
+        tempo = None if settings.pace is None else read_tempo(settings.pace)
+        faults = tuple(
+            mishap
+            for number, text in enumerate(settings.faults)
+            for mishap in compile_faults(read_beside("fault", text).fault, f"server {number}")
+        )
+    except AnswerError as error:
+        raise StartError(str(error)) from None
+    return Surroundings(settings.quirks, tempo, faults=faults, speed=settings.speed)
+
+
+def vary(settings: Settings, variation: Variation) -> Settings:
+    """The settings with what a variation adds to them."""
+    return replace(
+        settings,
+        quirks=settings.quirks | variation.quirks,
+        pace=variation.pace or settings.pace,
+        faults=(*settings.faults, *variation.faults),
+        speed=variation.speed or settings.speed,
+    )
+
+
+def read_asked_tempo(headers: Sequence[tuple[bytes, bytes]]) -> Tempo | None:
+    """The pace that a request's headers ask for. Raises AnswerError for one that there is not."""
+    return next((read_tempo(value.decode("latin-1")) for name, value in headers if name == PACE_HEADER), None)
+
+
+@lru_cache(maxsize=256)
+def read_tempo(text: str) -> Tempo:
+    """The tempo that a text names: `slow-train`, or `first_token_ms=300,every_ms=20`. Raises AnswerError."""
+    pace = read_beside("pace", text).pace
+    return Tempo() if pace is None else compile_pace(pace)

@@ -1,0 +1,292 @@
+"""Exchanges: one request and its answer, as the journal keeps them and people read them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from emulator.engine.answer import Outcome
+from emulator.engine.quota.buckets import Ticket
+from emulator.engine.request.facts import Facts
+from emulator.engine.request.options import list_ignored
+from emulator.wire.json_text import parse_or_text
+from emulator.wire.requests import MalformedRequestError, parse_request
+from emulator.wire.urls import CHAT, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent a request, as far as the journal may know."""
+
+    host: str = ""
+    """The Host header; empty if there was none."""
+    has_api_key: bool = False
+    """Whether an API key came where an access token belongs."""
+    credential: str = ""
+    """What tells one bearer from another while this server runs, without being it; empty if there was none."""
+
+
+Ended = Literal["complete", "cut", "stalled", "client left", "server stopped"]
+"""How an exchange ended: complete, cut or held back for ever as planned, or broken off by one of the two sides."""
+
+
+@dataclass(slots=True)
+class Played:
+    """How the playing of a timeline went."""
+
+    ended: Ended = "complete"
+    sent: int = 0
+    """Bytes of the body that were handed to the network."""
+    times: Sequence[float] = ()
+    """When each frame was handed over, in seconds from the start; empty if all went out at once."""
+
+
+_EVENT = "data: "
+
+
+def read_spoken(body: bytes) -> str:
+    """The text of an answer's first choice, or of a response, whether it came as one piece or as a stream."""
+    text = body.decode("utf-8", "replace")
+    whole = parse_or_text(text)
+    if isinstance(whole, dict):
+        return "".join(_texts_of(whole))
+    events = (parse_or_text(line.removeprefix(_EVENT)) for line in text.split("\n") if line.startswith(_EVENT))
+    return "".join(piece for event in events if isinstance(event, dict) for piece in _texts_of(event))
+
+
+def _texts_of(part: dict[str, Any]) -> Iterator[str]:
+    """The texts of one JSON object: a chat answer or chunk, a completion, a response or one of its deltas."""
+    for choice in part.get("choices") or ():
+        if choice.get("index", 0) == 0:
+            message = choice.get("message") or choice.get("delta") or {}
+            yield from (said for said in (message.get("content"), choice.get("text")) if isinstance(said, str))
+    if part.get("type") == "response.output_text.delta":
+        yield part.get("delta", "")
+    messages = (item for item in part.get("output") or () if item.get("type") == "message")
+    for item in messages:
+        yield from (piece["text"] for piece in item.get("content") or () if isinstance(piece.get("text"), str))
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its answer. Credentials are not kept; what people read is made when somebody asks."""
+
+    number: int
+    started: float
+    """Unix time in seconds."""
+    target: Target
+    body: bytes
+    outcome: Outcome
+    warnings: tuple[str, ...]
+    ticket: Ticket
+    duration: float = 0.0
+    """Seconds until the last byte was handed to the network."""
+    played: Played = field(default_factory=Played)
+    """How the sending went."""
+    position: int = 0
+    """Its place, from 1, in the order in which exchanges ended; 0 until it has."""
+    sender: Sender = field(default_factory=Sender)
+
+    @property
+    def held(self) -> float:
+        """Seconds that its answer is held back because of a quota."""
+        return self.ticket.held
+
+    @property
+    def session(self) -> str:
+        """The project it belongs to."""
+        return self.target.project
+
+    @property
+    def ended(self) -> Ended:
+        """How it ended."""
+        return self.played.ended
+
+    @property
+    def facts(self) -> Facts | None:
+        """What rules could ask about the request, its headers left out; None if it cannot be read."""
+        try:
+            if self.target.method == CHAT:
+                return Facts(self.target, (), parse_request(self.body).request)
+            if self.target.is_unary:
+                return None
+            from emulator.engine.routes.read import read_question  # noqa: PLC0415  # the server starts quicker so
+
+            return Facts(self.target, (), read_question(self.target.method, self.body, strict_json=False)[0].chat)
+        except MalformedRequestError:
+            return None
+
+    @property
+    def request(self) -> dict[str, Any] | None:
+        """The body as JSON; None if it is no object."""
+        value = parse_or_text(self.body.decode("utf-8", "replace"))
+        if isinstance(value, dict):
+            return value
+        facts = self.facts if self.target.method == CHAT else None
+        return dict(facts.request) if facts else None
+
+    @property
+    def model(self) -> str:
+        """The model as the request names it, empty if it does not."""
+        named = (self.request or {}).get("model")
+        return named if isinstance(named, str) else ""
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The names of the functions that the request declares."""
+        facts = self.facts
+        return tuple(name for name, *_ in facts.tools) if facts else ()
+
+    @property
+    def stream(self) -> bool:
+        """Whether the request wants a stream."""
+        return (self.request or {}).get("stream") is True
+
+    @property
+    def last_user(self) -> str | None:
+        """The text of the last user message."""
+        facts = self.facts
+        return facts.last_user if facts else None
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The parameters of a chat request that Vertex ignores, because its documentation does not list them."""
+        facts = self.facts if self.target.method == CHAT else None
+        return tuple(list_ignored(facts.request, self.target)) if facts else ()
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the answer."""
+        return self.outcome.timeline.status
+
+    @property
+    def text(self) -> str:
+        """What was said: the texts of the answer's first choice, joined; empty for errors, calls and vectors."""
+        return read_spoken(self.outcome.timeline.body)
+
+    @property
+    def result(self) -> str:
+        """How the request ended."""
+        return self.outcome.result
+
+    @property
+    def rule(self) -> str | None:
+        """The name of the rule that answered."""
+        return self.outcome.chosen.rule.name if self.outcome.chosen else None
+
+    @property
+    def size(self) -> int:
+        """Bytes of both bodies."""
+        return len(self.body) + self.outcome.timeline.size
+
+    def to_json(self) -> dict[str, Any]:
+        """The exchange as the control API shows it."""
+        outcome, target = self.outcome, self.target
+        timeline, chosen, refusal = outcome.timeline, outcome.chosen, outcome.refusal
+        return {
+            "number": self.number,
+            "position": self.position,
+            "time": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="milliseconds"),
+            "session": target.project,
+            "host": self.sender.host or None,
+            "path": target.path,
+            "outcome": outcome.result,
+            "rule": chosen.rule.name if chosen else None,
+            "place": str(chosen.rule.place) if chosen else None,
+            "reply": chosen.position + 1 if chosen else None,
+            "report": outcome.report or None,
+            "refusal": None
+            if refusal is None
+            else {"name": refusal.rule, "place": refusal.place or None, "explanation": refusal.explanation or None},
+            "request": parse_or_text(self.body.decode("utf-8", "replace")),
+            "status": timeline.status,
+            "answer": [frame.data.decode("utf-8", "replace") for frame in timeline.frames],
+            "usage": outcome.usage.to_wire() if outcome.usage else None,
+            "warnings": list(self.warnings),
+            "ignored": list(self.ignored),
+            "quirks": sorted(outcome.quirks),
+            "duration_ms": _milliseconds(self.duration),
+            "timeline": self._times(),
+            "ended": self.ended,
+            "sent_bytes": self.played.sent,
+        }
+
+    def _times(self) -> dict[str, Any] | None:
+        """When head, frames and end were planned, and when the frames were sent; None if all went out at once."""
+        timeline = self.outcome.timeline
+        if timeline.is_instant:
+            return None
+        return {
+            "head_ms": None if timeline.head_at is None else _milliseconds(timeline.head_at),
+            "frames_ms": [_milliseconds(frame.at) for frame in timeline.frames],
+            "sent_ms": [_milliseconds(time) for time in self.played.times],
+            "end_ms": _milliseconds(timeline.end_at),
+            "ending": timeline.ending,
+        }
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)
+
+
+@dataclass(slots=True, kw_only=True)
+class TokenExchange:
+    """One request to a token endpoint and its answer; what is secret in them was taken out before."""
+
+    number: int
+    started: float
+    """Unix time in seconds."""
+    session: str
+    """The project of the account that was asked for; empty where it has none."""
+    path: str
+    account: str
+    """The email address of that account, where it is known."""
+    status: int
+    request: dict[str, Any]
+    answer: dict[str, Any]
+    refusal: str = ""
+    """The name of the catalogue's entry, where there was an error."""
+    explanation: str = ""
+    duration: float = 0.0
+    """Seconds until the last byte was handed to the network."""
+    ended: Ended = "complete"
+    position: int = 0
+    """Its place, from 1, in the order in which exchanges ended; 0 until it has."""
+
+    @property
+    def result(self) -> str:
+        """How the request ended."""
+        return "refusal" if self.refusal else "token"
+
+    @property
+    def rule(self) -> None:
+        """No rule answers such a request."""
+
+    @property
+    def size(self) -> int:
+        """Bytes it keeps, about."""
+        return len(str(self.request)) + len(str(self.answer))
+
+    def to_json(self) -> dict[str, Any]:
+        """The exchange as the control API shows it."""
+        return {
+            "number": self.number,
+            "position": self.position,
+            "time": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="milliseconds"),
+            "session": self.session,
+            "path": self.path,
+            "account": self.account or None,
+            "outcome": self.result,
+            "rule": None,
+            "refusal": {"name": self.refusal, "place": None, "explanation": self.explanation or None}
+            if self.refusal
+            else None,
+            "request": self.request,
+            "status": self.status,
+            "answer": self.answer,
+            "duration_ms": _milliseconds(self.duration),
+            "ended": self.ended,
+        }
+
+
+Entry = Exchange | TokenExchange

@@ -1,0 +1,184 @@
+"""The store of one worker among several: a replica, and a channel to the process that they have in common."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from emulator.engine.matching.choose import Chosen
+from emulator.engine.quota.buckets import Demand, Lack
+from emulator.engine.quota.limits import Limits
+from emulator.store.exchange import Entry
+from emulator.store.journal import Journal
+from emulator.store.records import pack, unpack
+from emulator.store.sessions import Session, Sessions
+from emulator.store.shared import Past, Snapshot
+from emulator.store.store import Pushed, Turns, read_pushed
+
+
+class Channel(Protocol):
+    """The way to a `Shared`: messages arrive in the order in which they are sent, and notes are found by whoever looks."""
+
+    worker: int
+    """Which of the workers this is."""
+    counters: memoryview
+    """Counters of this worker's own, of which the `Shared` has to be told by `name` what they are for, the first one first."""
+
+    def next_number(self) -> int:
+        """A number that nobody else gets."""
+        ...
+
+    @property
+    def changes(self) -> int:
+        """The number of the last change that all must know; cheap to ask."""
+        ...
+
+    async def call(self, method: str, *arguments: Any) -> Any:
+        """Call a method and return what it does."""
+        ...
+
+    def tell(self, method: str, *arguments: Any) -> None:
+        """Call a method; the call is under way when this returns, whatever becomes of this process."""
+        ...
+
+    def note(self, parts: Sequence[bytes]) -> None:
+        """Note an exchange that has ended; it is there when this returns, whatever becomes of this process."""
+        ...
+
+
+class Link:
+    """A `Store` behind a channel."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        journal: Journal,
+        channel: Channel,
+        reread: Callable[[], object],
+        reloads: int = 0,
+    ) -> None:
+        """`reread` has the worker read the server's scenarios again; `reloads` is how often it has done so."""
+        self._sessions = sessions
+        self._journal = journal
+        self._channel = channel
+        self._reread = reread
+        self._turns = Turns()
+        self._reloads = reloads
+        self._epoch = -1
+        self._counters: dict[tuple[str, str], int] = {}
+        """Which counter is that of a rule in a session."""
+        self.next_number = channel.next_number
+        self.turn = self._turns.expect
+        self.come = self._turns.come
+        """Is called with the ticket of somebody in a queue for whom it is worth asking again."""
+
+    def is_behind(self, session: Session) -> bool:
+        """Whether something has changed since a session was looked at."""
+        return session.seen != self._channel.changes
+
+    async def catch_up(self, project: str, session: Session) -> None:
+        """Look at a session."""
+        self._take(project, session, await self._channel.call("look", project))
+
+    async def catch_up_all(self) -> None:
+        """Look at all of them, and at the journal."""
+        past: Past = await self._channel.call("look_back", self._epoch, self._journal.position)
+        for project, session in self._sessions.all():
+            if project not in past.sessions:
+                self._take(project, session, Snapshot(changes=self._channel.changes, reloads=self._reloads))
+        for project, snapshot in past.sessions.items():
+            self._take(project, self._sessions.find(project), snapshot)
+        entries = [(position, unpack(record)) for position, record in past.records]
+        self._journal.replace(entries, past.first, anew=past.epoch != self._epoch)
+        self._epoch = past.epoch
+
+    def note_use(self, project: str, _session: Session, chosen: Chosen) -> bool:
+        """Count the use of a rule in memory that the supervisor looks at; False if there is no counter left."""
+        key = project, chosen.rule.key
+        counter = self._counters.get(key)
+        if counter is None:
+            counter = len(self._counters)
+            if counter == len(self._channel.counters):
+                return False
+            self._counters[key] = counter
+            self._channel.tell("name", self._channel.worker, *key)
+        self._channel.counters[counter] += 1
+        return True
+
+    async def use(self, project: str, session: Session, chosen: Chosen | None) -> int | None:
+        """Bring a session forward, if it is as its replica says."""
+        if chosen is None:
+            # What is used up stays so, but flags may have been set or cleared.
+            before = session.flags
+            await self.catch_up(project, session)
+            return 0 if before == session.flags else None
+        rule = chosen.rule
+        seen, flags = session.flags, rule.flags
+        # Whoever is answered meanwhile counts on from here.
+        session.bring_forward(chosen)
+        change = (flags.set_, flags.cleared) if flags is not None else None
+        use, now = await self._channel.call("use", project, rule.key, rule.limit, seen, change)
+        if use is None:
+            await self.catch_up(project, session)
+            return None
+        session.uses[rule.key] = max(session.uses.get(rule.key, 0), use)
+        session.flags = now
+        number: int = use
+        return number
+
+    async def count(self, project: str, key: str) -> int:
+        """Count a use."""
+        number: int = await self._channel.call("count", project, key)
+        return number
+
+    async def enter(
+        self, ticket: int, demands: Sequence[Demand], tokens: int, now: float, *, wait: bool
+    ) -> Lack | float:
+        """Ask for room in quotas."""
+        self._turns.forget(ticket)
+        # Expected from now on: it may come before the answer is read.
+        self._turns.expect(ticket)
+        entered: Lack | float = await self._channel.call(
+            "enter", (self._channel.worker, ticket), demands, tokens, now, wait
+        )
+        if not isinstance(entered, Lack) or entered.patience is None:
+            self._turns.forget(ticket)
+        return entered
+
+    def leave(self, ticket: int, more: int, now: float) -> None:
+        """Give it back."""
+        self._turns.forget(ticket)
+        self._channel.tell("leave", ticket, more, now)
+
+    async def show_accounts(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
+        """The accounts of quotas."""
+        shown: list[list[dict[str, Any]]] = await self._channel.call("show", limits, session, now)
+        return shown
+
+    async def push(self, project: str, pushed: Pushed | None) -> None:
+        """Give a session a scenario of its own, or take it away."""
+        await self._channel.call("push", project, pushed.text if pushed else None)
+
+    async def reset(self, project: str | None) -> None:
+        """Forget what belongs to one project, or to all."""
+        await self._channel.call("reset", project)
+
+    async def reload(self) -> None:
+        """Let the others read the server's scenarios again; this one has done so."""
+        self._reloads = await self._channel.call("reload")
+
+    def keep(self, entry: Entry) -> None:
+        """Put an exchange into the journal."""
+        self._channel.note(pack(entry))
+
+    def flush(self) -> None:
+        """All that was told is kept already."""
+
+    def _take(self, project: str, session: Session, snapshot: Snapshot) -> None:
+        """Make the replica what the session is."""
+        if snapshot.reloads != self._reloads:
+            self._reloads = snapshot.reloads
+            self._reread()
+        if snapshot.text != session.text:
+            pushed = None if snapshot.text is None else read_pushed(project, snapshot.text)
+            session.adopt(pushed.ruleset if pushed else None, snapshot.text)
+        session.uses, session.flags = snapshot.uses, snapshot.flags
+        session.seen = snapshot.changes

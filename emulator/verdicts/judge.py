@@ -1,0 +1,185 @@
+"""Verdicts: what the exchanges of a session say against the client."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from emulator.verdicts.observation import Find, Finding, Observation
+from emulator.verdicts.requests import (
+    find_api_keys,
+    find_bare_models,
+    find_expired_tokens,
+    find_unsupported_parameters,
+    find_wrong_hosts,
+)
+from emulator.verdicts.retries import (
+    RETRY_WINDOW,
+    STORM_RETRIES,
+    STORM_WAIT,
+    find_ignored_retry_after,
+    find_retried_refusals,
+    find_storms,
+)
+from emulator.verdicts.signatures import find_dropped, find_moved
+from emulator.verdicts.streams import find_taken_for_complete, find_unread
+from emulator.verdicts.tool_calls import find_broken_arguments, find_joined_names, find_missing_results
+
+__all__ = ["KINDS", "Kind", "Observation", "Severity", "Verdict", "judge_client"]
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of verdict: its name, what a client does to earn it, and what it should do instead."""
+
+    name: str
+    severity: Severity
+    fault: str
+    advice: str
+    find: Find
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One thing that a client does wrong, with the numbers of the exchanges that show it."""
+
+    name: str
+    severity: Severity
+    exchanges: tuple[int, ...]
+    sentence: str
+    """What happened."""
+    advice: str
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"#{number}" for number in self.exchanges)
+        return f"{self.severity}: {self.name} ({shown}): {self.sentence}; {self.advice}"
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        "thought_signature_dropped",
+        "error",
+        "a tool call comes back without the thought signature it was answered with; a warning where Vertex lets it pass: models "
+        "before Gemini 3, and calls of earlier turns",
+        "send the assistant's message back as it was answered, with extra_content",
+        find_dropped,
+    ),
+    Kind(
+        "thought_signature_moved",
+        "error",
+        "a thought signature comes back in another place than on its call; a warning as above",
+        "keep each extra_content.google.thought_signature on the tool call that it came with",
+        find_moved,
+    ),
+    Kind(
+        "tool_result_missing",
+        "error",
+        "a tool call of the history is not followed by its result",
+        "send one message of the role tool with its tool_call_id for each call, right behind the assistant's message",
+        find_missing_results,
+    ),
+    Kind(
+        "tool_name_concatenated",
+        "error",
+        "a tool call comes back under a name that is several known names joined",
+        "take a streamed name as it is instead of appending it, and begin a new call at a new index or id",
+        find_joined_names,
+    ),
+    Kind(
+        "tool_arguments_not_json",
+        "error",
+        "a tool call comes back with arguments that are no JSON object, though the model did not write them so",
+        "join the pieces of each call's arguments by its index, and send them back as they came",
+        find_broken_arguments,
+    ),
+    Kind(
+        "refusal_retried",
+        "error",
+        f"the same body again within {RETRY_WINDOW:g} seconds after 400, 401, 403, 404 or 418; after 401 and 403 a new token is fine",
+        "do not retry what the same request meets again; change the request, or for 401 and 403 the token",
+        find_retried_refusals,
+    ),
+    Kind(
+        "retry_after_ignored",
+        "error",
+        "the same body again before the time in the answer's `Retry-After`",
+        "wait as long as Retry-After says",
+        find_ignored_retry_after,
+    ),
+    Kind(
+        "retry_storm",
+        "error",
+        f"{STORM_RETRIES} or more retries of one body after 429 or 5xx, each less than {STORM_WAIT:g} seconds after the answer",
+        "wait longer after each failure, with some chance in it, and give up after a few",
+        find_storms,
+    ),
+    Kind(
+        "truncated_stream_accepted",
+        "error",
+        "a stream that ended with neither a finish reason nor `[DONE]`, and its text comes back as a message of the assistant",
+        "take a stream for complete only after a finish_reason or [DONE]; else ask again or tell the user",
+        find_taken_for_complete,
+    ),
+    Kind(
+        "stream_not_read",
+        "warning",
+        "the client closes the connection before the end of an answer",
+        "read streams up to [DONE]; usage is in the last chunk",
+        find_unread,
+    ),
+    Kind(
+        "unsupported_parameter",
+        "warning",
+        "a top-level parameter that the documentation does not list and that is therefore ignored; not for open models, whose servers "
+        "take more",
+        "leave it out; what is Gemini's own belongs into extra_body.google",
+        find_unsupported_parameters,
+    ),
+    Kind(
+        "api_key_sent",
+        "error",
+        "an API key in place of an access token",
+        "send an OAuth access token as bearer, such as google-auth gets",
+        find_api_keys,
+    ),
+    Kind(
+        "expired_token_used",
+        "error",
+        "an access token of the emulator's after its end",
+        "ask for a new token before the old one ends; google-auth does so",
+        find_expired_tokens,
+    ),
+    Kind(
+        "model_without_publisher",
+        "error",
+        "a model without publisher on the shared endpoint; a warning if it was answered",
+        'write "google/gemini-2.5-flash", with the publisher in front',
+        find_bare_models,
+    ),
+    Kind(
+        "wrong_host",
+        "error",
+        "the host serves another location than the path names; seen where clients reach the emulator under Google's names",
+        "let host and path name the same location: LOCATION-aiplatform.googleapis.com with locations/LOCATION",
+        find_wrong_hosts,
+    ),
+)
+"""All verdicts there are, those on conversations first."""
+
+
+def judge_client(observations: Sequence[Observation]) -> tuple[Verdict, ...]:
+    """The verdicts on the client of one session, given its exchanges with the oldest first, in the order of their evidence."""
+    verdicts: list[Verdict] = []
+    for kind in KINDS:
+        found: dict[tuple[str, bool], list[Finding]] = {}
+        for finding in kind.find(observations):
+            found.setdefault((finding.sentence, finding.is_harmless), []).append(finding)
+        verdicts += [_conclude(kind, same) for same in found.values()]
+    return tuple(sorted(verdicts, key=lambda verdict: verdict.exchanges))
+
+
+def _conclude(kind: Kind, findings: Sequence[Finding]) -> Verdict:
+    severity = "warning" if findings[0].is_harmless else kind.severity
+    numbers = sorted({number for finding in findings for number in finding.exchanges})
+    return Verdict(kind.name, severity, tuple(numbers), findings[0].sentence, kind.advice)

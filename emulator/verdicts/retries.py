@@ -1,0 +1,95 @@
+"""How a client tries again: what it must not, what it should later, and what it should more slowly."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http.client import FORBIDDEN, INTERNAL_SERVER_ERROR, NOT_FOUND, TOO_MANY_REQUESTS, UNAUTHORIZED
+from itertools import pairwise
+
+from emulator.engine.answer import OWN_FAILURE
+from emulator.verdicts.observation import Finding, Observation
+
+RETRY_WINDOW = 60.0
+"""Seconds within which the same body again counts as a retry of a refusal, not as a new attempt of somebody's."""
+EARLY = 0.1
+"""Seconds that a client may be early where it was told when to come back: clocks and timers are not exact."""
+STORM_RETRIES = 3
+"""How many retries one after the other make a storm; OpenAI clients send two by default."""
+STORM_WAIT = 0.25
+"""Seconds; a retry after less of a wait has no backoff. OpenAI clients wait 0.375 seconds at least before the first."""
+
+_FINAL = frozenset({400, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, OWN_FAILURE})
+_OF_THE_BEARER = frozenset({UNAUTHORIZED, FORBIDDEN})
+
+
+def find_retried_refusals(observations: Sequence[Observation]) -> Iterator[Finding]:
+    """The same body again after an answer that the same body meets again; with a new token a 401 or 403 may pass."""
+    for before, after in _retries(observations):
+        has_new_token = before.status in _OF_THE_BEARER and before.credential != after.credential
+        if before.status in _FINAL and not has_new_token and after.started - before.ended <= RETRY_WINDOW:
+            numbers = (before.number, after.number)
+            yield Finding(numbers, f"the same body was sent again after status {before.status}")
+
+
+def find_ignored_retry_after(observations: Sequence[Observation]) -> Iterator[Finding]:
+    """The same body again before the time that the answer's `Retry-After` gives."""
+    for before, after in _retries(observations):
+        wait = read_retry_after(before)
+        if wait is not None and after.started < before.ended + wait - EARLY:
+            waited = after.started - before.ended
+            sentence = f"status {before.status} asked to wait {wait:.3g} seconds; the retry came after {waited:.3g}"
+            yield Finding((before.number, after.number), sentence)
+
+
+def find_storms(observations: Sequence[Observation]) -> Iterator[Finding]:
+    """Many retries of one body after 429 or 5xx, each with hardly a wait."""
+    for attempts in _same_requests(observations):
+        storm = [attempts[0]]
+        for before, after in pairwise(attempts):
+            if not _is_hasty(before, after):
+                yield from _report_storm(storm)
+                storm = []
+            storm.append(after)
+        yield from _report_storm(storm)
+
+
+def read_retry_after(observation: Observation) -> float | None:
+    """The seconds that an answer asks to wait, given as such or as a date; None if it does not."""
+    timeline = observation.outcome.timeline
+    value = next((value for name, value in timeline.headers if name.lower() == "retry-after"), "").strip()
+    if value.isdecimal():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - observation.ended)
+
+
+def _is_hasty(before: Observation, after: Observation) -> bool:
+    failed = before.status == TOO_MANY_REQUESTS or before.status >= INTERNAL_SERVER_ERROR
+    return failed and after.started - before.ended < STORM_WAIT
+
+
+def _report_storm(storm: Sequence[Observation]) -> Iterator[Finding]:
+    if len(storm) > STORM_RETRIES:
+        seconds = storm[-1].started - storm[0].started
+        sentence = f"the same body was sent {len(storm)} times in {seconds:.3g} seconds, whatever the answers said"
+        yield Finding(tuple(one.number for one in storm), sentence)
+
+
+def _retries(observations: Sequence[Observation]) -> Iterator[tuple[Observation, Observation]]:
+    """Each request with the next that is the same."""
+    for attempts in _same_requests(observations):
+        yield from pairwise(attempts)
+
+
+def _same_requests(observations: Sequence[Observation]) -> Iterator[Sequence[Observation]]:
+    """Requests with the same URL and body, those left out that began before the one before them was answered: other threads'."""
+    same: defaultdict[tuple[str, bytes], list[Observation]] = defaultdict(list)
+    for one in sorted(observations, key=lambda one: one.started):
+        attempts = same[one.target.path, one.body]
+        if not attempts or one.started >= attempts[-1].ended:
+            attempts.append(one)
+    yield from same.values()

@@ -1,0 +1,82 @@
+"""What a client sends back of the model's tool calls: names, arguments, results."""
+
+from collections.abc import Collection, Iterator, Sequence
+
+from pydantic_core import from_json
+
+from emulator.engine.request.history import PastCall, calls_of, is_result
+from emulator.verdicts.observation import Finding, Observation
+from emulator.wire.requests import Message, write_place
+
+_SHOWN = 60
+
+
+def find_missing_results(observations: Sequence[Observation]) -> Iterator[Finding]:
+    """Calls in the history that no result follows at once."""
+    for one in observations:
+        for at, message in enumerate(one.messages):
+            for call in _without_result(calls_of(message, at), one.messages[at + 1 :]):
+                named = f'{call.name} ("{call.id}")' if call.id else call.name
+                yield Finding(
+                    (one.number,),
+                    f"{write_place(call.place)} calls {named}, and the messages behind it lack its result",
+                )
+
+
+def find_joined_names(observations: Sequence[Observation]) -> Iterator[Finding]:
+    """Names of calls that are several known names one after the other."""
+    said: set[str] = set()
+    for one in observations:
+        functions = [tool.get("function") or {} for tool in (one.request or {}).get("tools") or ()]
+        known = said | {function.get("name") or "" for function in functions}
+        for call in one.past_calls:
+            if call.name not in known and (parts := split_name(call.name, known - {""})):
+                yield Finding(
+                    (one.number,),
+                    f'{write_place(call.place)} calls "{call.name}", which is {" and ".join(parts)} joined',
+                )
+        said |= {call.name for call in one.answer.calls}
+
+
+def find_broken_arguments(observations: Sequence[Observation]) -> Iterator[Finding]:
+    """Arguments in the history that are no JSON object, unless the model itself wrote them so."""
+    said: set[str] = set()
+    for one in observations:
+        for call in one.past_calls:
+            if call.arguments and call.arguments not in said and not _is_object(call.arguments):
+                shown = call.arguments if len(call.arguments) <= _SHOWN else f"{call.arguments[:_SHOWN]}..."
+                yield Finding(
+                    (one.number,),
+                    f"{write_place(call.place)} calls {call.name} with `{shown}`, which is no JSON object",
+                )
+        said |= {call.arguments for call in one.answer.calls}
+
+
+def split_name(name: str, known: Collection[str]) -> tuple[str, ...]:
+    """The known names that a name is made of, one after the other; none if it is not."""
+    ways: dict[int, tuple[str, ...]] = {0: ()}
+    for end in range(1, len(name) + 1):
+        for part in known:
+            start = end - len(part)
+            if start in ways and name.endswith(part, 0, end):
+                ways.setdefault(end, (*ways[start], part))
+    return ways.get(len(name), ())
+
+
+def _without_result(calls: Sequence[PastCall], behind: Sequence[Message]) -> Sequence[PastCall]:
+    results = []
+    for message in behind:
+        if not is_result(message):
+            break
+        results.append(message.get("tool_call_id"))
+    # By number where ids are left out, as the deprecated `function_call` and a quirk do.
+    if not all(call.id for call in calls) or not all(results):
+        return calls[len(results) :]
+    return [call for call in calls if call.id not in results]
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(from_json(text.encode("utf-8", "surrogatepass")), dict)
+    except ValueError:
+        return False

@@ -1,0 +1,93 @@
+"""Verifying: whether all requests were answered, and whether the rules answered what they were meant to."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from emulator.engine.answer import Outcome
+from emulator.engine.ruleset import CompiledRule, Ruleset
+
+
+class Answered(Protocol):
+    """What is looked at of an exchange."""
+
+    @property
+    def number(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def session(self) -> str:
+        """The project it belongs to."""
+        ...
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What is wrong, each problem a text; nothing is, if there are none."""
+
+    unanswered: tuple[str, ...] = ()
+    """Requests that no rule answered, or whose rule failed."""
+    rules: tuple[str, ...] = ()
+    """Rules that answered too rarely, too often, out of order or, where that counts, never."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Both halves."""
+        return self.unanswered + self.rules
+
+
+def verify(
+    ruleset: Ruleset, uses: Mapping[str, int], entries: Iterable[Answered], *, strict: bool = False
+) -> Verification:
+    """Question a session's past: `uses` counts the uses of its rules by their keys; `strict` wants every rule used.
+
+    Of several sessions that share the rules, `uses` is the sum; the order is asked of each of them.
+    """
+    found = sorted(entries, key=lambda entry: entry.number)
+    unanswered = tuple(
+        f"exchange {entry.number}, session {entry.session}: {entry.outcome.report}"
+        for entry in found
+        if entry.outcome.result in {"miss", "error"}
+    )
+    counted = (_count(rule, uses.get(rule.key, 0), strict=strict) for rule in ruleset.rules)
+    return Verification(unanswered, (*(one for one in counted if one is not None), *_disordered(ruleset, found)))
+
+
+def _count(rule: CompiledRule, used: int, *, strict: bool) -> str | None:
+    expect = rule.expect
+    wanted = None
+    if expect is not None and expect.times not in {None, used}:
+        wanted = f"{expect.times} times" if expect.times != 1 else "once"
+    elif expect is not None and expect.at_least is not None and used < expect.at_least:
+        wanted = f"at least {expect.at_least} times" if expect.at_least != 1 else "at least once"
+    if wanted is not None:
+        said = {0: "never answered", 1: "answered once"}.get(used, f"answered {used} times")
+        return f"{_name(rule)}: {said}, expected {wanted}"
+    return f"{_name(rule)}: never answered" if strict and not used and expect is None else None
+
+
+def _disordered(ruleset: Ruleset, entries: Iterable[Answered]) -> Iterator[str]:
+    """The uses that came after that of a later rule of the same file, where the order counts."""
+    ranks = {rule.key: rank for rank, rule in enumerate(ruleset.rules) if rule.place.file in ruleset.ordered}
+    latest: dict[tuple[str, str], CompiledRule] = {}
+    for entry in entries:
+        chosen = entry.outcome.chosen
+        if chosen is None or chosen.rule.key not in ranks:
+            continue
+        rule = chosen.rule
+        before = latest.setdefault((entry.session, rule.place.file), rule)
+        if ranks[rule.key] < ranks[before.key]:
+            where = f"exchange {entry.number}, session {entry.session}"
+            yield f"{_name(rule)}: answered {where}, after {_name(before)}; the order is strict"
+        else:
+            latest[entry.session, rule.place.file] = rule
+
+
+def _name(rule: CompiledRule) -> str:
+    return f'"{rule.name}", {rule.place}'

@@ -1,0 +1,74 @@
+"""`POST /completions`, legacy text completions (observed to exist for some open models): its request and its answer.
+
+No body was captured. Assumed: the shape that SGLang servers give, with the marks that their chat answers have on this service
+(documented: keys alphabetical, `matched_stop`, `metadata`, completion tokens that include thinking).
+"""
+
+from typing import Annotated, Any, TypedDict
+
+from emulator.validation.annotations import field
+from emulator.wire.json_text import dump
+from emulator.wire.requests import ChatRequest
+from emulator.wire.responses import Identity
+from emulator.wire.sse import event
+from emulator.wire.usage import Usage
+
+_Number = Annotated[float, field(allow_inf_nan=False)]
+
+
+class CompletionsRequest(TypedDict, total=False):
+    """The body of a request; unknown keys are kept and change nothing, `echo`, `suffix` and `logprobs` among them."""
+
+    model: str | None
+    prompt: str | list[str] | list[int] | list[list[int]]
+    stream: bool | None
+    max_tokens: int | None
+    temperature: _Number | None
+    top_p: _Number | None
+    stop: str | list[str] | None
+    n: int | None
+    seed: int | None
+
+
+def prompts_of(request: CompletionsRequest) -> list[str]:
+    """The prompts as texts; token ids, which only the model's own tokenizer can read, are written as numbers."""
+    prompt = request.get("prompt", "")
+    if isinstance(prompt, str):
+        return [prompt]
+    if prompt and isinstance(prompt[0], int):
+        return [" ".join(map(str, prompt))]
+    return [one if isinstance(one, str) else " ".join(map(str, one)) for one in prompt if not isinstance(one, int)]
+
+
+def completion_to_chat(request: CompletionsRequest) -> ChatRequest:
+    """The chat request that asks the same: the prompt is the last, and only, user text."""
+    texts = prompts_of(request)
+    messages = [{"role": "user", "content": text} for text in texts]
+    chat: ChatRequest = {**request, "messages": messages}  # type: ignore[typeddict-item]  # its keys mean the same here
+    return chat
+
+
+def text_choice(index: int, text: str, finish: str | None, matched_stop: int | None) -> dict[str, Any]:
+    """A choice of a plain answer, or of an event, where all but the last have no `finish`."""
+    matched = matched_stop if finish == "stop" else None
+    return {"finish_reason": finish, "index": index, "logprobs": None, "matched_stop": matched, "text": text}
+
+
+def completion_body(choices: list[dict[str, Any]], identity: Identity, usage: Usage | None) -> dict[str, Any]:
+    """A whole answer, or one event, which has usage only at the end (assumed, as documented for chat)."""
+    body: dict[str, Any] = {
+        "choices": choices,
+        "created": identity.created,
+        "id": identity.id,
+        "metadata": {"weight_version": "default"},
+        "model": identity.model,
+        "object": "text_completion",
+    }
+    if usage is not None:
+        body["usage"] = usage.to_sglang()
+    return body
+
+
+def completion_event(choice: dict[str, Any], identity: Identity, usage: Usage | None) -> bytes:
+    """One event of a stream."""
+    return event(dump(completion_body([choice], identity, usage)))

@@ -1,0 +1,55 @@
+"""What commands that ask a running emulator say when they get no answer."""
+
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from emulator.api.emulator import Emulator
+from emulator.cli.control_client import ask_control
+from emulator.errors import EmulatorError
+
+
+class Page(BaseHTTPRequestHandler):
+    """A server that is no emulator."""
+
+    def do_GET(self) -> None:
+        """Answer with a page."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def stranger() -> Iterator[str]:
+    """The URL of a server that is no emulator."""
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_wrong_servers_are_told(stranger: str) -> None:
+    """What is no emulator, and what is no URL, are one sentence that says what to do."""
+    with pytest.raises(EmulatorError, match=rf"what answers at {re.escape(stranger)} is no emulator; --url is the one"):
+        ask_control(stranger, "health")
+    with pytest.raises(EmulatorError, match=r'the URL is "localhost"; expected one such as http://127.0.0.1:8080'):
+        ask_control("localhost", "health")
+    with pytest.raises(EmulatorError, match=r"no emulator answers at http://127.0.0.1:1 \(connection refused\)"):
+        ask_control("http://127.0.0.1:1", "health")
+
+
+def test_proxies_are_passed_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulator is asked directly, and its own complaints are handed on."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    with Emulator() as vertex:
+        assert ask_control(vertex.url, "health")["status"] == "ok"
+        with pytest.raises(EmulatorError, match=r'says 400: unknown filter "sesion"'):
+            ask_control(vertex.url, "verdicts", sesion="p")

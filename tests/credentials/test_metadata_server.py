@@ -1,0 +1,157 @@
+"""The metadata server and redaction, below HTTP."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from emulator.credentials.jwts import read_jwt
+from emulator.credentials.messages import Answer, Asked, Issuer, read_fields
+from emulator.credentials.metadata_server import answer_metadata
+from emulator.credentials.redaction import redact
+from emulator.server.tokens import CLOUD_PLATFORM, Token
+
+NOW = 1_750_000_000
+ACCOUNT = "vertex-emulator@demo.iam.gserviceaccount.com"
+DEFAULT = "/computeMetadata/v1/instance/service-accounts/default"
+
+Get = Callable[..., Answer]
+
+
+@pytest.fixture
+def get(make_asked: Callable[..., Asked], issuer: Issuer) -> Get:
+    """Ask the metadata server as Google's libraries do."""
+
+    def ask(path: str, query: str = "", flavor: str = "Google") -> Answer:
+        headers = {"metadata-flavor": flavor} if flavor else {}
+        return answer_metadata(make_asked(path, "GET", query, headers=headers), issuer)
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/", "computeMetadata/\n"),
+        ("/computeMetadata/v1/", "instance/\nproject/\nuniverse/\n"),
+        ("/computeMetadata/v1/instance", "service-accounts/\nzone\n"),
+        ("/computeMetadata/v1/instance/service-accounts/", f"default/\n{ACCOUNT}/\n"),
+        ("/computeMetadata/v1/project/project-id", "demo"),
+        ("/computeMetadata/v1/universe/universe-domain", "googleapis.com"),
+        (f"{DEFAULT}/email", ACCOUNT),
+        (f"/computeMetadata/v1/instance/service-accounts/{ACCOUNT}/email", ACCOUNT),
+        (f"{DEFAULT}/scopes", f"{CLOUD_PLATFORM}\n"),
+        (f"{DEFAULT}/aliases", "default"),
+        (f"{DEFAULT}/", "aliases\nemail\nidentity\nscopes\ntoken\n"),
+    ],
+)
+def test_texts(get: Get, path: str, text: str) -> None:
+    """What the paths hold, as plain text."""
+    answer = get(path)
+    assert answer.timeline.status == 200
+    assert answer.timeline.body.decode() == text
+    assert dict(answer.timeline.headers)["metadata-flavor"] == "Google"
+
+
+def test_account(get: Get) -> None:
+    """The account in one piece, as JSON."""
+    answer = get(f"{DEFAULT}/", "recursive=true")
+    assert json.loads(answer.timeline.body) == {"aliases": ["default"], "email": ACCOUNT, "scopes": [CLOUD_PLATFORM]}
+    assert dict(answer.timeline.headers)["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("query", "scopes"),
+    [
+        ("", (CLOUD_PLATFORM,)),
+        ("scopes=openid,email", ("openid", "email")),
+        (f"scopes={CLOUD_PLATFORM}", (CLOUD_PLATFORM,)),
+    ],
+)
+def test_token(get: Get, issuer: Issuer, query: str, scopes: tuple[str, ...]) -> None:
+    """A token of the machine's account, for the scopes that are asked for."""
+    answer = get(f"{DEFAULT}/token", query)
+    assert list(answer.fields) == ["access_token", "expires_in", "token_type"]
+    assert issuer.mint.read(answer.fields["access_token"]) == Token(NOW + 3599, scopes, ACCOUNT)
+
+
+def test_identity(get: Get) -> None:
+    """An ID token for an audience, which must be named."""
+    jwt = read_jwt(get(f"{DEFAULT}/identity", "audience=https://run.test").timeline.body.decode())
+    assert jwt is not None
+    assert jwt.claims["aud"] == "https://run.test"
+    assert get(f"{DEFAULT}/identity").timeline.status == 400
+
+
+@pytest.mark.parametrize("flavor", ["", "google", "Amazon"])
+@pytest.mark.parametrize("path", [f"{DEFAULT}/token", "/computeMetadata/v1/project/project-id"])
+def test_requests_without_the_header_are_refused(get: Get, flavor: str, path: str) -> None:
+    """Who does not send `Metadata-Flavor: Google` gets 403 and no token."""
+    answer = get(path, flavor=flavor)
+    assert answer.timeline.status == 403
+    assert b"Metadata-Flavor" in answer.timeline.body
+    assert b"ya29" not in answer.timeline.body
+
+
+@pytest.mark.parametrize("path", ["/computeMetadata/v1/nothing", f"{DEFAULT}/nothing", f"{DEFAULT}/token/x"])
+def test_other_paths(get: Get, path: str) -> None:
+    """What is not there is a 404 that still says who answers."""
+    answer = get(path)
+    assert answer.timeline.status == 404
+    assert dict(answer.timeline.headers)["metadata-flavor"] == "Google"
+
+
+def test_secrets_are_taken_out() -> None:
+    """Only what is known to be harmless is kept, and tokens not even there."""
+    fields = {
+        "grant_type": "refresh_token",
+        "client_id": "id",
+        "client_secret": "GOCSPX-very-secret",
+        "refresh_token": "1//0secret",
+        "assertion": "eyJhbGciOi.eyJpc3MiOi.c2lnbmF0dXJl",
+        "scope": "openid ya29.c.b0secret",
+        "audience": "eyJhbGciOi.eyJpc3MiOi.c2lnbmF0dXJl",
+        "unheard_of": {"deep": "secret"},
+        "delegates": ["a", {"b": "ya29.secret"}],
+        "lifetime": None,
+        "token": "",
+    }
+    shown = redact(fields)
+    assert shown == {
+        "grant_type": "refresh_token",
+        "client_id": "id",
+        "client_secret": "(redacted)",
+        "refresh_token": "(redacted)",
+        "assertion": "(redacted)",
+        "scope": "openid (redacted)",
+        "audience": "(redacted)",
+        "unheard_of": "(redacted)",
+        "delegates": ["a", {"b": "(redacted)"}],
+        "lifetime": None,
+        "token": "",
+    }
+
+
+def test_errors_stay_readable() -> None:
+    """The error object of an API is kept."""
+    error = {"error": {"code": 401, "message": "no", "details": [{"reason": "CREDENTIALS_MISSING"}]}}
+    assert redact(error) == error
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "fields"),
+    [
+        ("application/x-www-form-urlencoded", b"a=1&b=%20x&a=2", {"a": "1", "b": " x"}),
+        ("application/json", b'{"scope": ["x"]}', {"scope": ["x"]}),
+        ("", b'{"scope": ["x"]}', {"scope": ["x"]}),
+        ("application/json", b"[1]", {}),
+        ("application/json", b"{", {}),
+        ("application/json", b"[" * 100_000, {}),
+        ("", b"\xff\xfe", {"\ufffd\ufffd": ""}),
+        ("", b"&".join(b"a" for _ in range(1000)), {}),
+        ("", b"", {}),
+    ],
+)
+def test_bodies(content_type: str, body: bytes, fields: dict[str, object]) -> None:
+    """Forms and JSON objects are read, everything else has no fields."""
+    assert read_fields(content_type, body) == fields

@@ -1,0 +1,201 @@
+"""Answers that are made once and filled in for each request."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.engine.answer import Outcome, answer
+from emulator.engine.randomness import Occasion, Surroundings
+from emulator.engine.rendering.forms import GAP, GAP_CREATED, LARGEST_FORM, MOST_BYTES
+from emulator.engine.request.facts import Facts
+from emulator.engine.ruleset import compile_rules
+from emulator.engine.session import State
+from emulator.engine.timeline.markers import Tempo
+from emulator.scenario.loading import read_text
+from emulator.wire.urls import Target
+
+RULES = compile_rules(
+    read_text(
+        """
+rules:
+  - {when: {last_user: text}, reply: {say: [Hello, " there, ", "größer \U0001f600"]}}
+  - {when: {last_user: thoughts}, reply: [{think: Hm.}, {say: Well.}]}
+  - {when: {last_user: json}, reply: {json: {a: [1, 2]}}, usage: {prompt: 3, completion: 4}}
+  - {when: {last_user: empty}, reply: "", finish: length}
+"""
+    ).scenarios
+)
+RULESETS = (RULES,)
+MODELS = [
+    "google/gemini-2.5-flash",
+    "google/gemini-3-pro-preview",
+    "meta/llama-4-maverick-17b-128e-instruct-maas",
+    "xai/grok-4.1-fast-reasoning",
+    "deepseek-ai/deepseek-r1-0528-maas",
+    "openai/gpt-oss-120b-maas",
+    "own",
+]
+
+
+def ask(facts: Facts, moment: float, *, directly: bool = False) -> Outcome:
+    """An answer from a form, or one that is made for this request alone, as a pace that takes no time has it."""
+    surroundings = Surroundings(tempo=Tempo()) if directly else Surroundings()
+    return answer(RULESETS, facts, State(), Occasion(moment, None, moment.hex().encode().ljust(16), surroundings))
+
+
+@pytest.mark.parametrize("text", ["text", "thoughts", "json", "empty"])
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("more", [{}, {"stream": True}, {"n": 2}, {"stream": True, "max_tokens": 2}], ids=str)
+def test_forms_are_filled_as_answers_are_made(text: str, model: str, more: dict[str, Any]) -> None:
+    """To the byte and in every frame, the first time and later; ids and times are each request's own."""
+    endpoint = "1234" if model == "own" else "openapi"
+    request: Any = {"model": model, "messages": [{"role": "user", "content": text}], **more}
+    facts = Facts(Target("v1", "p", "global", endpoint), [], request)
+    bodies = []
+    for moment in (1_767_225_600.0, 1_767_225_661.5):
+        filled, made = ask(facts, moment).timeline, ask(facts, moment, directly=True).timeline
+        assert facts.ready is not None
+        assert filled.body == made.body
+        assert filled.size == made.size == len(made.body)
+        assert [frame.data for frame in filled.frames] == [frame.data for frame in made.frames]
+        assert len(filled.frames) == len(made.frames)
+        assert filled.frames[-1].data == made.frames[-1].data
+        assert (filled.status, filled.headers, filled.is_instant) == (made.status, made.headers, True)
+        assert GAP.encode() not in filled.body
+        assert str(GAP_CREATED).encode() not in filled.body
+        bodies.append(filled.body)
+    assert ask(facts, 1_767_225_600.0).usage == ask(facts, 1_767_225_600.0, directly=True).usage
+    # Some families' plain answers have neither id nor time.
+    assert (bodies[0] != bodies[1]) is (b'"created"' in bodies[0])
+
+
+def test_large_answers_are_not_remembered() -> None:
+    """They would be kept for each of the requests that are remembered, which is bounded by number only."""
+    rules = compile_rules(read_text(f"rules: [{{reply: {'x' * LARGEST_FORM}}}]").scenarios)
+    request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": "hi"}]}
+    facts = Facts(Target("v1", "p", "global", "openapi"), [], request)
+    outcome = answer([rules], facts, State(), Occasion(0, None, bytes(16)))
+    assert outcome.timeline.body.count(b"x") >= LARGEST_FORM
+    assert facts.ready is None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_requests_that_are_asked_alike_share_their_forms(stream: bool) -> None:
+    """Whatever their messages: their answers are those that are made for each alone, usage and all."""
+    common: dict[str, Any] = {}
+    sizes = []
+    for words in ("", " and more", " and more words than before", ""):
+        request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": f"text{words}"}], "stream": stream}
+        target = Target("v1", "p", "global", "openapi")
+        filled, made = (
+            ask(Facts(target, [], request, None, common), 1.0),
+            ask(Facts(target, [], request), 1.0, directly=True),
+        )
+        assert filled.timeline.body == made.timeline.body
+        assert filled.usage == made.usage
+        sizes.append(common["forms"].size)
+    assert sizes[0] < sizes[1] < sizes[2] == sizes[3]
+
+
+def test_forms_are_bounded() -> None:
+    """By their bytes: the usage of each answer may be another."""
+    rules = compile_rules(read_text(f"rules: [{{reply: {'x' * (LARGEST_FORM // 2)}}}]").scenarios)
+    common: dict[str, Any] = {}
+    for words in range(3 * MOST_BYTES // LARGEST_FORM):
+        request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": "many " * words}]}
+        facts = Facts(Target("v1", "p", "global", "openapi"), [], request, None, common)
+        outcome = answer([rules], facts, State(), Occasion(0, None, bytes(16)))
+        assert outcome.usage is not None
+        assert b'"prompt_tokens":%d,' % outcome.usage.prompt in outcome.timeline.body
+        assert 0 < common["forms"].size <= MOST_BYTES
+
+
+_STEPS = st.one_of(
+    st.builds(lambda text: {"say": text}, st.sampled_from(["", "Wait.", "Two words."])),
+    st.builds(lambda text: {"think": text}, st.just("Hm.")),
+    st.builds(
+        lambda name, arguments, more: {"call": name, "with": arguments, **more},
+        st.sampled_from(["look", "f"]),
+        st.sampled_from([{}, {"a": [1, "größer"]}]),
+        st.fixed_dictionaries(
+            {}, optional={"id": st.sampled_from(["1", "look"]), "signature": st.sampled_from(["none", "own"])}
+        ),
+    ),
+)
+
+
+@given(
+    steps=st.lists(_STEPS, min_size=1, max_size=4),
+    model=st.sampled_from(MODELS),
+    more=st.fixed_dictionaries(
+        {}, optional={"stream": st.booleans(), "n": st.integers(1, 2), "max_tokens": st.integers(1, 9)}
+    ),
+    occasions=st.lists(
+        st.builds(
+            Occasion,
+            st.floats(1e9, 2e9),
+            st.sampled_from([None, "7"]),
+            st.binary(min_size=16, max_size=16),
+            st.just(Surroundings()),
+        ),
+        min_size=2,
+        max_size=3,
+    ),
+    extra=st.sampled_from([{}, {"google": {"stream_function_call_arguments": True}}]),
+)
+def test_what_is_drawn_for_calls_stands_in_forms(
+    steps: list[dict[str, Any]], model: str, more: dict[str, Any], occasions: list[Occasion], extra: dict[str, Any]
+) -> None:
+    """Whoever speaks, streamed or not, with a seed or without: an answer from a form is that which is made for its request alone."""
+    rules = compile_rules(read_text(json.dumps({"rules": [{"reply": steps}]})).scenarios)
+    target = Target("v1", "p", "global", "1234" if model == "own" else "openapi")
+    common: dict[str, Any] = {}
+    for occasion in occasions:
+        request: Any = {"model": model, "messages": [{"role": "user", "content": "hi"}], **more, "extra_body": extra}
+        filled = answer([rules], Facts(target, [], request, None, common), State(), occasion)
+        alone = occasion._replace(surroundings=Surroundings(tempo=Tempo()))
+        made = answer([rules], Facts(target, [], request), State(), alone)
+        assert filled.timeline.body == made.timeline.body
+        assert filled.timeline.size == len(made.timeline.body)
+        assert [frame.data for frame in filled.timeline.frames] == [frame.data for frame in made.timeline.frames]
+        assert (filled.timeline.headers, filled.usage) == (made.timeline.headers, made.usage)
+
+
+def test_calls_are_made_once_for_all_that_are_asked_alike() -> None:
+    """Their answers differ in ids and signatures, which are drawn for each."""
+    rules = compile_rules(read_text("rules: [{reply: [{call: f, with: {a: 1}}, {call: f, with: {a: 1}}]}]").scenarios)
+    common: dict[str, Any] = {}
+    bodies = []
+    for number in range(3):
+        request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": f"hi {number}"}]}
+        facts = Facts(Target("v1", "p", "global", "openapi"), [], request, None, common)
+        bodies.append(answer([rules], facts, State(), Occasion(0, None, bytes([number]) * 16)).timeline.body)
+        assert facts.ready is not None
+        assert common["forms"].size == facts.ready.form.size
+    ids = {call["id"] for body in bodies for call in json.loads(body)["choices"][0]["message"]["tool_calls"]}
+    assert len(ids) == 6
+
+
+def test_an_answer_that_others_could_have_given_before_is_chosen_anew_each_time() -> None:
+    """A rule that waits for a flag answers when it is set, though another answered the same request before."""
+    first, last = (
+        compile_rules(read_text(text).scenarios)
+        for text in (
+            """
+rules:
+  - {name: pay, when: {last_user: pay}, sets: paid, reply: Thanks.}
+  - {name: waits, requires: paid, reply: Sent.}
+""",
+            "rules: [{name: any, reply: Wait.}]",
+        )
+    )
+    request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": "hi"}]}
+    facts, rulesets = Facts(Target("v1", "p", "global", "openapi"), [], request), (first, last)
+    occasion = Occasion(0, None, bytes(16))
+    for state, name in ((State(), "any"), (State(), "any"), (State(flags={"paid"}), "waits"), (State(), "any")):
+        chosen = answer(rulesets, facts, state, occasion).chosen
+        assert chosen is not None
+        assert (chosen.rule.name, chosen.counts) == (name, True)

@@ -1,0 +1,379 @@
+"""Connections: what they send is to the byte what uvicorn's own would send, but for mistakes of the emulator's own."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from emulator.http.connection import Connection
+from emulator.http.heads import KnownHeads, write_head
+
+OURS = partial(Connection, heads=KnownHeads(), before_writing=lambda: None)
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+PATIENCE = 10.0
+"""Seconds of real time after which a test that hangs fails."""
+DATE = (b"date", b"Thu, 01 Jan 2026 00:00:00 GMT")
+ANSWERS: dict[str, tuple[int, list[tuple[bytes, bytes]], list[bytes]]] = {
+    "/plain": (200, [(b"content-type", b"text/plain"), (b"vary", b"Origin"), (b"vary", b"Referer")], [b"Hello."]),
+    "/pieces": (200, [(b"X-Mixed-Case", b"kept As It is")], [b"one", b"", b"two", b""]),
+    "/length": (201, [(b"content-length", b"6")], [b"Hello."]),
+    "/chunked": (200, [(b"content-length", b"9"), (b"Transfer-Encoding", b"Chunked")], [b"Hello."]),
+    "/length-too": (200, [(b"transfer-encoding", b"chunked"), (b"content-length", b"9")], [b"Hello."]),
+    "/close": (418, [(b"Connection", b"x, Close")], [b"Hello."]),
+    "/open": (418, [(b"connection", b"keep-alive")], [b"Hello."]),
+    "/nothing": (204, [], [b""]),
+    "/unchanged": (304, [(b"etag", b"1")], [b""]),
+    "/short": (200, [(b"content-length", b"9")], [b"Hello."]),
+    "/name": (200, [(b"a b", b"c")], [b"Hello."]),
+    "/value": (200, [(b"a", b"b\r\nc: d")], [b"Hello."]),
+    "/silent": (200, [], []),
+}
+REQUESTS = {
+    "1.1": "GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "1.0": "GET {} HTTP/1.0\r\n\r\n",
+    "1.0 that would stay": "GET {} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    "HEAD": "HEAD {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "two": "GET {0} HTTP/1.1\r\nHost: x\r\n\r\nPOST {0} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc",
+    "expecting": "POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\nabc",
+    "upgrading": "GET {} HTTP/1.1\r\nHost: x\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\n\r\n",
+    "garbage": "GET {} HTTP/1.1\r\nHost x\r\n\r\n",
+}
+
+
+async def answer(scope: Any, receive: Receive, send: Send) -> None:
+    """Answer as the path says."""
+    while (await receive()).get("more_body"):
+        pass
+    status, headers, pieces = ANSWERS[scope["path"]]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    for piece in pieces[:-1]:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    if pieces:
+        await send({"type": "http.response.body", "body": pieces[-1]})
+
+
+async def hear(protocol: Callable[..., asyncio.Protocol], sent: bytes) -> bytes:
+    """All that a connection of this kind sends back until it ends."""
+    config = uvicorn.Config(answer, access_log=False, lifespan="off", log_config=None, ws="none")
+    config.load()
+    state = ServerState()
+    state.default_headers = [DATE]
+    client, server = socket.socketpair()
+    await asyncio.get_running_loop().connect_accepted_socket(
+        lambda: protocol(config=config, server_state=state, app_state={}), server
+    )
+    reader, writer = await asyncio.open_connection(sock=client)
+    writer.write(sent)
+    heard = await asyncio.wait_for(reader.read(), PATIENCE)
+    writer.close()
+    return heard
+
+
+@pytest.mark.parametrize("path", ANSWERS)
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+def test_the_same_is_sent_as_by_uvicorn(request_: str, path: str) -> None:
+    """For all ways in which a request can come and an answer be made, mistakes of the application included."""
+    sent = request_.format(path).encode()
+    ours, theirs = (asyncio.run(hear(protocol, sent)) for protocol in (OURS, HttpToolsProtocol))
+    assert ours == theirs
+    assert ours.startswith(b"HTTP/1.1 ") or path in {"/name", "/value"}
+
+
+async def echo(scope: Any, receive: Receive, send: Send) -> None:
+    """Answer with all that was asked, however it came."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message["body"], message["more_body"]
+    told = [scope["method"], scope["path"], scope["query_string"], scope["headers"], body]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": repr(told).encode()})
+
+
+class Wire:
+    """A transport that keeps what is written to it."""
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        self.written: list[bytes] = []
+        self.is_closed = self.is_paused = False
+        self._protocol = protocol
+
+    def get_extra_info(self, _name: str) -> None:
+        """There is nothing to tell."""
+
+    def write(self, data: bytes) -> None:
+        """Keep what is written."""
+        self.written.append(data)
+
+    def is_closing(self) -> bool:
+        """Whether it is closed."""
+        return self.is_closed
+
+    def close(self) -> None:
+        """Close it."""
+        self.is_closed = True
+
+    def pause_reading(self) -> None:
+        """Note that no more is wanted."""
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        """Note that more is."""
+        self.is_paused = False
+
+
+def connect(
+    app: Callable[..., Awaitable[None]],
+    heads: KnownHeads | None = None,
+    loop: Any = None,
+    before_writing: Callable[[Wire], object] = lambda _wire: None,
+) -> tuple[Connection, Wire]:
+    """A connection without a socket."""
+    config = uvicorn.Config(app, access_log=False, lifespan="off", log_config=None, proxy_headers=False, ws="none")
+    config.load()
+    connection = Connection(
+        config=config,
+        server_state=ServerState(),
+        app_state={},
+        _loop=loop,
+        heads=heads or KnownHeads(),
+        before_writing=lambda: before_writing(wire),
+    )
+    wire = Wire(connection)
+    made: Any = wire
+    connection.connection_made(made)
+    return connection, wire
+
+
+async def turn_until(holds: Callable[[], object]) -> None:
+    """Let the loop turn until something holds, a thousand times at most."""
+    for _ in range(1000):
+        if holds():
+            return
+        await asyncio.sleep(0)
+    raise TimeoutError
+
+
+def write_request(path: str, body: bytes, header: str, *, in_chunks: bool) -> bytes:
+    """A request as it is sent."""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nX-One: {header}\r\n"
+    if in_chunks:
+        chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+        return head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunk + b"0\r\n\r\n"
+    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+@given(
+    requests=st.lists(
+        st.builds(
+            write_request,
+            st.sampled_from(["/a", "/a%20b?c=d", "/"]),
+            st.sampled_from([b"", b"abc", b"xyz", b"\r\n\r\n", b"POST / HTTP/1.1\r\n\r\n", b"z" * 70_000]),
+            st.sampled_from(["1", "2"]),
+            in_chunks=st.sampled_from([False, False, False, True]),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    cuts=st.lists(st.integers(0, 400), max_size=4),
+)
+def test_however_requests_are_cut_they_are_answered_as_if_each_came_alone(
+    requests: list[bytes], cuts: list[int]
+) -> None:
+    """Heads that are known play no part, nor does where one piece of data ends and the next begins."""
+
+    async def work() -> None:
+        heads = KnownHeads()
+        alone = []
+        for request in requests:
+            connection, wire = connect(echo)
+            connection.data_received(request)
+            alone.append(b"".join(wire.written))
+        twice = [request for request in requests for _ in range(2)]
+        for pieces, answers in (
+            (requests, alone),
+            (twice, [answer for answer in alone for _ in range(2)]),
+            (cut(b"".join(requests), cuts), alone),
+        ):
+            connection, wire = connect(echo, heads)
+            for piece in pieces:
+                connection.data_received(piece)
+                # Bodies that are not whole are waited for by tasks.
+                for _ in range(3):
+                    await asyncio.sleep(0)
+            assert b"".join(wire.written) == b"".join(answers)
+
+    asyncio.run(work())
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    """Data in pieces."""
+    pieces = []
+    for place in places:
+        pieces.append(data[:place])
+        data = data[place:]
+    return [piece for piece in (*pieces, data) if piece]
+
+
+def test_what_belongs_together_leaves_at_once_and_others_are_told_before() -> None:
+    """Head and body in one write; what follows in a later step goes out by itself; the connection's end comes last."""
+
+    async def app(_scope: Any, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b"two", "more_body": True})
+        await send({"type": "http.response.body", "body": b"three"})
+
+    async def work() -> None:
+        connection, wire = connect(app, before_writing=lambda wire: wire.written.append(b"kept"))
+        connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
+        assert wire.written == [b"kept", HEAD + b"3\r\none\r\n"]
+        await turn_until(lambda: wire.is_closed)
+        assert wire.written[2:] == [b"kept", b"3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n"]
+
+    asyncio.run(work())
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+class Hours:
+    """A loop whose time passes when it is told, as far as a connection asks it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._alarms: list[tuple[float, Callable[[], object]]] = []
+
+    def time(self) -> float:
+        """Seconds that have passed."""
+        return self.now
+
+    def call_later(self, delay: float, act: Callable[[], object]) -> object:
+        """Note what is to be done."""
+        self._alarms.append((self.now + delay, act))
+        return object()
+
+    def pass_until(self, now: float) -> None:
+        """Do what is due by then."""
+        self.now = now
+        due = [act for at, act in self._alarms if at <= now]
+        self._alarms = [(at, act) for at, act in self._alarms if at > now]
+        for act in due:
+            act()
+
+
+def test_connections_on_which_nothing_comes_are_closed() -> None:
+    """Five seconds after the last answer, as uvicorn does; each request begins them anew."""
+    hours = Hours()
+    connection, wire = connect(echo, loop=hours)
+    request = write_request("/", b"abc", "1", in_chunks=False)
+    for now in (1, 4, 8):
+        hours.pass_until(now)
+        connection.data_received(request)
+    assert len(wire.written) == 3
+    hours.pass_until(12.9)
+    assert not wire.is_closed
+    hours.pass_until(13)
+    assert wire.is_closed
+
+
+def test_connections_stay_while_a_request_comes() -> None:
+    """A body that takes its time is waited for."""
+    hours = Hours()
+    connection, wire = connect(echo, loop=hours)
+    connection.data_received(write_request("/", b"abc", "1", in_chunks=False))
+    connection.data_received(b"POST / HTTP/1.1\r\n")
+    hours.pass_until(100)
+    assert not wire.is_closed
+
+
+def test_bodies_wait_below_until_they_are_asked_for() -> None:
+    """An application that does not ask for a large body stops it from coming; one that asks gets all of it."""
+    asked = asyncio.Event()
+
+    async def app(_scope: Any, receive: Receive, send: Send) -> None:
+        await asked.wait()
+        await echo(_scope, receive, send)
+
+    async def work() -> None:
+        connection, wire = connect(app)
+        connection.data_received(b"POST / HTTP/1.1\r\nContent-Length: 140000\r\n\r\n" + b"z" * 70_000)
+        assert wire.is_paused
+        asked.set()
+        await turn_until(lambda: not wire.is_paused)
+        connection.data_received(b"z" * 70_000)
+        await turn_until(lambda: wire.written)
+        assert b"z" * 140_000 in wire.written[-1]
+
+    asyncio.run(work())
+
+
+def test_answers_wait_until_there_is_room() -> None:
+    """What a client does not read is not piled up; one that leaves meanwhile sets the application free."""
+
+    async def app(_scope: Any, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(3):
+            await send({"type": "http.response.body", "body": b"more", "more_body": True})
+
+    async def work(*, leaves: bool) -> int:
+        connection, wire = connect(app)
+        connection.pause_writing()
+        connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
+        assert wire.written == []
+        if leaves:
+            connection.connection_lost(None)
+        else:
+            connection.resume_writing()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return b"".join(wire.written).count(b"more")
+
+    assert asyncio.run(work(leaves=False)) == 3
+    assert asyncio.run(work(leaves=True)) == 0
+
+
+@pytest.mark.parametrize("mistake", [ValueError("oops"), None], ids=["raises", "says nothing"])
+def test_mistakes_of_the_application_are_the_emulators(mistake: Exception | None) -> None:
+    """They get the emulator's own status, never a 500 that could be Google's, and the connection ends."""
+
+    async def app(_scope: Any, _receive: Receive, _send: Send) -> None:
+        if mistake is not None:
+            raise mistake
+
+    async def work() -> None:
+        connection, wire = connect(app)
+        connection.data_received(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+        (answer,) = wire.written
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 418 ")
+        assert b"connection: close" in head
+        assert b'"message":"emulator: a mistake of the emulator\'s own' in body
+        assert wire.is_closed
+
+    asyncio.run(work())
+
+
+def test_heads_are_written_once() -> None:
+    """The same status and headers make the same bytes; what HTTP does not allow is refused each time."""
+    headers = ((b"a", b"b"),)
+    assert write_head(200, headers, "POST", stays=True) is write_head(200, headers, "POST", stays=True)
+    assert (
+        write_head(200, headers, "POST", stays=False).rest
+        == b"a: b\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="HTTP does not allow the header"):
+            write_head(200, ((b"a:", b"b"),), "POST", stays=True)

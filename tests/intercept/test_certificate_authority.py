@@ -1,0 +1,78 @@
+"""Certificates that live as long as a run."""
+
+import ssl
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.errors import StartError
+from emulator.intercept.certificate_authority import Authority
+
+LEGITIMATE = [
+    "us-central1-aiplatform.googleapis.com",
+    "aiplatform.googleapis.com",
+    "oauth2.googleapis.com",
+    "aiplatform.us.rep.googleapis.com",
+    "aiplatform.eu.rep.googleapis.com",
+    "aiplatform.europe-west4.rep.googleapis.com",
+    "1234.us-central1-567.prediction.vertexai.goog",
+    "localhost",
+    "127.0.0.1",
+    "vertex",
+    "a.b.c.example",
+]
+
+
+def shake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> dict[str, Any]:
+    """Shake hands in memory, and return the certificate that was presented."""
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = client.wrap_bio(down, up, server_hostname=name)
+    theirs = server.wrap_bio(up, down, server_side=True)
+    while not advance(ours):
+        advance(theirs)
+    return dict(ours.getpeercert() or {})
+
+
+def advance(side: ssl.SSLObject) -> bool:
+    """Go on with a handshake as far as it goes; tell whether it is done."""
+    try:
+        side.do_handshake()
+    except ssl.SSLWantReadError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", LEGITIMATE)
+def test_every_name_is_certified(name: str, tmp_path: Path) -> None:
+    """A strict check passes for every name, deep ones and those that nobody foresaw among them."""
+    authority = Authority()
+    client = ssl.create_default_context(cadata=authority.certificate.decode())
+    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    assert shake(authority.server_context(tmp_path), client, name)["subjectAltName"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_no_certificate_could_hold(tmp_path: Path) -> None:
+    """Who asks for nonsense gets the usual certificate, and does not accept it."""
+    authority = Authority()
+    client = ssl.create_default_context(cadata=authority.certificate.decode())
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"doesn't match|not valid for"):
+        shake(authority.server_context(tmp_path), client, "under_score.example")
+
+
+def test_authorities_do_not_trust_each_other(tmp_path: Path) -> None:
+    """Each run has a key of its own."""
+    client = ssl.create_default_context(cadata=Authority().certificate.decode())
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake(Authority().server_context(tmp_path), client, "aiplatform.googleapis.com")
+
+
+def test_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without trustme one sentence says what to install."""
+    monkeypatch.setitem(sys.modules, "trustme", None)
+    with pytest.raises(
+        StartError, match=r"^TLS needs the package trustme; pip install 'vertex-openai-emulator\[exec\]'$"
+    ):
+        Authority()

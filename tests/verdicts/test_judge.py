@@ -1,0 +1,418 @@
+"""Verdicts: for each a client that earns it, and one that does the same thing right."""
+
+import json
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from emulator.engine.ruleset import compile_rules
+from emulator.scenario.loading import read_text
+from emulator.server.clock import ManualClock
+from emulator.server.service import Service
+from emulator.server.settings import Settings
+from emulator.store.exchange import Exchange
+from emulator.verdicts.judge import KINDS, Verdict
+from emulator.verdicts.retries import RETRY_WINDOW, STORM_RETRIES, STORM_WAIT
+from emulator.verdicts.tool_calls import split_name
+from emulator.wire.urls import Target
+
+SCENARIO = """
+rules:
+  - {when: {last_user: overloaded}, reply: {fail: 429}}
+  - {when: {last_user: forbidden}, reply: {fail: 403}}
+  - {when: {last_user: breaks}, reply: [{say: Half of it}, {fail: 503}]}
+  - when: {last_user: calls, after_tool: false}
+    reply: [{call: get_time, with: {zone: CET}}, {call: get_weather, with: {city: Oslo}}]
+  - {when: {last_user: odd, after_tool: false}, reply: [{call: get_time, with: '{"zone": ', id: odd-1}]}
+  - {reply: All is well.}
+"""
+GEMINI = "google/gemini-3-pro-preview"
+TOOLS = [{"type": "function", "function": {"name": name}} for name in ("get_time", "get_weather")]
+
+
+class Client:
+    """A client of a service, and what decides how it behaves."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        # Not vetted, so that a wrong client comes as far as with a server that is lenient.
+        settings = Settings(vetting="off", quirks=frozenset({"signatures_off"}))
+        self.service = Service(compile_rules(read_text(SCENARIO).scenarios), settings, clock=self.clock)
+        self.bearer = "ya29.first"
+        self.host = "127.0.0.1:8080"
+        self.location = "europe-west1"
+
+    def send(self, content: str | list[Any], *, after: float = 1.0, headers: Any = (), **more: Any) -> Exchange:
+        """Send a text or a conversation some seconds later, and read all of the answer, which takes a tenth of a second."""
+        self.clock.advance(after)
+        exchange = self.ask(content, **more)
+        outcome = exchange.outcome
+        timeline = outcome.timeline._replace(headers=(*outcome.timeline.headers, *headers))
+        exchange.outcome = outcome._replace(timeline=timeline)
+        exchange.duration = 0.1
+        self.clock.advance(exchange.duration)
+        self.service.finish(exchange)
+        return exchange
+
+    def ask(self, content: str | list[Any], **more: Any) -> Exchange:
+        """Send without finishing."""
+        messages = [{"role": "user", "content": content}] if isinstance(content, str) else content
+        body = json.dumps({"model": GEMINI, "messages": messages, **more}).encode()
+        headers = [(b"host", self.host.encode()), (b"authorization", f"Bearer {self.bearer}".encode())]
+        return self.service.handle(Target("v1", "p", self.location, "openapi"), b"", headers, body)
+
+    def call(self, text: str = "calls", **more: Any) -> list[Any]:
+        """Be given tool calls; return the conversation with the answer and all results, as a right client sends it."""
+        exchange = self.send(text, tools=TOOLS, **more)
+        message = json.loads(exchange.outcome.timeline.body)["choices"][0]["message"]
+        results = [{"role": "tool", "tool_call_id": call["id"], "content": "{}"} for call in message["tool_calls"]]
+        return [{"role": "user", "content": text}, message, *results]
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What is said of it."""
+        return self.service.verdicts("p")
+
+
+def drop_signature(client: Client) -> None:
+    """Build the assistant's message anew from what the SDK has types for."""
+    conversation = client.call()
+    for call in conversation[1]["tool_calls"]:
+        call.pop("extra_content", None)
+    client.send(conversation)
+
+
+def move_signature(client: Client) -> None:
+    """Put the signature on the message instead of the call."""
+    conversation = client.call()
+    conversation[1]["extra_content"] = conversation[1]["tool_calls"][0].pop("extra_content")
+    client.send(conversation)
+
+
+def keep_signature(client: Client) -> None:
+    """Send the message back as it was answered."""
+    client.send(client.call())
+
+
+def forget_result(client: Client) -> None:
+    """Send the result of one of two calls."""
+    client.send(client.call()[:-1])
+
+
+def join_names(client: Client) -> None:
+    """Append names as if they came in pieces."""
+    conversation = client.call()
+    first = conversation[1]["tool_calls"][0]
+    first["function"]["name"] = "get_timeget_weather"
+    client.send(conversation, tools=TOOLS)
+
+
+def join_arguments(client: Client) -> None:
+    """Append the arguments of all calls to those of the first."""
+    conversation = client.call()
+    first, second = conversation[1]["tool_calls"]
+    first["function"]["arguments"] += second["function"]["arguments"]
+    client.send(conversation)
+
+
+def echo_odd_arguments(client: Client) -> None:
+    """Send arguments back that the model itself did not write as JSON."""
+    client.send(client.call("odd"))
+
+
+def retry_refusal(client: Client) -> None:
+    """Send the same again after 403."""
+    client.send("forbidden")
+    client.send("forbidden")
+
+
+def renew_token(client: Client) -> None:
+    """Send the same again with another token after 403, and once more much later."""
+    client.send("forbidden")
+    client.bearer = "ya29.second"
+    client.send("forbidden")
+    client.send("forbidden", after=RETRY_WINDOW + 1)
+
+
+def ignore_retry_after(client: Client) -> None:
+    """Come back after one second instead of five."""
+    client.send("overloaded", headers=[("retry-after", "5")])
+    client.send("overloaded")
+
+
+def ignore_retry_date(client: Client) -> None:
+    """The same, where the header has a date."""
+    client.send("overloaded", headers=[("Retry-After", formatdate(client.clock.now() + 60, usegmt=True))])
+    client.send("overloaded", after=30)
+
+
+def heed_retry_after(client: Client) -> None:
+    """Come back after five seconds, or at the date."""
+    client.send("overloaded", headers=[("retry-after", "5")])
+    client.send("overloaded", after=5, headers=[("Retry-After", formatdate(client.clock.now() + 60, usegmt=True))])
+    client.send("overloaded", after=60)
+
+
+def storm(client: Client) -> None:
+    """Retry at once, again and again."""
+    for _ in range(STORM_RETRIES + 1):
+        client.send("overloaded", after=STORM_WAIT / 10)
+
+
+def back_off(client: Client) -> None:
+    """Retry as often, each time after a longer wait."""
+    for attempt in range(STORM_RETRIES + 1):
+        client.send("overloaded", after=0.5 * 2**attempt)
+
+
+def accept_truncated(client: Client) -> None:
+    """Go on with a text that broke off."""
+    client.send("breaks", stream=True)
+    said = {"role": "assistant", "content": "Half of it"}
+    client.send([{"role": "user", "content": "breaks"}, said, {"role": "user", "content": "Go on"}])
+
+
+def notice_truncated(client: Client) -> None:
+    """Ask again, and go on with a text that is whole."""
+    client.send("breaks", stream=True)
+    client.send("Another way", stream=True)
+    said = {"role": "assistant", "content": "All is well."}
+    client.send([{"role": "user", "content": "Another way"}, said, {"role": "user", "content": "Go on"}])
+
+
+def leave(client: Client) -> None:
+    """Close the connection in the middle."""
+    exchange = client.ask("Hello", stream=True)
+    exchange.played.ended = "client left"
+    client.service.finish(exchange)
+
+
+def read_all(client: Client) -> None:
+    """Read a stream to its end."""
+    client.send("Hello", stream=True, stream_options={"include_usage": True})
+
+
+def send_unsupported(client: Client) -> None:
+    """Send a parameter of OpenAI's own, twice."""
+    client.send("Hello", store=True)
+    client.send("Hello again", store=True)
+
+
+def send_more_to_open_model(client: Client) -> None:
+    """Send what the server of an open model takes."""
+    client.send("Hello", model="deepseek-ai/deepseek-v3.1-maas", chat_template_kwargs={"thinking": True})
+
+
+def send_api_key(client: Client) -> None:
+    """Send a key as bearer."""
+    client.bearer = "AIzaSyA1234567890"
+    client.send("Hello")
+
+
+def use_expired_token(client: Client) -> None:
+    """Keep a token for a day."""
+    client.bearer = client.service.mint.issue(client.clock.now())
+    client.send("Hello", after=86_400)
+
+
+def use_fresh_token(client: Client) -> None:
+    """Send a token that lives."""
+    client.bearer = client.service.mint.issue(client.clock.now())
+    client.send("Hello")
+
+
+def leave_publisher_out(client: Client) -> None:
+    """Send a bare model."""
+    client.send("Hello", model="gemini-2.5-flash")
+
+
+def mistake_host(client: Client) -> None:
+    """Ask one region's host for another region."""
+    client.host = "us-central1-aiplatform.googleapis.com:443"
+    client.send("Hello")
+
+
+def hit_hosts(client: Client) -> None:
+    """Ask each host for its own location."""
+    hosts = {
+        "europe-west1": "europe-west1-aiplatform.googleapis.com",
+        "global": "aiplatform.googleapis.com",
+        "eu": "aiplatform.eu.rep.googleapis.com",
+        "us-central1": "localhost",
+    }
+    for client.location, client.host in hosts.items():
+        client.send("Hello")
+
+
+Behaviour = Callable[[Client], None]
+
+CASES: list[tuple[str, Behaviour, Behaviour]] = [
+    ("thought_signature_dropped", drop_signature, keep_signature),
+    ("thought_signature_moved", move_signature, keep_signature),
+    ("tool_result_missing", forget_result, keep_signature),
+    ("tool_name_concatenated", join_names, keep_signature),
+    ("tool_arguments_not_json", join_arguments, echo_odd_arguments),
+    ("refusal_retried", retry_refusal, renew_token),
+    ("retry_after_ignored", ignore_retry_after, heed_retry_after),
+    ("retry_after_ignored", ignore_retry_date, heed_retry_after),
+    ("retry_storm", storm, back_off),
+    ("truncated_stream_accepted", accept_truncated, notice_truncated),
+    ("stream_not_read", leave, read_all),
+    ("unsupported_parameter", send_unsupported, send_more_to_open_model),
+    ("api_key_sent", send_api_key, read_all),
+    ("expired_token_used", use_expired_token, use_fresh_token),
+    ("model_without_publisher", leave_publisher_out, read_all),
+    ("wrong_host", mistake_host, hit_hosts),
+]
+
+
+def test_every_kind_has_its_clients() -> None:
+    """No verdict without a client that earns it."""
+    assert list(dict.fromkeys(name for name, *_ in CASES)) == [kind.name for kind in KINDS]
+
+
+@pytest.mark.parametrize(("name", "wrong", "right"), CASES)
+def test_wrong_client_earns_it_and_right_client_does_not(name: str, wrong: Behaviour, right: Behaviour) -> None:
+    """The wrong client gets this verdict and no other, the right one none at all."""
+    client = Client()
+    wrong(client)
+    assert [verdict.name for verdict in client.verdicts] == [name]
+    client = Client()
+    right(client)
+    assert client.verdicts == ()
+
+
+def test_verdict_says_what_happened_and_what_to_do() -> None:
+    """Name, severity, evidence, a sentence and advice."""
+    client = Client()
+    retry_refusal(client)
+    client.send("forbidden")
+    assert "; ".join(map(str, client.verdicts)) == (
+        "error: refusal_retried (#1, #2, #3): the same body was sent again after status 403; "
+        "do not retry what the same request meets again; change the request, or for 401 and 403 the token"
+    )
+
+
+def test_same_fault_is_told_once() -> None:
+    """A fault that is repeated is one verdict with all its exchanges."""
+    client = Client()
+    send_unsupported(client)
+    assert [verdict.exchanges for verdict in client.verdicts] == [(1, 2)]
+
+
+def test_what_vertex_lets_pass_is_a_warning() -> None:
+    """A signature dropped on a model that does not enforce them, or in an earlier turn, and a bare model that is answered."""
+    client = Client()
+    conversation = client.call(model="google/gemini-2.5-flash")
+    conversation[1]["tool_calls"][0].pop("extra_content")
+    client.send(conversation, model="google/gemini-2.5-flash")
+    conversation = client.call()
+    conversation[1]["tool_calls"][0].pop("extra_content")
+    client.send([*conversation, {"role": "user", "content": "Thanks"}])
+    leave_publisher_out(client)
+    assert [verdict.severity for verdict in client.verdicts] == ["warning"] * 2
+
+
+def test_refused_bare_model_is_an_error() -> None:
+    """With vetting on it is refused."""
+    client = Client()
+    client.service.settings = Settings()
+    leave_publisher_out(client)
+    assert [verdict.severity for verdict in client.verdicts] == ["error"]
+
+
+def test_other_threads_are_no_storm() -> None:
+    """The same body from many threads at once, all refused, is nobody's retry."""
+    client = Client()
+    started = [client.ask("overloaded") for _ in range(10)]
+    for exchange in started:
+        exchange.duration = 0.1
+        client.service.finish(exchange)
+    assert client.verdicts == ()
+
+
+def test_results_are_counted_without_ids() -> None:
+    """Where calls have no ids, each needs one message behind it."""
+    calls = [{"function": {"name": name, "arguments": "{}"}} for name in ("get_time", "get_weather")]
+    conversation: list[Any] = [{"role": "user", "content": "Hi"}, {"role": "assistant", "tool_calls": calls}]
+    result = {"role": "tool", "content": "{}"}
+    client = Client()
+    client.send([*conversation, result, result])
+    assert client.verdicts == ()
+    client = Client()
+    client.send([*conversation, result])
+    assert [verdict.sentence for verdict in client.verdicts] == [
+        "messages[1].tool_calls[1] calls get_weather, and the messages behind it lack its result"
+    ]
+
+
+def test_bodies_that_cannot_be_read_are_no_obstacle() -> None:
+    """What is no JSON, or of another shape, is still an exchange."""
+    client = Client()
+    for body in (
+        b"{",
+        b"[]",
+        b'{"messages": 1}',
+        b"",
+        b"\xff",
+        b'{"messages": [{"role": "assistant", "tool_calls": [{}]}]}',
+    ):
+        client.service.finish(client.service.handle(Target("v1", "p", "global", "openapi"), b"", [], body))
+    assert {verdict.name for verdict in client.verdicts} <= {"tool_result_missing"}
+
+
+@pytest.mark.parametrize("signature", [None, "", 1, [], {}, "other"])
+def test_signatures_of_any_shape_are_judged(signature: Any) -> None:
+    """Whatever stands where the signature should be, it is dropped."""
+    client = Client()
+    conversation = client.call()
+    conversation[1]["tool_calls"][0]["extra_content"]["google"]["thought_signature"] = signature
+    client.send(conversation)
+    assert [verdict.name for verdict in client.verdicts] == ["thought_signature_dropped"]
+
+
+def test_documented_bypass_is_no_fault() -> None:
+    """Who has no signature may send the word that passes instead of one."""
+    client = Client()
+    conversation = client.call()
+    google = conversation[1]["tool_calls"][0]["extra_content"]["google"]
+    google["thought_signature"] = "skip_thought_signature_validator"
+    client.send(conversation)
+    assert client.verdicts == ()
+
+
+@pytest.mark.parametrize("google", [{}, {"stream_function_call_arguments": True}])
+def test_streamed_calls_are_known_again(google: dict[str, Any]) -> None:
+    """The signature of a streamed call is expected back like that of a plain one, its arguments in pieces or not."""
+    client = Client()
+    exchange = client.send("calls", tools=TOOLS, stream=True, extra_body={"google": google})
+    events = [frame.data.removeprefix(b"data: ") for frame in exchange.outcome.timeline.frames[:-1]]
+    deltas = [json.loads(event)["choices"][0]["delta"] for event in events]
+    names = {call["id"]: call["function"]["name"] for delta in deltas for call in delta.get("tool_calls") or ()}
+    assert list(names.values()) == ["get_time", "get_weather"]
+    plain = [{"id": id_, "function": {"name": name, "arguments": "{}"}} for id_, name in names.items()]
+    results = [{"role": "tool", "tool_call_id": id_, "content": "{}"} for id_ in names]
+    client.send([{"role": "user", "content": "calls"}, {"role": "assistant", "tool_calls": plain}, *results])
+    assert [verdict.name for verdict in client.verdicts] == ["thought_signature_dropped"]
+
+
+def test_sessions_are_judged_apart() -> None:
+    """Two projects that send the same are no retry of each other."""
+    client = Client()
+    body = json.dumps({"model": GEMINI, "messages": [{"role": "user", "content": "forbidden"}]}).encode()
+    for project in ("a", "b"):
+        headers = [(b"authorization", b"Bearer ya29.x")]
+        target = Target("v1", project, "global", "openapi")
+        client.service.finish(client.service.handle(target, b"", headers, body))
+    assert client.service.verdicts() == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [("aa", ("a", "a")), ("aba", ("a", "ba")), ("abc", ()), ("", ()), ("a" * 500 + "c", ())],
+)
+def test_names_are_split(name: str, parts: tuple[str, ...]) -> None:
+    """A joined name is told apart, quickly too where there are many ways."""
+    assert split_name(name, {"a", "ba", "aa"} if parts != ("a", "a") else {"a"}) == parts
