@@ -103,7 +103,7 @@ class Field:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def measure(self, cases: Sequence[Case], rounds: int, tell: Callable[[str], None]) -> Rates:
+    def measure(self, cases: Sequence[Case], rounds: int, notify: Callable[[str], None]) -> Rates:
         """Measure all cases and subjects in turn, round after round."""
         rates = Rates()
         runs: dict[str, Callable[[], float]] = {}
@@ -113,12 +113,12 @@ class Field:
                 try:
                     self._try(case, subject)
                 except UnavailableError as why:
-                    tell(f"not measured: {why}")
+                    notify(f"not measured: {why}")
                     rates.refused.append(str(why))
                     continue
                 name = f"{case.name} {subject.name}"
                 keys[name] = case, subject
-                runs[name] = partial(self._run, name, case, subject, rates, tell)
+                runs[name] = partial(self._run, name, case, subject, rates, notify)
         for name, measured in interleave(runs, rounds).items():
             case, subject = keys[name]
             rates.of.setdefault(case.name, {})[subject.name] = measured
@@ -148,7 +148,7 @@ class Field:
             except (OSError, HTTPException, WrongAnswerError) as error:
                 raise UnavailableError(f"{subject.name}, {situation.title}: {error}") from None
 
-    def _run(self, name: str, case: Case, subject: Subject, rates: Rates, tell: Callable[[str], None]) -> float:
+    def _run(self, name: str, case: Case, subject: Subject, rates: Rates, notify: Callable[[str], None]) -> float:
         situation, url, chunks = case.situation, subject.url(case.situation), subject.chunks(case.situation)
         folder = self._folder / subject.name
         with ExitStack() as stack:
@@ -173,5 +173,5 @@ class Field:
             rates.complain(subject, case, wrong)
         if result.errors:
             rates.complain(subject, case, f"{result.refused} refused, {result.broken} broken")
-        tell(f"{name}: {result.rate:,.0f}/s, half within {result.median * 1e3:.2f} ms")
+        notify(f"{name}: {result.rate:,.0f}/s, half within {result.median * 1e3:.2f} ms")
         return result.rate

@@ -46,12 +46,12 @@ def measure_starts(subjects: Sequence[Subject], folder: Path, rounds: int) -> di
 
 
 def measure_memory(
-    subjects: Sequence[Subject], folder: Path, requests: int, patience: float, tell: Callable[[str], None]
+    subjects: Sequence[Subject], folder: Path, requests: int, patience: float, notify: Callable[[str], None]
 ) -> Mapping[str, Footprint]:
     """The memory of each, before and after plain requests; after `patience` seconds there are no more of them."""
     found = {}
     for subject in subjects:
-        tell(f"memory: {subject.name}")
+        notify(f"memory: {subject.name}")
         found[subject.name] = _measure(subject, folder / subject.name, requests, patience)
     return found
 

@@ -74,9 +74,9 @@ async def sleep_often(begin: float) -> list[float]:
     return late
 
 
-async def leave_early(address: tuple[str, int], request: bytes, count: int, at_once: int) -> None:
+async def leave_early(address: tuple[str, int], request: bytes, count: int, run_without_waiting: int) -> None:
     """Let so many clients leave behind their first chunk, one half in order and one half by a reset."""
-    limit = asyncio.Semaphore(at_once)
+    limit = asyncio.Semaphore(run_without_waiting)
 
     async def leave(number: int) -> None:
         async with limit:

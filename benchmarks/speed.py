@@ -69,7 +69,7 @@ def find_subjects() -> Results:
             found.append(subject)
         except UnavailableError as why:
             missing[subject.name] = str(why)
-            tell(f"without {subject.name}: {why}")
+            notify(f"without {subject.name}: {why}")
     return Results(found, versions, missing)
 
 
@@ -81,13 +81,13 @@ def measure(results: Results, options: Namespace, folder: Path) -> None:
 
     cases = [case for case in CASES if wanted(case.name)]
     if wanted(START):
-        tell("start")
+        notify("start")
         results.starts = measure_starts(results.subjects, folder, options.rounds)
     if cases:
         with Field(results.subjects, folder, seconds=options.seconds, pinned=options.pin) as field:
-            results.rates = field.measure(cases, options.rounds, tell)
+            results.rates = field.measure(cases, options.rounds, notify)
     if wanted(MEMORY):
-        results.memory = measure_memory(results.subjects, folder, options.requests, PATIENCE, tell)
+        results.memory = measure_memory(results.subjects, folder, options.requests, PATIENCE, notify)
 
 
 def describe_run(options: Namespace, busy: float) -> str:
@@ -108,7 +108,7 @@ def put_between(document: str, report: str) -> str:
     return f"{before}{BEGIN}\n\n{report}\n\n{END}{after}"
 
 
-def tell(line: str) -> None:
+def notify(line: str) -> None:
     """Say how far it is."""
     print(line, file=sys.stderr, flush=True)
 

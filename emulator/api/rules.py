@@ -230,13 +230,15 @@ class RuleBuilder:
         ruleset = compile_rules([_read({**beside, **({} if is_conversation else answer)}, place, path)])
         if not ready and not is_conversation:
             return None
-        made = ruleset.rules[0].recipes
-        recipes = tuple(
-            FunctionRecipe((), None, one.function, one.place, one.path) if isinstance(one, _Function) else recipe
-            for one, recipe in zip(ready or [None] * len(made), made, strict=True)
+        made = ruleset.rules[0].replies
+        replies = tuple(
+            FunctionRecipe((), None, one.function, one.place, one.path)
+            if isinstance(one, _Function)
+            else compiled_reply
+            for one, compiled_reply in zip(ready or [None] * len(made), made, strict=True)
         )
         name = self._free_name(str(beside.get("name") or self._name))
-        rule = replace(ruleset.rules[0], name=name, scenario="", place=self._place, recipes=recipes)
+        rule = replace(ruleset.rules[0], name=name, scenario="", place=self._place, replies=replies)
         return replace(ruleset, lots=(RuleIndex((rule,)),), scenarios=())
 
     def _free_name(self, name: str) -> str:

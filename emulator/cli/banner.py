@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulator import __version__
 from emulator.cli.interception import Aims, Beside
-from emulator.cli.options import count
-from emulator.cli.service_options import TOKEN_LIFETIME
+from emulator.cli.options import TOKEN_LIFETIME, count
 
 if TYPE_CHECKING:
     from emulator.server.service import Service
@@ -32,8 +31,8 @@ class Served:
 
     def api_key(self) -> str:
         """A token that passes in every mode, the same as in the variables of unchanged programs."""
-        if self.beside is not None and self.beside.surroundings is not None:
-            return self.beside.surroundings.api_key
+        if self.beside is not None and self.beside.overrides is not None:
+            return self.beside.overrides.api_key
         return self.service.mint.issue(self.service.clock.now(), TOKEN_LIFETIME)
 
 
@@ -58,8 +57,8 @@ def _describe(beside: Beside) -> str:
     from emulator.intercept.environment import shell_lines  # noqa: PLC0415  # as above
 
     text = f"\nUnder TLS: {beside.tls_url}\n  its certificate authority: {beside.certificate}\n"
-    if beside.surroundings is not None:
-        text += "\nFor unchanged programs:\n" + "".join(f"  {line}\n" for line in shell_lines(beside.surroundings))
+    if beside.overrides is not None:
+        text += "\nFor unchanged programs:\n" + "".join(f"  {line}\n" for line in shell_lines(beside.overrides))
     return text
 
 
@@ -91,8 +90,8 @@ def _list(beside: Beside) -> dict[str, Any]:
     from emulator.intercept.environment import child_environment  # noqa: PLC0415  # as above
 
     said: dict[str, Any] = {"tls_url": beside.tls_url, "certificate": str(beside.certificate)}
-    if beside.surroundings is not None:
-        environment = child_environment(os.environ, beside.surroundings)
+    if beside.overrides is not None:
+        environment = child_environment(os.environ, beside.overrides)
         said["environment"] = {key: value for key, value in environment.items() if os.environ.get(key) != value}
         said["unset"] = sorted(set(os.environ) - set(environment))
     return said

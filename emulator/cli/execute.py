@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from emulator.cli.interception import Aims, Leaks, Sockets, write_surroundings
-from emulator.cli.options import count, option, scenarios_argument, stop
-from emulator.cli.service_options import log_requests, place_options, settings_options
+from emulator.cli.options import count, log_requests, option, place_options, scenarios_argument, settings_options, stop
 from emulator.errors import EmulatorError, StartError
 
 if TYPE_CHECKING:

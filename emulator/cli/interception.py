@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emulator.cli.service_options import TOKEN_LIFETIME
+from emulator.cli.options import TOKEN_LIFETIME
 from emulator.server.tokens import LIFETIME
 
 if TYPE_CHECKING:
     from emulator.api.background import Interception
     from emulator.intercept.certificate_authority import TrustFiles
-    from emulator.intercept.environment import Surroundings
+    from emulator.intercept.environment import ClientFiles
     from emulator.server.service import Service
 
 
@@ -44,11 +44,11 @@ def write_surroundings(
     service: "Service",
     sockets: Sockets,
     aims: Aims,
-) -> "Surroundings":
+) -> "ClientFiles":
     """Write everything that the variables name into a folder, and return what they are to say. Raises StartError."""
     from emulator.credentials.gcloud_shim import write_gcloud_shim  # noqa: PLC0415  # as above
     from emulator.credentials.key_files import write_key_files  # noqa: PLC0415  # as above
-    from emulator.intercept.environment import Surroundings  # noqa: PLC0415  # as above
+    from emulator.intercept.environment import ClientFiles  # noqa: PLC0415  # as above
     from emulator.server.listening import address_of, base_url, url_of  # noqa: PLC0415  # as above
 
     url = url_of(sockets.plain)
@@ -58,7 +58,7 @@ def write_surroundings(
     # Tokens that are meant to expire are asked for each time; that takes curl, and longer.
     lasting = service.settings.token_lifetime == LIFETIME
     shim = write_gcloud_shim(folder, url=url, project=aims.project, token=token if lasting else None)
-    return Surroundings(
+    return ClientFiles(
         url=url,
         base_url=base_url(url, aims.project, aims.location),
         api_key=token,
@@ -97,7 +97,7 @@ class Beside:
     tls_url: str
     certificate: Path
     """Of the authority that the TLS side's certificates come from."""
-    surroundings: "Surroundings | None"
+    overrides: "ClientFiles | None"
     """What leads unchanged programs to the proxy, if there is one."""
 
 
@@ -122,5 +122,5 @@ def open_beside(
     trust = write_trust_files(folder, authority)
     interception = Interception(authority.server_context(folder), tls, proxy, Leaks().add)
     sockets = Sockets(plain, tls, proxy) if proxy is not None else None
-    surroundings = write_surroundings(folder, trust, service, sockets, aims) if sockets else None
-    return Beside(interception, url_of(tls, "https"), trust.certificate, surroundings)
+    overrides = write_surroundings(folder, trust, service, sockets, aims) if sockets else None
+    return Beside(interception, url_of(tls, "https"), trust.certificate, overrides)

@@ -17,9 +17,8 @@ import click
 
 from emulator.cli.banner import Served, greet_people, greet_programs
 from emulator.cli.interception import Aims, open_beside
-from emulator.cli.options import option, scenarios_argument, stop
+from emulator.cli.options import log_requests, option, place_options, scenarios_argument, settings_options, stop
 from emulator.cli.parent_watch import check_stdin, watch_stdin, when_stdin_closes
-from emulator.cli.service_options import log_requests, place_options, settings_options
 from emulator.errors import EmulatorError, StartError
 
 if TYPE_CHECKING:

@@ -20,8 +20,7 @@ import click
 from emulator.catalogue.variations import SET_NAMES, Variation, choose_variations
 from emulator.cli.execute import ProgramCommand, start_interception
 from emulator.cli.interception import Aims, Leaks
-from emulator.cli.options import count, option, scenarios_argument, stop
-from emulator.cli.service_options import place_options, undisturbed_options
+from emulator.cli.options import count, option, place_options, scenarios_argument, stop, undisturbed_options
 from emulator.errors import EmulatorError, StartError
 
 if TYPE_CHECKING:
@@ -132,10 +131,10 @@ class Trial:
         """Run the program once, with server, ports, credentials and journal of its own. Raises StartError."""
         from emulator.api.sweeps import Run  # noqa: PLC0415  # --help is quicker without it
         from emulator.server.clock import SystemClock  # noqa: PLC0415  # as above
-        from emulator.server.overrides import vary  # noqa: PLC0415  # as above
+        from emulator.server.overrides import apply_variation  # noqa: PLC0415  # as above
         from emulator.server.service import Service  # noqa: PLC0415  # as above
 
-        settings = self.settings if variation is None else vary(self.settings, variation)
+        settings = self.settings if variation is None else apply_variation(self.settings, variation)
         service, watch = Service(self.ruleset, settings, clock=SystemClock()), _Watch()
         service.on_exchange.append(watch.add)
         verdicts = None

@@ -3,16 +3,25 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from emulator.catalogue.errors import find_token_error
 from emulator.credentials.grants import answer_grant
 from emulator.credentials.impersonation import IMPERSONATION, answer_impersonation
 from emulator.credentials.jwts import read_jwt
-from emulator.credentials.messages import Answer, Asked, Issuer, answer_refusal, read_fields, read_query, refuse_token
+from emulator.credentials.messages import (
+    Answer,
+    Asked,
+    Issuer,
+    answer_json,
+    answer_refusal,
+    read_fields,
+    read_query,
+    refuse_token,
+)
 from emulator.credentials.metadata_server import TOKEN_ENDING, answer_metadata, default_account, is_metadata
 from emulator.credentials.redaction import redact
-from emulator.credentials.token_info import answer_info, answer_revocation
 from emulator.engine.timeline.timeline import Timeline
 from emulator.http.sending import Receive, Send, play_at_once
 from emulator.server.app import Scope, not_found, read_body, too_large
@@ -20,6 +29,34 @@ from emulator.server.authentication import read_credentials
 from emulator.server.service import Service
 from emulator.store.exchange import TokenExchange
 from emulator.wire.errors import Refusal
+
+
+def answer_info(asked: Asked, issuer: Issuer) -> Answer:
+    """What a token of ours is good for; numbers are texts, as Google writes them (observed)."""
+    text = asked.text("access_token")
+    if not text:
+        return refuse_token("token_parameter_missing", "the request has no `access_token`", PARAMETER="access_token")
+    token = issuer.mint.read(text)
+    if token is None or issuer.now >= token.expiry:
+        explanation = "the token was not issued by this emulator" if token is None else "the token has expired"
+        return refuse_token("token_invalid_value", explanation)
+    reply: dict[str, Any] = {
+        "scope": " ".join(token.scopes),
+        "exp": str(token.expiry),
+        "expires_in": str(int(token.expiry - issuer.now)),
+        "access_type": "online",
+    }
+    if token.account:
+        reply |= {"email": token.account, "email_verified": "true"}
+    return answer_json(reply)
+
+
+def answer_revocation(asked: Asked, _issuer: Issuer) -> Answer:
+    """Say that a token is revoked; nobody remembers it, so it stays good until it expires."""
+    if not asked.text("token"):
+        return refuse_token("token_parameter_missing", "the request has no `token`", PARAMETER="token")
+    return answer_json({})
+
 
 _MOST = 1024 * 1024
 """The largest body that is read, in bytes."""

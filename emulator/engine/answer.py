@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.engine.matching.choose import Chosen, choose
 from emulator.engine.matching.misses import Miss
-from emulator.engine.randomness import Dice, Occasion, Surroundings
+from emulator.engine.randomness import AnswerInputs, Overrides, SeededRandom
 from emulator.engine.rendering.forms import GAP, GAP_CREATED, GAP_OCCASION, LARGEST_FORM, Drawn, Form
 from emulator.engine.rendering.render import render as render_chat
 from emulator.engine.reply.compose import compose, draw_calls, identify
@@ -35,7 +35,7 @@ Render = Callable[[Answer, Identity, Facts], Timeline]
 
 _OK = HTTPStatus.OK
 
-OWN_FAILURE = 418
+EMULATOR_STATUS = 418
 """The status of the emulator's own failures, which Google never sends and clients never retry."""
 
 
@@ -61,17 +61,17 @@ def answer(
     rulesets: Sequence[Ruleset],
     facts: Facts,
     state: State,
-    occasion: Occasion,
+    inputs: AnswerInputs,
     render: Render = render_chat,
 ) -> Outcome:
     """Answer a vetted request from the first of the rulesets that has a rule for it.
 
     `state` is what the session remembers; the caller brings it forward with the chosen rule.
     """
-    ready, is_calm = facts.ready, occasion.surroundings.is_calm
-    if ready is not None and is_calm and ready.rulesets is rulesets and ready.render is render:
+    ready, is_empty = facts.ready, inputs.overrides.is_empty
+    if ready is not None and is_empty and ready.rulesets is rulesets and ready.render is render:
         rule, _, captures, position, _ = ready.chosen
-        return _fill(ready, Chosen(rule, state.uses.get(rule.key, 0) + 1, captures, position), facts, occasion)
+        return _fill(ready, Chosen(rule, state.uses.get(rule.key, 0) + 1, captures, position), facts, inputs)
     first_miss: Miss | None = None
     counts = False
     for ruleset in rulesets:
@@ -82,11 +82,11 @@ def answer(
             continue
         if counts:
             chosen = chosen._replace(counts=True)
-        if is_calm and chosen.rule.is_steady and chosen.rule.recipes[chosen.position].calls is not None:
-            return _prepare(chosen, rulesets, facts, occasion, render)
-        return _carry_out(chosen, facts, occasion, render)
+        if is_empty and chosen.rule.is_steady and chosen.rule.replies[chosen.position].calls is not None:
+            return _prepare(chosen, rulesets, facts, inputs, render)
+        return _carry_out(chosen, facts, inputs, render)
     report = first_miss.report() if first_miss else "there are no rules"
-    return Outcome("miss", own_failure(report, "no_rule"), report=report)
+    return Outcome("miss", emulator_failure(report, "no_rule"), report=report)
 
 
 class Ready(NamedTuple):
@@ -100,70 +100,72 @@ class Ready(NamedTuple):
     form: Form
 
 
-def _prepare(chosen: Chosen, rulesets: Sequence[Ruleset], facts: Facts, occasion: Occasion, render: Render) -> Outcome:
+def _prepare(
+    chosen: Chosen, rulesets: Sequence[Ruleset], facts: Facts, inputs: AnswerInputs, render: Render
+) -> Outcome:
     """A literal answer, remembered with the request where neither what the session remembers nor chance plays a part in it."""
     try:
-        usage, form = _find_form(chosen, facts, occasion, render)
+        usage, form = _find_form(chosen, facts, inputs, render)
     except AnswerError as error:
         return _cannot_answer(chosen, error)
     ready = Ready(rulesets, render, chosen, usage, form)
     if not chosen.counts and form.size <= LARGEST_FORM:
         facts.ready = ready
-    return _fill(ready, chosen, facts, occasion)
+    return _fill(ready, chosen, facts, inputs)
 
 
-def _fill(ready: Ready, chosen: Chosen, facts: Facts, occasion: Occasion) -> Outcome:
-    dice = Dice(occasion, facts.request, chosen.position)
-    identity = identify(facts, dice, occasion.moment)
-    return Outcome("answer", ready.form.fill(identity, _draw(chosen, facts, dice)), chosen, None, ready.usage)
+def _fill(ready: Ready, chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> Outcome:
+    rng = SeededRandom(inputs, facts.request, chosen.position)
+    identity = identify(facts, rng, inputs.moment)
+    return Outcome("answer", ready.form.fill(identity, _draw(chosen, facts, rng)), chosen, None, ready.usage)
 
 
-def _draw(chosen: Chosen, facts: Facts, dice: Dice) -> Drawn:
+def _draw(chosen: Chosen, facts: Facts, rng: SeededRandom) -> Drawn:
     """What is drawn for the calls of an answer."""
-    calls = chosen.rule.recipes[chosen.position].calls
-    return draw_calls(calls, facts, dice) if calls else ()
+    calls = chosen.rule.replies[chosen.position].calls
+    return draw_calls(calls, facts, rng) if calls else ()
 
 
-def _carry_out(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -> Outcome:
-    outcome, around = _perform(chosen, facts, occasion, render), occasion.surroundings
+def _carry_out(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Render) -> Outcome:
+    outcome, around = _perform(chosen, facts, inputs, render), inputs.overrides
     if around.quirks or around.faults:
-        calm = occasion._replace(surroundings=Surroundings(asked=around.asked, speed=around.speed))
+        calm = inputs._replace(overrides=Overrides(asked=around.asked, speed=around.speed))
         undisturbed = _perform(chosen, facts, calm, render)
         return outcome._replace(is_disturbed=outcome.timeline != undisturbed.timeline)
-    is_slowed = around.tempo is not None and (around.asked or chosen.rule.tempo) is None
+    is_slowed = around.compiled_pace is not None and (around.asked or chosen.rule.compiled_pace) is None
     return outcome._replace(is_disturbed=not outcome.timeline.is_instant) if is_slowed else outcome
 
 
-def _perform(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -> Outcome:
+def _perform(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Render) -> Outcome:
     """The answer, rendered, with its times, failures, quirks and faults."""
-    rule, surroundings = chosen.rule, occasion.surroundings
-    dice = Dice(occasion, facts.request, chosen.position)
-    identity = identify(facts, dice, occasion.moment)
+    rule, overrides = chosen.rule, inputs.overrides
+    rng = SeededRandom(inputs, facts.request, chosen.position)
+    identity = identify(facts, rng, inputs.moment)
     try:
-        quirks = expand(rule.quirks | surroundings.quirks)
+        quirks = expand(rule.quirks | overrides.quirks)
         if "tagged_thoughts" in quirks:
             facts = copy.copy(facts)
             facts.google = {"thought_tag_marker": "thought", **facts.google}
-        made = compose(chosen, facts, occasion, dice, quirks)
+        made = compose(chosen, facts, inputs, rng, quirks)
         timeline = give_times(
             render(made, identity, facts),
             made,
-            surroundings.asked or rule.tempo or surroundings.tempo or AT_ONCE,
-            lambda: dice.random("pace", chosen.use),
+            overrides.asked or rule.compiled_pace or overrides.compiled_pace or AT_ONCE,
+            lambda: rng.random("pace", chosen.use),
             lambda: render(made, identity, as_stream(facts)),
         )
     except AnswerError as error:
         return _cannot_answer(chosen, error)
     warnings: tuple[str, ...] = ()
     if made.faults or quirks or timeline.marks:
-        seal = sign(identity.id, int(occasion.moment), occasion.seed)
+        seal = sign(identity.id, int(inputs.moment), inputs.seed)
         timeline, warnings = _disturb(timeline, made, quirks, seal)
     refusal = made.failure if made.failure is not None and (made.fails_at_once or not facts.stream) else None
     if refusal is None and timeline.status != _OK:
         refusal = next((fault.refusal for fault in made.faults if fault.refusal), None)
     usage = None if refusal else made.usage
     return Outcome(
-        "answer", timeline.quicken(surroundings.speed), chosen, refusal, usage, warnings=warnings, quirks=quirks
+        "answer", timeline.quicken(overrides.speed), chosen, refusal, usage, warnings=warnings, quirks=quirks
     )
 
 
@@ -187,19 +189,21 @@ def _disturb(
 
 def _cannot_answer(chosen: Chosen, error: AnswerError) -> Outcome:
     report = f'rule "{chosen.rule.name}", {chosen.rule.place}, cannot answer this request: {error}'
-    return Outcome("error", own_failure(report, "rule_failed"), chosen, report=report)
+    return Outcome("error", emulator_failure(report, "rule_failed"), chosen, report=report)
 
 
-def _find_form(chosen: Chosen, facts: Facts, occasion: Occasion, render: Render) -> tuple[Usage, Form]:
+def _find_form(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Render) -> tuple[Usage, Form]:
     """The same for all requests like this one but for their messages, of which only their number of tokens is answered."""
     rule, forms = chosen.rule, facts.forms
-    recipe, is_counted = rule.recipes[chosen.position], rule.usage.prompt is None
-    key = recipe, render, facts.prompt_tokens if is_counted else 0, facts.traffic
+    compiled_reply, is_counted = rule.replies[chosen.position], rule.usage.prompt is None
+    key = compiled_reply, render, facts.prompt_tokens if is_counted else 0, facts.traffic
     known = forms.find(key)
     if known is None:
-        dice = Dice(GAP_OCCASION, facts.request, chosen.position)
-        made = compose(chosen, facts, GAP_OCCASION, dice)
-        marks, drawn = (_draw(chosen, facts, one) for one in (dice, Dice(occasion, facts.request, chosen.position)))
+        rng = SeededRandom(GAP_OCCASION, facts.request, chosen.position)
+        made = compose(chosen, facts, GAP_OCCASION, rng)
+        marks, drawn = (
+            _draw(chosen, facts, one) for one in (rng, SeededRandom(inputs, facts.request, chosen.position))
+        )
         form = Form(render(made, Identity(GAP, GAP_CREATED, facts.answering_model), facts), marks, drawn)
         known = made.usage, form
         if form.size <= LARGEST_FORM:
@@ -218,20 +222,20 @@ def refuse_request(refusal: Refusal, quirks: frozenset[QuirkName] = frozenset())
     return Outcome("refusal", timeline, refusal=refusal)
 
 
-def own_failure(report: str, code: str) -> Timeline:
+def emulator_failure(report: str, code: str) -> Timeline:
     """A failure of the emulator's own: never retried, shaped so that OpenAI clients show the report."""
     error = {"code": code, "message": f"emulator: {report}", "param": None, "type": "emulator_error"}
     headers: Headers = (("x-should-retry", "false"),)
-    return plain_timeline(OWN_FAILURE, JSON_TYPE, dump({"error": error}) + b"\n", headers)
+    return plain_timeline(EMULATOR_STATUS, JSON_TYPE, dump({"error": error}) + b"\n", headers)
 
 
-def confess(error: Exception) -> Outcome:
+def unexpected_error(error: Exception) -> Outcome:
     """The outcome of a request that met a mistake in the emulator itself: what and where it is, so that it can be reported."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{last.filename.rpartition('/emulator/')[2]}:{last.lineno}"
     said = " ".join(f"{type(error).__name__}: {error}".split())
     report = f"a mistake of the emulator's own, not of this request: {said} ({where}); please report it"
-    return Outcome("error", own_failure(report, "emulator_mistake"), report=report)
+    return Outcome("error", emulator_failure(report, "emulator_mistake"), report=report)
 
 
 def header_text(text: str) -> str:

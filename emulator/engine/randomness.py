@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from emulator.catalogue.quirks import QuirkName
 from emulator.engine.lazy import Lazy
-from emulator.engine.timeline.markers import Fault, Tempo
+from emulator.engine.timeline.directives import CompiledPace, Fault
 from emulator.wire.requests import ChatRequest
 
 # A streamed answer and a plain one to the same request say the same.
@@ -18,13 +18,13 @@ _MANNER = frozenset({"stream", "stream_options"})
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Overrides:
     """What holds for all answers of a server, whatever its scenarios say."""
 
     quirks: frozenset[QuirkName] = frozenset()
-    tempo: Tempo | None = None
+    compiled_pace: CompiledPace | None = None
     """The pace of rules that have none."""
-    asked: Tempo | None = None
+    asked: CompiledPace | None = None
     """The pace that the request itself asks for, which wins over all others."""
     faults: tuple[Callable[[Any], Fault | None], ...] = ()
     """What may happen to every answer; each is given the context of the answer's first choice."""
@@ -32,12 +32,12 @@ class Surroundings:
     """How many times as fast everything is."""
 
     @Lazy
-    def is_calm(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether they leave answers as they are."""
-        return not (self.quirks or self.faults or self.tempo or self.asked)
+        return not (self.quirks or self.faults or self.compiled_pace or self.asked)
 
 
-class Occasion(NamedTuple):
+class AnswerInputs(NamedTuple):
     """What the world outside gives to an answer, so that the engine needs no clock and no entropy of its own."""
 
     moment: float
@@ -46,19 +46,19 @@ class Occasion(NamedTuple):
     """The seed, if one was given."""
     entropy: bytes
     """At least 16 random bytes, from which ids are made when there is no seed."""
-    surroundings: Surroundings = Surroundings()
+    overrides: Overrides = Overrides()
 
 
-class Dice:
+class SeededRandom:
     """The random numbers of one exchange.
 
     What an answer says follows from the seed, the request and the position in a sequence alone, whatever came before. Ids do so
     too when a seed was given; else they are new each time.
     """
 
-    def __init__(self, occasion: Occasion, request: ChatRequest, position: int) -> None:
-        self._occasion = occasion
-        self.seed = occasion.seed
+    def __init__(self, inputs: AnswerInputs, request: ChatRequest, position: int) -> None:
+        self._occasion = inputs
+        self.seed = inputs.seed
         """The seed, if one was given."""
         self._request = request
         self._position = position

@@ -8,11 +8,11 @@ from emulator.catalogue.quirks import EARLY, QuirkName, expand
 from emulator.engine.lazy import Lazy
 from emulator.engine.matching.conditions import Condition, compile_when
 from emulator.engine.matching.rule_index import RuleIndex, demand_of
-from emulator.engine.quota.limits import CompiledQuota, compile_quotas
-from emulator.engine.reply.steps import Recipe, compile_reply, find_signatures
+from emulator.engine.quota import CompiledQuota, compile_quotas
+from emulator.engine.reply.steps import CompiledReply, compile_reply, find_signatures
 from emulator.engine.session import Flagging, compile_flags
-from emulator.engine.timeline.faults import Mishap, compile_faults
-from emulator.engine.timeline.markers import Tempo
+from emulator.engine.timeline.directives import CompiledPace
+from emulator.engine.timeline.faults import CompiledFault, compile_faults
 from emulator.engine.timeline.pace import compile_pace
 from emulator.errors import Place
 from emulator.scenario.checks.scenario import rule_name
@@ -44,7 +44,7 @@ class CompiledRule:
     scenario: str
     place: Place
     conditions: tuple[Condition, ...]
-    recipes: tuple[Recipe, ...]
+    replies: tuple[CompiledReply, ...]
     then: Literal["repeat", "loop", "exhaust"]
     limit: int | None
     """How many requests of a session it answers."""
@@ -52,9 +52,9 @@ class CompiledRule:
     finish: str | None
     headers: tuple[tuple[str, str], ...]
     quirks: frozenset[QuirkName]
-    tempo: Tempo | None = None
+    compiled_pace: CompiledPace | None = None
     """How fast its answers come; None for as fast as the server's."""
-    faults: tuple[Mishap, ...] = ()
+    faults: tuple[CompiledFault, ...] = ()
     """What may happen to its answers."""
     expect: Expect | None = None
     """What `verify` demands of it."""
@@ -73,7 +73,7 @@ class CompiledRule:
     @Lazy
     def is_steady(self) -> bool:
         """Whether nothing beside its replies can make one answer another than the next."""
-        return not (self.headers or self.quirks or self.faults or self.tempo)
+        return not (self.headers or self.quirks or self.faults or self.compiled_pace)
 
     @Lazy
     def is_limited(self) -> bool:
@@ -83,12 +83,12 @@ class CompiledRule:
     @Lazy
     def counts(self) -> bool:
         """Whether what its session remembers plays a part in what it answers."""
-        is_sequence = len(self.recipes) > 1 and self.conversation is None
-        return is_sequence or not self.is_steady or any(recipe.by_use for recipe in self.recipes)
+        is_sequence = len(self.replies) > 1 and self.conversation is None
+        return is_sequence or not self.is_steady or any(compiled_reply.by_use for compiled_reply in self.replies)
 
     def position(self, use: int) -> int:
         """Which of the recipes the use of this number (from 1) takes; in a conversation the messages say it."""
-        many = len(self.recipes)
+        many = len(self.replies)
         return use - 1 if use <= many else (use - 1) % many if self.then == "loop" else many - 1
 
 
@@ -179,14 +179,14 @@ def _compile_rule(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRul
         scenario=file.name,
         place=file.place(("rules", number - 1)),
         conditions=compile_when(rule.when),
-        recipes=tuple(compile_reply(reply, file) for reply in replies),
+        replies=tuple(compile_reply(reply, file) for reply in replies),
         then=then,
         limit=min(limits) if limits else None,
         usage=_usage(rule, defaults),
         finish=rule.finish if rule.finish is not None else defaults.finish,
         headers=tuple({**(defaults.headers or {}), **(rule.headers or {})}.items()),
         quirks=frozenset([*(defaults.quirks or ()), *(rule.quirks or ())]),
-        tempo=None if pace is None else compile_pace(pace),
+        compiled_pace=None if pace is None else compile_pace(pace),
         faults=compile_faults(rule.fault if rule.fault is not None else defaults.fault),
         expect=rule.expect,
         flags=compile_flags(rule.requires, rule.sets),

@@ -12,9 +12,9 @@ import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from emulator.http.heads import KnownHeads, RequestHead, read_head
-from emulator.http.request_cycle import CONNECTION_KEY, Cycle, Message
-from emulator.http.write_buffer import Corked
+from emulator.http.heads import HeadCache, RequestHead, read_head
+from emulator.http.request_cycle import CONNECTION_KEY, Message, RequestCycle
+from emulator.http.write_buffer import WriteBuffer
 
 
 def run_to_first_wait(work: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object] | None:
@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
         app_state: dict[str, Any],  # noqa: ARG002  # without a lifespan there is none
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
-        heads: KnownHeads,
+        heads: HeadCache,
         before_writing: Callable[[], object],
     ) -> None:
         """`heads` are those that the server knows, `before_writing` is called before anything leaves; the rest is what uvicorn gives."""
@@ -101,9 +101,9 @@ class Connection(asyncio.Protocol):
         """How many requests the parser has begun to read in the data it was given last."""
         self._is_between = True
         """Whether what comes next is the beginning of a request."""
-        self._cycles: deque[Cycle] = deque()
+        self._cycles: deque[RequestCycle] = deque()
         """The request that is answered, and those that came behind it."""
-        self._coming: Cycle | None = None
+        self._coming: RequestCycle | None = None
         """The last request, whose body may not be there yet."""
         self._task: asyncio.Task[object] | None = None
         """What goes on with an answer that had to wait."""
@@ -116,7 +116,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin with a connection."""
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # as loops make it for sockets
-        self._way = Corked(self._transport, self._loop, self._before_writing)
+        self._way = WriteBuffer(self._transport, self._loop, self._before_writing)
         self._state.connections.add(self)  # type: ignore[arg-type]  # uvicorn lists its own only
         self._scope: Message = {
             "type": "http",
@@ -133,7 +133,7 @@ class Connection(asyncio.Protocol):
         self._state.connections.discard(self)
         for cycle in self._cycles:
             cycle.is_gone = True
-            cycle.tell()
+            cycle.notify()
         self._cycles.clear()
         self._coming = None
         self._way.ends = True
@@ -219,7 +219,7 @@ class Connection(asyncio.Protocol):
         cycle = self._coming
         if cycle is not None and not cycle.is_complete:
             cycle.is_whole = True
-            cycle.tell()
+            cycle.notify()
 
     # What answers call.
 
@@ -255,7 +255,7 @@ class Connection(asyncio.Protocol):
     # Among themselves.
 
     def _begin(self, head: RequestHead) -> None:
-        self._coming = Cycle(self._way, {**self._scope, **head.scope}, head, self._own_lines())
+        self._coming = RequestCycle(self._way, {**self._scope, **head.scope}, head, self._own_lines())
         self._cycles.append(self._coming)
         if len(self._cycles) > 1:
             self._way.pause_reading()

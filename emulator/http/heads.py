@@ -50,7 +50,7 @@ def read_head(method: bytes, url: bytes, version: str, headers: Headers, *, stay
     return RequestHead(scope, stays and version != "1.0", expects)
 
 
-class KnownHeads:
+class HeadCache:
     """Heads of requests that were read before: clients send the same ones again and again."""
 
     def __init__(self) -> None:

@@ -5,10 +5,10 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from emulator.engine.answer import own_failure
+from emulator.engine.answer import emulator_failure
 from emulator.http.heads import RequestHead, write_head
 from emulator.http.sending import play_at_once
-from emulator.http.write_buffer import Corked
+from emulator.http.write_buffer import WriteBuffer
 
 CONNECTION_KEY = "emulator.connection"
 """The key among the scope's extensions of what lies below HTTP."""
@@ -24,7 +24,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _log = logging.getLogger("uvicorn.error")
 
 
-class Cycle:
+class RequestCycle:
     """A request and its answer."""
 
     __slots__ = (
@@ -44,7 +44,7 @@ class Cycle:
         "stays",
     )
 
-    def __init__(self, way: Corked, scope: Message, head: RequestHead, own_lines: bytes) -> None:
+    def __init__(self, way: WriteBuffer, scope: Message, head: RequestHead, own_lines: bytes) -> None:
         """`own_lines` are the server's own headers as they are written into every head."""
         self._way = way
         self._own_lines = own_lines
@@ -70,9 +70,9 @@ class Cycle:
     def feed(self, body: bytes) -> None:
         """Take some of the request's body."""
         self.body = self.body + body if self.body else body
-        self.tell()
+        self.notify()
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Let the application see what has come, or that nothing will."""
         self._has_news = True
         if self._waiter is not None and not self._waiter.done():
@@ -95,7 +95,7 @@ class Cycle:
             return
         self.stays = False
         report = "a mistake of the emulator's own, not of this request; what it has logged says more, please report it"
-        await play_at_once(own_failure(report, "emulator_mistake"), (), self.send)
+        await play_at_once(emulator_failure(report, "emulator_mistake"), (), self.send)
 
     async def receive(self) -> Message:
         """The next part of the request, or that the client has left or needs no more."""
@@ -160,6 +160,6 @@ class Cycle:
         if self._length:
             raise RuntimeError("the body is shorter than its content-length")
         self.is_complete = True
-        self.tell()
+        self.notify()
         if not self.stays:
             self._way.close()

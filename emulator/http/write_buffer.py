@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Corked:
+class WriteBuffer:
     """A transport that writes what it is given within one step of the loop in one go: the head of an answer with its body.
 
     Each write is a system call, which costs as much as the rest of a plain answer. And whoever writes can see to it that what an answer

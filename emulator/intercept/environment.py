@@ -26,7 +26,7 @@ UNSET = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class ClientFiles:
     """What the variables name."""
 
     url: str
@@ -49,7 +49,7 @@ class Surroundings:
     """Whether programs find a metadata server. They then believe that they run on Google's machines."""
 
 
-def fixed_variables(given: Surroundings) -> dict[str, str]:
+def fixed_variables(given: ClientFiles) -> dict[str, str]:
     """The variables whose value does not depend on the one they have."""
     proxy, certificate = f"http://{given.proxy}", str(given.certificate)
     direct = ",".join(dict.fromkeys((*_LOOPBACK, urlsplit(given.url).hostname or "")))
@@ -75,7 +75,7 @@ def fixed_variables(given: Surroundings) -> dict[str, str]:
     return variables
 
 
-def appended_variables(given: Surroundings) -> dict[str, str]:
+def appended_variables(given: ClientFiles) -> dict[str, str]:
     """The variables that keep the value they have, with this behind it and a space between."""
     variables = {"NODE_OPTIONS": f'--require="{given.preload}"'}
     if given.trust_store is not None:
@@ -87,7 +87,7 @@ def appended_variables(given: Surroundings) -> dict[str, str]:
     return variables
 
 
-def child_environment(inherited: Mapping[str, str], given: Surroundings) -> dict[str, str]:
+def child_environment(inherited: Mapping[str, str], given: ClientFiles) -> dict[str, str]:
     """The environment of a program that is to be led to the emulator, whatever it would have inherited."""
     kept = {name: value for name, value in inherited.items() if name not in UNSET}
     appended = {
@@ -97,7 +97,7 @@ def child_environment(inherited: Mapping[str, str], given: Surroundings) -> dict
     return kept | fixed_variables(given) | appended | path
 
 
-def shell_lines(given: Surroundings) -> list[str]:
+def shell_lines(given: ClientFiles) -> list[str]:
     """The same as lines for a POSIX shell."""
     fixed = fixed_variables(given)
     lines = [f"unset {' '.join(name for name in UNSET if name not in fixed)}"]

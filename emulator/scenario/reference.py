@@ -40,7 +40,7 @@ from emulator.scenario.rules import (
 from emulator.scenario.schema import describe_keys
 from emulator.scenario.steps import Audio, Call, Chunks, Image, Json, Pause, Raw, Reply, Say, Think, Written
 from emulator.scenario.templates.variables import VARIABLES
-from emulator.scenario.when import Prose, Regex, Result, ResultTest, Test, Turns, When
+from emulator.scenario.when import Prose, QueueFutures, Regex, Result, ResultTest, Test, When
 from emulator.suggestions import join
 from emulator.validation.models import Model
 
@@ -63,7 +63,7 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (Result, "text or [test of a tool result](#tests)"),
     (Tokens, "[tokens](#tokens)"),
     (Turn, "[turn](#conversation)"),
-    (Turns, "number, or range such as `2-4` or `3+`"),
+    (QueueFutures, "number, or range such as `2-4` or `3+`"),
     (Usage, "[usage](#usage)"),
     (When, "[when](#when)"),
     (Written, "text, or list of its pieces"),

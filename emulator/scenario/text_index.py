@@ -27,7 +27,7 @@ _MANY_GRAMS = 64
 """So many grams are looked for in the text, one by one; if there are more, each place of the text is looked up among them."""
 
 
-class Clue(NamedTuple):
+class RequiredText(NamedTuple):
     """A text in lower case that one of the values of a fact is, or has in it."""
 
     fact: str
@@ -41,7 +41,7 @@ class AnyOf(NamedTuple):
     options: "tuple[Demand, ...]"
 
 
-Demand = tuple[Clue | AnyOf, ...]
+Demand = tuple[RequiredText | AnyOf, ...]
 """What must be there, all of it; nothing if nothing is certain."""
 
 
@@ -62,14 +62,16 @@ def demand_text(fact: str, test: str | Test, short: str) -> Demand:
     """What must be among the values of a fact that pass a test; `short` is the operator that a plain text stands for."""
     operators = list_operators(test, short)
     literal = find_literal(test, short)
-    found: list[Clue | AnyOf] = [] if literal is None else [Clue(fact, literal.casefold(), is_whole=True)]
-    found += [Clue(fact, part, is_whole=False) for part in find_parts(operators) if part]
+    found: list[RequiredText | AnyOf] = (
+        [] if literal is None else [RequiredText(fact, literal.casefold(), is_whole=True)]
+    )
+    found += [RequiredText(fact, part, is_whole=False) for part in find_parts(operators) if part]
     if "any_of" in operators:
         found.append(AnyOf(tuple(demand_text(fact, option, short) for option in operators["any_of"])))
     return tuple(found)
 
 
-def _demand_of(name: str, value: Any) -> Iterable[Clue | AnyOf]:
+def _demand_of(name: str, value: Any) -> Iterable[RequiredText | AnyOf]:
     if name in PROSE | NAMES:
         return demand_text(name, value, "contains" if name in PROSE else "glob")
     match name:
@@ -145,7 +147,7 @@ def _list_keys(demand: Demand) -> Iterator[_Key]:
             yield from _keys_of(clue)
 
 
-def _keys_of(clue: Clue) -> Iterator[_Key]:
+def _keys_of(clue: RequiredText) -> Iterator[_Key]:
     if clue.is_whole:
         yield _Key(clue.fact, 0, clue.text)
         return
@@ -161,8 +163,8 @@ def _pick(demand: Demand, counts: Mapping[_Key, int]) -> Sequence[_Key]:
     return min(ways, key=lambda keys: sum(counts[key] for key in keys), default=())
 
 
-def _ways_to(clue: Clue | AnyOf, counts: Mapping[_Key, int]) -> Iterator[Sequence[_Key]]:
-    if isinstance(clue, Clue):
+def _ways_to(clue: RequiredText | AnyOf, counts: Mapping[_Key, int]) -> Iterator[Sequence[_Key]]:
+    if isinstance(clue, RequiredText):
         yield from ((key,) for key in _keys_of(clue))
         return
     picked = [_pick(option, counts) for option in clue.options]

@@ -28,7 +28,7 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class AuthenticationFailure:
     """What is wrong with credentials: the name of a catalogue entry, and what the client did."""
 
     name: str
@@ -86,22 +86,22 @@ def passes_until(auth: Auth, credentials: Credentials, mint: Mint, now: float) -
 
 def judge_bearer(
     auth: Auth, credentials: Credentials, mint: Mint, now: float, wanted: Collection[str] = VERTEX_SCOPES
-) -> Fault | None:
+) -> AuthenticationFailure | None:
     """What is wrong with a request's credentials, or None; any of the wanted scopes will do."""
     if auth == "off":
         return None
     bearer = credentials.bearer
     if bearer is None:
         if credentials.has_api_key:
-            return Fault("api_key_not_supported", "an API key was sent instead of a bearer token")
-        return Fault("missing_credentials", "the header `Authorization: Bearer <token>` is missing")
+            return AuthenticationFailure("api_key_not_supported", "an API key was sent instead of a bearer token")
+        return AuthenticationFailure("missing_credentials", "the header `Authorization: Bearer <token>` is missing")
     if _API_KEY.fullmatch(bearer):
-        return Fault("invalid_token", "the bearer is an API key; Vertex wants an OAuth access token")
+        return AuthenticationFailure("invalid_token", "the bearer is an API key; Vertex wants an OAuth access token")
     verdict = mint.judge(bearer, now, wanted)
     if verdict == "expired":
-        return Fault("expired_token", "the token has expired")
+        return AuthenticationFailure("expired_token", "the token has expired")
     if verdict == "mis-scoped":
-        return Fault("insufficient_scopes", f"the token's scopes lack {' or '.join(sorted(wanted))}")
+        return AuthenticationFailure("insufficient_scopes", f"the token's scopes lack {' or '.join(sorted(wanted))}")
     if auth == "issued" and verdict == "foreign":
-        return Fault("invalid_token", "the token was not issued by this emulator (--auth issued)")
+        return AuthenticationFailure("invalid_token", "the token was not issued by this emulator (--auth issued)")
     return None

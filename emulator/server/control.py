@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emulator import __version__
-from emulator.engine.quota.admission import show_quotas
+from emulator.engine.quota import show_quotas
 from emulator.errors import ScenarioError
 from emulator.server.service import Service
 from emulator.server.settings import CONTROL_PATH

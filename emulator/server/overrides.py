@@ -5,9 +5,9 @@ from dataclasses import replace
 from functools import lru_cache
 
 from emulator.catalogue.variations import Variation
-from emulator.engine.randomness import Surroundings
+from emulator.engine.randomness import Overrides
+from emulator.engine.timeline.directives import CompiledPace
 from emulator.engine.timeline.faults import compile_faults
-from emulator.engine.timeline.markers import Tempo
 from emulator.engine.timeline.pace import compile_pace
 from emulator.errors import AnswerError, StartError
 from emulator.scenario.loading import read_beside
@@ -16,21 +16,21 @@ from emulator.server.settings import Settings
 PACE_HEADER = b"x-emulator-pace"
 
 
-def surround(settings: Settings) -> Surroundings:
+def build_overrides(settings: Settings) -> Overrides:
     """What the settings say. Raises StartError for a pace or fault that there is not."""
     try:
-        tempo = None if settings.pace is None else read_tempo(settings.pace)
+        compiled_pace = None if settings.pace is None else read_pace(settings.pace)
         faults = tuple(
-            mishap
+            compiled_fault
             for number, text in enumerate(settings.faults)
-            for mishap in compile_faults(read_beside("fault", text).fault, f"server {number}")
+            for compiled_fault in compile_faults(read_beside("fault", text).fault, f"server {number}")
         )
     except AnswerError as error:
         raise StartError(str(error)) from None
-    return Surroundings(settings.quirks, tempo, faults=faults, speed=settings.speed)
+    return Overrides(settings.quirks, compiled_pace, faults=faults, speed=settings.speed)
 
 
-def vary(settings: Settings, variation: Variation) -> Settings:
+def apply_variation(settings: Settings, variation: Variation) -> Settings:
     """The settings with what a variation adds to them."""
     return replace(
         settings,
@@ -41,13 +41,13 @@ def vary(settings: Settings, variation: Variation) -> Settings:
     )
 
 
-def read_asked_tempo(headers: Sequence[tuple[bytes, bytes]]) -> Tempo | None:
+def read_requested_pace(headers: Sequence[tuple[bytes, bytes]]) -> CompiledPace | None:
     """The pace that a request's headers ask for. Raises AnswerError for one that there is not."""
-    return next((read_tempo(value.decode("latin-1")) for name, value in headers if name == PACE_HEADER), None)
+    return next((read_pace(value.decode("latin-1")) for name, value in headers if name == PACE_HEADER), None)
 
 
 @lru_cache(maxsize=256)
-def read_tempo(text: str) -> Tempo:
+def read_pace(text: str) -> CompiledPace:
     """The tempo that a text names: `slow-train`, or `first_token_ms=300,every_ms=20`. Raises AnswerError."""
     pace = read_beside("pace", text).pace
-    return Tempo() if pace is None else compile_pace(pace)
+    return CompiledPace() if pace is None else compile_pace(pace)

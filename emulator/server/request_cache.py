@@ -8,10 +8,10 @@ from typing import Any
 
 from emulator.engine.lazy import Lazy
 from emulator.engine.request.facts import Facts
-from emulator.engine.timeline.markers import Tempo
+from emulator.engine.timeline.directives import CompiledPace
 from emulator.scenario.rules import Endpoint
 from emulator.server.authentication import read_credentials, read_sender
-from emulator.server.overrides import PACE_HEADER, read_asked_tempo
+from emulator.server.overrides import PACE_HEADER, read_requested_pace
 from emulator.wire.requests import MOST_MANNERS, parse_request
 from emulator.wire.urls import Target
 
@@ -52,9 +52,9 @@ class Envelope:
         """Until when (Unix time) its credentials are known to pass; for the one who checks them."""
 
     @Lazy
-    def tempo(self) -> Tempo | None:
+    def compiled_pace(self) -> CompiledPace | None:
         """The pace that it asks for. Raises AnswerError for one that there is not."""
-        return read_asked_tempo(self._headers)
+        return read_requested_pace(self._headers)
 
 
 class Received:
@@ -70,9 +70,9 @@ class Received:
         self._chat: Reading | None = None
 
     @property
-    def tempo(self) -> Tempo | None:
+    def compiled_pace(self) -> CompiledPace | None:
         """The pace that it asks for. Raises AnswerError for one that there is not."""
-        return self.envelope.tempo
+        return self.envelope.compiled_pace
 
     def read_chat(self, endpoint: Endpoint | None) -> Reading:
         """What it asks, as a chat request. Raises MalformedRequestError. Nobody may change facts that come from here, but a copy."""

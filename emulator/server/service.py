@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.catalogue.variations import Variation
-from emulator.engine.answer import Outcome, answer, confess, own_failure, refuse_request
+from emulator.engine.answer import Outcome, answer, emulator_failure, refuse_request, unexpected_error
 from emulator.engine.matching.choose import find_chosen
-from emulator.engine.quota.admission import admit
-from emulator.engine.quota.buckets import Ticket
-from emulator.engine.randomness import Occasion, Surroundings
-from emulator.engine.rendering.endpoints import family_of, refuse_endpoint, refuse_in_container
+from emulator.engine.quota import QuotaTicket, admit
+from emulator.engine.randomness import AnswerInputs, Overrides
+from emulator.engine.rendering.families import family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.request.facts import Facts
 from emulator.engine.routes.route import Ask, as_unary, refuse_unary
 from emulator.engine.ruleset import Ruleset, compile_rules, put_before
@@ -25,14 +24,14 @@ from emulator.scenario.rules import Tokens
 from emulator.server.authentication import check_bearer, passes_until
 from emulator.server.clock import Clock
 from emulator.server.entropy import Entropy
-from emulator.server.overrides import PACE_HEADER, surround, vary
+from emulator.server.overrides import PACE_HEADER, apply_variation, build_overrides
 from emulator.server.request_cache import Readings, Received
 from emulator.server.settings import SEEDED_MOMENT, Settings
 from emulator.server.tokens import Mint
 from emulator.store.exchange import Exchange, TokenExchange
 from emulator.store.journal import Journal
 from emulator.store.sessions import TOKEN_REQUESTS, Session, Sessions
-from emulator.store.store import Alone, Pushed, Store, agree, at_once, read_pushed
+from emulator.store.store import MemoryStore, Pushed, Store, agree, read_pushed, run_without_waiting
 from emulator.verdicts.judge import Verdict, judge_client
 from emulator.verdicts.observation import Observation
 from emulator.verdicts.verification import Verification, verify
@@ -47,9 +46,9 @@ class Terms(NamedTuple):
     """What scenario, server and the request's own headers say of its answer, and what Vertex says of the request."""
 
     rules: Ruleset
-    around: Surroundings
+    around: Overrides
     """What holds for all answers of its session."""
-    surroundings: Surroundings
+    overrides: Overrides
     """The same with the pace that the request asks for."""
     rulesets: tuple[Ruleset, ...]
     """The rules, and those that are asked when none of them answers."""
@@ -57,7 +56,7 @@ class Terms(NamedTuple):
     quirks: frozenset[QuirkName]
     """Those that hold before a rule is chosen."""
     verdict: VettingResult
-    is_calm: bool
+    is_empty: bool
     """Whether the surroundings leave answers as they are."""
 
 
@@ -128,7 +127,7 @@ class Service:
         self.mint = mint or Mint()
         self.sessions = Sessions()
         self.journal = Journal(settings.journal_exchanges, settings.journal_bytes)
-        self.store: Store = Alone(self.sessions, self.journal)
+        self.store: Store = MemoryStore(self.sessions, self.journal)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         self.on_token: list[Callable[[TokenExchange], None]] = []
         self.added: tuple[Ruleset, ...] = ()
@@ -136,7 +135,7 @@ class Service:
         self.public_keys: dict[str, str] = {}
         """Public keys (PEM) of the service accounts that this process has made, by their ids."""
         self._entropy = Entropy()
-        self._surroundings = surround(settings)
+        self._surroundings = build_overrides(settings)
         self._readings = Readings(strict_json=settings.strict_json)
         self._default = (
             compile_rules(read_paths([default_scenario_path()]).scenarios) if settings.fallback == "default" else None
@@ -144,7 +143,7 @@ class Service:
 
     def handle(self, target: Target, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> Exchange:
         """What `respond` does, where there is one worker."""
-        return at_once(self.respond(target, query, headers, body))
+        return run_without_waiting(self.respond(target, query, headers, body))
 
     async def respond(
         self,
@@ -160,16 +159,25 @@ class Service:
         """
         warnings: tuple[str, ...] = ()
         now = self.clock.now()
-        ticket, started = (waited.ticket, waited.started) if waited else (Ticket(self.store.next_number()), now)
+        quota_ticket, started = (
+            (waited.quota_ticket, waited.started) if waited else (QuotaTicket(self.store.next_number()), now)
+        )
         received = self._readings.find(target, query, headers, body)
         outcome = None if now < received.envelope.passes_until else self._check_bearer(received, now)
         if outcome is None:
             try:
-                outcome, warnings = await self._read_and_answer(received, now, ticket)
+                outcome, warnings = await self._read_and_answer(received, now, quota_ticket)
             except Exception as error:  # noqa: BLE001  # a mistake in the emulator must not look like a 500 of Google's
-                outcome = confess(error)
+                outcome = unexpected_error(error)
         return Exchange(
-            ticket.number, started, received.target, received.body, outcome, warnings, ticket, sender=received.sender
+            quota_ticket.number,
+            started,
+            received.target,
+            received.body,
+            outcome,
+            warnings,
+            quota_ticket,
+            sender=received.sender,
         )
 
     def _check_bearer(self, received: Received, now: float) -> Outcome | None:
@@ -181,7 +189,9 @@ class Service:
             return None
         return refuse_request(as_unary(refusal, target) if target.is_unary else refusal, self._quirks_of(target))
 
-    async def _read_and_answer(self, received: Received, now: float, ticket: Ticket) -> tuple[Outcome, tuple[str, ...]]:
+    async def _read_and_answer(
+        self, received: Received, now: float, quota_ticket: QuotaTicket
+    ) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome, and what had to be overlooked in the request."""
         target = received.target
         if target.is_unary:
@@ -198,21 +208,30 @@ class Service:
         try:
             if target.method == CHAT:
                 facts, overlooked = received.read_chat(endpoint)
-                outcome, warnings = await self._answer(received, facts, session, rules, now=now, ticket=ticket)
+                outcome, warnings = await self._answer(
+                    received, facts, session, rules, now=now, quota_ticket=quota_ticket
+                )
                 return outcome, overlooked + warnings
             from emulator.engine.routes.read import read_question  # noqa: PLC0415  # the server starts quicker so
 
             question, warnings = read_question(target.method, received.body, strict_json=self.settings.strict_json)
             facts = Facts(target, received.headers, question.chat)
             outcome, more = await self._answer(
-                received, facts, session, rules, now=now, ticket=ticket, check=question.vet, ask=question.answer
+                received,
+                facts,
+                session,
+                rules,
+                now=now,
+                quota_ticket=quota_ticket,
+                check=question.vet,
+                ask=question.answer,
             )
         except MalformedRequestError as error:
             refusal = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
             return refuse_request(refusal, self._quirks_of(target)), ()
         except AnswerError as error:
             report = f"the header {PACE_HEADER.decode()}: {error}"
-            return Outcome("error", own_failure(report, "unknown_pace"), report=report), ()
+            return Outcome("error", emulator_failure(report, "unknown_pace"), report=report), ()
         return outcome, warnings + more
 
     async def _answer(
@@ -223,50 +242,50 @@ class Service:
         first: Ruleset,
         *,
         now: float,
-        ticket: Ticket,
+        quota_ticket: QuotaTicket,
         check: Check | None = None,
         ask: Ask = answer,
     ) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome, and warnings. Raises AnswerError for a pace that the request names and there is not."""
         terms = await self._find_terms(received, facts, session, first, check)
-        _, _, surroundings, rulesets, seed, quirks, verdict, is_calm = terms
+        _, _, overrides, rulesets, seed, quirks, verdict, is_empty = terms
         refusal = verdict.refusal
         if refusal is None and first.quotas:
             # A quota may change how the request is paid for.
             facts = copy(facts)
-            refusal = await admit(self.store, first.quotas, facts, ticket, self.clock.elapsed())
+            refusal = await admit(self.store, first.quotas, facts, quota_ticket, self.clock.elapsed())
         if refusal is not None:
             refused = refuse_request(refuse_in_container(refusal, family_of(facts.target, facts.endpoint)), quirks)
-            if surroundings.quirks:
+            if overrides.quirks:
                 # Whether it would have passed without the quirks around it.
-                plain = self._judge(facts, first, seed, expand(quirks - surroundings.quirks), check)
+                plain = self._judge(facts, first, seed, expand(quirks - overrides.quirks), check)
                 refused = refused._replace(is_disturbed=plain.refusal is None)
             return refused, ()
-        occasion = Occasion(now if seed is None else SEEDED_MOMENT, seed, self._entropy.draw(), surroundings)
-        outcome = ask(rulesets, facts, session.state, occasion)
+        inputs = AnswerInputs(now if seed is None else SEEDED_MOMENT, seed, self._entropy.draw(), overrides)
+        outcome = ask(rulesets, facts, session.state, inputs)
         chosen, project = outcome.chosen, facts.target.project
-        if not is_calm or chosen is None or chosen.counts or not self.store.note_use(project, session, chosen):
+        if not is_empty or chosen is None or chosen.counts or not self.store.note_use(project, session, chosen):
             outcome = await agree(
-                self.store, session, outcome, lambda state: ask(rulesets, facts, state, occasion), project
+                self.store, session, outcome, lambda state: ask(rulesets, facts, state, inputs), project
             )
-        if ticket.held:
-            outcome = outcome._replace(timeline=outcome.timeline.delay(ticket.held))
+        if quota_ticket.held:
+            outcome = outcome._replace(timeline=outcome.timeline.delay(quota_ticket.held))
         return outcome, verdict.warnings + outcome.warnings
 
     async def _find_terms(
         self, received: Received, facts: Facts, session: Session, rules: Ruleset, check: Check | None
     ) -> Terms:
         """On what a request is answered, remembered with its facts. Raises AnswerError for a pace that there is not."""
-        around = session.surroundings or self._surroundings
+        around = session.overrides or self._surroundings
         terms: Terms | None = facts.terms
         if terms is None or terms.rules is not rules or terms.around is not around or rules.has_early_quirks:
-            surroundings = around if received.tempo is None else replace(around, asked=received.tempo)
+            overrides = around if received.compiled_pace is None else replace(around, asked=received.compiled_pace)
             seed = self.settings.seed if self.settings.seed is not None else rules.seed
-            quirks = expand(surroundings.quirks | rules.quirks | await self._early_quirks(rules, facts, session))
+            quirks = expand(overrides.quirks | rules.quirks | await self._early_quirks(rules, facts, session))
             rulesets = (rules,) if self._default is None else (rules, self._default)
             verdict = self._judge(facts, rules, seed, quirks, check)
-            calm = surroundings.is_calm
-            terms = facts.terms = Terms(rules, around, surroundings, rulesets, seed, quirks, verdict, calm)
+            calm = overrides.is_empty
+            terms = facts.terms = Terms(rules, around, overrides, rulesets, seed, quirks, verdict, calm)
         return terms
 
     async def _early_quirks(self, ruleset: Ruleset, facts: Facts, session: Session) -> frozenset[QuirkName]:
@@ -280,7 +299,7 @@ class Service:
     def _quirks_of(self, target: Target) -> frozenset[QuirkName]:
         """The quirks that hold for a request whatever its body says."""
         session = self.sessions.find(target.project)
-        return expand((session.surroundings or self._surroundings).quirks | self._rules_of(session).quirks)
+        return expand((session.overrides or self._surroundings).quirks | self._rules_of(session).quirks)
 
     def _judge(
         self, facts: Facts, ruleset: Ruleset, seed: str | None, quirks: frozenset[QuirkName], check: Check | None
@@ -304,10 +323,12 @@ class Service:
 
     def finish(self, exchange: Exchange) -> None:
         """Put an exchange that has ended into the journal and tell those who listen; its places of quotas are free again."""
-        ticket = exchange.ticket
-        if ticket.has_asked:
+        quota_ticket = exchange.quota_ticket
+        if quota_ticket.has_asked:
             usage = exchange.outcome.usage
-            self.store.leave(ticket.number, 0 if usage is None else usage.sum - ticket.tokens, self.clock.elapsed())
+            self.store.leave(
+                quota_ticket.number, 0 if usage is None else usage.sum - quota_ticket.tokens, self.clock.elapsed()
+            )
         self.store.keep(exchange)
         for listener in self.on_exchange:
             listener(exchange)
@@ -331,11 +352,11 @@ class Service:
 
     def push(self, project: str, text: str | None) -> None:
         """The same where there is one worker."""
-        at_once(self.share(project, text))
+        run_without_waiting(self.share(project, text))
 
     def push_reading(self, project: str, reading: Reading, text: str) -> None:
         """The same with a scenario that has been read; `text` is what the control API shows of it."""
-        at_once(self.store.push(project, Pushed(text, compile_rules(reading.scenarios))))
+        run_without_waiting(self.store.push(project, Pushed(text, compile_rules(reading.scenarios))))
 
     def verify(self, project: str | None, *, strict: bool = False) -> Verification:
         """What is wrong with the past of a session, or of all: requests unanswered, rules not used as they should be.
@@ -352,11 +373,11 @@ class Service:
 
     def disturb(self, project: str, variation: Variation) -> None:
         """Let things go wrong with the answers of a session, besides what does so with all. Raises StartError."""
-        self.sessions.find(project).surroundings = surround(vary(self.settings, variation))
+        self.sessions.find(project).overrides = build_overrides(apply_variation(self.settings, variation))
 
     def reset(self, project: str | None) -> None:
         """Forget counters, flags, quotas, pushed scenarios, added rules, surroundings and journal of one session, or of all.
 
         Rules added for all stay. For a service with one worker; others ask their store.
         """
-        at_once(self.store.reset(project))
+        run_without_waiting(self.store.reset(project))

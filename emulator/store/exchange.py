@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from emulator.engine.answer import Outcome
-from emulator.engine.quota.buckets import Ticket
+from emulator.engine.quota import QuotaTicket
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.options import list_ignored
 from emulator.wire.json_text import parse_or_text
@@ -44,7 +44,7 @@ class Played:
 _EVENT = "data: "
 
 
-def read_spoken(body: bytes) -> str:
+def answer_text(body: bytes) -> str:
     """The text of an answer's first choice, or of a response, whether it came as one piece or as a stream."""
     text = body.decode("utf-8", "replace")
     whole = parse_or_text(text)
@@ -78,7 +78,7 @@ class Exchange:
     body: bytes
     outcome: Outcome
     warnings: tuple[str, ...]
-    ticket: Ticket
+    quota_ticket: QuotaTicket
     duration: float = 0.0
     """Seconds until the last byte was handed to the network."""
     played: Played = field(default_factory=Played)
@@ -90,7 +90,7 @@ class Exchange:
     @property
     def held(self) -> float:
         """Seconds that its answer is held back because of a quota."""
-        return self.ticket.held
+        return self.quota_ticket.held
 
     @property
     def session(self) -> str:
@@ -162,7 +162,7 @@ class Exchange:
     @property
     def text(self) -> str:
         """What was said: the texts of the answer's first choice, joined; empty for errors, calls and vectors."""
-        return read_spoken(self.outcome.timeline.body)
+        return answer_text(self.outcome.timeline.body)
 
     @property
     def result(self) -> str:

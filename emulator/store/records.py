@@ -9,7 +9,7 @@ from typing import Any
 
 from emulator.engine.answer import Outcome
 from emulator.engine.matching.choose import Chosen
-from emulator.engine.quota.buckets import Ticket
+from emulator.engine.quota import QuotaTicket
 from emulator.engine.ruleset import CompiledRule
 from emulator.engine.timeline.timeline import Frame, Frames, Timeline
 from emulator.errors import Place
@@ -43,7 +43,7 @@ def pack(entry: Entry) -> Sequence[bytes]:
         chosen and _pack_chosen(chosen),
     )
     own = _OWN.pack(
-        *(entry.number, entry.started, entry.duration, entry.ticket.held, end_at),
+        *(entry.number, entry.started, entry.duration, entry.quota_ticket.held, end_at),
         *(played.sent, len(body), len(answer), chosen.use if chosen else 0),
     )
     return own + common, body, answer
@@ -84,7 +84,7 @@ def unpack(data: bytes) -> Entry:
         data[end - asked : end],
         outcome,
         warnings,
-        Ticket(number, held),
+        QuotaTicket(number, held),
         duration,
         Played(ended, sent, times),
         sender=Sender(*sender),

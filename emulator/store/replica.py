@@ -4,14 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from emulator.engine.matching.choose import Chosen
-from emulator.engine.quota.buckets import Demand, Lack
-from emulator.engine.quota.limits import Limits
+from emulator.engine.quota import Limits, QuotaDemand, QuotaRefusal
 from emulator.store.exchange import Entry
 from emulator.store.journal import Journal
 from emulator.store.records import pack, unpack
 from emulator.store.sessions import Session, Sessions
 from emulator.store.shared import Past, Snapshot
-from emulator.store.store import Pushed, Turns, read_pushed
+from emulator.store.store import Pushed, QueueFutures, read_pushed
 
 
 class Channel(Protocol):
@@ -35,7 +34,7 @@ class Channel(Protocol):
         """Call a method and return what it does."""
         ...
 
-    def tell(self, method: str, *arguments: Any) -> None:
+    def notify(self, method: str, *arguments: Any) -> None:
         """Call a method; the call is under way when this returns, whatever becomes of this process."""
         ...
 
@@ -44,7 +43,7 @@ class Channel(Protocol):
         ...
 
 
-class Link:
+class ReplicaStore:
     """A `Store` behind a channel."""
 
     def __init__(
@@ -60,7 +59,7 @@ class Link:
         self._journal = journal
         self._channel = channel
         self._reread = reread
-        self._turns = Turns()
+        self._turns = QueueFutures()
         self._reloads = reloads
         self._epoch = -1
         self._counters: dict[tuple[str, str], int] = {}
@@ -99,7 +98,7 @@ class Link:
             if counter == len(self._channel.counters):
                 return False
             self._counters[key] = counter
-            self._channel.tell("name", self._channel.worker, *key)
+            self._channel.notify("name", self._channel.worker, *key)
         self._channel.counters[counter] += 1
         return True
 
@@ -130,25 +129,25 @@ class Link:
         return number
 
     async def enter(
-        self, ticket: int, demands: Sequence[Demand], tokens: int, now: float, *, wait: bool
-    ) -> Lack | float:
+        self, quota_ticket: int, demands: Sequence[QuotaDemand], tokens: int, now: float, *, wait: bool
+    ) -> QuotaRefusal | float:
         """Ask for room in quotas."""
-        self._turns.forget(ticket)
+        self._turns.forget(quota_ticket)
         # Expected from now on: it may come before the answer is read.
-        self._turns.expect(ticket)
-        entered: Lack | float = await self._channel.call(
-            "enter", (self._channel.worker, ticket), demands, tokens, now, wait
+        self._turns.expect(quota_ticket)
+        entered: QuotaRefusal | float = await self._channel.call(
+            "enter", (self._channel.worker, quota_ticket), demands, tokens, now, wait
         )
-        if not isinstance(entered, Lack) or entered.patience is None:
-            self._turns.forget(ticket)
+        if not isinstance(entered, QuotaRefusal) or entered.patience is None:
+            self._turns.forget(quota_ticket)
         return entered
 
-    def leave(self, ticket: int, more: int, now: float) -> None:
+    def leave(self, quota_ticket: int, more: int, now: float) -> None:
         """Give it back."""
-        self._turns.forget(ticket)
-        self._channel.tell("leave", ticket, more, now)
+        self._turns.forget(quota_ticket)
+        self._channel.notify("leave", quota_ticket, more, now)
 
-    async def show_accounts(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
+    async def show_buckets(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
         """The accounts of quotas."""
         shown: list[list[dict[str, Any]]] = await self._channel.call("show", limits, session, now)
         return shown

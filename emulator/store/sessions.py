@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from emulator.engine.matching.choose import Chosen
-from emulator.engine.randomness import Surroundings
+from emulator.engine.randomness import Overrides
 from emulator.engine.ruleset import Ruleset
 from emulator.engine.session import State
 
@@ -28,7 +28,7 @@ class Session:
     """The pushed scenario as it was written."""
     added: tuple[Ruleset, ...] = ()
     """Rules that Python code gave this session, which are tried before all others."""
-    surroundings: Surroundings | None = None
+    overrides: Overrides | None = None
     """What holds for all its answers, instead of what holds for those of the server."""
     merged: "tuple[tuple[Ruleset, tuple[Ruleset, ...]], Ruleset] | None" = None
     """The rules it answers by with others put before them, last of all, and what they were made of."""

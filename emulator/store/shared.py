@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from emulator.engine.quota.buckets import Accounts, Demand, Lack
-from emulator.engine.quota.limits import Limits
+from emulator.engine.quota import Limits, QuotaDemand, QuotaRefusal, TokenBuckets
 from emulator.store.records import unpack
 from emulator.store.sessions import MOST_SESSIONS
 
@@ -136,7 +135,7 @@ class Shared:
         self._tallies = Tallies(notes.counters)
         self._announce = announce
         self._sessions: OrderedDict[str, Snapshot] = OrderedDict()
-        self._accounts = Accounts(lambda ticket: wake(self._workers[ticket], ticket))
+        self._accounts = TokenBuckets(lambda quota_ticket: wake(self._workers[quota_ticket], quota_ticket))
         self._workers: dict[int, int] = {}
         """Whose the tickets are."""
         self._journal: deque[Noted] = deque()
@@ -218,25 +217,25 @@ class Shared:
         return self.reloads
 
     def enter(
-        self, who: tuple[int, int], demands: Sequence[Demand], tokens: int, now: float, wait: bool
-    ) -> Lack | float:
+        self, who: tuple[int, int], demands: Sequence[QuotaDemand], tokens: int, now: float, wait: bool
+    ) -> QuotaRefusal | float:
         """Ask for room in quotas; it is a worker with a ticket who does."""
-        worker, ticket = who
-        self._workers[ticket] = worker
-        return self._accounts.enter(ticket, demands, tokens, now, wait=wait)
+        worker, quota_ticket = who
+        self._workers[quota_ticket] = worker
+        return self._accounts.enter(quota_ticket, demands, tokens, now, wait=wait)
 
-    def leave(self, ticket: int, more: int, now: float) -> None:
+    def leave(self, quota_ticket: int, more: int, now: float) -> None:
         """Give it back."""
-        if ticket in self._workers:
-            self._accounts.leave(ticket, more, now)
-            del self._workers[ticket]
+        if quota_ticket in self._workers:
+            self._accounts.leave(quota_ticket, more, now)
+            del self._workers[quota_ticket]
 
     def bury(self, worker: int, now: float) -> None:
         """Give back what a worker has that is no more, and take what it has noted."""
         self._catch_up()
         self._tallies.forget(worker)
-        for ticket in [ticket for ticket, owner in self._workers.items() if owner == worker]:
-            self.leave(ticket, 0, now)
+        for quota_ticket in [quota_ticket for quota_ticket, owner in self._workers.items() if owner == worker]:
+            self.leave(quota_ticket, 0, now)
 
     def show(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
         """The accounts of quotas."""

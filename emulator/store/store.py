@@ -7,8 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from emulator.engine.answer import Outcome
 from emulator.engine.matching.choose import Chosen
-from emulator.engine.quota.buckets import Accounts, Demand, Lack
-from emulator.engine.quota.limits import Limits
+from emulator.engine.quota import Limits, QuotaDemand, QuotaRefusal, TokenBuckets
 from emulator.engine.ruleset import Ruleset, compile_rules
 from emulator.engine.session import State
 from emulator.scenario.loading import read_text
@@ -73,20 +72,20 @@ class Store(Protocol):
         ...
 
     async def enter(
-        self, ticket: int, demands: Sequence[Demand], tokens: int, now: float, *, wait: bool
-    ) -> Lack | float:
+        self, quota_ticket: int, demands: Sequence[QuotaDemand], tokens: int, now: float, *, wait: bool
+    ) -> QuotaRefusal | float:
         """Ask for room in quotas: `Accounts.enter`."""
         ...
 
-    def leave(self, ticket: int, more: int, now: float) -> None:
+    def leave(self, quota_ticket: int, more: int, now: float) -> None:
         """Give it back: `Accounts.leave`."""
         ...
 
-    def turn(self, ticket: int) -> "asyncio.Future[None]":
+    def turn(self, quota_ticket: int) -> "asyncio.Future[None]":
         """What is done when it is worth asking again for who stands in a queue."""
         ...
 
-    async def show_accounts(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
+    async def show_buckets(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
         """The accounts of quotas: `Accounts.show`."""
         ...
 
@@ -124,38 +123,38 @@ async def agree(
     return outcome if chosen is None or use == chosen.use else choose(state.before(chosen.rule.key, use))
 
 
-class Turns:
+class QueueFutures:
     """The futures of those who stand in queues, by their tickets."""
 
     def __init__(self) -> None:
         self._futures: dict[int, asyncio.Future[None]] = {}
 
-    def expect(self, ticket: int) -> "asyncio.Future[None]":
+    def expect(self, quota_ticket: int) -> "asyncio.Future[None]":
         """The future of a ticket, the same one until it is forgotten."""
-        future = self._futures.get(ticket)
+        future = self._futures.get(quota_ticket)
         if future is None:
-            future = self._futures[ticket] = asyncio.get_running_loop().create_future()
+            future = self._futures[quota_ticket] = asyncio.get_running_loop().create_future()
         return future
 
-    def come(self, ticket: int) -> None:
+    def come(self, quota_ticket: int) -> None:
         """Let a ticket go on, if somebody waits with it."""
-        future = self._futures.get(ticket)
+        future = self._futures.get(quota_ticket)
         if future is not None:
             release(future)
 
-    def forget(self, ticket: int) -> None:
+    def forget(self, quota_ticket: int) -> None:
         """Let go of a ticket."""
-        self._futures.pop(ticket, None)
+        self._futures.pop(quota_ticket, None)
 
 
-class Alone:
+class MemoryStore:
     """The store of a single worker: the replica is all there is."""
 
     def __init__(self, sessions: Sessions, journal: Journal) -> None:
         self._sessions = sessions
         self._journal = journal
-        self._turns = Turns()
-        self._accounts = Accounts(self._turns.come)
+        self._turns = QueueFutures()
+        self._accounts = TokenBuckets(self._turns.come)
         self.next_number = journal.next_number
         self.keep = journal.add
 
@@ -188,22 +187,22 @@ class Alone:
         return number
 
     async def enter(
-        self, ticket: int, demands: Sequence[Demand], tokens: int, now: float, *, wait: bool
-    ) -> Lack | float:
+        self, quota_ticket: int, demands: Sequence[QuotaDemand], tokens: int, now: float, *, wait: bool
+    ) -> QuotaRefusal | float:
         """Ask for room in quotas."""
-        self._turns.forget(ticket)
-        return self._accounts.enter(ticket, demands, tokens, now, wait=wait)
+        self._turns.forget(quota_ticket)
+        return self._accounts.enter(quota_ticket, demands, tokens, now, wait=wait)
 
-    def leave(self, ticket: int, more: int, now: float) -> None:
+    def leave(self, quota_ticket: int, more: int, now: float) -> None:
         """Give it back."""
-        self._turns.forget(ticket)
-        self._accounts.leave(ticket, more, now)
+        self._turns.forget(quota_ticket)
+        self._accounts.leave(quota_ticket, more, now)
 
-    def turn(self, ticket: int) -> "asyncio.Future[None]":
+    def turn(self, quota_ticket: int) -> "asyncio.Future[None]":
         """What is done when it is worth asking again."""
-        return self._turns.expect(ticket)
+        return self._turns.expect(quota_ticket)
 
-    async def show_accounts(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
+    async def show_buckets(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
         """The accounts of quotas."""
         return self._accounts.show(limits, session, now)
 
@@ -225,7 +224,7 @@ class Alone:
         """There is nobody to tell."""
 
 
-def at_once(work: Coroutine[Any, Any, Result]) -> Result:
+def run_without_waiting(work: Coroutine[Any, Any, Result]) -> Result:
     """The result of a coroutine that never waits, as those of a service with one worker. Raises RuntimeError if it does."""
     try:
         work.send(None)

@@ -51,11 +51,11 @@ class Tag:
 class Discriminator:
     """A union whose branch is known by its tag, which a function tells of a value; None if no branch fits."""
 
-    __slots__ = ("error", "message", "tell")
+    __slots__ = ("error", "message", "notify")
 
-    def __init__(self, tell: Callable[[Any], str | None], *, error: str, message: str) -> None:
+    def __init__(self, notify: Callable[[Any], str | None], *, error: str, message: str) -> None:
         """`error` and `message` are the type and the text of the error when no branch fits."""
-        self.tell = tell
+        self.notify = notify
         self.error = error
         self.message = message
 

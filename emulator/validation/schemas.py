@@ -88,7 +88,7 @@ class _Writer:
         return {
             "type": "tagged-union",
             "choices": {_tag_of(branch): self._write(branch) for branch in get_args(union)},
-            "discriminator": decided.tell,
+            "discriminator": decided.notify,
             "custom_error_type": decided.error,
             "custom_error_message": decided.message,
         }

@@ -9,6 +9,8 @@ from emulator.verdicts.requests import (
     find_api_keys,
     find_bare_models,
     find_expired_tokens,
+    find_taken_for_complete,
+    find_unread,
     find_unsupported_parameters,
     find_wrong_hosts,
 )
@@ -21,7 +23,6 @@ from emulator.verdicts.retries import (
     find_storms,
 )
 from emulator.verdicts.signatures import find_dropped, find_moved
-from emulator.verdicts.streams import find_taken_for_complete, find_unread
 from emulator.verdicts.tool_calls import find_broken_arguments, find_joined_names, find_missing_results
 
 __all__ = ["KINDS", "Kind", "Observation", "Severity", "Verdict", "judge_client"]

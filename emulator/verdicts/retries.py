@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from http.client import FORBIDDEN, INTERNAL_SERVER_ERROR, NOT_FOUND, TOO_MANY_REQUESTS, UNAUTHORIZED
 from itertools import pairwise
 
-from emulator.engine.answer import OWN_FAILURE
+from emulator.engine.answer import EMULATOR_STATUS
 from emulator.verdicts.observation import Finding, Observation
 
 RETRY_WINDOW = 60.0
@@ -19,7 +19,7 @@ STORM_RETRIES = 3
 STORM_WAIT = 0.25
 """Seconds; a retry after less of a wait has no backoff. OpenAI clients wait 0.375 seconds at least before the first."""
 
-_FINAL = frozenset({400, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, OWN_FAILURE})
+_FINAL = frozenset({400, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, EMULATOR_STATUS})
 _OF_THE_BEARER = frozenset({UNAUTHORIZED, FORBIDDEN})
 
 

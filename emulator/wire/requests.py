@@ -134,11 +134,11 @@ UNKNOWN_EFFECT = frozenset({"stream_options"})
 """Known keys that change nothing."""
 
 
-Said = tuple[AbstractSet[str], list[str]]
+PlainMessages = tuple[AbstractSet[str], list[str]]
 """The roles that messages have, and the text of each, where they have nothing else."""
 
 
-def read_said(messages: Any) -> Said | None:
+def read_plain_messages(messages: Any) -> PlainMessages | None:
     """What messages say, as their JSON value tells; None if they have anything else, or another shape than documented."""
     roles: set[str] = set()
     texts: list[str] = []
@@ -202,7 +202,7 @@ class ParsedRequest:
     request: ChatRequest
     manner: bytes
     """All of it but its messages, as JSON; what follows from that is the same for all requests that have it in common."""
-    said: Said | None
+    said: PlainMessages | None
     """What its messages say, if that is all they do."""
     warnings: tuple[str, ...] = ()
 
@@ -232,7 +232,7 @@ def _read_request(sent: Any) -> ParsedRequest:
     manner = to_json(sent, inf_nan_mode="constants")
     request, said = _read_manner(manner).copy(), None
     if messages is not None:
-        said = read_said(messages)
+        said = read_plain_messages(messages)
         request["messages"] = messages if said else validator(list[Message]).validate_python(messages)
     return ParsedRequest(request, manner, said)
 

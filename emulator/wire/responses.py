@@ -54,12 +54,14 @@ def plain_choice(index: int, message: dict[str, Any], finish_reason: str, dialec
     return {**_finish(finish_reason, dialect), "index": index, **dialect.choice, "message": message}
 
 
-def chunk_form(index: int, identity: Identity, dialect: Dialect) -> Form:
+def chunk_template(index: int, identity: Identity, dialect: Dialect) -> Form:
     """The chunks of a choice until the last, as events with a gap for the delta."""
     return _event_form({"delta": None, **dialect.going, "index": index, **dialect.choice}, identity, None, dialect)
 
 
-def last_chunk_form(index: int, finish_reason: str, identity: Identity, usage: Usage | None, dialect: Dialect) -> Form:
+def last_chunk_template(
+    index: int, finish_reason: str, identity: Identity, usage: Usage | None, dialect: Dialect
+) -> Form:
     """The last chunk of a choice; the answer's last has the usage, except where that comes by itself."""
     choice = {"delta": None, **_finish(finish_reason, dialect), "index": index, **dialect.choice}
     return _event_form(choice, identity, None if dialect.usage_on_demand else usage, dialect)
@@ -71,7 +73,7 @@ def usage_chunk(identity: Identity, usage: Usage, dialect: Dialect) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def text_form(key: str, dialect: Dialect) -> Form:
+def text_template(key: str, dialect: Dialect) -> Form:
     """A delta of text with a gap for the JSON string; `key` is `content`, `thought` or `refusal`.
 
     Gemini's thoughts stand in `content` with a flag (observed).

@@ -137,7 +137,7 @@ class SocketChannel:
         finally:
             del self._calls[number]
 
-    def tell(self, method: str, *arguments: Any) -> None:
+    def notify(self, method: str, *arguments: Any) -> None:
         """Call a method; the system has the message when this returns."""
         _send(self._notices, encode((method, arguments)))
 

@@ -133,10 +133,10 @@ class Hub:
                 self.before[method]()
             self._send(worker, (number, self.methods[method](*arguments)))
 
-    def _wake(self, number: int, ticket: int) -> None:
+    def _wake(self, number: int, quota_ticket: int) -> None:
         worker = self._workers.get(number)
         if worker is not None:
-            self._send(worker, (0, ticket))
+            self._send(worker, (0, quota_ticket))
 
     def _send(self, worker: _Worker, message: Any) -> None:
         worker.unsent += encode(message)

@@ -9,7 +9,7 @@ from typing import Any
 from emulator.api.background import Listeners
 from emulator.server.listening import IsNext
 from emulator.server.service import Service
-from emulator.store.replica import Link
+from emulator.store.replica import ReplicaStore
 from emulator.workers.channel import SocketChannel
 
 
@@ -27,9 +27,9 @@ def work(
     `listen` makes the listeners, given what they call once they answer and what shares out connections; `reread` reads the server's scenarios again when another worker
     has found them changed, and `reloads` is how often that was so far; `beside` runs while this one serves.
     """
-    link = Link(service.sessions, service.journal, channel, reread, reloads)
+    link = ReplicaStore(service.sessions, service.journal, channel, reread, reloads)
     service.store = link
-    listeners = listen(lambda: channel.tell("answering", channel.worker), channel.is_next)
+    listeners = listen(lambda: channel.notify("answering", channel.worker), channel.is_next)
     signal.signal(signal.SIGTERM, lambda *_: listeners.stop())
 
     async def serve() -> None:

@@ -5,8 +5,8 @@ import pytest
 from emulator.catalogue.faults import FAULTS
 from emulator.catalogue.quirks import QUIRK_NAMES
 from emulator.catalogue.variations import SET_NAMES, Variation, choose_variations, variations_of
-from emulator.engine.randomness import Surroundings
-from emulator.server.overrides import surround, vary
+from emulator.engine.randomness import Overrides
+from emulator.server.overrides import apply_variation, build_overrides
 from emulator.server.settings import Settings
 
 ALL = variations_of("all")
@@ -29,9 +29,9 @@ def test_nothing_is_left_out() -> None:
 def test_each_can_be_served(variation: Variation) -> None:
     """As it is and once, it is what the server's options take, and it does something."""
     for one in (variation, variation.once()):
-        surroundings = surround(vary(Settings(), one))
-        assert surroundings != Surroundings()
-        assert len(surroundings.faults) == len(one.faults)
+        overrides = build_overrides(apply_variation(Settings(), one))
+        assert overrides != Overrides()
+        assert len(overrides.faults) == len(one.faults)
 
 
 def test_once_is_said_to_faults_only_once() -> None:

@@ -121,7 +121,7 @@ def node_openai() -> Path:
     return folder
 
 
-class Recipe:
+class CompiledReply:
     """A folder with the files that sections of docs/runners.md show, where their commands are run."""
 
     def __init__(self, folder: Path, modules: Path, *titles: str) -> None:
@@ -161,9 +161,9 @@ def section_of_runners(title: str) -> str:
 
 
 @pytest.fixture
-def make_recipe(tmp_path: Path) -> Callable[..., Recipe]:
+def make_recipe(tmp_path: Path) -> Callable[..., CompiledReply]:
     """Make the folder of a recipe for JavaScript, from the sections with these titles."""
-    return lambda modules, *titles: Recipe(tmp_path, modules, "For all JavaScript runners", *titles)
+    return lambda modules, *titles: CompiledReply(tmp_path, modules, "For all JavaScript runners", *titles)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ test("the first request of a file is the first of its session", async (t) => {
 
 
 @pytest.fixture
-def recipe(make_recipe: Callable[..., Any], node_openai: Path) -> Any:
+def compiled_reply(make_recipe: Callable[..., Any], node_openai: Path) -> Any:
     """The folder of the recipe."""
     return make_recipe(node_openai / "node_modules", TITLE)
 
@@ -57,47 +57,49 @@ def counts(output: str) -> dict[str, int]:
     return {name: int(number) for name, number in re.findall(r"(?m)^[#ℹ] (pass|fail) (\d+)$", output)}  # noqa: RUF001  # so it writes
 
 
-def test_recipe_passes(recipe: Any) -> None:
+def test_recipe_passes(compiled_reply: Any) -> None:
     """Its tests pass as they stand, and their server ends with them: nothing else would let go of the output."""
     install, command = COMMAND.split(" && ")
-    assert f"```sh\n{COMMAND}\n```" in recipe.text
+    assert f"```sh\n{COMMAND}\n```" in compiled_reply.text
     assert install.split()[-1] == "openai"
-    done = recipe.run(command)
+    done = compiled_reply.run(command)
     assert (done.returncode, counts(done.stdout)) == (0, {"pass": 2, "fail": 0}), done.stdout
 
 
-def test_unanswered_request_fails_its_test(recipe: Any) -> None:
+def test_unanswered_request_fails_its_test(compiled_reply: Any) -> None:
     """A miss that the code under test swallows fails the test that asked, and no other, with the whole report."""
-    (recipe.folder / "miss.test.mjs").write_text(UNANSWERED, "utf-8")
-    done = recipe.run("node --test miss.test.mjs")
+    (compiled_reply.folder / "miss.test.mjs").write_text(UNANSWERED, "utf-8")
+    done = compiled_reply.run("node --test miss.test.mjs")
     assert (done.returncode, counts(done.stdout)) == (1, {"pass": 1, "fail": 1}), done.stdout
     assert re.search(r"(?m)^(not ok 1 -|✖) does not notice", done.stdout)
     assert 'nearest: "weather", <pushed for test-' in done.stdout
     assert 'last_user  MISS  wanted text containing "weather", got "How was the match?"' in done.stdout
 
 
-def test_problem_of_a_scenario_is_told(recipe: Any) -> None:
+def test_problem_of_a_scenario_is_told(compiled_reply: Any) -> None:
     """A mistake in a scenario fails the tests that use it, with line, column and the right spelling."""
-    (recipe.folder / "weather.yaml").write_text("rules: [{repyl: Hi}]", "utf-8")
-    done = recipe.run("node --test")
+    (compiled_reply.folder / "weather.yaml").write_text("rules: [{repyl: Hi}]", "utf-8")
+    done = compiled_reply.run("node --test")
     assert (done.returncode, counts(done.stdout)) == (1, {"pass": 0, "fail": 2}), done.stdout
     assert ':1:10: unknown key "repyl" in a rule; did you mean "reply"?' in done.stdout
 
 
-def test_server_that_cannot_start_is_told(recipe: Any) -> None:
+def test_server_that_cannot_start_is_told(compiled_reply: Any) -> None:
     """What keeps the server from starting stands in the output of the test runner."""
-    done = recipe.run("node --test", VERTEX_EMULATOR_TOKEN_LIFETIME="never")
+    done = compiled_reply.run("node --test", VERTEX_EMULATOR_TOKEN_LIFETIME="never")
     assert done.returncode == 1
     assert "VERTEX_EMULATOR_TOKEN_LIFETIME" in done.stdout
     assert "vertex-emulator did not start; its standard error says why" in done.stdout
 
 
-def test_parallel_files_share_a_server_unseen(recipe: Any, vertex: Emulator, open_gate: Callable[[int], str]) -> None:
+def test_parallel_files_share_a_server_unseen(
+    compiled_reply: Any, vertex: Emulator, open_gate: Callable[[int], str]
+) -> None:
     """Files that run at the same time on one server each have counters of their own, and leave nothing behind."""
-    (recipe.folder / "bin" / "vertex-emulator").unlink()
+    (compiled_reply.folder / "bin" / "vertex-emulator").unlink()
     for name in ("one", "two", "three"):
-        (recipe.folder / f"{name}.test.mjs").write_text(BUSY, "utf-8")
-    done = recipe.run(
+        (compiled_reply.folder / f"{name}.test.mjs").write_text(BUSY, "utf-8")
+    done = compiled_reply.run(
         "node --test --test-concurrency=3 one.test.mjs two.test.mjs three.test.mjs",
         VERTEX_EMULATOR_URL=vertex.url,
         GATE=open_gate(3),

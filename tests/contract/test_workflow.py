@@ -82,12 +82,12 @@ def test_steps_are_known() -> None:
 class Runner:
     """Runs the steps of a job one after the other, as GitHub's runner does, in a recipe's folder."""
 
-    def __init__(self, recipe: Any, script: str) -> None:
-        self.recipe = recipe
-        self.log = recipe.folder / "log.txt"
-        self._variables = recipe.folder / "variables.txt"
+    def __init__(self, compiled_reply: Any, script: str) -> None:
+        self.compiled_reply = compiled_reply
+        self.log = compiled_reply.folder / "log.txt"
+        self._variables = compiled_reply.folder / "variables.txt"
         self._groups: list[int] = []
-        (recipe.folder / "package.json").write_text(json.dumps({"scripts": {"test": script}}), "utf-8")
+        (compiled_reply.folder / "package.json").write_text(json.dumps({"scripts": {"test": script}}), "utf-8")
 
     def run(self, job: dict[str, Any], **environment: str) -> int:
         """Run a job with this more of environment; return the exit status of the first step that fails, or 0."""
@@ -100,8 +100,8 @@ class Runner:
             with self.log.open("a") as log:
                 process = subprocess.Popen(
                     ["bash", "-e", "-c", step["run"]],
-                    cwd=self.recipe.folder,
-                    env=self.recipe.environment | given | {"GITHUB_ENV": str(self._variables)},
+                    cwd=self.compiled_reply.folder,
+                    env=self.compiled_reply.environment | given | {"GITHUB_ENV": str(self._variables)},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -126,11 +126,11 @@ def runner(make_recipe: Callable[..., Any], node_openai: Path) -> Iterator[Calla
     """Make a runner whose repository is the recipe for Node, with this for `npm test`."""
     if shutil.which("bash") is None or shutil.which("jq") is None or shutil.which("curl") is None:
         pytest.skip("there is no bash, no jq or no curl")
-    recipe = make_recipe(node_openai / "node_modules", "Node's test runner")
+    compiled_reply = make_recipe(node_openai / "node_modules", "Node's test runner")
     with ExitStack() as stack:
 
         def make(script: str) -> Runner:
-            made = Runner(recipe, script)
+            made = Runner(compiled_reply, script)
             stack.callback(made.end)
             return made
 
@@ -149,7 +149,7 @@ def test_container_job(runner: Any, tmp_path: Path, token: str, status: int) -> 
     job = runner("node --test")
     process = subprocess.Popen(
         [sys.executable, "-m", "emulator", *words, "--print", "json"],
-        env=job.recipe.environment | {name: str(value) for name, value in service()["env"].items()},
+        env=job.compiled_reply.environment | {name: str(value) for name, value in service()["env"].items()},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -170,17 +170,17 @@ def test_container_job(runner: Any, tmp_path: Path, token: str, status: int) -> 
 def test_background_job(runner: Any, text: str, status: int) -> None:
     """A program that reads the variables finds the server, and the last step fails the job if a request went unanswered."""
     job = runner("node program.mjs")
-    (job.recipe.folder / "program.mjs").write_text(PROGRAM.format(text=text), "utf-8")
+    (job.compiled_reply.folder / "program.mjs").write_text(PROGRAM.format(text=text), "utf-8")
     done = job.run(BACKGROUND)
     log = job.log.read_text("utf-8")
     assert done == status, log
     assert ('wanted text containing "weather", got "How was the match?"' in log) == (status == 1)
-    assert f" {418 if status else 200} " in (job.recipe.folder / "vertex.log").read_text("utf-8")
+    assert f" {418 if status else 200} " in (job.compiled_reply.folder / "vertex.log").read_text("utf-8")
 
 
 def test_background_job_with_a_bad_scenario(runner: Any) -> None:
     """A server that does not start fails its step, which says why."""
     job = runner("node --version")
-    (job.recipe.folder / "weather.yaml").write_text("rules: [{repyl: Hi}]", "utf-8")
+    (job.compiled_reply.folder / "weather.yaml").write_text("rules: [{repyl: Hi}]", "utf-8")
     assert job.run(BACKGROUND) == 1
     assert 'weather.yaml:1:10: unknown key "repyl" in a rule; did you mean "reply"?' in job.log.read_text("utf-8")

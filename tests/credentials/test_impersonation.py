@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from emulator.credentials.app import answer_info, answer_revocation
 from emulator.credentials.impersonation import answer_impersonation
 from emulator.credentials.jwts import read_jwt
 from emulator.credentials.messages import Asked, Issuer
-from emulator.credentials.token_info import answer_info, answer_revocation
 from emulator.server.tokens import CLOUD_PLATFORM, Token
 
 NOW = 1_750_000_000

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from emulator.cli.service_options import TOKEN_LIFETIME
+from emulator.cli.options import TOKEN_LIFETIME
+from emulator.engine import quota as buckets
 from emulator.engine.matching import misses
-from emulator.engine.quota import buckets
 from emulator.engine.reply import chunking, compose
-from emulator.engine.sampling import arrays, objects, patterns
+from emulator.engine.sampling import patterns, values
 from emulator.http import heads
 from emulator.scenario import yaml as scenario_yaml
 from emulator.scenario.checks import unreachable
@@ -27,7 +27,7 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
         ("exchanges in the journal", f"{settings.journal_exchanges:,}", "the oldest leave"),
         ("bodies in the journal", f"{settings.journal_bytes // MIB} MiB", "the oldest leave"),
         ("sessions", f"{sessions.MOST_SESSIONS:,}", "the one unused for longest is forgotten"),
-        ("accounts of quotas", f"{buckets.MOST_ACCOUNTS:,}", "the one unused for longest is full again"),
+        ("accounts of quotas", f"{buckets.MOST_BUCKETS:,}", "the one unused for longest is full again"),
         (
             "requests that are remembered as read",
             f"{request_cache.MOST_READINGS}, of at most {request_cache.LARGEST_READING // 1024} KiB and {request_cache.MOST_BYTES // MIB} MiB in all",
@@ -55,8 +55,8 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             "418 `rule_failed`",
         ),
         ("a chunk without a sentence's end", f"{chunking.LONGEST} characters", "it is divided between words"),
-        ("items of a list made by `auto`", f"{arrays.MOST_ITEMS:,}", "418 `rule_failed`, with the place in the schema"),
-        ("keys of an object made by `auto`", f"{objects.MOST_PROPERTIES:,}", "likewise"),
+        ("items of a list made by `auto`", f"{values.MOST_ITEMS:,}", "418 `rule_failed`, with the place in the schema"),
+        ("keys of an object made by `auto`", f"{values.MOST_PROPERTIES:,}", "likewise"),
         ("a text made by `auto`", f"{patterns.LONGEST_TEXT:,} characters", "likewise"),
         ("rules that a miss names", f"{misses.NEAREST}", "the others are counted"),
     ]

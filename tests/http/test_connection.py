@@ -14,9 +14,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from emulator.http.connection import Connection
-from emulator.http.heads import KnownHeads, write_head
+from emulator.http.heads import HeadCache, write_head
 
-OURS = partial(Connection, heads=KnownHeads(), before_writing=lambda: None)
+OURS = partial(Connection, heads=HeadCache(), before_writing=lambda: None)
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -135,7 +135,7 @@ class Wire:
 
 def connect(
     app: Callable[..., Awaitable[None]],
-    heads: KnownHeads | None = None,
+    heads: HeadCache | None = None,
     loop: Any = None,
     before_writing: Callable[[Wire], object] = lambda _wire: None,
 ) -> tuple[Connection, Wire]:
@@ -147,7 +147,7 @@ def connect(
         server_state=ServerState(),
         app_state={},
         _loop=loop,
-        heads=heads or KnownHeads(),
+        heads=heads or HeadCache(),
         before_writing=lambda: before_writing(wire),
     )
     wire = Wire(connection)
@@ -194,7 +194,7 @@ def test_however_requests_are_cut_they_are_answered_as_if_each_came_alone(
     """Heads that are known play no part, nor does where one piece of data ends and the next begins."""
 
     async def work() -> None:
-        heads = KnownHeads()
+        heads = HeadCache()
         alone = []
         for request in requests:
             connection, wire = connect(echo)

@@ -40,7 +40,7 @@ def ask(service: Service, text: str = "hi", *, project: str = "p", stream: bool 
     return exchange
 
 
-def vary(service: Service, name: str, project: str = "p") -> None:
+def apply_variation(service: Service, name: str, project: str = "p") -> None:
     """Give a session a variation of the catalogue."""
     service.disturb(project, *choose_variations([name]))
 
@@ -52,7 +52,7 @@ def vary(service: Service, name: str, project: str = "p") -> None:
 def test_what_happens_is_noticed(name: str) -> None:
     """Every fault, error and wait makes a streamed answer another; other sessions are left alone."""
     service = build()
-    vary(service, name)
+    apply_variation(service, name)
     assert ask(service).outcome.is_disturbed
     assert not ask(service, project="q").outcome.is_disturbed
     assert ask(service, project="q").outcome.timeline.is_instant
@@ -75,7 +75,7 @@ def test_what_happens_is_noticed(name: str) -> None:
 def test_only_what_comes_from_outside_counts(name: str, text: str, is_disturbed: bool) -> None:
     """A quirk that has nothing to change, a fault without a place and a rule's own pace and faults do not count."""
     service = build()
-    vary(service, name)
+    apply_variation(service, name)
     google: dict[str, Any] = {"extra_body": {"google": {"thinking_config": {"include_thoughts": True}}}}
     assert ask(service, text, **google).outcome.is_disturbed is is_disturbed
 
@@ -83,7 +83,7 @@ def test_only_what_comes_from_outside_counts(name: str, text: str, is_disturbed:
 def test_a_refusal_that_a_quirk_brings_counts() -> None:
     """Another one, which would have come anyhow, does not."""
     service = build()
-    vary(service, "unknown_fields_refused")
+    apply_variation(service, "unknown_fields_refused")
     refused = ask(service, store=True).outcome
     assert (refused.result, refused.is_disturbed) == ("refusal", True)
     anyhow = ask(service, model="bare").outcome
@@ -127,5 +127,5 @@ def answers(service: Service, count: int) -> Sequence[int]:
 def test_once_is_the_first_use_of_a_rule() -> None:
     """Whoever tries again is answered."""
     service = build()
-    vary(service, "429_once")
+    apply_variation(service, "429_once")
     assert answers(service, 3) == [429, 200, 200]

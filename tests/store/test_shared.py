@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.engine.quota.admission import show_quotas
+from emulator.engine.quota import show_quotas
 from emulator.engine.ruleset import compile_rules
 from emulator.scenario.loading import read_text
 from emulator.server.clock import ManualClock
 from emulator.server.service import Service
 from emulator.server.settings import Settings
 from emulator.store.exchange import Exchange
-from emulator.store.replica import Link
+from emulator.store.replica import ReplicaStore
 from emulator.store.shared import Shared
 from emulator.wire.urls import Target
 from emulator.workers.channel import Decoder, encode
@@ -66,7 +66,7 @@ class Direct:
         """Call a method."""
         return carry(getattr(self._shared, method)(*carry(arguments)))
 
-    def tell(self, method: str, *arguments: Any) -> None:
+    def notify(self, method: str, *arguments: Any) -> None:
         """Call a method."""
         getattr(self._shared, method)(*carry(arguments))
 
@@ -96,10 +96,10 @@ class Server:
             *bounds,
             self._notebooks,
             announce=lambda change: self._state.update(changes=change),
-            wake=lambda worker, ticket: self.links[worker].come(ticket),
+            wake=lambda worker, quota_ticket: self.links[worker].come(quota_ticket),
         )
         self.services = [Service(self._read("first"), self.settings, clock=self.clock) for _ in range(workers)]
-        self.links: dict[int, Link] = {}
+        self.links: dict[int, ReplicaStore] = {}
         for worker in range(workers if workers > 1 else 0):
             self._link(worker)
 
@@ -107,7 +107,7 @@ class Server:
         service = self.services[worker]
         channel = Direct(worker, self.shared, self._notebooks.open(worker), self._numbers, self._state)
         reread = partial(self._read_again, service)
-        link = Link(service.sessions, service.journal, channel, reread, self.shared.reloads)
+        link = ReplicaStore(service.sessions, service.journal, channel, reread, self.shared.reloads)
         service.store = self.links[worker] = link
 
     def replace(self, worker: int) -> None:

@@ -70,10 +70,10 @@ def test_keys_are_alphabetical(dialect: Dialect) -> None:
     media = replies.media("AA==", "image/png")
     json.loads(body(dialect, thought="Hm.", tool_calls=[CALL], audio=media), object_pairs_hook=check)
     for key in ("content", "thought", "refusal"):
-        delta = replies.text_form(key, dialect).fill(b'"x"')
+        delta = replies.text_template(key, dialect).fill(b'"x"')
         for form in (
-            replies.chunk_form(0, IDENTITY, dialect),
-            replies.last_chunk_form(0, "stop", IDENTITY, Usage(1, 2), dialect),
+            replies.chunk_template(0, IDENTITY, dialect),
+            replies.last_chunk_template(0, "stop", IDENTITY, Usage(1, 2), dialect),
         ):
             json.loads(form.fill(delta).removeprefix(b"data: "), object_pairs_hook=check)
 
@@ -94,8 +94,8 @@ def test_servers_of_ones_own_have_their_own_order() -> None:
 def test_no_text_of_a_request_breaks_a_chunk(dialect: Dialect) -> None:
     """A model's name may hold what the gap for the delta looks like."""
     identity = Identity("id", 1, '"delta":null,"content":null')
-    delta = replies.text_form("content", dialect).fill(b'"x"')
-    chunk = json.loads(replies.chunk_form(3, identity, dialect).fill(delta).removeprefix(b"data: "))
+    delta = replies.text_template("content", dialect).fill(b'"x"')
+    chunk = json.loads(replies.chunk_template(3, identity, dialect).fill(delta).removeprefix(b"data: "))
     assert chunk["model"] == identity.model
     assert (chunk["choices"][0]["index"], chunk["choices"][0]["delta"]["content"]) == (3, "x")
 

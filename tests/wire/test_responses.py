@@ -121,16 +121,16 @@ def test_everything_together_is_in_alphabetical_order() -> None:
     media = replies.media("AA==", "image/png")
     assert is_sorted(replies.message(dialect=GEMINI, content="x", tool_calls=[call], audio=media, signature="s"))
     assert is_sorted(json.loads(replies.delta(dialect=GEMINI, tool_calls=[call], audio=media, signature="s")))
-    delta = replies.text_form("thought", GEMINI).fill(b'"x"')
-    data = replies.last_chunk_form(0, "stop", IDENTITY, Usage(1, 2, 3, 4), GEMINI).fill(delta)
+    delta = replies.text_template("thought", GEMINI).fill(b'"x"')
+    data = replies.last_chunk_template(0, "stop", IDENTITY, Usage(1, 2, 3, 4), GEMINI).fill(delta)
     assert is_sorted(json.loads(data.removeprefix(b"data: ")))
 
 
 def test_chunks_leave_the_finish_reason_out_until_the_end() -> None:
     """The key is absent, not null."""
-    delta = replies.text_form("content", GEMINI).fill(b'"Hi"')
-    going = replies.chunk_form(0, IDENTITY, GEMINI).fill(delta)
-    last = replies.last_chunk_form(0, "stop", IDENTITY, None, GEMINI).fill(delta)
+    delta = replies.text_template("content", GEMINI).fill(b'"Hi"')
+    going = replies.chunk_template(0, IDENTITY, GEMINI).fill(delta)
+    last = replies.last_chunk_template(0, "stop", IDENTITY, None, GEMINI).fill(delta)
     assert "finish_reason" not in json.loads(going.removeprefix(b"data: "))["choices"][0]
     assert json.loads(last.removeprefix(b"data: "))["choices"][0]["finish_reason"] == "stop"
 
@@ -138,8 +138,8 @@ def test_chunks_leave_the_finish_reason_out_until_the_end() -> None:
 def test_chunks_have_the_documented_bytes() -> None:
     """Exactly the documented line, whatever a model's name holds."""
     identity = Identity("nQiNafGyF5rw998PstqooAY", 1770850461, 'google/"delta":null')
-    delta = replies.text_form("content", GEMINI).fill(b'"Hi"')
-    assert replies.chunk_form(0, identity, GEMINI).fill(delta).decode() == (
+    delta = replies.text_template("content", GEMINI).fill(b'"Hi"')
+    assert replies.chunk_template(0, identity, GEMINI).fill(delta).decode() == (
         'data: {"choices":[{"delta":{"content":"Hi","role":"assistant"},"index":0,"logprobs":null}],"created":1770850461,'
         '"id":"nQiNafGyF5rw998PstqooAY","model":"google/\\"delta\\":null","object":"chat.completion.chunk",'
         '"system_fingerprint":""}\n\n'

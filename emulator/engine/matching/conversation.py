@@ -10,7 +10,7 @@ from emulator.engine.matching.conditions import Comparison, shorten
 from emulator.engine.matching.json import write
 from emulator.engine.matching.texts import TextTest, compile_test
 from emulator.engine.reply.templates import is_literal
-from emulator.engine.request.history import PastCall, Speaker, Spoken
+from emulator.engine.request.history import DialogueTurn, PastCall, Speaker
 from emulator.scenario.conversation import AssistantTurn, ToolTurn, Turn, UserTurn, steps_of
 from emulator.scenario.steps import Call, Json, Raw, Reply, Say, Step, Think
 from emulator.scenario.templates.template import is_template
@@ -50,7 +50,7 @@ class Recalled:
     written: str
     """The turn as a report shows it."""
 
-    def accepts(self, turn: Spoken) -> bool:
+    def accepts(self, turn: DialogueTurn) -> bool:
         """Whether a turn of the request is this one: same text, thoughts aside, and same calls."""
         said = turn.text.strip()
         if not self.text.fullmatch(said) and (self.json is _ANYTHING or not _agrees(parse_or_text(said), self.json)):
@@ -185,10 +185,10 @@ class _User:
 
     speaker: Speaker = "user"
 
-    def departs(self, said: Spoken) -> int | None:
+    def departs(self, said: DialogueTurn) -> int | None:
         return None if said.speaker == "user" and self.test.passes((said.text,)) else self.turn
 
-    def groups(self, said: Spoken) -> Mapping[str, str]:
+    def groups(self, said: DialogueTurn) -> Mapping[str, str]:
         return self.test.groups((said.text,)) if self.test.patterns else {}
 
     def say(self, _turn: int = 0) -> str:
@@ -201,10 +201,10 @@ class _Assistant:
     position: int
     reply: Recalled
 
-    def departs(self, said: Spoken) -> int | None:
+    def departs(self, said: DialogueTurn) -> int | None:
         return None if said.speaker == "assistant" and self.reply.accepts(said) else self.turn
 
-    def groups(self, _said: Spoken) -> Mapping[str, str]:
+    def groups(self, _said: DialogueTurn) -> Mapping[str, str]:
         return {}
 
     def say(self, _turn: int = 0) -> str:
@@ -234,7 +234,7 @@ class _Tools:
     def turn(self) -> int:
         return self.results[0].turn
 
-    def departs(self, said: Spoken) -> int | None:
+    def departs(self, said: DialogueTurn) -> int | None:
         if said.speaker != "tool":
             return self.turn
         takers: dict[int, int] = {}
@@ -253,7 +253,7 @@ class _Tools:
                     return True
         return False
 
-    def groups(self, said: Spoken) -> Mapping[str, str]:
+    def groups(self, said: DialogueTurn) -> Mapping[str, str]:
         found: dict[str, str] = {}
         for wanted in self.results:
             if wanted.test.patterns:
@@ -276,12 +276,12 @@ class Conversation:
     turns: int
     """How many turns are written."""
 
-    def find_place(self, said: Sequence[Spoken]) -> Place | None:
+    def find_place(self, said: Sequence[DialogueTurn]) -> Place | None:
         """Where a request stands in the transcript; None if it has left it."""
         found = self.follow(said)
         return found if isinstance(found, Place) else None
 
-    def follow(self, said: Sequence[Spoken]) -> Place | Departure:
+    def follow(self, said: Sequence[DialogueTurn]) -> Place | Departure:
         """Go along the transcript as far as the request does: it stands before an assistant's turn, or departs."""
         for at, expected in enumerate(self.expected):
             if at == len(said):
@@ -293,13 +293,13 @@ class Conversation:
                 return Departure(at, turn)
         return Departure(len(self.expected), self.turns + 1)
 
-    def _captures(self, said: Sequence[Spoken]) -> Mapping[str, str]:
+    def _captures(self, said: Sequence[DialogueTurn]) -> Mapping[str, str]:
         found: dict[str, str] = {}
         for expected, turn in zip(self.expected, said, strict=False):
             found.update(expected.groups(turn))
         return found
 
-    def compare(self, said: Sequence[Spoken]) -> Comparison:
+    def compare(self, said: Sequence[DialogueTurn]) -> Comparison:
         """Transcript and request side by side, up to where they part."""
         found = self.follow(said)
         if isinstance(found, Place):
@@ -314,7 +314,7 @@ class Conversation:
             "conversation", holds=False, wanted=shorten(wanted), got=shorten(got), lines=lines, reached=at
         )
 
-    def _beside(self, said: Sequence[Spoken], at: int) -> tuple[str, ...]:
+    def _beside(self, said: Sequence[DialogueTurn], at: int) -> tuple[str, ...]:
         """The turn at which they part, and a few before it."""
         numbers = range(max(0, at - _SHOWN_BEFORE), at + 1)
         labels = [self._label(number) for number in numbers]
@@ -364,7 +364,7 @@ def _results(number: int, turn: Turn) -> list[_Result]:
     return [_Result(number, name, test) for name in turn.names]
 
 
-def _show(said: Spoken) -> str:
+def _show(said: DialogueTurn) -> str:
     if said.speaker == "tool":
         results = [f'{name or "an unknown call"}, "{text}"' for name, text in said.results]
         return f"tool: {'; '.join(results)}"

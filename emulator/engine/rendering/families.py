@@ -1,16 +1,20 @@
 """Families: which dialect a model answers in, whether it thinks, and where its thoughts stand."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
 from emulator.catalogue.models import ModelCard, ReasoningPlace, all_models, find_model, generation
+from emulator.engine.refusals import refuse, values_for
 from emulator.engine.reply.parts import CallPart, Part, TextPart, make_text
+from emulator.scenario.rules import Endpoint, Family
 from emulator.wire.dialects import GEMINI, GROK, LLAMA, R1, SGLANG, TGI, VLLM, Dialect
+from emulator.wire.errors import Refusal
 from emulator.wire.requests import ChatRequest
+from emulator.wire.urls import Target
 from emulator.wire.usage import Usage
 
 _OWN_CALL_ID = re.compile(r"function-call-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
@@ -18,7 +22,7 @@ _SWITCHES = ("thinking", "enable_thinking")
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class AnswerStyle:
     """How a model speaks."""
 
     dialect: Dialect
@@ -95,7 +99,7 @@ def _is_thought(part: Part) -> bool:
 
 
 @lru_cache(maxsize=512)
-def choose_voice(model: str, family: str | None) -> Voice:
+def choose_style(model: str, family: str | None) -> AnswerStyle:
     """The voice of a model: by its card, else by its publisher and name; on an own endpoint by the family that is named for it.
 
     Assumed: vLLM has a reasoning parser for its model, TGI has none; a model that nobody knows thinks.
@@ -106,8 +110,8 @@ def choose_voice(model: str, family: str | None) -> Voice:
     if family in {"vllm", "tgi"}:
         thinks = card is None or card.thinking
         if family == "vllm":
-            return Voice(VLLM, "reasoning_content", thinks, switches=_SWITCHES)
-        return Voice(TGI, "think_tags", thinks)
+            return AnswerStyle(VLLM, "reasoning_content", thinks, switches=_SWITCHES)
+        return AnswerStyle(TGI, "think_tags", thinks)
     if family is not None:
         card = _own(model, family) or _kin(lambda one: one.family == family)
         return _voice_of(card, family, model)
@@ -134,13 +138,15 @@ def _kin(is_kin: Callable[[ModelCard], bool]) -> ModelCard | None:
     return next((card for card in found if card.thinking), found[0] if found else None)
 
 
-def _voice_of(card: ModelCard | None, family: str, model: str) -> Voice:
+def _voice_of(card: ModelCard | None, family: str, model: str) -> AnswerStyle:
     if family.startswith("gemini"):
-        return Voice(GEMINI)
+        return AnswerStyle(GEMINI)
     if card is None:
-        return Voice(SGLANG, "reasoning_content", switches=_SWITCHES)
+        return AnswerStyle(SGLANG, "reasoning_content", switches=_SWITCHES)
     switches = (card.thinking_switch,) if card.thinking_switch else ()
-    return Voice(_dialect_of(card, family, model), card.reasoning_in, card.thinking, card.thinks_by_default, switches)
+    return AnswerStyle(
+        _dialect_of(card, family, model), card.reasoning_in, card.thinking, card.thinks_by_default, switches
+    )
 
 
 def _dialect_of(card: ModelCard, family: str, model: str) -> Dialect:
@@ -159,3 +165,44 @@ def _dialect_of(card: ModelCard, family: str, model: str) -> Dialect:
     if family == "kimi":
         changes["call_id"] = "functions.{name}:{position}"
     return replace(SGLANG, **changes)
+
+
+_INVALID = "INVALID_ARGUMENT"
+
+
+def refuse_endpoint(target: Target, endpoints: Mapping[str, Endpoint]) -> Refusal | None:
+    """The 404 for an endpoint that the scenario does not name, once it names any; `openapi` is always there."""
+    if target.is_openapi or not endpoints or target.endpoint in endpoints:
+        return None
+    named = ", ".join(f'"{name}"' for name in endpoints)
+    explanation = f'endpoint "{target.endpoint}" is not under "endpoints" in the scenario, which has {named}'
+    return refuse("self_deployed_endpoint_not_found", values_for(target), place="the URL", explanation=explanation)
+
+
+def family_of(target: Target, endpoint: Endpoint | None) -> Family | None:
+    """The family that an own endpoint is said to be, vLLM if nothing is said (assumed); None on the shared endpoint."""
+    if target.is_openapi:
+        return None
+    return endpoint.family if endpoint else "vllm"
+
+
+def refuse_in_container(refusal: Refusal, family: Family | None) -> Refusal:
+    """An invalid request as the container refuses it, where there is one: the request got past Google to it.
+
+    The flat object of vLLM is observed, that of TGI its source's (`error`, `error_type`, status 422); both texts are the emulator's.
+    """
+    if refusal.status != _INVALID or family not in {"vllm", "tgi"}:
+        return refusal
+    if family == "vllm":
+        place, message = refusal.place, refusal.explanation or refusal.message
+        return refuse("vllm_bad_request", {}, place=place, explanation=refusal.explanation, message=message)
+    return Refusal(
+        code=422,
+        status=None,
+        message=refusal.message,
+        framing="object",
+        flat={"error": f"Input validation error: {refusal.explanation or refusal.message}", "error_type": "validation"},
+        rule=refusal.rule,
+        place=refusal.place,
+        explanation=refusal.explanation,
+    )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Hashable, Iterator, Sequence
 from typing import overload
 
-from emulator.engine.randomness import Occasion
+from emulator.engine.randomness import AnswerInputs
 from emulator.engine.timeline.timeline import Frame, Timeline
 from emulator.wire.responses import Identity
 from emulator.wire.usage import Usage
@@ -13,7 +13,7 @@ from emulator.wire.usage import Usage
 # any other reason.
 GAP = "\ue000the id\ue000"
 GAP_CREATED = 9_007_199_254_740_881
-GAP_OCCASION = Occasion(0.0, None, b"\xe0what is a gap\xe0")
+GAP_OCCASION = AnswerInputs(0.0, None, b"\xe0what is a gap\xe0")
 """On it the ids and signatures are drawn that stand in the gaps."""
 LARGEST_FORM = 64 * 1024
 """The largest body that is remembered, in bytes."""

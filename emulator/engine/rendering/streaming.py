@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from emulator.engine.reply.parts import Answer, CallPart, Choice, FailPart, MediaPart, Part, RawPart, TextPart
-from emulator.engine.timeline.markers import Cue, Unseen
+from emulator.engine.timeline.directives import Directive, HiddenText
 from emulator.engine.timeline.timeline import Frame
 from emulator.wire.dialects import Dialect
 from emulator.wire.errors import Refusal
 from emulator.wire.json_text import dump, parse_or_text
 from emulator.wire.responses import (
     Identity,
-    chunk_form,
+    chunk_template,
     delta,
-    last_chunk_form,
+    last_chunk_template,
     media,
-    text_form,
+    text_template,
     tool_call,
     usage_chunk,
     write,
@@ -54,7 +54,7 @@ def announce_index(position: int, count: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class RenderOptions:
     """How the client wants its answer."""
 
     include_thoughts: bool = False
@@ -102,14 +102,14 @@ class _Delta:
 
 
 def stream_events(
-    answer: Answer, identity: Identity, manner: Manner, dialect: Dialect, *, wants_usage: bool
-) -> list[Frame | Cue]:
+    answer: Answer, identity: Identity, manner: RenderOptions, dialect: Dialect, *, wants_usage: bool
+) -> list[Frame | Directive]:
     """The events of a stream, choice after choice, and the cues between them; `usage` is on the last chunk (documented), `[DONE]` ends it.
 
     A failure ends the stream with the bare error object, without `data:` and without `[DONE]` (observed). `wants_usage` matters only
     to dialects that give usage on demand.
     """
-    events: list[Frame | Cue] = []
+    events: list[Frame | Directive] = []
     last_choice = len(answer.choices) - 1
     for index, choice in enumerate(answer.choices):
         written = list(_written(choice, manner, dialect))
@@ -119,17 +119,17 @@ def stream_events(
             match one:
                 case _Delta() if at == last_delta and not choice.fails:
                     usage = answer.usage if index == last_choice else None
-                    last = last_chunk_form(index, choice.finish_reason, identity, usage, dialect)
+                    last = last_chunk_template(index, choice.finish_reason, identity, usage, dialect)
                     events.append(Frame(last.fill(one.data), one.weight))
                 case _Delta():
-                    going = going or chunk_form(index, identity, dialect)
+                    going = going or chunk_template(index, identity, dialect)
                     events.append(Frame(going.fill(one.data), one.weight))
                 case RawPart():
                     events.append(Frame(one.written, len(one.written)))
                 case FailPart():
                     events.append(error_frame(one.refusal))
                     return events
-                case Cue():
+                case Directive():
                     events.append(one)
     # A choice whose thoughts are kept from the client may have nothing left.
     if not answer.is_raw or not any(choice.parts for choice in answer.choices):
@@ -144,31 +144,35 @@ def error_frame(refusal: Refusal) -> Frame:
     return Frame(f"{refusal.to_text()}\n".encode("utf-8", "replace"))
 
 
-def _written(choice: Choice, manner: Manner, dialect: Dialect) -> Iterator[_Delta | RawPart | FailPart | Cue]:
+def _written(
+    choice: Choice, manner: RenderOptions, dialect: Dialect
+) -> Iterator[_Delta | RawPart | FailPart | Directive]:
     """What is written one after the other, with the chunks of their own that a dialect has before and after all deltas."""
     inside = list(_inside(choice, manner, dialect))
-    said = [one for one in inside if not isinstance(one, Cue)]
+    said = [one for one in inside if not isinstance(one, Directive)]
     speaks = not said or any(isinstance(one, _Delta) for one in said)
     if speaks and dialect.opening is not None:
         yield _Delta(write(dialect.opening, dialect))
     yield from inside
     # Observed: whole calls come in one chunk, then the stream finishes. Fragments finish with their last (documented).
-    last = next((part for part in reversed(choice.parts) if not isinstance(part, Cue)), None)
+    last = next((part for part in reversed(choice.parts) if not isinstance(part, Directive)), None)
     calls_last = bool(said) and isinstance(last, CallPart) and not manner.stream_arguments
     if speaks and (dialect.ending is not None or calls_last or not said):
         yield _Delta(write(dialect.delta if dialect.ending is None else dialect.ending, dialect))
 
 
-def _inside(choice: Choice, manner: Manner, dialect: Dialect) -> Iterator[_Delta | RawPart | FailPart | Cue]:
+def _inside(
+    choice: Choice, manner: RenderOptions, dialect: Dialect
+) -> Iterator[_Delta | RawPart | FailPart | Directive]:
     calls = [part for part in choice.parts if isinstance(part, CallPart)]
     for group in _groups(choice.parts):
         match group[0]:
             case TextPart() as text if manner.shows(text):
-                form = text_form(manner.key(text, choice.finish_reason), dialect)
+                form = text_template(manner.key(text, choice.finish_reason), dialect)
                 for piece in _encoded(text, manner):
                     yield _Delta(form.fill(piece), len(piece) - 2)
             case TextPart() as text:
-                yield Unseen(len(text.text))
+                yield HiddenText(len(text.text))
             case MediaPart() as one:
                 audio = media(one.data, one.mime_type)
                 yield _Delta(delta(dialect=dialect, audio=audio, signature=one.signature), _MEDIA_WEIGHT)
@@ -177,7 +181,7 @@ def _inside(choice: Choice, manner: Manner, dialect: Dialect) -> Iterator[_Delta
                 for written in _call_deltas(parallel, calls, manner, dialect):
                     weight = sum(len(call["function"]["arguments"]) for call in written)
                     yield _Delta(delta(dialect=dialect, tool_calls=written), max(weight, 1))
-            case RawPart() | FailPart() | Cue() as other:
+            case RawPart() | FailPart() | Directive() as other:
                 yield other
             case _:
                 pass
@@ -195,13 +199,15 @@ def _groups(parts: tuple[Part, ...]) -> Iterator[list[Part]]:
         yield group
 
 
-def _encoded(part: TextPart, manner: Manner) -> Sequence[bytes]:
+def _encoded(part: TextPart, manner: RenderOptions) -> Sequence[bytes]:
     """The pieces of a text as JSON strings, made ahead of time unless they are marked."""
     marked = manner.mark(part)
     return part.encoded if marked is part.pieces else [dump(piece) for piece in marked]
 
 
-def _call_deltas(group: list[CallPart], calls: list[CallPart], manner: Manner, dialect: Dialect) -> Iterator[Calls]:
+def _call_deltas(
+    group: list[CallPart], calls: list[CallPart], manner: RenderOptions, dialect: Dialect
+) -> Iterator[Calls]:
     """The calls of one chunk after the other: those without fragments stand together in one (observed)."""
     if manner.stream_arguments:
         for part in group:

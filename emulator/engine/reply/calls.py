@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emulator.catalogue.quirks import QuirkName
-from emulator.engine.randomness import Dice
+from emulator.engine.randomness import SeededRandom
 from emulator.engine.reply.chunking import divide
 from emulator.engine.reply.parts import CallPart
 from emulator.engine.reply.signatures import sign, signs_calls, text_of_call
@@ -32,16 +32,16 @@ class LiteralCall:
     def __call__(self, context: Context) -> CallPart:
         """The part."""
         request, number = context.request, _count(context)
-        id_, signature = self.draw(context.facts.model, request.dice, context.choice, number, request.quirks)
+        id_, signature = self.draw(context.facts.model, request.rng, context.choice, number, request.quirks)
         return CallPart(self.name, self.arguments, id_, signature, self.pieces)
 
     def draw(
-        self, model: str, dice: Dice, choice: int, number: int, quirks: frozenset[QuirkName] = frozenset()
+        self, model: str, rng: SeededRandom, choice: int, number: int, quirks: frozenset[QuirkName] = frozenset()
     ) -> tuple[str, str | None]:
         """Its id and its signature as the call of this number, from 0, of a choice."""
         is_drawn = self.signature is None and _is_signed(number, model, quirks)
-        signature = _sign(self.signed, dice, choice, number) if is_drawn else _scripted(self.signature)
-        return self.id or _draw_id(dice, choice, number), signature
+        signature = _sign(self.signed, rng, choice, number) if is_drawn else _scripted(self.signature)
+        return self.id or _draw_id(rng, choice, number), signature
 
 
 def compile_call(step: Call) -> Callable[[Context], CallPart]:
@@ -75,9 +75,9 @@ def _arguments(given: dict[str, Any] | str, name: str, context: Context) -> str:
     if given != "auto":
         return fill_text(given, context) if isinstance(given, str) else dump(fill_value(given, context)).decode()
     parameters = next((parameters for tool, _, parameters in context.facts.tools if tool == name), None)
-    from emulator.engine.sampling.sample import sample_arguments  # noqa: PLC0415  # the server starts quicker so
+    from emulator.engine.sampling.sampler import sample_arguments  # noqa: PLC0415  # the server starts quicker so
 
-    made = sample_arguments(parameters, context.request.dice.random("call", context.choice, context.calls))
+    made = sample_arguments(parameters, context.request.rng.random("call", context.choice, context.calls))
     return dump(made).decode()
 
 
@@ -87,8 +87,8 @@ def _count(context: Context) -> int:
     return context.calls - 1
 
 
-def _draw_id(dice: Dice, choice: int, number: int) -> str:
-    return make_call_id(dice.id_bits(128, "call", choice, number))
+def _draw_id(rng: SeededRandom, choice: int, number: int) -> str:
+    return make_call_id(rng.id_bits(128, "call", choice, number))
 
 
 def _is_signed(number: int, model: str, quirks: frozenset[QuirkName]) -> bool:
@@ -96,9 +96,9 @@ def _is_signed(number: int, model: str, quirks: frozenset[QuirkName]) -> bool:
     return (not number or "signature_on_every_call" in quirks) and signs_calls(model)
 
 
-def _sign(signed: str, dice: Dice, choice: int, number: int) -> str:
+def _sign(signed: str, rng: SeededRandom, choice: int, number: int) -> str:
     labels = ("signature", choice, number) if number else ("signature", choice)
-    return sign(signed, dice.id_bits(128, *labels), dice.seed)
+    return sign(signed, rng.id_bits(128, *labels), rng.seed)
 
 
 def _scripted(signature: str | None) -> str | None:

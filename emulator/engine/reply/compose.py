@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 from emulator.catalogue.quirks import QuirkName
 from emulator.engine.matching.choose import Chosen
-from emulator.engine.randomness import Dice, Occasion
+from emulator.engine.randomness import AnswerInputs, SeededRandom
 from emulator.engine.reply.calls import LiteralCall
 from emulator.engine.reply.limits import Limits, limit, limits_of
 from emulator.engine.reply.parts import Answer, CallPart, Choice, MediaPart, Part, TextPart
@@ -26,18 +26,22 @@ _PACIFIC = timezone(timedelta(hours=-7))
 
 
 def compose(
-    chosen: Chosen, facts: Facts, occasion: Occasion, dice: Dice, quirks: frozenset[QuirkName] = frozenset()
+    chosen: Chosen, facts: Facts, inputs: AnswerInputs, rng: SeededRandom, quirks: frozenset[QuirkName] = frozenset()
 ) -> Answer:
     """The answer of a chosen rule. Raises AnswerError if the request does not give what a step needs."""
     rule = chosen.rule
-    request = Request(facts, chosen.captures, chosen.use, dice, occasion, quirks)
-    recipe = rule.recipes[chosen.position]
+    request = Request(facts, chosen.captures, chosen.use, rng, inputs, quirks)
+    compiled_reply = rule.replies[chosen.position]
     contexts = [Context(request, number) for number in range(_count_choices(facts))]
     limits = limits_of(facts.request)
-    choices = tuple(_choice(recipe.make(context), rule.finish, facts, limits) for context in contexts)
+    choices = tuple(_choice(compiled_reply.make(context), rule.finish, facts, limits) for context in contexts)
     headers = (*_headers(facts), *((name, fill_text(value, contexts[0])) for name, value in rule.headers))
-    mishaps = (*rule.faults, *occasion.surroundings.faults)
-    faults = tuple([fault for mishap in mishaps if (fault := mishap(contexts[0])) is not None]) if mishaps else ()
+    compiled_faults = (*rule.faults, *inputs.overrides.faults)
+    faults = (
+        tuple([fault for compiled_fault in compiled_faults if (fault := compiled_fault(contexts[0])) is not None])
+        if compiled_faults
+        else ()
+    )
     return Answer(choices, tally(rule.usage, count_said(choices), facts), headers, faults)
 
 
@@ -45,18 +49,18 @@ def _count_choices(facts: Facts) -> int:
     return min(max(facts.request.get("n") or 1, 1), MOST_CHOICES)
 
 
-def draw_calls(calls: Sequence[LiteralCall], facts: Facts, dice: Dice) -> list[str | None]:
+def draw_calls(calls: Sequence[LiteralCall], facts: Facts, rng: SeededRandom) -> list[str | None]:
     """What is drawn for a literal answer, besides its identity: the ids and signatures of its calls, as its model writes them."""
-    voice, model, drawn = facts.voice, facts.model, list[str | None]()
+    style, model, drawn = facts.style, facts.model, list[str | None]()
     for choice in range(_count_choices(facts)):
         for number, call in enumerate(calls):
-            id_, signature = call.draw(model, dice, choice, number)
-            drawn += voice.put_call(id_, signature, call.name, number)
+            id_, signature = call.draw(model, rng, choice, number)
+            drawn += style.put_call(id_, signature, call.name, number)
     return drawn
 
 
 def _choice(parts: tuple[Part, ...], finish: str | None, facts: Facts, limits: Limits | None) -> Choice:
-    parts = facts.voice.keep_thoughts(parts, facts.request)
+    parts = facts.style.keep_thoughts(parts, facts.request)
     cut = None
     if limits is not None:
         parts, cut = limit(parts, limits)
@@ -65,22 +69,22 @@ def _choice(parts: tuple[Part, ...], finish: str | None, facts: Facts, limits: L
     return Choice(parts, finish)
 
 
-def identify(facts: Facts, dice: Dice, moment: float) -> Identity:
+def identify(facts: Facts, rng: SeededRandom, moment: float) -> Identity:
     """The identity of an answer. Documented: the id holds the time; open models set `created` themselves, 2 to 8 seconds later."""
-    dialect, created, model = facts.voice.dialect, int(moment), facts.answering_model
+    dialect, created, model = facts.style.dialect, int(moment), facts.answering_model
     match dialect.answer_id:
         case "google":
-            earlier = 2 + dice.id_bits(8, "later") % 7 if dialect.created_later else 0
-            return Identity(make_id(created - earlier, dice.id_bits(104)), created, model)
+            earlier = 2 + rng.id_bits(8, "later") % 7 if dialect.created_later else 0
+            return Identity(make_id(created - earlier, rng.id_bits(104)), created, model)
         case "dated":
             # Documented on the generic page of open models: date, time of day, an address, a number.
             local = datetime.fromtimestamp(moment, _PACIFIC)
-            bits = dice.id_bits(88)
+            bits = rng.id_bits(88)
             address = f"9.{bits % 250 + 1}.{bits // 250 % 250 + 1}.{bits // 62_500 % 250 + 1}"
             number = -(bits // 15_625_000 % 2**31)
             return Identity(f"{local:%Y-%m-%d|%H:%M:%S.%f}-07|{address}|{number}", created, model)
         case "vllm":
-            return Identity(f"chatcmpl-{dice.id_bits(128):032x}", created, model)
+            return Identity(f"chatcmpl-{rng.id_bits(128):032x}", created, model)
         case "none":
             return Identity("", created, model)
 
@@ -103,7 +107,7 @@ def tally(given: GivenUsage, said: tuple[int, int], facts: Facts) -> Usage:
     reasoning = reasoning if given.reasoning is None else given.reasoning
     cached = facts.cached_tokens if given.cached is None else given.cached
     traffic = given.traffic or facts.traffic
-    if facts.voice.dialect.thoughts_in_completion:
+    if facts.style.dialect.thoughts_in_completion:
         completion = completion + reasoning if given.completion is None else given.completion
         total = prompt + completion if given.total is None else given.total
         return Usage(prompt, completion, given.reasoning or 0, cached, total, traffic)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.engine.reply.parts import Part
-from emulator.engine.reply.steps import Recipe, compile_reply
+from emulator.engine.reply.steps import CompiledReply, compile_reply
 from emulator.engine.reply.templates import Context
 from emulator.engine.request.facts import Facts
 from emulator.errors import AnswerError, Place, ScenarioError
@@ -28,7 +28,7 @@ def _copy(facts: Facts) -> Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionRecipe(Recipe):
+class FunctionRecipe(CompiledReply):
     """A reply that a function makes; its texts are no templates."""
 
     function: ReplyFunction

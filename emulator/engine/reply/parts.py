@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from emulator.engine.timeline.markers import Cue, Fault
+from emulator.engine.timeline.directives import Directive, Fault
 from emulator.wire.errors import Refusal
 from emulator.wire.json_text import dump
 from emulator.wire.usage import Usage
@@ -58,7 +58,7 @@ class RawPart:
     written: bytes
 
 
-Part = TextPart | CallPart | MediaPart | FailPart | RawPart | Cue
+Part = TextPart | CallPart | MediaPart | FailPart | RawPart | Directive
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +93,17 @@ class Answer:
     @property
     def fails_at_once(self) -> bool:
         """Whether it fails before anything is said."""
-        return isinstance(next((part for part in self.choices[0].parts if not isinstance(part, Cue)), None), FailPart)
+        return isinstance(
+            next((part for part in self.choices[0].parts if not isinstance(part, Directive)), None), FailPart
+        )
 
     @property
     def has_cues(self) -> bool:
         """Whether it says anything about time and mishaps."""
-        return any(isinstance(part, Cue) for choice in self.choices for part in choice.parts)
+        return any(isinstance(part, Directive) for choice in self.choices for part in choice.parts)
 
     @property
     def is_raw(self) -> bool:
         """Whether it is nothing but bytes of the scenario's own."""
-        parts = [part for choice in self.choices for part in choice.parts if not isinstance(part, Cue)]
+        parts = [part for choice in self.choices for part in choice.parts if not isinstance(part, Directive)]
         return bool(parts) and all(isinstance(part, RawPart) for part in parts)

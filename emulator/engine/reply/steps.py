@@ -16,9 +16,9 @@ from emulator.engine.reply.media import draw, load_media, to_base64
 from emulator.engine.reply.parts import MediaPart, Part, RawPart, make_text
 from emulator.engine.reply.signatures import sign, signs_media
 from emulator.engine.reply.templates import Context, fill_text, fill_value, is_literal
-from emulator.engine.timeline.faults import compile_mishap
-from emulator.engine.timeline.markers import Change, Cue
-from emulator.engine.timeline.markers import Pause as PauseCue
+from emulator.engine.timeline.directives import Directive, PaceChange
+from emulator.engine.timeline.directives import Pause as PauseCue
+from emulator.engine.timeline.faults import compile_fault_step
 from emulator.engine.timeline.pace import compile_pace
 from emulator.scenario.faults import Cut, Fail, Garble, Stall
 from emulator.scenario.loading import ScenarioFile
@@ -27,7 +27,7 @@ from emulator.scenario.steps import Audio, Call, Chunks, Image, Json, Pause, Raw
 from emulator.wire.json_text import dump
 from emulator.wire.sse import event
 
-Maker = Callable[[Context], Part | None]
+StepFunction = Callable[[Context], Part | None]
 """What makes a part; None where a fault does not happen this time."""
 
 _SIGNATURE = re.compile(r'"thought_signature"\s*:\s*"([^"]+)"')
@@ -37,10 +37,10 @@ _ANY_OBJECT = {"type": "object", "properties": {"answer": {"type": "string"}}, "
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Recipe:
+class CompiledReply:
     """A reply ready to be made. Two that say the same are not one: each belongs to its rule."""
 
-    makers: tuple[Maker, ...]
+    makers: tuple[StepFunction, ...]
     calls: tuple[LiteralCall, ...] | None
     """Its calls, where its parts are the same for every request but for the ids and signatures of these."""
     by_use: bool = field(default=False, kw_only=True)
@@ -51,18 +51,22 @@ class Recipe:
         return tuple([part for maker in self.makers if (part := maker(context)) is not None])
 
 
-def compile_reply(reply: Reply, file: ScenarioFile) -> Recipe:
+def compile_reply(reply: Reply, file: ScenarioFile) -> CompiledReply:
     """Compile a reply as it is written."""
-    makers: list[Maker] = []
+    makers: list[StepFunction] = []
     for number, step in enumerate(_steps_of(reply)):
         written = step.pace if isinstance(step, Paced) else None
         if written is None:
             makers.append(_compile(step, file, str(number)))
         else:
-            makers += [_cue(Change(compile_pace(written))), _compile(step, file, str(number)), _cue(Change(None))]
+            makers += [
+                _cue(PaceChange(compile_pace(written))),
+                _compile(step, file, str(number)),
+                _cue(PaceChange(None)),
+            ]
     if all(isinstance(maker, _Same | LiteralCall) for maker in makers):
-        return Recipe(tuple(makers), tuple(maker for maker in makers if isinstance(maker, LiteralCall)))
-    return Recipe(tuple(makers), None, by_use=any(_goes_by_use(step) for step in _steps_of(reply)))
+        return CompiledReply(tuple(makers), tuple(maker for maker in makers if isinstance(maker, LiteralCall)))
+    return CompiledReply(tuple(makers), None, by_use=any(_goes_by_use(step) for step in _steps_of(reply)))
 
 
 def _goes_by_use(step: Step) -> bool:
@@ -105,7 +109,7 @@ def _steps_of(reply: Reply) -> list[Step]:
             return [reply]
 
 
-def _compile(step: Step, file: ScenarioFile, label: str) -> Maker:
+def _compile(step: Step, file: ScenarioFile, label: str) -> StepFunction:
     match step:
         case Say():
             return _text(step.say, step.chunks, is_thought=False)
@@ -122,16 +126,16 @@ def _compile(step: Step, file: ScenarioFile, label: str) -> Maker:
         case Pause():
             return _cue(PauseCue(step.pause / 1000))
         case Fail() | Cut() | Stall() | Garble():
-            return compile_mishap(step, label)
+            return compile_fault_step(step, label)
         case Raw():
             return _raw(step)
 
 
-def _cue(cue: Cue) -> Maker:
+def _cue(cue: Directive) -> StepFunction:
     return lambda _context: cue
 
 
-def _text(written: str | list[str], chunks: Chunks | None, *, is_thought: bool) -> Maker:
+def _text(written: str | list[str], chunks: Chunks | None, *, is_thought: bool) -> StepFunction:
     if isinstance(written, list):
         if is_literal(written):
             return _Same(make_text(tuple(written), is_thought=is_thought))
@@ -141,7 +145,7 @@ def _text(written: str | list[str], chunks: Chunks | None, *, is_thought: bool) 
     return lambda context: make_text(divide(fill_text(written, context), chunks), is_thought=is_thought)
 
 
-def _json(step: Json) -> Maker:
+def _json(step: Json) -> StepFunction:
     value = step.json_
     if value != "auto":
         return _text(dump(value).decode(), step.chunks, is_thought=False) if is_literal(value) else _filled_json(step)
@@ -149,7 +153,7 @@ def _json(step: Json) -> Maker:
     def make(context: Context) -> Part:
         schema = context.facts.response_schema
         asked = _ANY_OBJECT if schema is None or schema[1] is None else schema[1]
-        made = _sampler()(asked, context.request.dice.random("json", context.choice))
+        made = _sampler()(asked, context.request.rng.random("json", context.choice))
         return make_text(divide(dump(made).decode(), step.chunks))
 
     return make
@@ -157,23 +161,23 @@ def _json(step: Json) -> Maker:
 
 @cache
 def _sampler() -> Callable[[Any, Random], Any]:
-    from emulator.engine.sampling.sample import sample  # noqa: PLC0415  # the server starts quicker without it
+    from emulator.engine.sampling.sampler import sample  # noqa: PLC0415  # the server starts quicker without it
 
     return sample
 
 
-def _filled_json(step: Json) -> Maker:
+def _filled_json(step: Json) -> StepFunction:
     return lambda context: make_text(divide(dump(fill_value(step.json_, context)).decode(), step.chunks))
 
 
-def _media(kind: str, address: str, mime_type: str | None, signature: str | None, file: ScenarioFile) -> Maker:
+def _media(kind: str, address: str, mime_type: str | None, signature: str | None, file: ScenarioFile) -> StepFunction:
     if address != "auto":
         data, mime = load_media(address, mime_type, file)
         return lambda context: MediaPart(data, mime, _sign_media(context, signature, data))
     paint, mime = draw(kind, mime_type)
 
     def make(context: Context) -> Part:
-        data = to_base64(paint(context.request.dice.random(kind, context.choice)))
+        data = to_base64(paint(context.request.rng.random(kind, context.choice)))
         return MediaPart(data, mime, _sign_media(context, signature, data))
 
     return make
@@ -184,10 +188,10 @@ def _sign_media(context: Context, signature: str | None, data: str) -> str | Non
         return None if signature == "none" else signature
     if not signs_media(context.facts.model):
         return None
-    return sign(data, context.request.dice.id_bits(128, "signature", context.choice), context.request.occasion.seed)
+    return sign(data, context.request.rng.id_bits(128, "signature", context.choice), context.request.inputs.seed)
 
 
-def _raw(step: Raw) -> Maker:
+def _raw(step: Raw) -> StepFunction:
     def make(context: Context) -> Part:
         value: Any = fill_value(step.raw, context)
         if isinstance(value, str):

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from emulator.catalogue.quirks import QuirkName
 from emulator.engine.lazy import Lazy
-from emulator.engine.randomness import Dice, Occasion
+from emulator.engine.randomness import AnswerInputs, SeededRandom
 from emulator.engine.request.facts import Facts
 from emulator.scenario.templates.template import Template, compile_template, is_template, strings_in
 from emulator.wire.json_text import parse_or_text
@@ -19,7 +19,7 @@ from emulator.wire.json_text import parse_or_text
 class Fake:
     """Faker for templates, imported and seeded when first used."""
 
-    dice: Dice
+    rng: SeededRandom
     label: str
     _faker: Any = None
 
@@ -27,7 +27,7 @@ class Fake:
         if self._faker is None:
             from emulator.engine.faking import seeded_faker  # noqa: PLC0415  # only templates need it
 
-            self._faker = seeded_faker(self.dice.random("fake", self.label))
+            self._faker = seeded_faker(self.rng.random("fake", self.label))
         return getattr(self._faker, name)
 
 
@@ -38,8 +38,8 @@ class Request:
     facts: Facts
     captures: Mapping[str, str]
     use: int
-    dice: Dice
-    occasion: Occasion
+    rng: SeededRandom
+    inputs: AnswerInputs
     quirks: frozenset[QuirkName] = frozenset()
     """Those of the rule and of what surrounds it."""
 
@@ -56,7 +56,7 @@ class Request:
             "location": facts.target.location,
             "messages": facts.messages,
             "model": facts.model,
-            "now": datetime.fromtimestamp(self.occasion.moment, UTC),
+            "now": datetime.fromtimestamp(self.inputs.moment, UTC),
             "project": facts.target.project,
             "publisher": facts.publisher,
             "request": facts.request,
@@ -93,14 +93,14 @@ class Context:
             self._variables = {
                 **self.request.variables,
                 "choice": self.choice,
-                "fake": Fake(self.request.dice, str(self.choice)),
+                "fake": Fake(self.request.rng, str(self.choice)),
                 "uuid": self._uuid_maker(),
             }
         return self._variables
 
     def _uuid_maker(self) -> Callable[[], str]:
         made = iter(range(1_000_000))
-        return lambda: str(UUID(int=self.request.dice.id_bits(128, "uuid", self.choice, next(made)), version=4))
+        return lambda: str(UUID(int=self.request.rng.id_bits(128, "uuid", self.choice, next(made)), version=4))
 
 
 @lru_cache(maxsize=4096)

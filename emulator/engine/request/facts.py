@@ -14,16 +14,16 @@ from emulator.engine.request.history import (
     SYSTEM_ROLES,
     TOOL_ROLES,
     USER_ROLES,
-    Spoken,
+    DialogueTurn,
     read_dialogue,
     read_text,
     text_of,
 )
 from emulator.engine.request.media import SentMedium, list_kinds, list_media, media_in, resolution_of
-from emulator.engine.request.options import Manner
+from emulator.engine.request.options import RequestOptions
 from emulator.engine.request.token_estimates import count_medium, estimate_all, estimate_call
 from emulator.scenario.rules import Endpoint
-from emulator.wire.requests import ChatRequest, Message, Said
+from emulator.wire.requests import ChatRequest, Message, PlainMessages
 from emulator.wire.urls import Target
 
 __all__ = ["MODEL_ROLES", "SYSTEM_ROLES", "TOOL_ROLES", "USER_ROLES", "Facts", "media_in", "text_of"]
@@ -32,7 +32,7 @@ _TEXT: AbstractSet[type] = frozenset({str})
 _SAID_KEYS = frozenset({"role", "content"})
 
 
-class Facts(Manner):
+class Facts(RequestOptions):
     """What can be asked about one request."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Facts(Manner):
         endpoint: Endpoint | None = None,
         common: dict[str, Any] | None = None,
         *,
-        said: Said | None = None,
+        said: PlainMessages | None = None,
     ) -> None:
         """As of `Manner`; `said` is what the messages say, if that is known to be all."""
         self.messages: Sequence[Message] = request.get("messages") or ()
@@ -127,7 +127,7 @@ class Facts(Manner):
         return turns
 
     @Lazy
-    def dialogue(self) -> Sequence[Spoken]:
+    def dialogue(self) -> Sequence[DialogueTurn]:
         """The messages as turns, system messages left out; what conversation rules compare with their transcripts."""
         return read_dialogue(self.messages, self.google.get("thought_tag_marker"))
 

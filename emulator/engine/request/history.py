@@ -160,7 +160,7 @@ Speaker = Literal["user", "assistant", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class DialogueTurn:
     """One turn: messages next to each other of the same speaker."""
 
     speaker: Speaker
@@ -171,10 +171,10 @@ class Spoken:
     """The results of tools, each with the function's name (empty if it is not known) and its text."""
 
 
-def read_dialogue(messages: Sequence[Message], marker: Any) -> list[Spoken]:
+def read_dialogue(messages: Sequence[Message], marker: Any) -> list[DialogueTurn]:
     """The turns of a conversation; system messages are none. `marker` is the tag around thoughts, which are left out."""
     marker = marker if isinstance(marker, str) else None
-    spoken: list[Spoken] = []
+    spoken: list[DialogueTurn] = []
     names: dict[str | None, str] = {}
     for number, message in enumerate(messages):
         if message.get("role") not in SYSTEM_ROLES:
@@ -184,21 +184,21 @@ def read_dialogue(messages: Sequence[Message], marker: Any) -> list[Spoken]:
     return [_join(tuple(group)) for _, group in groupby(spoken, lambda turn: turn.speaker)]
 
 
-def _read_message(message: Message, number: int, marker: str | None, names: dict[str | None, str]) -> Spoken:
+def _read_message(message: Message, number: int, marker: str | None, names: dict[str | None, str]) -> DialogueTurn:
     if is_result(message):
         # An id may be used again in a later round: it is the last call before the result that counts.
         name = names.get(message.get("tool_call_id")) or message.get("name") or ""
-        return Spoken("tool", results=((name, text_of(message)),))
+        return DialogueTurn("tool", results=((name, text_of(message)),))
     if message.get("role") in MODEL_ROLES:
-        return Spoken("assistant", read_text(message, marker), calls_of(message, number))
-    return Spoken("user", text_of(message))
+        return DialogueTurn("assistant", read_text(message, marker), calls_of(message, number))
+    return DialogueTurn("user", text_of(message))
 
 
-def _join(parts: Sequence[Spoken]) -> Spoken:
+def _join(parts: Sequence[DialogueTurn]) -> DialogueTurn:
     if len(parts) == 1:
         return parts[0]
     speaker = parts[0].speaker
-    return Spoken(
+    return DialogueTurn(
         speaker,
         ("\n" if speaker == "user" else "").join(part.text for part in parts),
         tuple(call for part in parts for call in part.calls),

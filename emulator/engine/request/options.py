@@ -9,8 +9,7 @@ from typing import Any
 
 from emulator.catalogue.models import ModelCard, describe_model, find_model, generation
 from emulator.engine.lazy import Common
-from emulator.engine.rendering.endpoints import family_of
-from emulator.engine.rendering.families import Voice, choose_voice
+from emulator.engine.rendering.families import AnswerStyle, choose_style, family_of
 from emulator.engine.rendering.forms import Forms
 from emulator.engine.request.token_estimates import CACHED_TOKENS, estimate_tokens
 from emulator.scenario.rules import Endpoint, Traffic
@@ -30,7 +29,7 @@ def list_ignored(request: ChatRequest, target: Target) -> list[str]:
 _JSON_FORMATS = frozenset({"json_object", "json_schema", "application/json"})
 
 
-class Manner:
+class RequestOptions:
     """What can be asked about a request without its messages."""
 
     def __init__(
@@ -91,11 +90,11 @@ class Manner:
         return self.model or (self.endpoint and self.endpoint.model) or self.target.endpoint
 
     @Common
-    def voice(self) -> Voice:
+    def style(self) -> AnswerStyle:
         """How the model speaks."""
         if self.target.is_openapi:
-            return choose_voice(self.model, None)
-        return choose_voice(self.answering_model, family_of(self.target, self.endpoint))
+            return choose_style(self.model, None)
+        return choose_style(self.answering_model, family_of(self.target, self.endpoint))
 
     @Common
     def llm_headers(self) -> Mapping[str, str]:

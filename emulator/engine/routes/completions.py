@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from emulator.catalogue.models import find_model
-from emulator.engine.answer import Outcome, answer, own_failure
-from emulator.engine.randomness import Occasion
+from emulator.engine.answer import Outcome, answer, emulator_failure
+from emulator.engine.randomness import AnswerInputs
 from emulator.engine.rendering.streaming import error_frame
 from emulator.engine.reply.parts import Answer, CallPart, Choice, FailPart, RawPart, TextPart
 from emulator.engine.request.facts import Facts
 from emulator.engine.routes.route import forbid_media, refuse_argument, refuse_model
 from emulator.engine.ruleset import Ruleset
 from emulator.engine.session import State
-from emulator.engine.timeline.markers import Cue
+from emulator.engine.timeline.directives import Directive
 from emulator.engine.timeline.timeline import Frame, Timeline, plain_timeline, refusal_timeline, stream_timeline
 from emulator.errors import AnswerError
 from emulator.wire.errors import JSON_TYPE, Refusal
@@ -55,13 +55,13 @@ class CompletionsQuestion:
             return refuse_argument(facts, "prompt", "prompt is missing or empty")
         return None
 
-    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, occasion: Occasion) -> Outcome:
+    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, inputs: AnswerInputs) -> Outcome:
         """What the rules say to the prompt."""
         prompts = len(facts.messages)
         if prompts > 1:
             report = f"the request has {prompts} prompts; the emulator answers one prompt in a request"
-            return Outcome("error", own_failure(report, "several_prompts"), report=report)
-        return answer(rulesets, facts, state, occasion, render_completion)
+            return Outcome("error", emulator_failure(report, "several_prompts"), report=report)
+        return answer(rulesets, facts, state, inputs, render_completion)
 
 
 def render_completion(made: Answer, identity: Identity, facts: Facts) -> Timeline:
@@ -88,12 +88,12 @@ def _finishes(made: Answer) -> list[str]:
     return [choice.finish_reason for choice in made.choices]
 
 
-def _written(choice: Choice, facts: Facts) -> Iterator[TextPart | RawPart | FailPart | Cue]:
+def _written(choice: Choice, facts: Facts) -> Iterator[TextPart | RawPart | FailPart | Directive]:
     """What of a choice is seen: its text, with the thoughts of models that have them there, without those of others (assumed)."""
-    for part in facts.voice.put(choice.parts):
+    for part in facts.style.put(choice.parts):
         forbid_media(part, facts.target)
         match part:
-            case TextPart(is_thought=False) | RawPart() | FailPart() | Cue():
+            case TextPart(is_thought=False) | RawPart() | FailPart() | Directive():
                 yield part
             case CallPart():
                 raise AnswerError("completions carries text, but the reply calls a tool")
@@ -103,10 +103,10 @@ def _written(choice: Choice, facts: Facts) -> Iterator[TextPart | RawPart | Fail
 
 def _events(
     made: Answer,
-    written: list[list[TextPart | RawPart | FailPart | Cue]],
+    written: list[list[TextPart | RawPart | FailPart | Directive]],
     identity: Identity,
     matched_stop: int | None,
-) -> Iterator[Frame | Cue]:
+) -> Iterator[Frame | Directive]:
     """Each piece of text as an event, then for each choice an empty one that says why it ended; usage on the last."""
     is_raw = made.is_raw
     for index, parts in enumerate(written):
@@ -121,7 +121,7 @@ def _events(
                     # As in a chat stream (observed there).
                     yield error_frame(part.refusal)
                     return
-                case Cue():
+                case Directive():
                     yield part
         if not is_raw:
             finish = text_choice(index, "", made.choices[index].finish_reason, matched_stop)

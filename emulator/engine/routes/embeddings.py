@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Final
 
 from emulator.engine.answer import Outcome, answer
-from emulator.engine.randomness import Occasion
+from emulator.engine.randomness import AnswerInputs
 from emulator.engine.refusals import refuse, values_for
 from emulator.engine.reply.parts import Answer
 from emulator.engine.request.facts import Facts
@@ -134,7 +134,7 @@ class EmbeddingsQuestion:
             )
         return None
 
-    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, occasion: Occasion) -> Outcome:
+    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, inputs: AnswerInputs) -> Outcome:
         """The vectors, unless a rule that names the model has a failure for this use.
 
         A rule that names no model is meant for conversations: it must neither be used up by a request for vectors nor
@@ -144,7 +144,7 @@ class EmbeddingsQuestion:
             replace(ruleset, lots=tuple(lot.narrow(_names_model) for lot in ruleset.lots)) for ruleset in rulesets
         ]
         usage = Usage(prompt=sum(tokens for _, tokens in self.inputs), completion=0)
-        outcome = answer(naming, facts, state, occasion, self._render)
+        outcome = answer(naming, facts, state, inputs, self._render)
         if outcome.result == "miss":
             return Outcome("answer", self._vectors(facts, ()), usage=usage)
         answered = outcome.result == "answer" and outcome.refusal is None

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import count
 
 from emulator.engine.answer import Outcome, answer
-from emulator.engine.randomness import Occasion
+from emulator.engine.randomness import AnswerInputs
 from emulator.engine.refusals import refuse, values_for
 from emulator.engine.rendering.streaming import error_frame
 from emulator.engine.reply.parts import Answer, CallPart, FailPart, RawPart, TextPart
@@ -14,7 +14,7 @@ from emulator.engine.request.facts import Facts
 from emulator.engine.routes.route import forbid_media, refuse_argument, refuse_model
 from emulator.engine.ruleset import Ruleset
 from emulator.engine.session import State
-from emulator.engine.timeline.markers import Cue
+from emulator.engine.timeline.directives import Directive
 from emulator.engine.timeline.timeline import Frame, Timeline, plain_timeline, refusal_timeline, stream_timeline
 from emulator.wire.errors import JSON_TYPE, Refusal
 from emulator.wire.json_text import dump
@@ -63,9 +63,9 @@ class ResponsesQuestion:
             return refuse_argument(facts, "input", "input is missing or empty")
         return None
 
-    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, occasion: Occasion) -> Outcome:
+    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, inputs: AnswerInputs) -> Outcome:
         """What the rules say to the conversation."""
-        return answer(rulesets, facts, state, occasion, partial(render_response, self.asked))
+        return answer(rulesets, facts, state, inputs, partial(render_response, self.asked))
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ def render_response(asked: ResponsesRequest, made: Answer, identity: Identity, f
         return refusal_timeline(failure, made.headers)
     items = _items(made, identity, facts)
     end = Progress(
-        fingerprint=str(facts.voice.dialect.body.get("system_fingerprint", "")),
+        fingerprint=str(facts.style.dialect.body.get("system_fingerprint", "")),
         output=[item.whole for item in items if isinstance(item, _Item)],
         usage=made.usage,
         cut_by=_CUT_BY.get(made.choices[0].finish_reason),
@@ -111,10 +111,10 @@ def render_response(asked: ResponsesRequest, made: Answer, identity: Identity, f
     return plain_timeline(200, JSON_TYPE, dump(response_object(asked, identity, end)), made.headers)
 
 
-def _items(made: Answer, identity: Identity, facts: Facts) -> list[_Item | RawPart | FailPart | Cue]:
+def _items(made: Answer, identity: Identity, facts: Facts) -> list[_Item | RawPart | FailPart | Directive]:
     """Texts next to each other are one message, whose id is that of the response (documented); thoughts are not shown."""
-    items: list[_Item | RawPart | FailPart | Cue] = []
-    for part in facts.voice.put(made.choices[0].parts):
+    items: list[_Item | RawPart | FailPart | Directive] = []
+    for part in facts.style.put(made.choices[0].parts):
         forbid_media(part, facts.target)
         match part:
             case TextPart(is_thought=False):
@@ -125,18 +125,18 @@ def _items(made: Answer, identity: Identity, facts: Facts) -> list[_Item | RawPa
                 last.pieces += part.pieces
             case CallPart():
                 items.append(_Item(f"fc_{identity.id}_{len(items)}", call=part))
-            case RawPart() | FailPart() | Cue():
+            case RawPart() | FailPart() | Directive():
                 items.append(part)
             case _:
                 pass
-    return items if any(not isinstance(item, Cue) for item in items) else [*items, _Item(f"msg_{identity.id}")]
+    return items if any(not isinstance(item, Directive) for item in items) else [*items, _Item(f"msg_{identity.id}")]
 
 
 def _events(
-    asked: ResponsesRequest, identity: Identity, items: Sequence[_Item | RawPart | FailPart | Cue], end: Progress
-) -> Iterator[Frame | Cue]:
+    asked: ResponsesRequest, identity: Identity, items: Sequence[_Item | RawPart | FailPart | Directive], end: Progress
+) -> Iterator[Frame | Directive]:
     numbers = count()
-    is_raw = all(isinstance(item, RawPart | Cue) for item in items)
+    is_raw = all(isinstance(item, RawPart | Directive) for item in items)
     if not is_raw:
         begun = response_object(asked, identity, Progress(end.fingerprint, []))
         yield Frame(response_event("response.created", next(numbers), response=begun))
@@ -149,7 +149,7 @@ def _events(
                 # As in a chat stream (observed there).
                 yield error_frame(item.refusal)
                 return
-            case Cue():
+            case Directive():
                 yield item
             case _Item():
                 yield from _item_events(item, index, numbers)

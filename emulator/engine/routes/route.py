@@ -6,7 +6,7 @@ from typing import Protocol
 
 from emulator.catalogue.models import find_model
 from emulator.engine.answer import Outcome
-from emulator.engine.randomness import Occasion
+from emulator.engine.randomness import AnswerInputs
 from emulator.engine.refusals import refuse, values_for
 from emulator.engine.reply.parts import MediaPart, Part
 from emulator.engine.request.facts import Facts
@@ -17,7 +17,7 @@ from emulator.wire.errors import Refusal
 from emulator.wire.requests import ChatRequest
 from emulator.wire.urls import Target
 
-Ask = Callable[[Sequence[Ruleset], Facts, State, Occasion], Outcome]
+Ask = Callable[[Sequence[Ruleset], Facts, State, AnswerInputs], Outcome]
 """What answers a vetted request: rules, facts, state, occasion."""
 
 
@@ -33,7 +33,7 @@ class Question(Protocol):
         """What Vertex would refuse."""
         ...
 
-    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, occasion: Occasion) -> Outcome:
+    def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, inputs: AnswerInputs) -> Outcome:
         """The answer, in the sibling's own shape."""
         ...
 

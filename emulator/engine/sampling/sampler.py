@@ -5,9 +5,6 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from emulator.engine.sampling.arrays import make_array
-from emulator.engine.sampling.numbers import make_number
-from emulator.engine.sampling.objects import make_object
 from emulator.engine.sampling.schema import (
     TYPES,
     Document,
@@ -21,8 +18,8 @@ from emulator.engine.sampling.schema import (
     types_of,
 )
 from emulator.engine.sampling.state import Heights, Parts, Spot, expand, where
-from emulator.engine.sampling.strings import make_text
 from emulator.engine.sampling.validity import is_valid
+from emulator.engine.sampling.values import make_array, make_number, make_object, make_text
 from emulator.errors import AnswerError
 
 _MOST_VALUES = 20_000
@@ -211,3 +208,38 @@ def _is_null(branch: Parts) -> bool:
 def _allows(part: Part, kind: str) -> bool:
     kinds = types_of(part)
     return kind in kinds or (kind == "integer" and "number" in kinds)
+
+
+_OBJECT = Part("#(object)", {"type": "object"})
+
+
+def sample(schema: Any, random: Random) -> Any:
+    """A JSON value that satisfies the schema: all properties near the top, only the required ones further down.
+
+    The same schema and the same state of `random` give the same value.
+
+    Raises:
+        AnswerError: No value was found; the message names the place in the schema and what is contradictory.
+    """
+    document = Document(schema)
+    return _make((document.root,), document, random)
+
+
+def sample_arguments(parameters: Any, random: Random) -> dict[str, Any]:
+    """Arguments for a tool that declares those `parameters` (a JSON Schema); empty when it declares none.
+
+    Raises:
+        AnswerError: The parameters allow no object.
+    """
+    if not isinstance(parameters, dict) or not parameters:
+        return {}
+    document = Document(parameters)
+    made = _make((document.root, _OBJECT), document, random)
+    return made if isinstance(made, dict) else {}
+
+
+def _make(parts: tuple[Part, ...], document: Document, random: Random) -> Any:
+    try:
+        return Sampler(document, random).make(parts, Spot())
+    except RecursionError:
+        raise contradiction("#", "it nests too deeply") from None

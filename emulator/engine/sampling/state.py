@@ -7,14 +7,7 @@ from random import Random
 from typing import Any, Protocol
 
 from emulator.engine.sampling.patterns import matches
-from emulator.engine.sampling.schema import (
-    Document,
-    Part,
-    listed,
-    members,
-    slots,
-    types_of,
-)
+from emulator.engine.sampling.schema import Document, Part, listed, members, slots, types_of
 
 ENDLESS = 65
 """The height of a schema that never ends, or not within what is made: 64 steps, `$ref`s and branches included."""

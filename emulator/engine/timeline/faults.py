@@ -11,7 +11,7 @@ from emulator.engine.refusals import refuse, values_for
 from emulator.engine.rendering.streaming import error_frame
 from emulator.engine.reply.parts import FailPart
 from emulator.engine.reply.templates import Context, fill_text, fill_value
-from emulator.engine.timeline.markers import Fault
+from emulator.engine.timeline.directives import Fault
 from emulator.engine.timeline.timeline import Ending, Frame, Timeline, refusal_timeline
 from emulator.errors import AnswerError
 from emulator.scenario.faults import (
@@ -49,15 +49,15 @@ def happens(odds: Odds, context: Context, label: str) -> bool:
     if odds.chance is None:
         return True
     labels = ("odds", label, use, request.facts.target.project)
-    entropy = "" if request.occasion.seed is not None else request.occasion.entropy.hex()
-    return request.dice.random(*labels, entropy).random() < odds.chance
+    entropy = "" if request.inputs.seed is not None else request.inputs.entropy.hex()
+    return request.rng.random(*labels, entropy).random() < odds.chance
 
 
-Mishap = Callable[[Context], Fault | None]
+CompiledFault = Callable[[Context], Fault | None]
 """What makes a fault; None where it does not happen this time."""
 
 
-def compile_faults(written: FaultSetting | None, label: str = "beside") -> tuple[Mishap, ...]:
+def compile_faults(written: FaultSetting | None, label: str = "beside") -> tuple[CompiledFault, ...]:
     """The faults that stand beside an answer; `label` tells their odds from those of others."""
     if written is None:
         return ()
@@ -66,7 +66,7 @@ def compile_faults(written: FaultSetting | None, label: str = "beside") -> tuple
     return tuple(compile_fault(fault, f"{label} {number}") for number, fault in enumerate(faults))
 
 
-def compile_fault(fault: Cut | Stall | Garble | PlacedFail | SmallWrites, label: str) -> Mishap:
+def compile_fault(fault: Cut | Stall | Garble | PlacedFail | SmallWrites, label: str) -> CompiledFault:
     """One fault; `label` tells it from others of the same reply."""
     if isinstance(fault, PlacedFail):
         answer = _refusal(fault)
@@ -75,7 +75,7 @@ def compile_fault(fault: Cut | Stall | Garble | PlacedFail | SmallWrites, label:
     return lambda context: ready if happens(fault, context, label) else None
 
 
-def compile_mishap(step: Fail | Cut | Stall | Garble, label: str) -> Callable[[Context], FailPart | Fault | None]:
+def compile_fault_step(step: Fail | Cut | Stall | Garble, label: str) -> Callable[[Context], FailPart | Fault | None]:
     """A step that is one of these."""
     if not isinstance(step, Fail):
         return compile_fault(step, label)

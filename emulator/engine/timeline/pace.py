@@ -13,21 +13,21 @@ from random import Random
 from emulator.catalogue.paces import PACES
 from emulator.engine.reply.parts import Answer, FailPart
 from emulator.engine.request.facts import Facts
-from emulator.engine.timeline.markers import Change, Cue, Fault, Pause, Tempo, Unseen
+from emulator.engine.timeline.directives import CompiledPace, Directive, Fault, HiddenText, PaceChange, Pause
 from emulator.engine.timeline.timeline import Mark, Timeline, stream_timeline
 from emulator.scenario.faults import Cut, PlacedCut, PlacedStall, Stall
 from emulator.scenario.pace import Pace
 from emulator.wire.sse import DONE
 
-AT_ONCE = Tempo()
+AT_ONCE = CompiledPace()
 
 
-def compile_pace(written: str | Pace) -> Tempo:
+def compile_pace(written: str | Pace) -> CompiledPace:
     """The tempo of a pace as it is written."""
     pace = Pace.model_validate({"profile": written}) if isinstance(written, str) else written
     profile = PACES[pace.profile] if pace.profile is not None else PACES["instant"]
     own_rate = pace.tokens_per_second or (None if pace.every_ms is not None else profile.tokens_per_second)
-    return Tempo(
+    return CompiledPace(
         first=(profile.first_token_ms or 0) / 1000 if pace.first_token_ms is None else pace.first_token_ms / 1000,
         per_token=1 / own_rate if own_rate else 0.0,
         every=(pace.every_ms or 0) / 1000,
@@ -35,9 +35,9 @@ def compile_pace(written: str | Pace) -> Tempo:
     )
 
 
-def pace(timeline: Timeline, tempo: Tempo, tokens: int, random: Callable[[], Random]) -> Timeline:
+def pace(timeline: Timeline, compiled_pace: CompiledPace, tokens: int, random: Callable[[], Random]) -> Timeline:
     """The timeline with its times, its marks about time followed; `tokens` are those of the whole answer."""
-    runner = _Runner(timeline, tempo, tokens, random)
+    runner = _Runner(timeline, compiled_pace, tokens, random)
     frames = []
     marks = iter((*timeline.marks, Mark(len(timeline.frames) + 1, None)))
     mark = next(marks)
@@ -57,11 +57,13 @@ def pace(timeline: Timeline, tempo: Tempo, tokens: int, random: Callable[[], Ran
 class _Runner:
     """The time that has passed while a timeline is gone through."""
 
-    def __init__(self, timeline: Timeline, tempo: Tempo, tokens: int, random: Callable[[], Random]) -> None:
-        unseen = sum(mark.cue.weight for mark in timeline.marks if isinstance(mark.cue, Unseen))
+    def __init__(
+        self, timeline: Timeline, compiled_pace: CompiledPace, tokens: int, random: Callable[[], Random]
+    ) -> None:
+        unseen = sum(mark.cue.weight for mark in timeline.marks if isinstance(mark.cue, HiddenText))
         weight = sum(frame.weight for frame in timeline.frames) + unseen
         self._tokens_per_weight = tokens / weight if weight else 0.0
-        self._whole = self._tempo = tempo
+        self._whole = self._tempo = compiled_pace
         self._random = random
         self._dice: Random | None = None
         self._is_first = True
@@ -73,9 +75,9 @@ class _Runner:
         match cue:
             case Pause(seconds):
                 self.at += seconds
-            case Change(tempo):
-                self._tempo, self._is_first = tempo or self._whole, self._is_first or tempo is not None
-            case Unseen(weight):
+            case PaceChange(compiled_pace):
+                self._tempo, self._is_first = compiled_pace or self._whole, self._is_first or compiled_pace is not None
+            case HiddenText(weight):
                 self._speak(weight)
             case _:
                 return False
@@ -109,21 +111,21 @@ class _Runner:
 def give_times(
     timeline: Timeline,
     answer: Answer,
-    tempo: Tempo,
+    compiled_pace: CompiledPace,
     random: Callable[[], Random],
     render_stream: Callable[[], Timeline],
 ) -> Timeline:
     """The timeline with its times. A plain answer takes as long as its stream would, so that is rendered for it."""
-    if not answer.has_cues and not tempo.takes_time:
+    if not answer.has_cues and not compiled_pace.takes_time:
         return timeline
     usage = answer.usage
     tokens = max(usage.sum - usage.prompt, 0)
     if answer.fails_at_once:
-        cues = stream_timeline(list(_cues_before_failure(answer)))
-        return _last_as_long(timeline, pace(cues, AT_ONCE, 0, random))
+        directives = stream_timeline(list(_cues_before_failure(answer)))
+        return _last_as_long(timeline, pace(directives, AT_ONCE, 0, random))
     if timeline.is_stream:
-        return pace(timeline, tempo, tokens, random)
-    return _last_as_long(timeline, pace(render_stream(), tempo, tokens, random))
+        return pace(timeline, compiled_pace, tokens, random)
+    return _last_as_long(timeline, pace(render_stream(), compiled_pace, tokens, random))
 
 
 def as_stream(facts: Facts) -> Facts:
@@ -133,9 +135,9 @@ def as_stream(facts: Facts) -> Facts:
     return twin
 
 
-def _cues_before_failure(answer: Answer) -> Iterator[Cue]:
+def _cues_before_failure(answer: Answer) -> Iterator[Directive]:
     before = takewhile(lambda part: not isinstance(part, FailPart), answer.choices[0].parts)
-    return (part for part in before if isinstance(part, Cue))
+    return (part for part in before if isinstance(part, Directive))
 
 
 def _last_as_long(timeline: Timeline, stream: Timeline) -> Timeline:

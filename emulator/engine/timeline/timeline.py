@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, overload
 
-from emulator.engine.timeline.markers import Cue
+from emulator.engine.timeline.directives import Directive
 from emulator.wire.errors import Refusal
 from emulator.wire.headers import Headers
 from emulator.wire.sse import EVENT_STREAM_TYPE
@@ -33,7 +33,7 @@ class Mark:
 
     index: int
     """How many frames come before it."""
-    cue: Cue | None
+    cue: Directive | None
 
 
 class FramesAsOne(Protocol):
@@ -118,7 +118,7 @@ def plain_timeline(status: int, content_type: str, body: bytes, headers: Headers
     return Timeline(status, (("content-type", content_type), *headers), (Frame(body),))
 
 
-def stream_timeline(events: Sequence[Frame | Cue], headers: Headers = ()) -> Timeline:
+def stream_timeline(events: Sequence[Frame | Directive], headers: Headers = ()) -> Timeline:
     """A stream of events; the cues between them become marks."""
     head = (("content-type", EVENT_STREAM_TYPE), *headers)
     frames: list[Frame] = []

@@ -7,27 +7,70 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from emulator.catalogue.errors import find_token_error, token_error_names
 from emulator.errors import Problem
 from emulator.scenario.checks.conversation import check_conversation
-from emulator.scenario.checks.expectations import check_expect
 from emulator.scenario.checks.faults import check_mishap, ends_reply
 from emulator.scenario.checks.implications import find_contradiction, read_turns
 from emulator.scenario.checks.quotas import check_quotas, list_quotas
 from emulator.scenario.checks.templates import check_templates
-from emulator.scenario.checks.tokens import check_tokens
 from emulator.scenario.conversation import AssistantTurn
 from emulator.scenario.faults import Odds
 from emulator.scenario.flags import check_own_flags
 from emulator.scenario.grammar import ModelLoc, subject, walk_models
 from emulator.scenario.media import check_attachment, check_media
 from emulator.scenario.pace import Pace
-from emulator.scenario.rules import Beside, ConversationRule, Rule, Scenario
+from emulator.scenario.rules import Beside, ConversationRule, Rule, Scenario, SequenceRule, Tokens
 from emulator.scenario.steps import Audio, Call, Image, Json, Say, Step, Think
 from emulator.scenario.templates.template import is_template, strings_in
 from emulator.scenario.when import When
 from emulator.scenario.yaml import Source
-from emulator.suggestions import quote
+from emulator.suggestions import find_near, join, quote
 from emulator.validation.models import Model
+
+
+def check_expect(rule: Rule, loc: ModelLoc, source: Source) -> Iterator[Problem]:
+    """An `expect` says one thing, and no more than the rule's limit lets come true."""
+    expect = rule.expect
+    if expect is None:
+        return
+    at = (*loc, "expect")
+    wanted = [one for one in (expect.times, expect.at_least) if one is not None]
+    if not wanted and not expect.model_fields_set:
+        yield source.problem(source.place(at), '"expect" must have "times" or "at_least"')
+    if len(wanted) > 1:
+        message = '"expect" has "times" or "at_least", not both'
+        yield source.problem(source.key_place((*at, "at_least")), message)
+        return
+    limits = [rule.times] if rule.times is not None else []
+    if isinstance(rule, SequenceRule) and rule.then == "exhaust":
+        limits.append(len(rule.sequence))
+    if wanted and limits and wanted[0] > min(limits):
+        key = "times" if expect.times is not None else "at_least"
+        message = f'"expect" can never be met: the rule is used up after {min(limits)}, and {wanted[0]} are expected'
+        yield source.problem(source.place((*at, key)), message)
+
+
+_LONGEST_KEY = 100
+
+
+def check_tokens(tokens: Tokens, loc: ModelLoc, source: Source) -> Iterator[Problem]:
+    """Every problem of a scenario's `tokens`."""
+    if tokens.fail is None:
+        if tokens.times is not None:
+            message = '"times" says how many token requests fail, but there is no "fail" that says how'
+            yield source.problem(source.key_place((*loc, "times")), message)
+        return
+    text = str(tokens.fail)
+    if len(text) <= _LONGEST_KEY and find_token_error(tokens.fail) is not None:
+        return
+    known = token_error_names()
+    near = None if text.isdecimal() else find_near(text, known)
+    numbers = [name for name in known if name.isdecimal()]
+    hint = f'did you mean "{near}"?' if near else f"use {join(numbers, 'or')}, or a name such as {known[0]}"
+    message = f"the token endpoints have no error {quote(tokens.fail)}; {hint}"
+    yield source.problem(source.place((*loc, "fail")), message)
+
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = ("content-length", "transfer-encoding", "connection")

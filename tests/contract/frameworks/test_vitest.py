@@ -56,7 +56,7 @@ test("hears the other scenario", async ({ vertex }) => {
 
 
 @pytest.fixture
-def recipe(make_recipe: Callable[..., Any], make_node_folder: Callable[..., Path]) -> Any:
+def compiled_reply(make_recipe: Callable[..., Any], make_node_folder: Callable[..., Path]) -> Any:
     """The folder of the recipe; Vitest is the last that runs on Node 20."""
     package = make_node_folder("vitest", ["openai@6", "vitest@4"])
     return make_recipe(package.parent / "node_modules", "Vitest")
@@ -68,36 +68,38 @@ def counts(output: str) -> str:
     return found[1] if found else output
 
 
-def test_recipe_passes(recipe: Any) -> None:
+def test_recipe_passes(compiled_reply: Any) -> None:
     """Its tests pass as they stand, and the server ends with them: nothing else would let go of the output."""
     install, command = COMMAND.split(" && ")
-    assert f"```sh\n{COMMAND}\n```" in recipe.text
+    assert f"```sh\n{COMMAND}\n```" in compiled_reply.text
     assert install.split()[-2:] == ["openai", "vitest"]
-    done = recipe.run(command)
+    done = compiled_reply.run(command)
     assert (done.returncode, counts(done.stdout)) == (0, "2 passed (2)"), done.stdout
 
 
-def test_unanswered_request_fails_its_test(recipe: Any) -> None:
+def test_unanswered_request_fails_its_test(compiled_reply: Any) -> None:
     """A miss that the code under test swallows fails the test that asked, and no other, with the whole report."""
-    (recipe.folder / "miss.test.mjs").write_text(UNANSWERED, "utf-8")
-    done = recipe.run("npx vitest run miss.test.mjs")
+    (compiled_reply.folder / "miss.test.mjs").write_text(UNANSWERED, "utf-8")
+    done = compiled_reply.run("npx vitest run miss.test.mjs")
     assert (done.returncode, counts(done.stdout)) == (1, "1 failed | 1 passed (2)"), done.stdout
     assert "FAIL  miss.test.mjs > does not notice" in done.stdout
     assert 'nearest: "weather", <pushed for test-' in done.stdout
     assert 'last_user  MISS  wanted text containing "weather", got "How was the match?"' in done.stdout
 
 
-def test_parallel_files_share_a_server_unseen(recipe: Any, open_gate: Callable[[int], str]) -> None:
+def test_parallel_files_share_a_server_unseen(compiled_reply: Any, open_gate: Callable[[int], str]) -> None:
     """Files that run at the same time on the run's one server each have counters of their own."""
     for name in ("one", "two", "three"):
-        (recipe.folder / f"{name}.test.mjs").write_text(BUSY, "utf-8")
-    done = recipe.run("npx vitest run --maxWorkers=3 one.test.mjs two.test.mjs three.test.mjs", GATE=open_gate(3))
+        (compiled_reply.folder / f"{name}.test.mjs").write_text(BUSY, "utf-8")
+    done = compiled_reply.run(
+        "npx vitest run --maxWorkers=3 one.test.mjs two.test.mjs three.test.mjs", GATE=open_gate(3)
+    )
     assert (done.returncode, counts(done.stdout)) == (0, "3 passed (3)"), done.stdout
 
 
-def test_a_file_can_have_a_scenario_of_its_own(recipe: Any) -> None:
+def test_a_file_can_have_a_scenario_of_its_own(compiled_reply: Any) -> None:
     """Another scenario is one line in the file that wants it."""
-    (recipe.folder / "other.yaml").write_text("rules: [{name: other, reply: Something else.}]", "utf-8")
-    (recipe.folder / "other.test.mjs").write_text(OTHER, "utf-8")
-    done = recipe.run("npx vitest run")
+    (compiled_reply.folder / "other.yaml").write_text("rules: [{name: other, reply: Something else.}]", "utf-8")
+    (compiled_reply.folder / "other.test.mjs").write_text(OTHER, "utf-8")
+    done = compiled_reply.run("npx vitest run")
     assert (done.returncode, counts(done.stdout)) == (0, "3 passed (3)"), done.stdout

@@ -14,7 +14,7 @@ from emulator.catalogue.errors import CatalogueError, all_errors
 from emulator.engine.answer import answer
 from emulator.engine.matching.choose import Chosen, choose
 from emulator.engine.matching.misses import Miss
-from emulator.engine.randomness import Occasion
+from emulator.engine.randomness import AnswerInputs
 from emulator.engine.refusals import values_for
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import Ruleset, compile_rules
@@ -118,7 +118,7 @@ def test_every_error_can_be_scripted_by_its_name(error: CatalogueError) -> None:
     message, details = error.fill(**values_for(TARGET, "google/gemini-3-flash"))
     for stream in (False, True):
         facts = ask({"model": "google/gemini-3-flash", "stream": stream})
-        timeline = answer([ruleset], facts, State(), Occasion(0, "seed", b"")).timeline
+        timeline = answer([ruleset], facts, State(), AnswerInputs(0, "seed", b"")).timeline
         assert timeline.status == error.code
         body = timeline.body.decode()
         if error.framing == "html":

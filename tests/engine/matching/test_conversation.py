@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from emulator.engine.answer import answer
 from emulator.engine.matching.choose import Chosen, choose
-from emulator.engine.randomness import Occasion
+from emulator.engine.randomness import AnswerInputs
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import Ruleset, compile_rules
 from emulator.engine.session import State
@@ -264,7 +264,7 @@ def test_who_sends_back_what_came_goes_on(
             messages += [result(call["id"], "x") for call in messages[-1]["tool_calls"]]
         else:
             facts = facts_of(messages, model="google/gemini-2.5-pro", extra_body=extra)
-            outcome = answer([ruleset], facts, State(), Occasion(0, "seed", b""))
+            outcome = answer([ruleset], facts, State(), AnswerInputs(0, "seed", b""))
             assert outcome.chosen is not None, outcome.report
             assert outcome.chosen.position == answers
             answers += 1

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from emulator.catalogue.models import all_models
 from emulator.engine.answer import Outcome, answer
-from emulator.engine.randomness import Occasion
-from emulator.engine.rendering.endpoints import family_of, refuse_endpoint, refuse_in_container
-from emulator.engine.rendering.families import choose_voice
+from emulator.engine.randomness import AnswerInputs
+from emulator.engine.rendering.families import choose_style, family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.rendering.render import render
 from emulator.engine.reply.parts import Answer, CallPart, Choice, TextPart, make_text
 from emulator.engine.request.facts import Facts
@@ -147,34 +146,34 @@ def test_joined_chunks_are_the_plain_answer(model: str, family: str | None, choi
 )
 def test_who_speaks_how(model: str, family: str | None, dialect: Any) -> None:
     """Known models by their cards, unknown ones by publisher, own endpoints by what is said of them."""
-    assert choose_voice(model, family).dialect is dialect
+    assert choose_style(model, family).dialect is dialect
 
 
 @pytest.mark.parametrize("card", all_models(), ids=lambda card: card.id)
 def test_every_known_model_has_its_voice(card: Any) -> None:
     """The documented stop tokens stand in the answers, and thoughts where the card has them."""
-    voice = choose_voice(card.id, None)
-    assert voice.dialect.finished.get("matched_stop") == card.matched_stop
-    assert voice.is_gemini == card.family.startswith("gemini") or "/" not in card.id
-    assert voice.is_gemini or (voice.place, voice.thinks) == (card.reasoning_in, card.thinking)
+    style = choose_style(card.id, None)
+    assert style.dialect.finished.get("matched_stop") == card.matched_stop
+    assert style.is_gemini == card.family.startswith("gemini") or "/" not in card.id
+    assert style.is_gemini or (style.place, style.thinks) == (card.reasoning_in, card.thinking)
 
 
 def test_unknown_models_of_others_are_sglangs() -> None:
     """New ones speak as their publisher's, of publishers nobody knows as SGLang does."""
-    assert choose_voice("zai-org/glm-9-maas", None).dialect.finished == {"matched_stop": 151336}
-    assert choose_voice("somebody/new", None).dialect is SGLANG
-    assert choose_voice("google/gemma-9-maas", None).dialect.finished == {"matched_stop": 106}
+    assert choose_style("zai-org/glm-9-maas", None).dialect.finished == {"matched_stop": 151336}
+    assert choose_style("somebody/new", None).dialect is SGLANG
+    assert choose_style("google/gemma-9-maas", None).dialect.finished == {"matched_stop": 106}
 
 
 def test_grok_has_a_fingerprint_for_each_model() -> None:
     """It follows from the model's name."""
-    first, second = (choose_voice(f"xai/grok-{name}", None).dialect for name in ("4.3", "4.6"))
+    first, second = (choose_style(f"xai/grok-{name}", None).dialect for name in ("4.3", "4.6"))
     assert first.usage is GROK.usage
     assert first.body["system_fingerprint"].startswith("fp_")
     assert first.body == first.chunk != second.body
 
 
-def tell(model: str, *, stream: bool = False, family: str | None = None, **body: Any) -> dict[str, Any]:
+def notify(model: str, *, stream: bool = False, family: str | None = None, **body: Any) -> dict[str, Any]:
     """What a model that thinks `Hm.` and says `Yes.` answers."""
     body = {"messages": [{"role": "user", "content": "Hi"}], "stream": stream, **body}
     made: dict[str, Any] = json.loads(outcome_of(RULES, facts_of(model, family, **body)).timeline.body)
@@ -183,7 +182,7 @@ def tell(model: str, *, stream: bool = False, family: str | None = None, **body:
 
 def outcome_of(rules: str, facts: Facts) -> Outcome:
     """What rules answer at a given moment."""
-    return answer([ruleset(rules)], facts, State(), Occasion(1_770_832_739.5, "seed", b"0" * 16))
+    return answer([ruleset(rules)], facts, State(), AnswerInputs(1_770_832_739.5, "seed", b"0" * 16))
 
 
 def ruleset(text: str) -> Ruleset:
@@ -217,14 +216,14 @@ def test_where_thoughts_go(
 ) -> None:
     """Each model's place and switch, at the top of the body or in extra_body."""
     options: dict[str, Any] = {"chat_template_kwargs": body}
-    made = tell(model, **({"extra_body": options} if inside else options))
+    made = notify(model, **({"extra_body": options} if inside else options))
     message = made["choices"][0]["message"]
     assert (message["content"], message.get("reasoning_content")) == (content, reasoning)
 
 
 def test_thoughts_count_where_they_are_paid() -> None:
     """Inside completion for open models, beside it for Grok, not at all where there are none."""
-    glm, grok, gemma = (tell(name)["usage"] for name in ("zai-org/glm-5-maas", "xai/grok-4.3", "google/gemma-x"))
+    glm, grok, gemma = (notify(name)["usage"] for name in ("zai-org/glm-5-maas", "xai/grok-4.3", "google/gemma-x"))
     assert (glm["completion_tokens"], glm["reasoning_tokens"], glm["total_tokens"]) == (2, 0, 3)
     assert (grok["completion_tokens"], grok["total_tokens"]) == (1, 3)
     assert grok["completion_tokens_details"]["reasoning_tokens"] == 1
@@ -246,16 +245,16 @@ def test_a_scenarios_numbers_win() -> None:
 )
 def test_open_models_are_created_later(model: str, least: int, most: int) -> None:
     """`created` is 2 to 8 seconds after the time in the id, but for R1."""
-    made = tell(model)
+    made = notify(model)
     seconds = int.from_bytes(base64.urlsafe_b64decode(made["id"] + "===")[:4], "little")
     assert least <= made["created"] - seconds <= most
 
 
 def test_ids_of_other_servers() -> None:
     """VLLM's begin with chatcmpl, TGI has none, Llama's chunks have a date, and its plain answers neither id nor time."""
-    assert len(tell("x", family="vllm")["id"]) == len("chatcmpl-") + 32
-    assert tell("x", family="tgi")["id"] == ""
-    assert not {"id", "created"} & tell("meta/llama-3.3-70b-instruct-maas").keys()
+    assert len(notify("x", family="vllm")["id"]) == len("chatcmpl-") + 32
+    assert notify("x", family="tgi")["id"] == ""
+    assert not {"id", "created"} & notify("meta/llama-3.3-70b-instruct-maas").keys()
     facts = facts_of("meta/llama-3.3-70b-instruct-maas", None, stream=True)
     (chunk,) = read_events(outcome_of(RULES, facts).timeline)
     assert chunk["id"].startswith("2026-02-11|10:58:59.500000-07|9.")
@@ -372,5 +371,5 @@ def test_thoughts_before_a_failure_do_not_hide_it() -> None:
 def test_parts_of_gemini_are_left_alone() -> None:
     """Nothing is put elsewhere where thoughts have rules of their own."""
     parts = (TextPart("Hm.", ("Hm.",), (b'"Hm."',), is_thought=True),)
-    voice = choose_voice("google/gemini-2.5-flash", None)
-    assert voice.put(voice.keep_thoughts(parts, {})) is parts
+    style = choose_style("google/gemini-2.5-flash", None)
+    assert style.put(style.keep_thoughts(parts, {})) is parts

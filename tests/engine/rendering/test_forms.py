@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.engine.answer import Outcome, answer
-from emulator.engine.randomness import Occasion, Surroundings
+from emulator.engine.randomness import AnswerInputs, Overrides
 from emulator.engine.rendering.forms import GAP, GAP_CREATED, LARGEST_FORM, MOST_BYTES
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import compile_rules
 from emulator.engine.session import State
-from emulator.engine.timeline.markers import Tempo
+from emulator.engine.timeline.directives import CompiledPace
 from emulator.scenario.loading import read_text
 from emulator.wire.urls import Target
 
@@ -42,8 +42,8 @@ MODELS = [
 
 def ask(facts: Facts, moment: float, *, directly: bool = False) -> Outcome:
     """An answer from a form, or one that is made for this request alone, as a pace that takes no time has it."""
-    surroundings = Surroundings(tempo=Tempo()) if directly else Surroundings()
-    return answer(RULESETS, facts, State(), Occasion(moment, None, moment.hex().encode().ljust(16), surroundings))
+    overrides = Overrides(compiled_pace=CompiledPace()) if directly else Overrides()
+    return answer(RULESETS, facts, State(), AnswerInputs(moment, None, moment.hex().encode().ljust(16), overrides))
 
 
 @pytest.mark.parametrize("text", ["text", "thoughts", "json", "empty"])
@@ -77,7 +77,7 @@ def test_large_answers_are_not_remembered() -> None:
     rules = compile_rules(read_text(f"rules: [{{reply: {'x' * LARGEST_FORM}}}]").scenarios)
     request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": "hi"}]}
     facts = Facts(Target("v1", "p", "global", "openapi"), [], request)
-    outcome = answer([rules], facts, State(), Occasion(0, None, bytes(16)))
+    outcome = answer([rules], facts, State(), AnswerInputs(0, None, bytes(16)))
     assert outcome.timeline.body.count(b"x") >= LARGEST_FORM
     assert facts.ready is None
 
@@ -107,7 +107,7 @@ def test_forms_are_bounded() -> None:
     for words in range(3 * MOST_BYTES // LARGEST_FORM):
         request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": "many " * words}]}
         facts = Facts(Target("v1", "p", "global", "openapi"), [], request, None, common)
-        outcome = answer([rules], facts, State(), Occasion(0, None, bytes(16)))
+        outcome = answer([rules], facts, State(), AnswerInputs(0, None, bytes(16)))
         assert outcome.usage is not None
         assert b'"prompt_tokens":%d,' % outcome.usage.prompt in outcome.timeline.body
         assert 0 < common["forms"].size <= MOST_BYTES
@@ -135,11 +135,11 @@ _STEPS = st.one_of(
     ),
     occasions=st.lists(
         st.builds(
-            Occasion,
+            AnswerInputs,
             st.floats(1e9, 2e9),
             st.sampled_from([None, "7"]),
             st.binary(min_size=16, max_size=16),
-            st.just(Surroundings()),
+            st.just(Overrides()),
         ),
         min_size=2,
         max_size=3,
@@ -147,16 +147,16 @@ _STEPS = st.one_of(
     extra=st.sampled_from([{}, {"google": {"stream_function_call_arguments": True}}]),
 )
 def test_what_is_drawn_for_calls_stands_in_forms(
-    steps: list[dict[str, Any]], model: str, more: dict[str, Any], occasions: list[Occasion], extra: dict[str, Any]
+    steps: list[dict[str, Any]], model: str, more: dict[str, Any], occasions: list[AnswerInputs], extra: dict[str, Any]
 ) -> None:
     """Whoever speaks, streamed or not, with a seed or without: an answer from a form is that which is made for its request alone."""
     rules = compile_rules(read_text(json.dumps({"rules": [{"reply": steps}]})).scenarios)
     target = Target("v1", "p", "global", "1234" if model == "own" else "openapi")
     common: dict[str, Any] = {}
-    for occasion in occasions:
+    for inputs in occasions:
         request: Any = {"model": model, "messages": [{"role": "user", "content": "hi"}], **more, "extra_body": extra}
-        filled = answer([rules], Facts(target, [], request, None, common), State(), occasion)
-        alone = occasion._replace(surroundings=Surroundings(tempo=Tempo()))
+        filled = answer([rules], Facts(target, [], request, None, common), State(), inputs)
+        alone = inputs._replace(overrides=Overrides(compiled_pace=CompiledPace()))
         made = answer([rules], Facts(target, [], request), State(), alone)
         assert filled.timeline.body == made.timeline.body
         assert filled.timeline.size == len(made.timeline.body)
@@ -172,7 +172,7 @@ def test_calls_are_made_once_for_all_that_are_asked_alike() -> None:
     for number in range(3):
         request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": f"hi {number}"}]}
         facts = Facts(Target("v1", "p", "global", "openapi"), [], request, None, common)
-        bodies.append(answer([rules], facts, State(), Occasion(0, None, bytes([number]) * 16)).timeline.body)
+        bodies.append(answer([rules], facts, State(), AnswerInputs(0, None, bytes([number]) * 16)).timeline.body)
         assert facts.ready is not None
         assert common["forms"].size == facts.ready.form.size
     ids = {call["id"] for body in bodies for call in json.loads(body)["choices"][0]["message"]["tool_calls"]}
@@ -194,8 +194,8 @@ rules:
     )
     request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": "hi"}]}
     facts, rulesets = Facts(Target("v1", "p", "global", "openapi"), [], request), (first, last)
-    occasion = Occasion(0, None, bytes(16))
+    inputs = AnswerInputs(0, None, bytes(16))
     for state, name in ((State(), "any"), (State(), "any"), (State(flags={"paid"}), "waits"), (State(), "any")):
-        chosen = answer(rulesets, facts, state, occasion).chosen
+        chosen = answer(rulesets, facts, state, inputs).chosen
         assert chosen is not None
         assert (chosen.rule.name, chosen.counts) == (name, True)

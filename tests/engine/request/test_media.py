@@ -16,7 +16,7 @@ from emulator.engine.reply.media import draw_jpeg, draw_png, make_wav
 from emulator.engine.request.media import Medium, medium_of, mime_type_of, split_data_url
 
 
-def dice(seed: int) -> Random:
+def rng(seed: int) -> Random:
     """Give the randomness of a seed."""
     return Random(seed)  # noqa: S311  # to be repeated, not to be secret
 
@@ -24,7 +24,7 @@ def dice(seed: int) -> Random:
 @given(st.integers(0, 10**6))
 def test_png_is_a_picture(seed: int) -> None:
     """Every PNG can be decoded, checksums included, and is about 1 KB."""
-    data = draw_png(dice(seed))
+    data = draw_png(rng(seed))
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         assert (image.format, image.size, image.mode) == ("PNG", (48, 48), "P")
@@ -35,7 +35,7 @@ def test_png_is_a_picture(seed: int) -> None:
 @given(st.integers(0, 10**6))
 def test_jpeg_is_a_picture(seed: int) -> None:
     """Every JPEG can be decoded and is about 1 KB."""
-    data = draw_jpeg(dice(seed))
+    data = draw_jpeg(rng(seed))
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         assert (image.format, image.size, image.mode) == ("JPEG", (128, 128), "RGB")
@@ -44,7 +44,7 @@ def test_jpeg_is_a_picture(seed: int) -> None:
 
 def test_jpeg_shows_what_was_drawn() -> None:
     """The blocks of a JPEG have the colours of the scene: sky above, hills below."""
-    with Image.open(io.BytesIO(draw_jpeg(dice(0)))) as image:
+    with Image.open(io.BytesIO(draw_jpeg(rng(0)))) as image:
         top, bottom = image.getpixel((4, 4)), image.getpixel((4, 124))
     assert isinstance(top, tuple)
     assert isinstance(bottom, tuple)
@@ -54,7 +54,7 @@ def test_jpeg_shows_what_was_drawn() -> None:
 
 def test_wav_is_a_tone() -> None:
     """The tone is a tenth of a second of 16 bit mono PCM at 24 kHz, and is not silent."""
-    with wave.open(io.BytesIO(make_wav(dice(0)))) as reader:
+    with wave.open(io.BytesIO(make_wav(rng(0)))) as reader:
         assert reader.getparams()[:4] == (1, 2, 24_000, 2_400)
         samples = memoryview(reader.readframes(2_400)).cast("h")
     assert max(samples) > 5_000
@@ -69,8 +69,8 @@ def test_wav_is_a_tone() -> None:
 )
 def test_bytes_are_the_same_everywhere(make: Callable[[Random], bytes], digest: str) -> None:
     """The same seed gives these bytes on every platform."""
-    assert hashlib.sha256(make(dice(1))).hexdigest()[:16] == digest
-    assert make(dice(1)) != make(dice(2))
+    assert hashlib.sha256(make(rng(1))).hexdigest()[:16] == digest
+    assert make(rng(1)) != make(rng(2))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from emulator.engine.sampling.sample import sample, sample_arguments
+from emulator.engine.sampling.sampler import sample, sample_arguments
 from emulator.errors import AnswerError
 
 WEATHER = {
@@ -272,7 +272,7 @@ WEIRD: dict[str, Any] = {
 }
 
 
-def dice(seed: int) -> Random:
+def rng(seed: int) -> Random:
     """Give the randomness of a seed."""
     return Random(seed)  # noqa: S311  # to be repeated, not to be secret
 
@@ -291,7 +291,7 @@ def test_sample_is_valid(name: str) -> None:
     if name == "a zod object":  # draft 7's tuple, as the validator of 2020-12 spells it
         judged = json.loads(json.dumps(schema).replace('"items": [', '"prefixItems": ['))
     for seed in range(25):
-        value = sample(schema, dice(seed))
+        value = sample(schema, rng(seed))
         assert is_valid(value, judged), value
         json.dumps(value, allow_nan=False)
 
@@ -300,20 +300,20 @@ def test_sample_is_valid(name: str) -> None:
 def test_format_is_kept(name: str) -> None:
     """A text of a format satisfies a checker of that format."""
     for seed in range(25):
-        assert is_valid(sample({"type": "string", "format": name}, dice(seed)), {"format": name})
+        assert is_valid(sample({"type": "string", "format": name}, rng(seed)), {"format": name})
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_pattern_is_matched(pattern: str) -> None:
     """A text matches the expression asked for."""
     for seed in range(25):
-        text = sample({"type": "string", "pattern": pattern}, dice(seed))
+        text = sample({"type": "string", "pattern": pattern}, rng(seed))
         assert re.search(pattern.replace("(?<y", "(?P<y"), text), text
 
 
 def test_pattern_of_unicode_properties_is_written() -> None:
     """An expression that Python cannot judge is written as it was read."""
-    assert re.fullmatch(r"[a-zA-Z]{3}\d", sample({"type": "string", "pattern": r"^\p{L}{3}\p{Nd}$"}, dice(0)))
+    assert re.fullmatch(r"[a-zA-Z]{3}\d", sample({"type": "string", "pattern": r"^\p{L}{3}\p{Nd}$"}, rng(0)))
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ def test_pattern_of_unicode_properties_is_written() -> None:
 def test_contradiction_is_named(schema: Any, message: str) -> None:
     """A schema without values is refused with its place and the reason."""
     with pytest.raises(AnswerError) as raised:
-        sample(schema, dice(0))
+        sample(schema, rng(0))
     text = str(raised.value)
     head, pattern = "cannot make a value for the schema at ", message.replace("^", r"\^")
     assert text.startswith(head)
@@ -366,23 +366,23 @@ def test_contradiction_is_named(schema: Any, message: str) -> None:
 @pytest.mark.parametrize("name", WEIRD)
 def test_weird_schema_is_survived(name: str) -> None:
     """Keywords that are no keywords count as absent."""
-    json.dumps(sample(WEIRD[name], dice(0)), allow_nan=False)
+    json.dumps(sample(WEIRD[name], rng(0)), allow_nan=False)
 
 
 def test_work_is_bounded() -> None:
     """A schema with endless combinations is refused, or answered, in reasonable time."""
     knot: dict[str, Any] = {f"k{n}": {"anyOf": [{"$ref": f"#/$defs/k{m}"} for m in range(8)]} for n in range(8)}
     with pytest.raises(AnswerError):
-        sample({"$defs": knot, "$ref": "#/$defs/k0"}, dice(0))
+        sample({"$defs": knot, "$ref": "#/$defs/k0"}, rng(0))
     wide: dict[str, Any] = {"type": "string"}
     for _ in range(12):
         wide = {"type": "object", "properties": {f"p{n}": wide for n in range(10)}}
-    assert len(json.dumps(sample(wide, dice(0)))) < 100_000
+    assert len(json.dumps(sample(wide, rng(0)))) < 100_000
 
 
 def test_slow_expression_is_not_tried_in_vain() -> None:
     """An expression that fails slowly is only tried on texts written for it."""
-    text = sample({"type": "string", "pattern": "^(a+)+$", "minLength": 60}, dice(0))
+    text = sample({"type": "string", "pattern": "^(a+)+$", "minLength": 60}, rng(0))
     assert set(text) == {"a"}
     assert len(text) >= 60
 
@@ -393,7 +393,7 @@ def test_deep_schema_is_refused_kindly() -> None:
     for _ in range(400):
         schema = {"not": {"not": schema}}
     with pytest.raises(AnswerError):
-        sample({"type": "object", "properties": {"a": schema}, "required": ["a"]}, dice(0))
+        sample({"type": "object", "properties": {"a": schema}, "required": ["a"]}, rng(0))
 
 
 def test_optional_properties_stop_where_nesting_gets_deep() -> None:
@@ -401,7 +401,7 @@ def test_optional_properties_stop_where_nesting_gets_deep() -> None:
     schema: dict[str, Any] = {"type": "object", "properties": {"x": {"type": "integer"}}}
     for _ in range(6):
         schema = {"type": "object", "properties": {"x": {"type": "integer"}, "inner": schema}}
-    value, depth = sample(schema, dice(0)), 0
+    value, depth = sample(schema, rng(0)), 0
     while value:
         value, depth = value.get("inner"), depth + 1
     assert depth == 4
@@ -409,7 +409,7 @@ def test_optional_properties_stop_where_nesting_gets_deep() -> None:
 
 def test_recursion_does_not_come_round() -> None:
     """What is optional in a recursive schema is left out, what is required is kept short."""
-    value = sample(RECURSIVE, dice(0))
+    value = sample(RECURSIVE, rng(0))
     assert value == {"label": value["label"], "children": [], "next": None}
 
 
@@ -424,7 +424,7 @@ def test_google_spelling_is_understood() -> None:
         },
         "required": ["names", "count", "kind"],
     }
-    value = sample(schema, dice(1))
+    value = sample(schema, rng(1))
     assert len(value["names"]) == 3
     assert isinstance(value["count"], int)
     assert value["kind"] in ("A", "B")
@@ -433,7 +433,7 @@ def test_google_spelling_is_understood() -> None:
 def test_draft_4_bounds_are_understood() -> None:
     """`exclusiveMinimum: true` excludes the minimum."""
     schema = {"type": "integer", "minimum": 1, "exclusiveMinimum": True, "maximum": 3, "exclusiveMaximum": True}
-    assert {sample(schema, dice(seed)) for seed in range(20)} == {2}
+    assert {sample(schema, rng(seed)) for seed in range(20)} == {2}
 
 
 @pytest.mark.parametrize(
@@ -447,7 +447,7 @@ def test_draft_4_bounds_are_understood() -> None:
 )
 def test_default_and_example_are_preferred(schema: Any, expected: Any) -> None:
     """What the schema shows is used if it is valid."""
-    assert sample(schema, dice(0)) == expected
+    assert sample(schema, rng(0)) == expected
 
 
 @pytest.mark.parametrize(
@@ -466,13 +466,13 @@ def test_default_and_example_are_preferred(schema: Any, expected: Any) -> None:
 )
 def test_names_make_texts_plausible(name: str, pattern: str) -> None:
     """A property gets a text that suits its name."""
-    value = sample({"type": "object", "properties": {name: {"type": "string"}}}, dice(3))[name]
+    value = sample({"type": "object", "properties": {name: {"type": "string"}}}, rng(3))[name]
     assert re.fullmatch(pattern, value), value
 
 
 def test_description_gives_an_example() -> None:
     """The example that a description gives is used."""
-    assert sample(WEATHER, dice(0))["location"] == "San Francisco, CA"
+    assert sample(WEATHER, rng(0))["location"] == "San Francisco, CA"
 
 
 def test_name_makes_a_number_plausible() -> None:
@@ -481,7 +481,7 @@ def test_name_makes_a_number_plausible() -> None:
         "type": "object",
         "properties": {"year": {"type": "integer"}, "birth_year": {"type": "integer", "minimum": 1, "maximum": 9}},
     }
-    value = sample(schema, dice(0))
+    value = sample(schema, rng(0))
     assert 1990 <= value["year"] <= 2030
     assert 1 <= value["birth_year"] <= 9
 
@@ -489,21 +489,21 @@ def test_name_makes_a_number_plausible() -> None:
 @pytest.mark.parametrize("parameters", [None, {}, [], "no", {"type": "object"}, {"type": "OBJECT", "properties": {}}])
 def test_no_parameters_no_arguments(parameters: Any) -> None:
     """A tool that declares nothing is called with nothing."""
-    assert sample_arguments(parameters, dice(0)) == {}
+    assert sample_arguments(parameters, rng(0)) == {}
 
 
 def test_arguments_are_an_object() -> None:
     """Arguments satisfy the parameters, and are an object even where the type is left open."""
-    assert set(sample_arguments(WEATHER, dice(0))) == {"location", "unit"}
-    assert isinstance(sample_arguments({"anyOf": [{"type": "string"}, WEATHER]}, dice(0)), dict)
+    assert set(sample_arguments(WEATHER, rng(0))) == {"location", "unit"}
+    assert isinstance(sample_arguments({"anyOf": [{"type": "string"}, WEATHER]}, rng(0)), dict)
     with pytest.raises(AnswerError, match="the types string and object exclude each other"):
-        sample_arguments({"type": "string"}, dice(0))
+        sample_arguments({"type": "string"}, rng(0))
 
 
 def test_same_seed_same_value_in_every_process() -> None:
     """Neither the process nor the order of its sets changes a value."""
     program = (
-        "import json, sys; from random import Random; from emulator.engine.sampling.sample import sample\n"
+        "import json, sys; from random import Random; from emulator.engine.sampling.sampler import sample\n"
         "print(json.dumps([sample(each, Random(7)) for each in json.load(sys.stdin)]))"
     )
     schemas = json.dumps(list(SCHEMAS.values()))
@@ -519,7 +519,7 @@ def test_same_seed_same_value_in_every_process() -> None:
         ).stdout
         for seed in ("1", "2")
     }
-    assert outputs == {json.dumps([sample(each, dice(7)) for each in json.loads(schemas)]) + "\n"}
+    assert outputs == {json.dumps([sample(each, rng(7)) for each in json.loads(schemas)]) + "\n"}
 
 
 def test_shared_parts_change_nothing() -> None:
@@ -527,4 +527,4 @@ def test_shared_parts_change_nothing() -> None:
     part = {"anyOf": [{"type": "integer"}, {"type": "string", "minLength": 5, "maxLength": 4}]}
     shared = {"type": "object", "properties": {"a": part, "b": part}, "allOf": [{"properties": {"a": part}}]}
     copied = json.loads(json.dumps(shared))
-    assert [sample(shared, dice(n)) for n in range(9)] == [sample(copied, dice(n)) for n in range(9)]
+    assert [sample(shared, rng(n)) for n in range(9)] == [sample(copied, rng(n)) for n in range(9)]

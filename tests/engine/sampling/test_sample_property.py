@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from emulator.engine.sampling.sample import sample
+from emulator.engine.sampling.sampler import sample
 from emulator.errors import AnswerError
 
 NAMES = ("a", "b", "name", "node")
@@ -19,7 +19,7 @@ formats = st.sampled_from(["date", "date-time", "email", "uuid", "uri", "ipv4", 
 patterns = st.sampled_from(["^a", "^[a-z]+$", r"^\d{2,}$", "x|y", "^(ab)*$", "[^a-z]"])
 
 
-def dice(seed: int) -> Random:
+def rng(seed: int) -> Random:
     """Give the randomness of a seed."""
     return Random(seed)  # noqa: S311  # to be repeated, not to be secret
 
@@ -101,11 +101,11 @@ documents = st.builds(
 def test_sample_is_valid_or_refused(schema: dict[str, Any], seed: int) -> None:
     """A value that is given satisfies the schema, and the same seed gives it again."""
     try:
-        value = sample(schema, dice(seed))
+        value = sample(schema, rng(seed))
     except AnswerError as error:
         assert str(error).startswith("cannot make a value for the schema at #")  # noqa: PT017  # not every schema fails
         return
-    assert value == sample(json.loads(json.dumps(schema)), dice(seed))
+    assert value == sample(json.loads(json.dumps(schema)), rng(seed))
     validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
     assert [error.message for error in validator.iter_errors(value)] == []
 
@@ -149,4 +149,4 @@ TREE = {
 def test_sample_of_a_plain_schema_is_never_refused(schema: dict[str, Any], seed: int) -> None:
     """Schemas without contradictions always have a value."""
     document = {**schema, "$defs": {"Tree": TREE}}
-    assert Draft202012Validator(document).is_valid(sample(document, dice(seed)))
+    assert Draft202012Validator(document).is_valid(sample(document, rng(seed)))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from emulator.catalogue.faults import FAULT_NAMES, FAULTS, GarbleName
 from emulator.engine.answer import Outcome, answer
-from emulator.engine.randomness import Occasion, Surroundings
+from emulator.engine.randomness import AnswerInputs, Overrides
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import compile_rules
 from emulator.engine.session import State
@@ -22,7 +22,7 @@ from emulator.wire.urls import Target
 SAID = ["Eins.", " Zwei süß.", " Drei.", " Vier."]
 GARBLES = get_args(GarbleName)
 NO_FAULT: tuple[Any, ...] = ()
-CALM = Surroundings()
+CALM = Overrides()
 
 
 def play(
@@ -34,7 +34,7 @@ def play(
     project: str = "p",
     use: int = 1,
     n: int = 1,
-    surroundings: Surroundings = CALM,
+    overrides: Overrides = CALM,
     **beside: Any,
 ) -> Outcome:
     """What becomes of one request to a rule with this reply and these faults."""
@@ -48,7 +48,7 @@ def play(
     }
     facts = Facts(Target("v1", project, "global", "openapi"), [], request)
     uses = {rules.rules[0].key: use - 1}
-    return answer([rules], facts, State(uses), Occasion(1_767_225_600, seed, entropy, surroundings))
+    return answer([rules], facts, State(uses), AnswerInputs(1_767_225_600, seed, entropy, overrides))
 
 
 def body_of(*faults: Any, reply: Any = None, stream: bool = True) -> bytes:
@@ -330,12 +330,12 @@ def test_chance_without_a_seed_is_new_each_time() -> None:
 def test_faults_of_one_answer_have_fortunes_of_their_own() -> None:
     """Of two faults at one in two, beside a rule, as steps or from the server, each happens without the other."""
     cut, late = {"cut": "close", "chance": 0.5}, {"write_size": 7, "chance": 0.5}
-    server = Surroundings(faults=compile_faults([read_fault(cut), read_fault(late)], "server 0"))
-    for faults, surroundings in (([cut, late], CALM), ([], server), ([late], server)):
+    server = Overrides(faults=compile_faults([read_fault(cut), read_fault(late)], "server 0"))
+    for faults, overrides in (([cut, late], CALM), ([], server), ([late], server)):
         seen = {
             (timeline.ending, timeline.write_size)
             for use in range(1, 30)
-            for timeline in [play("A. B.", *faults, use=use, surroundings=surroundings).timeline]
+            for timeline in [play("A. B.", *faults, use=use, overrides=overrides).timeline]
         }
         assert len(seen) == 4
 

@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 
 from emulator.catalogue.paces import PACE_NAMES, PACES, PaceName
 from emulator.engine.answer import Outcome, answer
-from emulator.engine.randomness import Occasion, Surroundings
+from emulator.engine.randomness import AnswerInputs, Overrides
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import compile_rules
 from emulator.engine.session import State
-from emulator.engine.timeline.markers import Tempo
+from emulator.engine.timeline.directives import CompiledPace
 from emulator.engine.timeline.pace import compile_pace
 from emulator.engine.timeline.timeline import Timeline
 from emulator.scenario.loading import read_text
 from emulator.wire.urls import Target
 
-CALM = Surroundings()
+CALM = Overrides()
 PIECES = ["a" * 40, "b" * 20, "c" * 40]
 TEN_TOKENS = {"completion": 10}
 """The usage of an answer whose pieces are 4, 2 and 4 tokens."""
@@ -31,7 +31,7 @@ def answer_to(
     *,
     stream: bool = True,
     seed: str | None = "seed",
-    surroundings: Surroundings = CALM,
+    overrides: Overrides = CALM,
     request: dict[str, Any] | None = None,
     **beside: Any,
 ) -> Outcome:
@@ -45,7 +45,7 @@ def answer_to(
         **(request or {}),
     }
     facts = Facts(Target("v1", "p", "global", "openapi"), [], asked)
-    return answer([rules], facts, State(), Occasion(1_767_225_600, seed, bytes(16), surroundings))
+    return answer([rules], facts, State(), AnswerInputs(1_767_225_600, seed, bytes(16), overrides))
 
 
 def play(reply: Any, **how: Any) -> Timeline:
@@ -105,12 +105,12 @@ def test_keys_depart_from_their_profile() -> None:
     flash = PACES["gemini-flash"]
     assert flash.first_token_ms is not None
     assert flash.tokens_per_second is not None
-    assert compile_pace("gemini-flash") == Tempo(
+    assert compile_pace("gemini-flash") == CompiledPace(
         flash.first_token_ms / 1000, 1 / flash.tokens_per_second, jitter=flash.jitter or 0
     )
     text = "rules: [{reply: Hi, pace: {profile: gemini-flash, first_token_ms: 0, jitter: 0}}]"
     (rule,) = compile_rules(read_text(text).scenarios).rules
-    assert rule.tempo == Tempo(0, 1 / flash.tokens_per_second)
+    assert rule.compiled_pace == CompiledPace(0, 1 / flash.tokens_per_second)
 
 
 def test_hidden_thoughts_take_time() -> None:
@@ -172,7 +172,7 @@ def test_speed_divides_all_times(stream: bool) -> None:
     """Ten times as fast is a tenth of every time: pace, pause and stall alike."""
     reply = [{"say": PIECES}, {"pause": 100}, {"say": "d"}]
     how: Any = {"pace": "slow-train", "fault": {"stall": 1000}, "stream": stream}
-    slow, fast = (play(reply, **how, surroundings=Surroundings(speed=speed)) for speed in (1.0, 10.0))
+    slow, fast = (play(reply, **how, overrides=Overrides(speed=speed)) for speed in (1.0, 10.0))
     assert fast.body == slow.body
     assert [frame.at for frame in fast.frames] == pytest.approx([frame.at / 10 for frame in slow.frames])
     assert slow.head_at is not None
@@ -181,11 +181,11 @@ def test_speed_divides_all_times(stream: bool) -> None:
 
 def test_who_decides_the_pace() -> None:
     """What the request asks for wins, then the rule, then the server."""
-    server, asked = Tempo(first=1), Tempo(first=2)
-    assert times("Hi", surroundings=Surroundings(tempo=server))[0] == 1000
-    assert times("Hi", pace={"first_token_ms": 5}, surroundings=Surroundings(tempo=server))[0] == 5
-    assert times("Hi", pace={"first_token_ms": 5}, surroundings=Surroundings(asked=asked))[0] == 2000
-    assert times("Hi", pace="slow-train", surroundings=Surroundings(asked=Tempo())) == [0, 0]
+    server, asked = CompiledPace(first=1), CompiledPace(first=2)
+    assert times("Hi", overrides=Overrides(compiled_pace=server))[0] == 1000
+    assert times("Hi", pace={"first_token_ms": 5}, overrides=Overrides(compiled_pace=server))[0] == 5
+    assert times("Hi", pace={"first_token_ms": 5}, overrides=Overrides(asked=asked))[0] == 2000
+    assert times("Hi", pace="slow-train", overrides=Overrides(asked=CompiledPace())) == [0, 0]
 
 
 def test_jitter_follows_from_the_seed() -> None:
@@ -231,9 +231,11 @@ def test_times_never_decrease(reply: Any, pace: Any, n: int) -> None:
     timeline = play(reply, pace=pace, request={"n": n})
     moments = [timeline.head_at or 0.0, *(frame.at for frame in timeline.frames), timeline.end_at]
     assert moments == sorted(moments)
-    at_once = play([{key: one for key, one in step.items() if key != "pace"} for step in reply], request={"n": n})
+    run_without_waiting = play(
+        [{key: one for key, one in step.items() if key != "pace"} for step in reply], request={"n": n}
+    )
     if not any("call" in step for step in reply):
-        assert timeline.body == at_once.body
+        assert timeline.body == run_without_waiting.body
     assert play(reply, pace=pace, stream=False, request={"n": n}).end_at == timeline.end_at
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from emulator.catalogue.quirks import PROFILES, QUIRK_NAMES, QUIRKS, QuirkName, expand
 from emulator.engine.answer import Outcome, answer
-from emulator.engine.randomness import Occasion, Surroundings
+from emulator.engine.randomness import AnswerInputs, Overrides
 from emulator.engine.reply.signatures import fits_call
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import compile_rules
@@ -50,8 +50,8 @@ def play(
     }
     endpoint = "1234" if request["model"] == "own" else "openapi"
     facts = Facts(Target("v1", "p", "global", endpoint), [], request)
-    surroundings = Surroundings(frozenset(quirks))
-    return answer([RULES], facts, State(), Occasion(1_767_225_600, "seed", b"", surroundings))
+    overrides = Overrides(frozenset(quirks))
+    return answer([RULES], facts, State(), AnswerInputs(1_767_225_600, "seed", b"", overrides))
 
 
 def plain(text: str, *quirks: QuirkName, google: dict[str, Any] | None = None) -> Any:

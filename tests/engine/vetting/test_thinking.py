@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from emulator.engine.rendering.render import manner_of
+from emulator.engine.rendering.render import render_options_of
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.thinking import read_budget, read_level, read_thinking
 from emulator.wire.json_text import dump
@@ -70,7 +70,7 @@ def test_configurations(model: str, google: Any, expected: tuple[str | None, int
     """Both spellings of `thinking_config` and of its options are read; snake case wins."""
     thinking = read_thinking(facts_of(model, google))
     assert (thinking.level, thinking.budget, thinking.include_thoughts, thinking.enabled) == expected
-    assert manner_of(facts_of(model, google)).include_thoughts == thinking.include_thoughts
+    assert render_options_of(facts_of(model, google)).include_thoughts == thinking.include_thoughts
 
 
 @pytest.mark.parametrize(("written", "marker"), [("think", "think"), ("", None), (None, None), (7, None)])
@@ -78,7 +78,7 @@ def test_marker(written: Any, marker: str | None) -> None:
     """The marker is a text that is not empty."""
     facts = facts_of(FLASH, {"thought_tag_marker": written})
     assert read_thinking(facts).marker == marker
-    assert manner_of(facts).thought_tag_marker == marker
+    assert render_options_of(facts).thought_tag_marker == marker
 
 
 def test_levels_and_budgets_are_read_leniently() -> None:

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from emulator.engine.quota.admission import show_quotas
-from emulator.engine.quota.buckets import MOST_ACCOUNTS
+from emulator.engine.quota import MOST_BUCKETS, show_quotas
 from emulator.engine.ruleset import compile_rules
 from emulator.scenario.loading import read_text
 from emulator.server.app import App
@@ -18,7 +17,7 @@ from emulator.server.log import log_line
 from emulator.server.service import Service
 from emulator.server.settings import Settings
 from emulator.store.exchange import Exchange
-from emulator.store.store import at_once
+from emulator.store.store import run_without_waiting
 from emulator.wire.urls import Target
 
 MODEL = "google/gemini-2.5-flash"
@@ -50,7 +49,7 @@ class Played:
     def show(self) -> Any:
         """What the control API shows of the one quota, for the session `p`."""
         service = self.service
-        (shown,) = at_once(show_quotas(service.store, service.ruleset.quotas, "p", self.clock.elapsed()))
+        (shown,) = run_without_waiting(show_quotas(service.store, service.ruleset.quotas, "p", self.clock.elapsed()))
         return shown
 
     def statuses(self, count: int, *args: Any, **more: Any) -> list[int]:
@@ -241,9 +240,9 @@ def test_levels_survive_a_reload_and_reset_forgets_them() -> None:
 def test_accounts_are_bounded() -> None:
     """The one unused for longest is forgotten, as sessions are."""
     one = played("{requests_per_minute: 1}")
-    facts = [one.send(f"p{number}").status for number in range(MOST_ACCOUNTS + 1)]
+    facts = [one.send(f"p{number}").status for number in range(MOST_BUCKETS + 1)]
     assert set(facts) == {200}
-    assert one.send(f"p{MOST_ACCOUNTS}").status == 429
+    assert one.send(f"p{MOST_BUCKETS}").status == 429
     assert one.send("p0").status == 200
 
 

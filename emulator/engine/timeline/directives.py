@@ -9,14 +9,14 @@ from emulator.scenario.faults import Cut, Garble, PlacedFail, SmallWrites, Stall
 from emulator.wire.errors import Refusal
 
 
-class Cue:
+class Directive:
     """One direction."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Tempo:
+class CompiledPace:
     """How fast an answer comes, in seconds."""
 
     first: float = 0.0
@@ -35,28 +35,28 @@ class Tempo:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause(Cue):
+class Pause(Directive):
     """Time that passes."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Change(Cue):
+class PaceChange(Directive):
     """Another tempo from here on; None for that of the whole answer."""
 
-    tempo: Tempo | None
+    compiled_pace: CompiledPace | None
 
 
 @dataclass(frozen=True, slots=True)
-class Unseen(Cue):
+class HiddenText(Directive):
     """Thoughts that take their time, but are not shown."""
 
     weight: int
 
 
 @dataclass(frozen=True, slots=True)
-class Fault(Cue):
+class Fault(Directive):
     """A mishap that happens; as a step where it stands, else where its effect says."""
 
     effect: Cut | Stall | Garble | PlacedFail | SmallWrites

@@ -6,17 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.engine.quota.limits import (
-    Levels,
-    Limits,
-    compile_quotas,
-    fill,
-    find_shortage,
-    may_wait,
-    refill,
-    settle,
-    take,
-)
+from emulator.engine.quota import Levels, Limits, compile_quotas, fill, find_shortage, may_wait, refill, settle, take
 from emulator.scenario.loading import read_text
 
 
