@@ -239,7 +239,7 @@ class RuleBuilder:
         )
         name = self._free_name(str(beside.get("name") or self._name))
         rule = replace(ruleset.rules[0], name=name, scenario="", place=self._place, replies=replies)
-        return replace(ruleset, lots=(RuleIndex((rule,)),), scenarios=())
+        return replace(ruleset, indexes=(RuleIndex((rule,)),), scenarios=())
 
     def _free_name(self, name: str) -> str:
         """The name, with a number if a rule before it has it too: a session counts uses by file and name."""

@@ -3,6 +3,7 @@
 import copy
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Literal, NamedTuple
 
@@ -10,9 +11,9 @@ from emulator.catalogue.quirks import QuirkName, expand
 from emulator.engine.matching.choose import Chosen, choose
 from emulator.engine.matching.misses import Miss
 from emulator.engine.randomness import AnswerInputs, Overrides, SeededRandom
-from emulator.engine.rendering.forms import GAP, GAP_CREATED, GAP_OCCASION, LARGEST_FORM, Drawn, Form
+from emulator.engine.rendering.encoded import LARGEST_ENCODED, SLOT_INPUTS, SLOT_PROMPT, EncodedAnswer, slot_identity
 from emulator.engine.rendering.render import render as render_chat
-from emulator.engine.reply.compose import compose, draw_calls, identify
+from emulator.engine.reply.compose import compose, count_said, draw_calls, identify, tally
 from emulator.engine.reply.parts import Answer
 from emulator.engine.reply.signatures import sign
 from emulator.engine.request.facts import Facts
@@ -24,7 +25,7 @@ from emulator.errors import AnswerError
 from emulator.wire.errors import JSON_TYPE, Refusal
 from emulator.wire.headers import Headers
 from emulator.wire.json_text import dump
-from emulator.wire.responses import Identity
+from emulator.wire.responses import Identity, write_usage
 from emulator.wire.usage import Usage
 
 Result = Literal["answer", "refusal", "miss", "error"]
@@ -68,10 +69,6 @@ def answer(
 
     `state` is what the session remembers; the caller brings it forward with the chosen rule.
     """
-    ready, is_empty = facts.ready, inputs.overrides.is_empty
-    if ready is not None and is_empty and ready.rulesets is rulesets and ready.render is render:
-        rule, _, captures, position, _ = ready.chosen
-        return _fill(ready, Chosen(rule, state.uses.get(rule.key, 0) + 1, captures, position), facts, inputs)
     first_miss: Miss | None = None
     counts = False
     for ruleset in rulesets:
@@ -82,48 +79,49 @@ def answer(
             continue
         if counts:
             chosen = chosen._replace(counts=True)
-        if is_empty and chosen.rule.is_steady and chosen.rule.replies[chosen.position].calls is not None:
-            return _prepare(chosen, rulesets, facts, inputs, render)
+        if (
+            render is render_chat
+            and inputs.overrides.is_empty
+            and chosen.rule.is_steady
+            and chosen.rule.replies[chosen.position].calls is not None
+        ):
+            return _answer_literally(chosen, facts, inputs)
         return _carry_out(chosen, facts, inputs, render)
     report = first_miss.report() if first_miss else "there are no rules"
     return Outcome("miss", emulator_failure(report, "no_rule"), report=report)
 
 
-class Ready(NamedTuple):
-    """An answer as it was made for a request once: all but what is drawn anew for each answer."""
-
-    rulesets: Sequence[Ruleset]
-    """The rules it follows from."""
-    render: Render
-    chosen: Chosen
-    usage: Usage | None
-    form: Form
-
-
-def _prepare(
-    chosen: Chosen, rulesets: Sequence[Ruleset], facts: Facts, inputs: AnswerInputs, render: Render
-) -> Outcome:
-    """A literal answer, remembered with the request where neither what the session remembers nor chance plays a part in it."""
-    try:
-        usage, form = _find_form(chosen, facts, inputs, render)
-    except AnswerError as error:
-        return _cannot_answer(chosen, error)
-    ready = Ready(rulesets, render, chosen, usage, form)
-    if not chosen.counts and form.size <= LARGEST_FORM:
-        facts.ready = ready
-    return _fill(ready, chosen, facts, inputs)
-
-
-def _fill(ready: Ready, chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> Outcome:
+def _answer_literally(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> Outcome:
+    """The answer of a reply without templates: encoded once for the options of the request, then only filled in."""
+    rule = chosen.rule
+    compiled_reply = rule.replies[chosen.position]
+    encoded: EncodedAnswer | None = facts.encoded.get(compiled_reply)
+    if encoded is None:
+        try:
+            encoded = _encode(chosen, facts, inputs)
+        except AnswerError as error:
+            return _cannot_answer(chosen, error)
+        if not encoded.is_complete:
+            return _carry_out(chosen, facts, inputs, render_chat)
+        if encoded.size <= LARGEST_ENCODED:
+            facts.keep_encoded(compiled_reply, encoded, encoded.size)
     rng = SeededRandom(inputs, facts.request, chosen.position)
-    identity = identify(facts, rng, inputs.moment)
-    return Outcome("answer", ready.form.fill(identity, _draw(chosen, facts, rng)), chosen, None, ready.usage)
+    usage = tally(rule.usage, encoded.counts, facts)
+    drawn = draw_calls(compiled_reply.calls, facts, rng) if compiled_reply.calls else ()
+    timeline = encoded.fill(identify(facts, rng, inputs.moment), write_usage(usage, facts.style.dialect), drawn)
+    return Outcome("answer", timeline, chosen, None, usage)
 
 
-def _draw(chosen: Chosen, facts: Facts, rng: SeededRandom) -> Drawn:
-    """What is drawn for the calls of an answer."""
+def _encode(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> EncodedAnswer:
+    """The answer with slots. Raises AnswerError if the request does not give what a step needs."""
     calls = chosen.rule.replies[chosen.position].calls
-    return draw_calls(calls, facts, rng) if calls else ()
+    slot_rng, rng = (SeededRandom(one, facts.request, chosen.position) for one in (SLOT_INPUTS, inputs))
+    made = compose(chosen, facts, SLOT_INPUTS, slot_rng)
+    counts = count_said(made.choices)
+    usage = made.usage._replace(prompt=SLOT_PROMPT)
+    timeline = render_chat(replace(made, usage=usage), slot_identity(facts.answering_model), facts)
+    slot_drawn, drawn = (draw_calls(calls, facts, one) if calls else () for one in (slot_rng, rng))
+    return EncodedAnswer(timeline, counts, write_usage(usage, facts.style.dialect), slot_drawn, drawn)
 
 
 def _carry_out(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Render) -> Outcome:
@@ -190,25 +188,6 @@ def _disturb(
 def _cannot_answer(chosen: Chosen, error: AnswerError) -> Outcome:
     report = f'rule "{chosen.rule.name}", {chosen.rule.place}, cannot answer this request: {error}'
     return Outcome("error", emulator_failure(report, "rule_failed"), chosen, report=report)
-
-
-def _find_form(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Render) -> tuple[Usage, Form]:
-    """The same for all requests like this one but for their messages, of which only their number of tokens is answered."""
-    rule, forms = chosen.rule, facts.forms
-    compiled_reply, is_counted = rule.replies[chosen.position], rule.usage.prompt is None
-    key = compiled_reply, render, facts.prompt_tokens if is_counted else 0, facts.traffic
-    known = forms.find(key)
-    if known is None:
-        rng = SeededRandom(GAP_OCCASION, facts.request, chosen.position)
-        made = compose(chosen, facts, GAP_OCCASION, rng)
-        marks, drawn = (
-            _draw(chosen, facts, one) for one in (rng, SeededRandom(inputs, facts.request, chosen.position))
-        )
-        form = Form(render(made, Identity(GAP, GAP_CREATED, facts.answering_model), facts), marks, drawn)
-        known = made.usage, form
-        if form.size <= LARGEST_FORM:
-            forms.keep(key, known)
-    return known
 
 
 def refuse_request(refusal: Refusal, quirks: frozenset[QuirkName] = frozenset()) -> Outcome:

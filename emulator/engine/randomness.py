@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from random import Random
 from typing import Any, NamedTuple
@@ -9,7 +10,6 @@ from typing import Any, NamedTuple
 from pydantic_core import to_json
 
 from emulator.catalogue.quirks import QuirkName
-from emulator.engine.lazy import Lazy
 from emulator.engine.timeline.directives import CompiledPace, Fault
 from emulator.wire.requests import ChatRequest
 
@@ -31,7 +31,7 @@ class Overrides:
     speed: float = 1.0
     """How many times as fast everything is."""
 
-    @Lazy
+    @cached_property
     def is_empty(self) -> bool:
         """Whether they leave answers as they are."""
         return not (self.quirks or self.faults or self.compiled_pace or self.asked)
@@ -63,7 +63,7 @@ class SeededRandom:
         self._request = request
         self._position = position
 
-    @Lazy
+    @cached_property
     def _content_key(self) -> bytes:
         asked = {key: value for key, value in self._request.items() if key not in _MANNER}
         digest = blake2b(to_json(asked, inf_nan_mode="strings"), digest_size=16)

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from emulator.catalogue.quirks import EARLY, QuirkName, expand
-from emulator.engine.lazy import Lazy
 from emulator.engine.matching.conditions import Condition, compile_when
 from emulator.engine.matching.rule_index import RuleIndex, demand_of
 from emulator.engine.quota import CompiledQuota, compile_quotas
@@ -65,22 +65,22 @@ class CompiledRule:
     demand: Demand = ()
     """What a request must have for it to answer."""
 
-    @Lazy
+    @cached_property
     def key(self) -> str:
         """What the rule's uses are counted under; it survives a reload."""
         return f"{self.place.file}:{self.name}"
 
-    @Lazy
+    @cached_property
     def is_steady(self) -> bool:
         """Whether nothing beside its replies can make one answer another than the next."""
         return not (self.headers or self.quirks or self.faults or self.compiled_pace)
 
-    @Lazy
+    @cached_property
     def is_limited(self) -> bool:
         """Whether what its session remembers plays a part in whether it answers."""
         return self.limit is not None or self.flags is not None
 
-    @Lazy
+    @cached_property
     def counts(self) -> bool:
         """Whether what its session remembers plays a part in what it answers."""
         is_sequence = len(self.replies) > 1 and self.conversation is None
@@ -96,8 +96,8 @@ class CompiledRule:
 class Ruleset:
     """The rules of all scenarios that are loaded, in the order in which they are tried."""
 
-    lots: tuple[RuleIndex[CompiledRule], ...]
-    """The rules, indexed lot by lot: what is put before others leaves their index as it is."""
+    indexes: tuple[RuleIndex[CompiledRule], ...]
+    """The rules, indexed group by group: what is put before others leaves their index as it is."""
     scenarios: tuple[str, ...]
     """The scenarios' names."""
     seed: str | None
@@ -122,7 +122,7 @@ class Ruleset:
     @property
     def rules(self) -> tuple[CompiledRule, ...]:
         """All rules, one by one."""
-        return tuple(rule for lot in self.lots for rule in lot.rules)
+        return tuple(rule for index in self.indexes for rule in index.rules)
 
 
 def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
@@ -155,7 +155,7 @@ def put_before(ruleset: Ruleset, added: Sequence[Ruleset]) -> Ruleset:
     rules = tuple(rule for one in added for rule in one.rules)
     return replace(
         ruleset,
-        lots=(RuleIndex(rules), *ruleset.lots),
+        indexes=(RuleIndex(rules), *ruleset.indexes),
         signatures=ruleset.signatures.union(*(one.signatures for one in added)),
         has_early_quirks=ruleset.has_early_quirks or any(one.has_early_quirks for one in added),
     )

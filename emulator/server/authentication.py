@@ -3,9 +3,8 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
-from math import inf
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from emulator.engine.refusals import refuse, values_for
@@ -19,8 +18,7 @@ from emulator.wire.urls import Target
 _API_KEY = re.compile(r"AIza[\w-]{10,}|AQ\.[\w-]{10,}|sk-.*", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """What a request brings to prove who it is."""
 
     bearer: str | None
@@ -54,15 +52,8 @@ def read_sender(headers: Sequence[tuple[bytes, bytes]], credentials: Credentials
     bearer = credentials.bearer
     if bearer is None:
         return Sender(host, credentials.has_api_key)
-    return Sender(host, *_describe(bearer, key))
-
-
-# Clients send the same token many times.
-@lru_cache(maxsize=1024)
-def _describe(bearer: str, key: bytes) -> tuple[bool, str]:
-    """Whether it is an API key, and what tells it from others."""
     digest = blake2b(bearer.encode("latin-1", "replace"), key=key, digest_size=8).hexdigest()
-    return _API_KEY.fullmatch(bearer) is not None, digest
+    return Sender(host, _API_KEY.fullmatch(bearer) is not None, digest)
 
 
 def check_bearer(auth: Auth, target: Target, credentials: Credentials, mint: Mint, now: float) -> Refusal | None:
@@ -74,14 +65,6 @@ def check_bearer(auth: Auth, target: Target, credentials: Credentials, mint: Min
     """
     fault = judge_bearer(auth, credentials, mint, now)
     return None if fault is None else refuse(fault.name, values_for(target), explanation=fault.explanation)
-
-
-def passes_until(auth: Auth, credentials: Credentials, mint: Mint, now: float) -> float:
-    """Until when (Unix time) credentials that pass `check_bearer` now will go on to do so; 0 if they do not pass."""
-    if judge_bearer(auth, credentials, mint, now) is not None:
-        return 0.0
-    token = None if auth == "off" or credentials.bearer is None else mint.read(credentials.bearer)
-    return inf if token is None else token.expiry
 
 
 def judge_bearer(

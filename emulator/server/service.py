@@ -1,31 +1,30 @@
 """The emulated service: one request in, one outcome out, with the state that belongs to it. Knows nothing of sockets."""
 
+import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
 
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.catalogue.variations import Variation
 from emulator.engine.answer import Outcome, answer, emulator_failure, refuse_request, unexpected_error
 from emulator.engine.matching.choose import find_chosen
 from emulator.engine.quota import QuotaTicket, admit
-from emulator.engine.randomness import AnswerInputs, Overrides
+from emulator.engine.randomness import AnswerInputs
 from emulator.engine.rendering.families import family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.request.facts import Facts
+from emulator.engine.request.options import OptionsCache, RequestOptions, vertex_headers
 from emulator.engine.routes.route import Ask, as_unary, refuse_unary
 from emulator.engine.ruleset import Ruleset, compile_rules, put_before
 from emulator.engine.vetting.case import Policy
 from emulator.engine.vetting.vet import Check, VettingResult, judge, refuse_malformed
 from emulator.errors import AnswerError
 from emulator.scenario.loading import Reading, default_scenario_path, read_paths
-from emulator.scenario.rules import Tokens
-from emulator.server.authentication import check_bearer, passes_until
+from emulator.scenario.rules import Endpoint, Tokens
+from emulator.server.authentication import check_bearer, read_credentials, read_sender
 from emulator.server.clock import Clock
-from emulator.server.entropy import Entropy
-from emulator.server.overrides import PACE_HEADER, apply_variation, build_overrides
-from emulator.server.request_cache import Readings, Received
+from emulator.server.overrides import PACE_HEADER, apply_variation, build_overrides, read_requested_pace
 from emulator.server.settings import SEEDED_MOMENT, Settings
 from emulator.server.tokens import Mint
 from emulator.store.exchange import Exchange, TokenExchange
@@ -35,29 +34,8 @@ from emulator.store.store import MemoryStore, Pushed, Store, agree, read_pushed,
 from emulator.verdicts.judge import Verdict, judge_client
 from emulator.verdicts.observation import Observation
 from emulator.verdicts.verification import Verification, verify
-from emulator.wire.requests import MalformedRequestError
+from emulator.wire.requests import MalformedRequestError, parse_request
 from emulator.wire.urls import CHAT, Target
-
-if TYPE_CHECKING:
-    pass
-
-
-class Terms(NamedTuple):
-    """What scenario, server and the request's own headers say of its answer, and what Vertex says of the request."""
-
-    rules: Ruleset
-    around: Overrides
-    """What holds for all answers of its session."""
-    overrides: Overrides
-    """The same with the pace that the request asks for."""
-    rulesets: tuple[Ruleset, ...]
-    """The rules, and those that are asked when none of them answers."""
-    seed: str | None
-    quirks: frozenset[QuirkName]
-    """Those that hold before a rule is chosen."""
-    verdict: VettingResult
-    is_empty: bool
-    """Whether the surroundings leave answers as they are."""
 
 
 def judge_clients(exchanges: Iterable[Exchange], project: str | None = None) -> tuple[Verdict, ...]:
@@ -134,9 +112,10 @@ class Service:
         """Rules that Python code gave all sessions, which are tried before those of files."""
         self.public_keys: dict[str, str] = {}
         """Public keys (PEM) of the service accounts that this process has made, by their ids."""
-        self._entropy = Entropy()
-        self._surroundings = build_overrides(settings)
-        self._readings = Readings(strict_json=settings.strict_json)
+        self._overrides = build_overrides(settings)
+        self._options = OptionsCache()
+        self._sender_key = os.urandom(16)
+        """What the journal tells senders apart by, without knowing their tokens."""
         self._default = (
             compile_rules(read_paths([default_scenario_path()]).scenarios) if settings.fallback == "default" else None
         )
@@ -149,7 +128,7 @@ class Service:
         self,
         target: Target,
         query: bytes,
-        headers: list[tuple[bytes, bytes]],
+        headers: Sequence[tuple[bytes, bytes]],
         body: bytes,
         waited: Exchange | None = None,
     ) -> Exchange:
@@ -157,136 +136,121 @@ class Service:
 
         `waited` is what came of it before, when it had to wait in the queue of a quota.
         """
-        warnings: tuple[str, ...] = ()
         now = self.clock.now()
-        quota_ticket, started = (
-            (waited.quota_ticket, waited.started) if waited else (QuotaTicket(self.store.next_number()), now)
-        )
-        received = self._readings.find(target, query, headers, body)
-        outcome = None if now < received.envelope.passes_until else self._check_bearer(received, now)
-        if outcome is None:
-            try:
-                outcome, warnings = await self._read_and_answer(received, now, quota_ticket)
-            except Exception as error:  # noqa: BLE001  # a mistake in the emulator must not look like a 500 of Google's
-                outcome = unexpected_error(error)
-        return Exchange(
-            quota_ticket.number,
-            started,
-            received.target,
-            received.body,
-            outcome,
-            warnings,
-            quota_ticket,
-            sender=received.sender,
-        )
-
-    def _check_bearer(self, received: Received, now: float) -> Outcome | None:
-        """What becomes of a request whose credentials do not pass."""
-        target, envelope, auth = received.target, received.envelope, self.settings.auth
-        envelope.passes_until = passes_until(auth, envelope.credentials, self.mint, now)
-        refusal = check_bearer(auth, target, envelope.credentials, self.mint, now)
-        if refusal is None:
-            return None
-        return refuse_request(as_unary(refusal, target) if target.is_unary else refusal, self._quirks_of(target))
+        if waited is None:
+            ticket, started = QuotaTicket(self.store.next_number()), now
+        else:
+            ticket, started = waited.quota_ticket, waited.started
+        credentials = read_credentials(headers, query)
+        sender = read_sender(headers, credentials, self._sender_key)
+        warnings: tuple[str, ...] = ()
+        try:
+            refusal = check_bearer(self.settings.auth, target, credentials, self.mint, now)
+            if refusal is None:
+                outcome, warnings = await self._read_and_answer(target, headers, body, now, ticket)
+            else:
+                refusal = as_unary(refusal, target) if target.is_unary else refusal
+                outcome = refuse_request(refusal, self._quirks_of(target))
+        except Exception as error:  # noqa: BLE001  # a mistake in the emulator must not look like a 500 of Google's
+            outcome = unexpected_error(error)
+        return Exchange(ticket.number, started, target, body, outcome, warnings, ticket, sender=sender)
 
     async def _read_and_answer(
-        self, received: Received, now: float, quota_ticket: QuotaTicket
+        self, target: Target, headers: Sequence[tuple[bytes, bytes]], body: bytes, now: float, ticket: QuotaTicket
     ) -> tuple[Outcome, tuple[str, ...]]:
-        """The outcome, and what had to be overlooked in the request."""
-        target = received.target
+        """The outcome of a request whose credentials pass, and warnings."""
         if target.is_unary:
             return refuse_request(refuse_unary(target)), ()
         session = self.sessions.find(target.project)
         if self.store.is_behind(session):
             await self.store.catch_up(target.project, session)
         rules = self._rules_of(session)
-        endpoints = rules.endpoints
-        missing = refuse_endpoint(target, endpoints)
+        missing = refuse_endpoint(target, rules.endpoints)
         if missing is not None:
             return refuse_request(missing, self._quirks_of(target)), ()
-        endpoint = endpoints.get(target.endpoint)
+        endpoint = rules.endpoints.get(target.endpoint)
+        ask: Ask
+        check: Check | None
         try:
             if target.method == CHAT:
-                facts, overlooked = received.read_chat(endpoint)
-                outcome, warnings = await self._answer(
-                    received, facts, session, rules, now=now, quota_ticket=quota_ticket
-                )
-                return outcome, overlooked + warnings
-            from emulator.engine.routes.read import read_question  # noqa: PLC0415  # the server starts quicker so
+                facts, overlooked = self._read_chat(target, headers, body, endpoint)
+                ask, check = answer, None
+            else:
+                from emulator.engine.routes.read import read_question  # noqa: PLC0415  # the server starts quicker so
 
-            question, warnings = read_question(target.method, received.body, strict_json=self.settings.strict_json)
-            facts = Facts(target, received.headers, question.chat)
-            outcome, more = await self._answer(
-                received,
-                facts,
-                session,
-                rules,
-                now=now,
-                quota_ticket=quota_ticket,
-                check=question.vet,
-                ask=question.answer,
-            )
+                question, overlooked = read_question(target.method, body, strict_json=self.settings.strict_json)
+                facts, ask, check = Facts(target, headers, question.chat), question.answer, question.vet
+            outcome, warnings = await self._answer(facts, session, rules, now=now, ticket=ticket, ask=ask, check=check)
         except MalformedRequestError as error:
             refusal = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
             return refuse_request(refusal, self._quirks_of(target)), ()
         except AnswerError as error:
             report = f"the header {PACE_HEADER.decode()}: {error}"
             return Outcome("error", emulator_failure(report, "unknown_pace"), report=report), ()
-        return outcome, warnings + more
+        return outcome, overlooked + warnings
+
+    def _read_chat(
+        self, target: Target, headers: Sequence[tuple[bytes, bytes]], body: bytes, endpoint: Endpoint | None
+    ) -> tuple[Facts, tuple[str, ...]]:
+        """The facts of a chat request, and what had to be overlooked in it. Raises MalformedRequestError."""
+        own_headers = vertex_headers(headers)
+
+        def find_options(options: bytes) -> RequestOptions:
+            return self._options.find(target, own_headers, options, endpoint)
+
+        parsed = parse_request(
+            body, lambda options: find_options(options).request, strict_json=self.settings.strict_json
+        )
+        options = find_options(parsed.options)
+        facts = Facts(target, headers, parsed.request, endpoint, options=options, plain=parsed.plain)
+        return facts, parsed.warnings
 
     async def _answer(
         self,
-        received: Received,
         facts: Facts,
         session: Session,
-        first: Ruleset,
+        rules: Ruleset,
         *,
         now: float,
-        quota_ticket: QuotaTicket,
-        check: Check | None = None,
-        ask: Ask = answer,
+        ticket: QuotaTicket,
+        ask: Ask,
+        check: Check | None,
     ) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome, and warnings. Raises AnswerError for a pace that the request names and there is not."""
-        terms = await self._find_terms(received, facts, session, first, check)
-        _, _, overrides, rulesets, seed, quirks, verdict, is_empty = terms
-        refusal = verdict.refusal
-        if refusal is None and first.quotas:
+        overrides = session.overrides or self._overrides
+        requested_pace = read_requested_pace(facts.raw_headers)
+        if requested_pace is not None:
+            overrides = replace(overrides, asked=requested_pace)
+        seed = self.settings.seed if self.settings.seed is not None else rules.seed
+        quirks = overrides.quirks | rules.quirks
+        if rules.has_early_quirks:
+            quirks |= await self._early_quirks(rules, facts, session)
+        quirks = expand(quirks) if quirks else quirks
+        vetted = self._judge(facts, rules, seed, quirks, check)
+        refusal = vetted.refusal
+        if refusal is None and rules.quotas:
             # A quota may change how the request is paid for.
             facts = copy(facts)
-            refusal = await admit(self.store, first.quotas, facts, quota_ticket, self.clock.elapsed())
+            refusal = await admit(self.store, rules.quotas, facts, ticket, self.clock.elapsed())
         if refusal is not None:
             refused = refuse_request(refuse_in_container(refusal, family_of(facts.target, facts.endpoint)), quirks)
             if overrides.quirks:
                 # Whether it would have passed without the quirks around it.
-                plain = self._judge(facts, first, seed, expand(quirks - overrides.quirks), check)
+                plain = self._judge(facts, rules, seed, expand(quirks - overrides.quirks), check)
                 refused = refused._replace(is_disturbed=plain.refusal is None)
             return refused, ()
-        inputs = AnswerInputs(now if seed is None else SEEDED_MOMENT, seed, self._entropy.draw(), overrides)
+        rulesets = (rules,) if self._default is None else (rules, self._default)
+        inputs = AnswerInputs(now if seed is None else SEEDED_MOMENT, seed, os.urandom(16), overrides)
         outcome = ask(rulesets, facts, session.state, inputs)
         chosen, project = outcome.chosen, facts.target.project
-        if not is_empty or chosen is None or chosen.counts or not self.store.note_use(project, session, chosen):
+        is_independent = overrides.is_empty and chosen is not None and not chosen.counts
+        if not is_independent or chosen is None or not self.store.note_use(project, session, chosen):
             outcome = await agree(
                 self.store, session, outcome, lambda state: ask(rulesets, facts, state, inputs), project
             )
-        if quota_ticket.held:
-            outcome = outcome._replace(timeline=outcome.timeline.delay(quota_ticket.held))
-        return outcome, verdict.warnings + outcome.warnings
-
-    async def _find_terms(
-        self, received: Received, facts: Facts, session: Session, rules: Ruleset, check: Check | None
-    ) -> Terms:
-        """On what a request is answered, remembered with its facts. Raises AnswerError for a pace that there is not."""
-        around = session.overrides or self._surroundings
-        terms: Terms | None = facts.terms
-        if terms is None or terms.rules is not rules or terms.around is not around or rules.has_early_quirks:
-            overrides = around if received.compiled_pace is None else replace(around, asked=received.compiled_pace)
-            seed = self.settings.seed if self.settings.seed is not None else rules.seed
-            quirks = expand(overrides.quirks | rules.quirks | await self._early_quirks(rules, facts, session))
-            rulesets = (rules,) if self._default is None else (rules, self._default)
-            verdict = self._judge(facts, rules, seed, quirks, check)
-            calm = overrides.is_empty
-            terms = facts.terms = Terms(rules, around, overrides, rulesets, seed, quirks, verdict, calm)
-        return terms
+        if ticket.held:
+            outcome = outcome._replace(timeline=outcome.timeline.delay(ticket.held))
+        return outcome, vetted.warnings + outcome.warnings
 
     async def _early_quirks(self, ruleset: Ruleset, facts: Facts, session: Session) -> frozenset[QuirkName]:
         """The quirks of the rule that would answer, which hold while the request is judged."""
@@ -299,7 +263,7 @@ class Service:
     def _quirks_of(self, target: Target) -> frozenset[QuirkName]:
         """The quirks that hold for a request whatever its body says."""
         session = self.sessions.find(target.project)
-        return expand((session.overrides or self._surroundings).quirks | self._rules_of(session).quirks)
+        return expand((session.overrides or self._overrides).quirks | self._rules_of(session).quirks)
 
     def _judge(
         self, facts: Facts, ruleset: Ruleset, seed: str | None, quirks: frozenset[QuirkName], check: Check | None

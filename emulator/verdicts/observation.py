@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from http.client import OK
 from typing import Any
 
 from pydantic_core import from_json
 
 from emulator.engine.answer import Outcome
-from emulator.engine.lazy import Lazy
 from emulator.engine.request.history import PastCall, calls_of
 from emulator.wire.requests import ChatRequest, MalformedRequestError, Message, parse_request
 from emulator.wire.sse import DONE
@@ -37,7 +37,7 @@ class Observation:
     outcome: Outcome
     client_left: bool
 
-    @Lazy
+    @cached_property
     def request(self) -> ChatRequest | None:
         """The body of a chat request; None for the siblings, and where it is not JSON or of another shape."""
         if self.target.method != CHAT:
@@ -47,17 +47,17 @@ class Observation:
         except MalformedRequestError:
             return None
 
-    @Lazy
+    @cached_property
     def messages(self) -> Sequence[Message]:
         """The conversation."""
         return (self.request.get("messages") or ()) if self.request else ()
 
-    @Lazy
+    @cached_property
     def past_calls(self) -> tuple[PastCall, ...]:
         """The tool calls of the history."""
         return tuple(call for at, message in enumerate(self.messages) for call in calls_of(message, at))
 
-    @Lazy
+    @cached_property
     def answer(self) -> "Answered":
         """What was answered; empty for refusals, failures and siblings."""
         return Answered(tuple(_choices(self))) if self.status == OK and self.request is not None else Answered(())
@@ -103,7 +103,7 @@ class Answered:
     choices: tuple[dict[str, Any], ...]
     """The choices of a body, or those of all chunks one after the other."""
 
-    @Lazy
+    @cached_property
     def texts(self) -> frozenset[str]:
         """What the first choice says, with thoughts and without; nothing if it says nothing."""
         said = [_said(choice) for choice in self.choices if not choice.get("index")]
@@ -111,12 +111,12 @@ class Answered:
         plain = "".join(str(one.get("content") or "") for one in said if not _google(one).get("thought"))
         return frozenset(text.strip() for text in (whole, plain) if text.strip())
 
-    @Lazy
+    @cached_property
     def has_finish(self) -> bool:
         """Whether there is a finish reason."""
         return any(choice.get("finish_reason") for choice in self.choices)
 
-    @Lazy
+    @cached_property
     def calls(self) -> tuple[SaidCall, ...]:
         """The tool calls; what has no name, or the id of the call before it in its choice, continues that."""
         found: list[SaidCall] = []

@@ -1,9 +1,9 @@
 """Reading a request body: bytes to a `ChatRequest`, or the reason why not."""
 
 import re
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Annotated, Any, TypedDict, TypeVar
 
 from pydantic_core import ValidationError, from_json, to_json
@@ -162,8 +162,6 @@ def read_plain_messages(messages: Any) -> PlainMessages | None:
 
 Shape = TypeVar("Shape")
 
-MOST_MANNERS = 32
-"""Ways of asking, each told by all of a request but its messages, of which it is remembered what follows from them."""
 
 _CALL = b'"tool_call'
 _LONG = 8192
@@ -200,19 +198,30 @@ class ParsedRequest:
     """A request body that was understood, and what had to be overlooked for it."""
 
     request: ChatRequest
-    manner: bytes
+    options: bytes
     """All of it but its messages, as JSON; what follows from that is the same for all requests that have it in common."""
-    said: PlainMessages | None
-    """What its messages say, if that is all they do."""
+    plain: PlainMessages | None
+    """What its messages hold, if that is roles and texts alone."""
     warnings: tuple[str, ...] = ()
 
 
-def parse_request(body: bytes, *, strict_json: bool = False) -> ParsedRequest:
-    """Read the body of a chat-completions request. Raises MalformedRequestError. Nobody may change what comes from here, but a copy."""
+def read_options(options: bytes) -> ChatRequest:
+    """A request without its messages. Raises ValueError if it has another shape than documented."""
+    read: ChatRequest = validator(ChatRequest).validate_json(options)
+    return read
+
+
+def parse_request(
+    body: bytes, find_options: Callable[[bytes], ChatRequest] = read_options, *, strict_json: bool = False
+) -> ParsedRequest:
+    """Read the body of a chat-completions request. Raises MalformedRequestError.
+
+    `find_options` reads the options, or knows them.
+    """
     # Of a long conversation with calls nearly all has to be looked at, which takes longer once it has become objects.
     if len(body) < _LONG or _CALL not in body[-_LONG:]:
         try:
-            return _read_request(from_json(body))
+            return _read_request(from_json(body), find_options)
         except ValueError:
             # What is wrong with it, or has to be overlooked, is seen when all of it is read as one shape.
             pass
@@ -221,7 +230,7 @@ def parse_request(body: bytes, *, strict_json: bool = False) -> ParsedRequest:
     return ParsedRequest(request, to_json(beside, inf_nan_mode="constants"), None, warnings)
 
 
-def _read_request(sent: Any) -> ParsedRequest:
+def _read_request(sent: Any, find_options: Callable[[bytes], ChatRequest]) -> ParsedRequest:
     """The request that a JSON value is. Raises ValueError if it is none; the value is used up."""
     if not isinstance(sent, dict):
         raise ValueError("no object")  # noqa: TRY004  # as for all else that is wrong with it
@@ -229,19 +238,12 @@ def _read_request(sent: Any) -> ParsedRequest:
     if messages is not None:
         # Only their place is kept.
         sent["messages"] = None
-    manner = to_json(sent, inf_nan_mode="constants")
-    request, said = _read_manner(manner).copy(), None
+    options = to_json(sent, inf_nan_mode="constants")
+    request, plain = find_options(options).copy(), None
     if messages is not None:
-        said = read_plain_messages(messages)
-        request["messages"] = messages if said else validator(list[Message]).validate_python(messages)
-    return ParsedRequest(request, manner, said)
-
-
-@lru_cache(maxsize=MOST_MANNERS)
-def _read_manner(manner: bytes) -> ChatRequest:
-    """A request without its messages, which is read once for all that are asked alike. Raises ValueError."""
-    read: ChatRequest = validator(ChatRequest).validate_json(manner)
-    return read
+        plain = read_plain_messages(messages)
+        request["messages"] = messages if plain else validator(list[Message]).validate_python(messages)
+    return ParsedRequest(request, options, plain)
 
 
 def parse_shape(shape: type[Shape], body: bytes, *, strict_json: bool = False) -> tuple[Shape, tuple[str, ...]]:

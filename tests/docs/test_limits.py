@@ -6,12 +6,13 @@ from emulator.cli.options import TOKEN_LIFETIME
 from emulator.engine import quota as buckets
 from emulator.engine.matching import misses
 from emulator.engine.reply import chunking, compose
+from emulator.engine.request import options
 from emulator.engine.sampling import patterns, values
 from emulator.http import heads
 from emulator.scenario import yaml as scenario_yaml
 from emulator.scenario.checks import unreachable
 from emulator.scenario.templates import budget
-from emulator.server import control, request_cache, tokens
+from emulator.server import control, tokens
 from emulator.server.settings import Settings
 from emulator.store import sessions
 
@@ -29,8 +30,8 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
         ("sessions", f"{sessions.MOST_SESSIONS:,}", "the one unused for longest is forgotten"),
         ("accounts of quotas", f"{buckets.MOST_BUCKETS:,}", "the one unused for longest is full again"),
         (
-            "requests that are remembered as read",
-            f"{request_cache.MOST_READINGS}, of at most {request_cache.LARGEST_READING // 1024} KiB and {request_cache.MOST_BYTES // MIB} MiB in all",
+            "request options that are cached, with the answers encoded for them",
+            f"{options.MOST_CACHED_BYTES // MIB} MiB, of at most {options.LARGEST_CACHED_OPTIONS // 1024} KiB each",
             "they are read anew",
         ),
         (

@@ -159,8 +159,8 @@ def test_a_request_is_what_its_shape_says(before: dict[str, Any], messages: Any,
         return
     parsed = parse_request(body)
     assert json.dumps(parsed.request) == json.dumps(expected)
-    if parsed.said is not None:
-        roles, texts = parsed.said
+    if parsed.plain is not None:
+        roles, texts = parsed.plain
         assert texts == [message["content"] for message in parsed.request["messages"] or ()]
         assert roles == {message["role"] for message in parsed.request["messages"] or ()}
 
@@ -174,8 +174,8 @@ def test_long_conversations_are_read_alike_with_calls_and_without() -> None:
         body = json.dumps({"temperature": 1, "messages": messages, "model": "m"}).encode()
         parsed = parse_request(body)
         assert json.dumps(parsed.request) == json.dumps(parse_shape(ChatRequest, body)[0])
-        assert (parsed.said is None) is (call in messages)
-        assert json.loads(parsed.manner) == {"temperature": 1, "messages": None, "model": "m"}
+        assert (parsed.plain is None) is (call in messages)
+        assert json.loads(parsed.options) == {"temperature": 1, "messages": None, "model": "m"}
 
 
 def test_requests_that_are_asked_alike_do_not_share_what_may_be_changed() -> None:

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 from uuid import UUID
 
 from emulator.catalogue.quirks import QuirkName
-from emulator.engine.lazy import Lazy
 from emulator.engine.randomness import AnswerInputs, SeededRandom
 from emulator.engine.request.facts import Facts
 from emulator.scenario.templates.template import Template, compile_template, is_template, strings_in
@@ -43,7 +42,7 @@ class Request:
     quirks: frozenset[QuirkName] = frozenset()
     """Those of the rule and of what surrounds it."""
 
-    @Lazy
+    @cached_property
     def variables(self) -> dict[str, Any]:
         """The template variables that do not depend on the choice."""
         facts = self.facts

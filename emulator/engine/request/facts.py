@@ -5,10 +5,10 @@ A request is how it is asked, and what is said in its messages. The first is the
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import cached_property
 from typing import Any
 
 from emulator.catalogue.models import generation
-from emulator.engine.lazy import Lazy
 from emulator.engine.request.history import (
     MODEL_ROLES,
     SYSTEM_ROLES,
@@ -20,7 +20,7 @@ from emulator.engine.request.history import (
     text_of,
 )
 from emulator.engine.request.media import SentMedium, list_kinds, list_media, media_in, resolution_of
-from emulator.engine.request.options import RequestOptions
+from emulator.engine.request.options import RequestOptions, vertex_headers
 from emulator.engine.request.token_estimates import count_medium, estimate_all, estimate_call
 from emulator.scenario.rules import Endpoint
 from emulator.wire.requests import ChatRequest, Message, PlainMessages
@@ -29,7 +29,7 @@ from emulator.wire.urls import Target
 __all__ = ["MODEL_ROLES", "SYSTEM_ROLES", "TOOL_ROLES", "USER_ROLES", "Facts", "media_in", "text_of"]
 
 _TEXT: AbstractSet[type] = frozenset({str})
-_SAID_KEYS = frozenset({"role", "content"})
+_PLAIN_KEYS = frozenset({"role", "content"})
 
 
 class Facts(RequestOptions):
@@ -41,24 +41,23 @@ class Facts(RequestOptions):
         headers: Sequence[tuple[bytes, bytes]],
         request: ChatRequest,
         endpoint: Endpoint | None = None,
-        common: dict[str, Any] | None = None,
         *,
-        said: PlainMessages | None = None,
+        options: RequestOptions | None = None,
+        plain: PlainMessages | None = None,
     ) -> None:
-        """As of `Manner`; `said` is what the messages say, if that is known to be all."""
+        """`options` are those of the request where they are known; `plain` is what the messages hold if that is all."""
+        if options is None:
+            super().__init__(target, vertex_headers(headers), request, endpoint)
+        else:
+            self.__dict__.update(options.__dict__)
+            self.request = request
+        self.raw_headers = headers
         self.messages: Sequence[Message] = request.get("messages") or ()
-        self.ready: Any = None
-        """An answer that was made for the request, with what it was made from; for the one who answers."""
-        self.holding: dict[Any, Any] = {}
-        """Which rules of a lot hold for the request, as far as it is known; for the one who chooses."""
-        self.terms: Any = None
-        """On what the request was answered before; for the server."""
-        if said is not None:
-            self.message_keys, self.content_types, self.may_enclose = _SAID_KEYS, _TEXT, False
-            self.roles, self.contents = said
-        super().__init__(target, headers, request, endpoint, common)
+        if plain is not None:
+            self.message_keys, self.content_types, self.may_enclose = _PLAIN_KEYS, _TEXT, False
+            self.roles, self.contents = plain
 
-    @Lazy
+    @cached_property
     def headers(self) -> Mapping[str, str]:
         """The request headers, names in lower case, repeated ones joined by commas."""
         found: dict[str, str] = {}
@@ -67,32 +66,32 @@ class Facts(RequestOptions):
             found[name] = f"{found[name]}, {value}" if name in found else value
         return found
 
-    @Lazy
+    @cached_property
     def message_keys(self) -> AbstractSet[str]:
         """All keys that messages have: what is in none of them need not be looked for in each."""
         return frozenset().union(*self.messages)
 
-    @Lazy
+    @cached_property
     def roles(self) -> AbstractSet[str | None]:
         """The roles of all messages."""
         return frozenset([message.get("role") for message in self.messages])
 
-    @Lazy
+    @cached_property
     def contents(self) -> Sequence[Any]:
         """The contents of all messages."""
         return [message.get("content") for message in self.messages]
 
-    @Lazy
+    @cached_property
     def content_types(self) -> AbstractSet[type]:
         """What these are: texts, lists, None."""
         return frozenset(map(type, self.contents))
 
-    @Lazy
+    @cached_property
     def may_enclose(self) -> bool:
         """Whether there may be something besides text in a message."""
         return "extra_content" in self.message_keys or list in self.content_types
 
-    @Lazy
+    @cached_property
     def last_user(self) -> str | None:
         """The text of the last user message."""
         for message in reversed(self.messages):
@@ -100,12 +99,12 @@ class Facts(RequestOptions):
                 return text_of(message)
         return None
 
-    @Lazy
+    @cached_property
     def any_user(self) -> list[str]:
         """The texts of all user messages."""
         return [text_of(message) for message in self.messages if message.get("role") in USER_ROLES]
 
-    @Lazy
+    @cached_property
     def system(self) -> str | None:
         """The system messages, joined by line breaks."""
         texts = [text_of(message) for message in self.messages if message.get("role") in SYSTEM_ROLES]
@@ -116,7 +115,7 @@ class Facts(RequestOptions):
         """The role of the last message."""
         return self.messages[-1].get("role") if self.messages else None
 
-    @Lazy
+    @cached_property
     def turn(self) -> int:
         """How many user turns there are; user messages next to each other are one turn."""
         turns, inside = 0, False
@@ -126,12 +125,12 @@ class Facts(RequestOptions):
             inside = is_user
         return turns
 
-    @Lazy
+    @cached_property
     def dialogue(self) -> Sequence[DialogueTurn]:
         """The messages as turns, system messages left out; what conversation rules compare with their transcripts."""
         return read_dialogue(self.messages, self.google.get("thought_tag_marker"))
 
-    @Lazy
+    @cached_property
     def _results(self) -> list[Message]:
         """The tool messages that end the conversation."""
         end = len(self.messages)
@@ -140,7 +139,7 @@ class Facts(RequestOptions):
             start -= 1
         return list(self.messages[start:end])
 
-    @Lazy
+    @cached_property
     def answered_tools(self) -> list[str]:
         """The names of the tools whose results end the conversation, found by call id where the result does not name it."""
         names = {
@@ -150,23 +149,23 @@ class Facts(RequestOptions):
         }
         return [names.get(result.get("tool_call_id")) or result.get("name") or "" for result in self._results]
 
-    @Lazy
+    @cached_property
     def tool_results(self) -> list[str]:
         """The texts of the tool results that end the conversation."""
         return [text_of(result) for result in self._results]
 
-    @Lazy
+    @cached_property
     def has(self) -> frozenset[str]:
         """The kinds of input in the messages: image, audio, video, document, gs_uri."""
         return list_kinds(self.messages) if self.may_enclose else frozenset()
 
-    @Lazy
+    @cached_property
     def media(self) -> list[SentMedium]:
         """The media in the messages."""
         resolution = resolution_of(self.google.get("media_resolution"))
         return list_media(self.messages, resolution) if self.may_enclose else []
 
-    @Lazy
+    @cached_property
     def prompt_tokens(self) -> int:
         """An estimate of the prompt's tokens: texts, calls, media, and what is not in the messages."""
         google, total = self.google, self.tokens_beside

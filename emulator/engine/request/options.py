@@ -1,143 +1,93 @@
-"""How a request is asked: whom, with which headers of Vertex's own, and with all of its body but the messages.
-
-That is the same for many requests, and so is what follows from it.
-"""
+"""Request options: target, Vertex headers and every body field except `messages`; and the one cache of a server, which keeps them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from emulator.catalogue.models import ModelCard, describe_model, find_model, generation
-from emulator.engine.lazy import Common
 from emulator.engine.rendering.families import AnswerStyle, choose_style, family_of
-from emulator.engine.rendering.forms import Forms
 from emulator.engine.request.token_estimates import CACHED_TOKENS, estimate_tokens
 from emulator.scenario.rules import Endpoint, Traffic
-from emulator.wire.requests import UNKNOWN_EFFECT, ChatRequest, google_options
+from emulator.wire.requests import UNKNOWN_EFFECT, ChatRequest, google_options, read_options
 from emulator.wire.urls import Target
 
+MOST_CACHED_BYTES = 4 * 1024 * 1024
+"""Bytes that the cached options of a server, with the answers encoded for them, may take together (estimated)."""
+LARGEST_CACHED_OPTIONS = 64 * 1024
+"""Bytes of the largest options that are cached; larger ones are read for each request."""
+_PARSED_SIZE = 8
+"""Bytes that a byte of JSON takes once it is parsed, estimated."""
 _KNOWN = frozenset(ChatRequest.__annotations__) | UNKNOWN_EFFECT
-
-
-def list_ignored(request: ChatRequest, target: Target) -> list[str]:
-    """The top-level keys that the documentation does not list, sorted. Those of open models and containers go to their server."""
-    publisher, slash, _ = (request.get("model") or "").partition("/")
-    is_google = target.is_openapi and (publisher == "google" or not slash)
-    return sorted(request.keys() - _KNOWN) if is_google else []
-
-
 _JSON_FORMATS = frozenset({"json_object", "json_schema", "application/json"})
+
+RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 
 class RequestOptions:
-    """What can be asked about a request without its messages."""
+    """All of a request but its messages, and what follows from that. Many requests share one; nobody may change it."""
 
     def __init__(
-        self,
-        target: Target,
-        headers: Sequence[tuple[bytes, bytes]],
-        request: ChatRequest,
-        endpoint: Endpoint | None = None,
-        common: dict[str, Any] | None = None,
+        self, target: Target, vertex_headers: RawHeaders, request: ChatRequest, endpoint: Endpoint | None = None
     ) -> None:
-        """`endpoint` is what the scenario says of an endpoint of one's own.
-
-        `common` is what is known already of requests that are asked alike, and is added to.
-        """
-        self.common: dict[str, Any] = {} if common is None else common
+        """`vertex_headers` are those named `x-vertex-ai-…`; `endpoint` is what the scenario says of a deployed endpoint."""
         self.target = target
         self.endpoint = endpoint
         self.request = request
         self.stream = bool(request.get("stream"))
-        self.raw_headers = headers
-        # What others have asked need not be asked again. Last of all, which is quickest.
-        self.__dict__.update(self.common)
-
-    @Common
-    def forms(self) -> Forms:
-        """The answers that were made for such requests; for the one who answers."""
-        return Forms()
-
-    @Common
-    def passed(self) -> set[Any]:
-        """The policies under which only the messages of such requests can be wrong; for the one who vets."""
-        return set()
-
-    @Common
-    def model(self) -> str:
+        self.model: str = request.get("model") or ""
         """The model as the request names it, empty if it does not."""
-        return self.request.get("model") or ""
+        self.publisher = self.model.partition("/")[0] if "/" in self.model else ""
+        """The part of the model before the slash, empty if there is none."""
+        self.answering_model: str = self.model or (endpoint and endpoint.model) or target.endpoint
+        """The model that answers: the one named, else the endpoint's, else the endpoint's id."""
+        self.card: ModelCard | None = describe_model(self.model) if target.is_openapi else find_model(self.model)
+        """What is known of the model; on the shared endpoint, what may be assumed of a Gemini that is not known."""
+        is_google = target.is_openapi and self.publisher in {"google", ""}
+        self.gemini: float | None = generation(self.model) if is_google else None
+        """The generation if the model is a Gemini on the shared endpoint, known or not; else None."""
+        self.style: AnswerStyle = (
+            choose_style(self.model, None)
+            if target.is_openapi
+            else choose_style(self.answering_model, family_of(target, endpoint))
+        )
+        """How the model writes its answers."""
+        self.llm_headers: Mapping[str, str] = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in vertex_headers
+            if b"-llm-" in name.lower()
+        }
+        """The headers `x-vertex-ai-llm-…`, which choose how the request is paid for."""
+        self.traffic: Traffic = _traffic_of(self.llm_headers)
+        """The traffic type that those headers ask for; a quota of provisioned throughput that carries the request changes it."""
+        self.google: dict[str, Any] = google_options(request)
+        """`extra_body.google`."""
+        self.tools: list[tuple[str, str, Any]] = _list_tools(request)
+        """The declared functions as name, description and parameters; the deprecated `functions` too."""
+        self.named_tool: str | None = _find_named_tool(request)
+        """The function that `tool_choice` (or `function_call`) demands by name."""
+        self.modalities: list[str] = [kind.lower() for kind in request.get("modalities") or ["text"]]
+        """The demanded kinds of output, in lower case; text if none is named."""
+        self.wants_usage = bool((request.get("stream_options") or {}).get("include_usage"))
+        """Whether `stream_options` asks for usage, which only the servers of own endpoints heed."""
+        self.cached_tokens = CACHED_TOKENS if self.google.get("cached_content") else 0
+        """The tokens of `cached_content`: a fixed estimate, for what the cache holds cannot be known."""
+        self.tokens_beside = self.cached_tokens + sum(map(_count_tool, self.tools))
+        """An estimate of the prompt's tokens that are not in its messages: of what is cached, and of tools."""
+        self.vetted: set[Any] = set()
+        """The policies under which the options themselves break no rule; `vetting` keeps it."""
+        self.encoded: dict[Any, Any] = {}
+        """Literal replies, encoded for these options; `engine.answer` adds to it by `keep_encoded`."""
+        self.on_growth: Callable[[int], object] = lambda _size: None
+        """Called with the bytes of each encoded reply that is kept."""
+
+    def keep_encoded(self, key: Any, encoded: Any, size: int) -> None:
+        """Keep a literal reply of so many bytes, encoded for these options."""
+        self.encoded[key] = encoded
+        self.on_growth(size)
 
     @property
-    def publisher(self) -> str:
-        """The part of the model before the slash, empty if there is none."""
-        return self.model.partition("/")[0] if "/" in self.model else ""
-
-    @Common
-    def card(self) -> ModelCard | None:
-        """What is known of the model; on the shared endpoint, what may be assumed of a Gemini that is not known."""
-        return describe_model(self.model) if self.target.is_openapi else find_model(self.model)
-
-    @Common
-    def gemini(self) -> float | None:
-        """The generation if the model is a Gemini on the shared endpoint, known or not; else None."""
-        is_google = self.target.is_openapi and self.publisher in {"google", ""}
-        return generation(self.model) if is_google else None
-
-    @Common
-    def answering_model(self) -> str:
-        """The model that answers: the one named, else the endpoint's, else the endpoint's id."""
-        return self.model or (self.endpoint and self.endpoint.model) or self.target.endpoint
-
-    @Common
-    def style(self) -> AnswerStyle:
-        """How the model speaks."""
-        if self.target.is_openapi:
-            return choose_style(self.model, None)
-        return choose_style(self.answering_model, family_of(self.target, self.endpoint))
-
-    @Common
-    def llm_headers(self) -> Mapping[str, str]:
-        """The headers `x-vertex-ai-llm-…`, which choose how the request is paid for."""
-        named = ((name.lower(), value) for name, value in self.raw_headers if name[:11].lower() == b"x-vertex-ai")
-        return {name.decode("latin-1"): value.decode("latin-1") for name, value in named if b"-llm-" in name}
-
-    @Common
-    def traffic(self) -> Traffic:
-        """The traffic type that those headers ask for (documented: throughput pages); anything else is on demand.
-
-        A quota of provisioned throughput that carries the request changes it.
-        """
-        if not self.llm_headers:
-            return "ON_DEMAND"
-        if self.llm_headers.get("x-vertex-ai-llm-request-type", "").lower() == "dedicated":
-            return "PROVISIONED_THROUGHPUT"
-        shared = self.llm_headers.get("x-vertex-ai-llm-shared-request-type", "").lower()
-        return "ON_DEMAND_FLEX" if shared == "flex" else "ON_DEMAND_PRIORITY" if shared == "priority" else "ON_DEMAND"
-
-    @Common
-    def tools(self) -> list[tuple[str, str, Any]]:
-        """The declared functions as name, description and parameters; the deprecated `functions` too."""
-        declared = [tool.get("function") for tool in self.request.get("tools") or ()]
-        functions = [function for function in declared if function] + list(self.request.get("functions") or ())
-        return [
-            (function.get("name", ""), function.get("description") or "", function.get("parameters"))
-            for function in functions
-        ]
-
-    @Common
-    def named_tool(self) -> str | None:
-        """The function that `tool_choice` (or `function_call`) demands by name."""
-        choice = self.request.get("tool_choice")
-        if isinstance(choice, dict):
-            function = choice.get("function")
-            name = function.get("name") if isinstance(function, dict) else choice.get("name")
-            return name if isinstance(name, str) else None
-        call = self.request.get("function_call")
-        name = call.get("name") if isinstance(call, dict) else None
-        return name if isinstance(name, str) else None
-
-    @Common
     def tool_choice(self) -> list[str]:
         """The mode of tool calling (`named` with the function's name beside it); without tools there is none."""
         if not self.tools:
@@ -147,7 +97,7 @@ class RequestOptions:
         choice = self.request.get("tool_choice") or self.request.get("function_call")
         return [choice if isinstance(choice, str) else "auto"]
 
-    @Common
+    @property
     def response_schema(self) -> tuple[str, Any] | None:
         """The name and schema of a `json_schema` response format."""
         schema = (self.request.get("response_format") or {}).get("json_schema")
@@ -155,7 +105,7 @@ class RequestOptions:
             return None
         return str(schema.get("name") or ""), schema.get("schema")
 
-    @Common
+    @property
     def response_format(self) -> list[str]:
         """What the response format can be called: its type, its MIME type and its schema's name."""
         kind = (self.request.get("response_format") or {}).get("type")
@@ -169,31 +119,94 @@ class RequestOptions:
             names.append(self.response_schema[0])
         return names
 
-    @Common
-    def modalities(self) -> list[str]:
-        """The demanded kinds of output, in lower case; text if none is named."""
-        return [kind.lower() for kind in self.request.get("modalities") or ["text"]]
 
-    @Common
-    def google(self) -> dict[str, Any]:
-        """`extra_body.google`."""
-        return google_options(self.request)
+def vertex_headers(headers: Sequence[tuple[bytes, bytes]]) -> RawHeaders:
+    """Vertex's own among the headers of a request: `x-vertex-ai-…`."""
+    return tuple([pair for pair in headers if pair[0][:11].lower() == b"x-vertex-ai"])
 
-    @property
-    def wants_usage(self) -> bool:
-        """Whether `stream_options` asks for usage, which only the servers of own endpoints heed."""
-        return bool((self.request.get("stream_options") or {}).get("include_usage"))
 
-    @property
-    def cached_tokens(self) -> int:
-        """The tokens of `cached_content`: a fixed estimate, for what the cache holds cannot be known."""
-        return CACHED_TOKENS if self.google.get("cached_content") else 0
+def list_ignored(request: ChatRequest, target: Target) -> list[str]:
+    """The top-level keys that the documentation does not list, sorted. Those of open models and containers go to their server."""
+    publisher, slash, _ = (request.get("model") or "").partition("/")
+    is_google = target.is_openapi and (publisher == "google" or not slash)
+    return sorted(request.keys() - _KNOWN) if is_google else []
 
-    @Common
-    def tokens_beside(self) -> int:
-        """An estimate of the tokens of the prompt that are not in its messages: of what is cached, and of tools."""
-        total = self.cached_tokens
-        for name, description, parameters in self.tools:
-            total += estimate_tokens(name) + estimate_tokens(description)
-            total += estimate_tokens(json.dumps(parameters, separators=(",", ":"))) if parameters else 0
-        return total
+
+def _traffic_of(llm_headers: Mapping[str, str]) -> Traffic:
+    """The traffic type of the headers (documented: throughput pages); anything else is on demand."""
+    if not llm_headers:
+        return "ON_DEMAND"
+    if llm_headers.get("x-vertex-ai-llm-request-type", "").lower() == "dedicated":
+        return "PROVISIONED_THROUGHPUT"
+    shared = llm_headers.get("x-vertex-ai-llm-shared-request-type", "").lower()
+    return "ON_DEMAND_FLEX" if shared == "flex" else "ON_DEMAND_PRIORITY" if shared == "priority" else "ON_DEMAND"
+
+
+def _list_tools(request: ChatRequest) -> list[tuple[str, str, Any]]:
+    declared = [tool.get("function") for tool in request.get("tools") or ()]
+    functions = [function for function in declared if function] + list(request.get("functions") or ())
+    return [
+        (function.get("name", ""), function.get("description") or "", function.get("parameters"))
+        for function in functions
+    ]
+
+
+def _find_named_tool(request: ChatRequest) -> str | None:
+    choice = request.get("tool_choice")
+    if isinstance(choice, dict):
+        function = choice.get("function")
+        name = function.get("name") if isinstance(function, dict) else choice.get("name")
+    else:
+        call = request.get("function_call")
+        name = call.get("name") if isinstance(call, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _count_tool(tool: tuple[str, str, Any]) -> int:
+    name, description, parameters = tool
+    written = json.dumps(parameters, separators=(",", ":")) if parameters else ""
+    return estimate_tokens(name) + estimate_tokens(description) + estimate_tokens(written)
+
+
+_Key = tuple[Target, RawHeaders, bytes]
+
+
+class OptionsCache:
+    """The options of the last requests, by what they were read from; those unused for longest leave when there is no room."""
+
+    def __init__(self, most_bytes: int = MOST_CACHED_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._known: OrderedDict[_Key, RequestOptions] = OrderedDict()
+        self._sizes: dict[_Key, int] = {}
+        self.size = 0
+        """Bytes that are taken, estimated."""
+
+    def find(
+        self, target: Target, vertex_headers: RawHeaders, options: bytes, endpoint: Endpoint | None
+    ) -> RequestOptions:
+        """The options that JSON without messages holds. Raises ValueError if it has another shape than documented."""
+        key = target, vertex_headers, options
+        found = self._known.get(key)
+        # What a scenario says of an endpoint may have changed since.
+        if found is not None and found.endpoint is endpoint:
+            self._known.move_to_end(key)
+            return found
+        found = RequestOptions(target, vertex_headers, read_options(options), endpoint)
+        if len(options) <= LARGEST_CACHED_OPTIONS:
+            self._forget(key)
+            self._known[key], self._sizes[key] = found, 0
+            found.on_growth = partial(self._grow, key, found)
+            self._grow(key, found, len(options) * _PARSED_SIZE)
+        return found
+
+    def _grow(self, key: _Key, options: RequestOptions, more: int) -> None:
+        if self._known.get(key) is not options:
+            return
+        self._sizes[key] += more
+        self.size += more
+        while self.size > self._most_bytes and self._known:
+            self._forget(next(iter(self._known)))
+
+    def _forget(self, key: _Key) -> None:
+        if self._known.pop(key, None) is not None:
+            self.size -= self._sizes.pop(key)

@@ -141,7 +141,8 @@ class EmbeddingsQuestion:
         turn it into a miss.
         """
         naming = [
-            replace(ruleset, lots=tuple(lot.narrow(_names_model) for lot in ruleset.lots)) for ruleset in rulesets
+            replace(ruleset, indexes=tuple(index.narrow(_names_model) for index in ruleset.indexes))
+            for ruleset in rulesets
         ]
         usage = Usage(prompt=sum(tokens for _, tokens in self.inputs), completion=0)
         outcome = answer(naming, facts, state, inputs, self._render)

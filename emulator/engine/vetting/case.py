@@ -1,10 +1,10 @@
 """What a check is given: the request, and how strictly it is looked at."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from emulator.catalogue.quirks import QuirkName
-from emulator.engine.lazy import Lazy
 from emulator.engine.refusals import refuse, values_for
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.history import TOOL_ROLES, Turn, read_turns
@@ -48,12 +48,12 @@ class Case:
         """Whether this is a Gemini of an earlier generation."""
         return self.facts.gemini is not None and self.facts.gemini < generation
 
-    @Lazy
+    @cached_property
     def turns(self) -> list[Turn]:
         """The turns of the conversation."""
         return read_turns(self.facts.messages)
 
-    @Lazy
+    @cached_property
     def media_parts(self) -> list[tuple[Keys, Part]]:
         """The parts of messages, with their places, that are no plain text."""
         return [

@@ -110,7 +110,7 @@ def judge(facts: Facts, policy: Policy, vetting: Vetting, check: Check | None = 
 
 
 def _vet(case: Case) -> Refusal | None:
-    passed = case.facts.passed
+    passed = case.facts.vetted
     has_passed = case.policy in passed
     for check in _list_checks(has_passed, case.facts.may_enclose, case.may_have_calls):
         refusal = check(case)

@@ -49,12 +49,12 @@ def rules_of(*rules: Any) -> Ruleset:
 
 def ask_one_by_one(ruleset: Ruleset) -> Ruleset:
     """The same rules, each by itself, so that all of them are asked."""
-    return replace(ruleset, lots=tuple(RuleIndex([rule]) for rule in ruleset.rules))
+    return replace(ruleset, indexes=tuple(RuleIndex([rule]) for rule in ruleset.rules))
 
 
 def list_asked(ruleset: Ruleset, facts: Facts) -> list[str]:
     """The names of the rules that are asked for a request."""
-    return [rule.name for lot in ruleset.lots for rule in lot.find(facts)]
+    return [rule.name for index in ruleset.indexes for rule in index.find(facts)]
 
 
 def say(text: str, **more: Any) -> Facts:
@@ -246,12 +246,12 @@ def test_rules_of_which_nothing_is_certain_are_always_asked() -> None:
 
 def test_a_part_of_the_rules_has_an_index_of_its_own() -> None:
     """It is made once."""
-    (lot,) = rules_of(
+    (index,) = rules_of(
         *({"name": f"city {number}", "when": {"last_user": f"city {number}"}} for number in range(9))
-    ).lots
+    ).indexes
 
     def is_even(rule: Any) -> bool:
         return int(rule.name[-1]) % 2 == 0
 
-    assert [rule.name for rule in lot.narrow(is_even).find(say("city 6 or city 7"))] == ["city 6"]
-    assert lot.narrow(is_even) is lot.narrow(is_even)
+    assert [rule.name for rule in index.narrow(is_even).find(say("city 6 or city 7"))] == ["city 6"]
+    assert index.narrow(is_even) is index.narrow(is_even)

@@ -1,4 +1,4 @@
-"""Answers that are made once and filled in for each request."""
+"""Answers that are encoded once and filled in for each request."""
 
 import json
 from typing import Any
@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from emulator.engine.answer import Outcome, answer
 from emulator.engine.randomness import AnswerInputs, Overrides
-from emulator.engine.rendering.forms import GAP, GAP_CREATED, LARGEST_FORM, MOST_BYTES
+from emulator.engine.rendering.encoded import LARGEST_ENCODED, SLOT_PROMPT, slot_identity
 from emulator.engine.request.facts import Facts
+from emulator.engine.request.options import RequestOptions
 from emulator.engine.ruleset import compile_rules
 from emulator.engine.session import State
 from emulator.engine.timeline.directives import CompiledPace
@@ -41,7 +42,7 @@ MODELS = [
 
 
 def ask(facts: Facts, moment: float, *, directly: bool = False) -> Outcome:
-    """An answer from a form, or one that is made for this request alone, as a pace that takes no time has it."""
+    """An encoded answer, or one that is made for this request alone, as a pace that takes no time has it."""
     overrides = Overrides(compiled_pace=CompiledPace()) if directly else Overrides()
     return answer(RULESETS, facts, State(), AnswerInputs(moment, None, moment.hex().encode().ljust(16), overrides))
 
@@ -49,7 +50,7 @@ def ask(facts: Facts, moment: float, *, directly: bool = False) -> Outcome:
 @pytest.mark.parametrize("text", ["text", "thoughts", "json", "empty"])
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("more", [{}, {"stream": True}, {"n": 2}, {"stream": True, "max_tokens": 2}], ids=str)
-def test_forms_are_filled_as_answers_are_made(text: str, model: str, more: dict[str, Any]) -> None:
+def test_encoded_answers_are_filled_as_answers_are_made(text: str, model: str, more: dict[str, Any]) -> None:
     """To the byte and in every frame, the first time and later; ids and times are each request's own."""
     endpoint = "1234" if model == "own" else "openapi"
     request: Any = {"model": model, "messages": [{"role": "user", "content": text}], **more}
@@ -57,60 +58,60 @@ def test_forms_are_filled_as_answers_are_made(text: str, model: str, more: dict[
     bodies = []
     for moment in (1_767_225_600.0, 1_767_225_661.5):
         filled, made = ask(facts, moment).timeline, ask(facts, moment, directly=True).timeline
-        assert facts.ready is not None
+        assert len(facts.encoded) == 1
         assert filled.body == made.body
         assert filled.size == made.size == len(made.body)
         assert [frame.data for frame in filled.frames] == [frame.data for frame in made.frames]
         assert len(filled.frames) == len(made.frames)
         assert filled.frames[-1].data == made.frames[-1].data
         assert (filled.status, filled.headers, filled.is_instant) == (made.status, made.headers, True)
-        assert GAP.encode() not in filled.body
-        assert str(GAP_CREATED).encode() not in filled.body
+        slots = slot_identity("")
+        assert not any(str(slot).encode() in filled.body for slot in (slots.id, slots.created, SLOT_PROMPT))
         bodies.append(filled.body)
     assert ask(facts, 1_767_225_600.0).usage == ask(facts, 1_767_225_600.0, directly=True).usage
     # Some families' plain answers have neither id nor time.
     assert (bodies[0] != bodies[1]) is (b'"created"' in bodies[0])
 
 
-def test_large_answers_are_not_remembered() -> None:
-    """They would be kept for each of the requests that are remembered, which is bounded by number only."""
-    rules = compile_rules(read_text(f"rules: [{{reply: {'x' * LARGEST_FORM}}}]").scenarios)
+def test_large_answers_are_not_kept() -> None:
+    """They are encoded for each request."""
+    rules = compile_rules(read_text(f"rules: [{{reply: {'x' * LARGEST_ENCODED}}}]").scenarios)
     request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": "hi"}]}
     facts = Facts(Target("v1", "p", "global", "openapi"), [], request)
     outcome = answer([rules], facts, State(), AnswerInputs(0, None, bytes(16)))
-    assert outcome.timeline.body.count(b"x") >= LARGEST_FORM
-    assert facts.ready is None
+    assert outcome.timeline.body.count(b"x") >= LARGEST_ENCODED
+    assert facts.encoded == {}
 
 
+def test_an_answer_that_looks_like_a_slot_is_not_encoded() -> None:
+    """A text with the number that stands for the prompt's tokens is answered as any other."""
+    rules = compile_rules(read_text(f"rules: [{{reply: 'It is {SLOT_PROMPT}.'}}]").scenarios)
+    request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": "hi"}]}
+    facts = Facts(Target("v1", "p", "global", "openapi"), [], request)
+    outcome = answer([rules], facts, State(), AnswerInputs(0, None, bytes(16)))
+    assert f"It is {SLOT_PROMPT}.".encode() in outcome.timeline.body
+    assert facts.encoded == {}
+
+
+def share(request: Any, endpoint: str = "openapi", options: RequestOptions | None = None) -> Facts:
+    """The facts of a request that shares options with others."""
+    return Facts(Target("v1", "p", "global", endpoint), [], request, options=options)
+
+
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("stream", [False, True])
-def test_requests_that_are_asked_alike_share_their_forms(stream: bool) -> None:
-    """Whatever their messages: their answers are those that are made for each alone, usage and all."""
-    common: dict[str, Any] = {}
-    sizes = []
-    for words in ("", " and more", " and more words than before", ""):
-        request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": f"text{words}"}], "stream": stream}
-        target = Target("v1", "p", "global", "openapi")
-        filled, made = (
-            ask(Facts(target, [], request, None, common), 1.0),
-            ask(Facts(target, [], request), 1.0, directly=True),
-        )
+def test_requests_that_differ_in_their_messages_share_encoded_answers(stream: bool, model: str) -> None:
+    """Their answers are those that are made for each alone, usage and all."""
+    endpoint = "1234" if model == "own" else "openapi"
+    options: RequestOptions | None = None
+    for words in ("", " and more", " and more words than before" * 9, ""):
+        request: Any = {"model": model, "messages": [{"role": "user", "content": f"text{words}"}], "stream": stream}
+        options = options or share(request, endpoint)
+        filled = ask(share(request, endpoint, options), 1.0)
+        made = ask(share(request, endpoint), 1.0, directly=True)
         assert filled.timeline.body == made.timeline.body
         assert filled.usage == made.usage
-        sizes.append(common["forms"].size)
-    assert sizes[0] < sizes[1] < sizes[2] == sizes[3]
-
-
-def test_forms_are_bounded() -> None:
-    """By their bytes: the usage of each answer may be another."""
-    rules = compile_rules(read_text(f"rules: [{{reply: {'x' * (LARGEST_FORM // 2)}}}]").scenarios)
-    common: dict[str, Any] = {}
-    for words in range(3 * MOST_BYTES // LARGEST_FORM):
-        request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": "many " * words}]}
-        facts = Facts(Target("v1", "p", "global", "openapi"), [], request, None, common)
-        outcome = answer([rules], facts, State(), AnswerInputs(0, None, bytes(16)))
-        assert outcome.usage is not None
-        assert b'"prompt_tokens":%d,' % outcome.usage.prompt in outcome.timeline.body
-        assert 0 < common["forms"].size <= MOST_BYTES
+        assert len(options.encoded) == 1
 
 
 _STEPS = st.one_of(
@@ -146,16 +147,17 @@ _STEPS = st.one_of(
     ),
     extra=st.sampled_from([{}, {"google": {"stream_function_call_arguments": True}}]),
 )
-def test_what_is_drawn_for_calls_stands_in_forms(
+def test_what_is_drawn_for_calls_stands_in_slots(
     steps: list[dict[str, Any]], model: str, more: dict[str, Any], occasions: list[AnswerInputs], extra: dict[str, Any]
 ) -> None:
-    """Whoever speaks, streamed or not, with a seed or without: an answer from a form is that which is made for its request alone."""
+    """Whoever speaks, streamed or not, with a seed or without: an encoded answer is that which is made for its request alone."""
     rules = compile_rules(read_text(json.dumps({"rules": [{"reply": steps}]})).scenarios)
     target = Target("v1", "p", "global", "1234" if model == "own" else "openapi")
-    common: dict[str, Any] = {}
+    options: RequestOptions | None = None
     for inputs in occasions:
         request: Any = {"model": model, "messages": [{"role": "user", "content": "hi"}], **more, "extra_body": extra}
-        filled = answer([rules], Facts(target, [], request, None, common), State(), inputs)
+        options = options or Facts(target, [], request)
+        filled = answer([rules], Facts(target, [], request, options=options), State(), inputs)
         alone = inputs._replace(overrides=Overrides(compiled_pace=CompiledPace()))
         made = answer([rules], Facts(target, [], request), State(), alone)
         assert filled.timeline.body == made.timeline.body
@@ -164,17 +166,17 @@ def test_what_is_drawn_for_calls_stands_in_forms(
         assert (filled.timeline.headers, filled.usage) == (made.timeline.headers, made.usage)
 
 
-def test_calls_are_made_once_for_all_that_are_asked_alike() -> None:
-    """Their answers differ in ids and signatures, which are drawn for each."""
+def test_calls_are_encoded_once() -> None:
+    """Answers of requests with the same options differ in ids and signatures, which are drawn for each."""
     rules = compile_rules(read_text("rules: [{reply: [{call: f, with: {a: 1}}, {call: f, with: {a: 1}}]}]").scenarios)
-    common: dict[str, Any] = {}
+    options: RequestOptions | None = None
     bodies = []
     for number in range(3):
         request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": f"hi {number}"}]}
-        facts = Facts(Target("v1", "p", "global", "openapi"), [], request, None, common)
+        options = options or share(request)
+        facts = share(request, options=options)
         bodies.append(answer([rules], facts, State(), AnswerInputs(0, None, bytes([number]) * 16)).timeline.body)
-        assert facts.ready is not None
-        assert common["forms"].size == facts.ready.form.size
+        assert len(options.encoded) == 1
     ids = {call["id"] for body in bodies for call in json.loads(body)["choices"][0]["message"]["tool_calls"]}
     assert len(ids) == 6
 

@@ -1,0 +1,80 @@
+"""Request options, and the cache that keeps them for requests which differ in their messages only."""
+
+import json
+from typing import Any
+
+import pytest
+
+from emulator.engine.request.options import LARGEST_CACHED_OPTIONS, OptionsCache, RequestOptions, vertex_headers
+from emulator.scenario.rules import Endpoint
+from emulator.wire.requests import parse_request
+from emulator.wire.urls import Target
+
+TARGET = Target("v1", "p", "global", "openapi")
+
+
+def find(
+    cache: OptionsCache,
+    messages: int = 1,
+    *,
+    target: Target = TARGET,
+    endpoint: Endpoint | None = None,
+    header: bytes = b"a",
+    **more: Any,
+) -> RequestOptions:
+    """The options of a request with so many messages."""
+    body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "hi"}] * messages, **more}
+    headers = vertex_headers([(header, b"flex")])
+    return cache.find(target, headers, parse_request(json.dumps(body).encode()).options, endpoint)
+
+
+def test_requests_that_differ_in_their_messages_share_their_options() -> None:
+    """Whatever their other headers; not those with another parameter, model, target, endpoint or header of Vertex's."""
+    cache, own = OptionsCache(), Endpoint(family="vllm")
+    assert find(cache, 1) is find(cache, 2) is find(cache, 3, header=b"b")
+    others = [
+        find(cache),
+        find(cache, custom=1),
+        find(cache, custom=True),
+        find(cache, stream=True),
+        find(cache, model="google/gemini-3-pro-preview"),
+        find(cache, target=Target("v1", "q", "global", "openapi")),
+        find(cache, header=b"x-vertex-ai-llm-shared-request-type"),
+        find(cache, endpoint=own),
+    ]
+    assert len({*map(id, others)}) == len(others)
+    assert find(cache, 5, endpoint=own) is others[-1]
+
+
+def test_what_a_scenario_says_of_an_endpoint_is_read_anew() -> None:
+    """Options are kept for as long as the endpoint is the same."""
+    cache, one, two = OptionsCache(), Endpoint(family="vllm"), Endpoint(family="vllm")
+    first = find(cache, endpoint=one)
+    assert find(cache, endpoint=one) is first
+    assert find(cache, endpoint=two).endpoint is two
+
+
+def test_the_cache_is_bounded_in_bytes() -> None:
+    """What was unused for longest leaves, and with it the answers that were encoded for it."""
+    cache = OptionsCache(most_bytes=10_000)
+    first = find(cache, custom=0)
+    assert 0 < cache.size < 1_000
+    for number in range(1, 40):
+        find(cache, custom=number)
+        assert cache.size <= 10_000
+    assert find(cache, custom=0) is not first
+    last = find(cache, custom=39)
+    last.keep_encoded("reply", b"", 9_000)
+    assert cache.size <= 10_000
+    assert find(cache, custom=39) is last
+    last.keep_encoded("another", b"", 9_000)
+    assert cache.size == 0
+    last.keep_encoded("third", b"", 9_000)
+    assert cache.size == 0
+
+
+@pytest.mark.parametrize("size", [LARGEST_CACHED_OPTIONS, 1])
+def test_large_options_are_not_kept(size: int) -> None:
+    """They are read for each request."""
+    cache = OptionsCache()
+    assert (find(cache, custom="x" * size) is find(cache, custom="x" * size)) is (size == 1)

@@ -1,0 +1,18 @@
+"""Who sent a request, as far as the journal may know."""
+
+from emulator.server.authentication import read_credentials, read_sender
+
+
+def test_senders_are_told_apart_by_their_headers() -> None:
+    """By token, key and host; no other header plays a part, and nothing shows the token."""
+
+    def send(*headers: tuple[bytes, bytes], query: bytes = b"") -> tuple[object, object]:
+        credentials = read_credentials(headers, query)
+        return credentials, read_sender(headers, credentials, b"key")
+
+    one, two = (b"authorization", b"Bearer one"), (b"authorization", b"Bearer two")
+    assert send(one) == send(one, (b"x-request-id", b"1")) != send(two)
+    assert send(one)[1] != send(one, (b"host", b"other"))[1]
+    assert send(one)[0] != send(one, (b"x-goog-api-key", b"k"))[0]
+    assert send(one)[0] != send(one, query=b"key=k")[0]
+    assert "one" not in repr(send(one)[1])
