@@ -16,15 +16,15 @@ from benchmarks.measuring import interleave
 from benchmarks.serving import Server
 from benchmarks.situations import (
     HISTORY,
-    HISTORY_NEW,
     LONG_STREAM,
-    MANY,
     MANY_RULES,
     ONE_RULE,
     PICTURE,
     PLAIN,
-    PLAIN_NEW,
+    PLAIN_SAME,
+    SOME_RULES,
     STREAM,
+    STREAM_SAME,
     TOOL_CALL,
     Rule,
     Situation,
@@ -51,20 +51,19 @@ class Case:
     @property
     def title(self) -> str:
         """What people read."""
-        rules = f"{MANY} rules" if len(self.rules) > 1 else "1 rule"
+        rules = f"{len(self.rules)} rules" if len(self.rules) > 1 else "1 rule"
         return f"{self.situation.title}, {rules}, {self.connections} {'connection' if self.connections == 1 else 'connections'}"
 
 
 CASES = (
-    *(Case(situation, connections=number) for situation in (PLAIN, STREAM) for number in (1, 16, 64)),
-    Case(PLAIN, ONE_RULE),
-    Case(STREAM, ONE_RULE),
-    # Beside one message and one rule: what 500 rules cost would hide what 200 messages do.
-    Case(HISTORY, ONE_RULE),
-    Case(PLAIN_NEW, ONE_RULE),
-    Case(HISTORY_NEW, ONE_RULE),
+    *(Case(situation, rules) for situation in (PLAIN, STREAM) for rules in (SOME_RULES, MANY_RULES)),
+    *(Case(situation, connections=number) for situation in (PLAIN, STREAM) for number in (1, 64)),
+    *(Case(situation, ONE_RULE) for situation in (PLAIN, STREAM, HISTORY)),
     *(Case(situation) for situation in (LONG_STREAM, TOOL_CALL, PICTURE)),
 )
+"""No request of a case is like another, except the picture's."""
+SAME_CASES = (Case(PLAIN_SAME), Case(STREAM_SAME))
+"""The same request again and again: what is told in a footnote."""
 
 
 @dataclass

@@ -25,13 +25,11 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.measuring import make_table
 from benchmarks.situations import (
     HISTORY,
-    HISTORY_NEW,
     LONG_STREAM,
     MANY_RULES,
     NUMBER,
     ONE_RULE,
     PLAIN,
-    PLAIN_NEW,
     STREAM,
     TOOL_CALL,
     Rule,
@@ -54,10 +52,9 @@ CASES: Mapping[str, tuple[Situation, Sequence[Rule]]] = {
     "8 chunks, 500 rules": (STREAM, MANY_RULES),
     "200 chunks, 500 rules": (LONG_STREAM, MANY_RULES),
     "200 messages, 1 rule": (HISTORY, ONE_RULE),
-    "plain, never the same": (PLAIN_NEW, ONE_RULE),
-    "200 messages, never the same": (HISTORY_NEW, ONE_RULE),
     "tool call, 500 rules": (TOOL_CALL, MANY_RULES),
 }
+"""No request of a case is like another."""
 _COUNT = re.compile(r"(?m)^(?:totals|summary): (\d+)")
 
 

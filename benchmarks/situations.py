@@ -56,11 +56,13 @@ MANY_RULES = (
     SHORT,
 )
 """500 rules of which the last ones answer, so that all others have to be looked at, or passed over by something better."""
+SOME_RULES = MANY_RULES[-100:]
+"""100 rules, likewise."""
 
 
 @dataclass(frozen=True)
 class Situation:
-    """One request, over and over, and what has to come back."""
+    """A request, and what has to come back."""
 
     name: str
     title: str
@@ -119,14 +121,12 @@ def _picture() -> list[dict[str, Any]]:
     return [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}, text]}]
 
 
-PLAIN = Situation("plain", "plain", [_ask(TOPIC)])
-STREAM = Situation("stream8", "8 chunks", [_ask(TOPIC)], stream=True)
-LONG_STREAM = Situation("stream200", "200 chunks", [_ask(LONG_TOPIC)], pieces=200, stream=True)
-HISTORY = Situation("history", "200 messages", _history(200), heavy=True)
-PLAIN_NEW = Situation("plain-new", "plain, no request like another", [_ask(TOPIC, NUMBER)], new=True)
-HISTORY_NEW = Situation(
-    "history-new", "200 messages, no request like another", _history(200, NUMBER), heavy=True, new=True
-)
-TOOL_CALL = Situation("tool", "tool call", [_ask(TOOL_TOPIC)], tool=True)
+PLAIN = Situation("plain", "plain", [_ask(TOPIC, NUMBER)], new=True)
+STREAM = Situation("stream8", "8 chunks", [_ask(TOPIC, NUMBER)], stream=True, new=True)
+LONG_STREAM = Situation("stream200", "200 chunks", [_ask(LONG_TOPIC, NUMBER)], pieces=200, stream=True, new=True)
+HISTORY = Situation("history", "200 messages", _history(200, NUMBER), heavy=True, new=True)
+TOOL_CALL = Situation("tool", "tool call", [_ask(TOOL_TOPIC, NUMBER)], tool=True, new=True)
+PLAIN_SAME = Situation("plain-same", "plain, the same request", [_ask(TOPIC)])
+STREAM_SAME = Situation("stream8-same", "8 chunks, the same request", [_ask(TOPIC)], stream=True)
 PICTURE = Situation("picture", "1 MB picture", _picture(), heavy=True)
-SITUATIONS = (PLAIN, STREAM, LONG_STREAM, HISTORY, PLAIN_NEW, HISTORY_NEW, TOOL_CALL, PICTURE)
+SITUATIONS = (PLAIN, STREAM, LONG_STREAM, HISTORY, TOOL_CALL, PLAIN_SAME, STREAM_SAME, PICTURE)

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.cases import CASES, Field
+from benchmarks.cases import CASES, SAME_CASES, Field
 from benchmarks.load import install_wrk
 from benchmarks.measuring import describe_machine
 from benchmarks.memory import measure_memory, measure_starts
@@ -16,12 +16,22 @@ from benchmarks.report import Results, draw_chart, list_promises, write_report
 from benchmarks.subjects import ROOT, Subject, UnavailableError
 from benchmarks.subjects.aimock import SUBJECT as AIMOCK
 from benchmarks.subjects.bare import SUBJECT as BARE
-from benchmarks.subjects.emulator import ALL_WORKERS, ONE_WORKER
+from benchmarks.subjects.emulator import ALL_WORKERS, BASELINE, LOGGING, ONE_WORKER, name_baseline
 from benchmarks.subjects.fakellm import SUBJECT as FAKELLM
 from benchmarks.subjects.mocktopus import SUBJECT as MOCKTOPUS
 from benchmarks.subjects.stubllm import SUBJECT as STUBLLM
 
-SUBJECTS = (ONE_WORKER, ALL_WORKERS, BARE, AIMOCK, STUBLLM, MOCKTOPUS, FAKELLM)
+SUBJECTS = (
+    ONE_WORKER,
+    *((BASELINE,) if name_baseline() else ()),
+    LOGGING,
+    ALL_WORKERS,
+    BARE,
+    AIMOCK,
+    STUBLLM,
+    MOCKTOPUS,
+    FAKELLM,
+)
 START, MEMORY = "start", "memory"
 DOCUMENT, CHART = ROOT / "docs" / "speed.md", ROOT / "docs" / "speed.svg"
 BEGIN, END = "<!-- Measured: python -m benchmarks.speed --write -->", "<!-- end -->"
@@ -32,10 +42,11 @@ PATIENCE = 20.0
 def read_options(arguments: Sequence[str] | None = None) -> Namespace:
     """The options of the command line."""
     parser = ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
-    names = ", ".join([*(case.name for case in CASES), START, MEMORY])
+    names = ", ".join([*(case.name for case in (*CASES, *SAME_CASES)), START, MEMORY])
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count; one more comes first (default 5)")
     parser.add_argument("--seconds", type=int, default=3, help="length of a measurement (default 3)")
     parser.add_argument("--only", action="append", metavar="GLOB", help=f"measure only some of: {names}")
+    parser.add_argument("--subject", action="append", metavar="GLOB", help="measure only some of the servers")
     parser.add_argument("--requests", type=int, default=200_000, help="requests for memory (default 200,000)")
     parser.add_argument("--pin", action="store_true", help="servers of one worker to processor 0, the load to 1")
     parser.add_argument("--write", action="store_true", help="put the report into docs/speed.md and docs/speed.svg")
@@ -47,7 +58,7 @@ def main() -> None:
     options = read_options()
     busy = os.getloadavg()[0]
     install_wrk()
-    results = find_subjects()
+    results = find_subjects(options.subject)
     with TemporaryDirectory() as folder:
         measure(results, options, Path(folder))
     report = "\n\n".join([describe_run(options, busy), *write_report(results)])
@@ -59,11 +70,12 @@ def main() -> None:
     sys.exit(not all(promise.holds for promise in list_promises(results)))
 
 
-def find_subjects() -> Results:
+def find_subjects(only: Sequence[str] | None = None) -> Results:
     """Who can be measured here, after installing them, and who cannot."""
     found: list[Subject] = []
     versions, missing = {}, {}
-    for subject in SUBJECTS:
+    wanted = [one for one in SUBJECTS if only is None or any(fnmatch(one.name, pattern) for pattern in only)]
+    for subject in wanted:
         try:
             versions[subject.name] = subject.install()
             found.append(subject)
@@ -79,7 +91,7 @@ def measure(results: Results, options: Namespace, folder: Path) -> None:
     def wanted(name: str) -> bool:
         return options.only is None or any(fnmatch(name, pattern) for pattern in options.only)
 
-    cases = [case for case in CASES if wanted(case.name)]
+    cases = [case for case in (*CASES, *SAME_CASES) if wanted(case.name)]
     if wanted(START):
         notify("start")
         results.starts = measure_starts(results.subjects, folder, options.rounds)

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.asking import ask
 from benchmarks.serving import Server
-from benchmarks.situations import HISTORY, HISTORY_NEW, ONE_RULE, PLAIN, PLAIN_NEW, SITUATIONS, STREAM, Rule
+from benchmarks.situations import HISTORY, ONE_RULE, PLAIN, SITUATIONS, STREAM, Rule
 from benchmarks.subjects import Subject, write_json
 from benchmarks.subjects.emulator import ONE_WORKER, PATH
 
@@ -20,7 +20,7 @@ def record(rules: Sequence[Rule], folder: Path) -> str:
     """Ask the emulator everything once and keep its answers; returns the file's path."""
     answers: dict[str, Any] = {}
     with Server(ONE_WORKER, rules, folder) as server:
-        for situation in (PLAIN, STREAM, HISTORY, PLAIN_NEW, HISTORY_NEW) if rules == ONE_RULE else SITUATIONS:
+        for situation in (PLAIN, STREAM, HISTORY) if rules == ONE_RULE else SITUATIONS:
             answer = ask(server.port, PATH, situation)
             headers = [[name, value] for name, value in answer.headers if name not in _BY_UVICORN]
             answers[situation.name] = {"headers": headers, "body": answer.body.decode()}

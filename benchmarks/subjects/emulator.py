@@ -1,4 +1,4 @@
-"""This emulator: journal and vetting on, requests not logged."""
+"""This emulator: journal and vetting on; without its log, with it, with several workers, and as another checkout has it."""
 
 import os
 import subprocess
@@ -26,20 +26,18 @@ def write_scenario(rules: Sequence[Rule], folder: Path) -> str:
     return write_json(folder / "scenario.yaml", {"scenario": "benchmark", "rules": [_to_rule(rule) for rule in rules]})
 
 
-def serve(rules: Sequence[Rule], folder: Path, port: int, *, workers: int = 1) -> list[str]:
+def serve(
+    rules: Sequence[Rule], folder: Path, port: int, *, workers: int = 1, log: bool = False, program: Sequence[str] = ()
+) -> list[str]:
     """The command that serves rules."""
-    more = ["--workers", str(workers)] if workers > 1 else []
-    return [
-        sys.executable,
-        "-m",
-        "emulator",
-        "serve",
-        write_scenario(rules, folder),
-        "--port",
-        str(port),
-        "--quiet",
-        *more,
-    ]
+    options = [*(["--workers", str(workers)] if workers > 1 else []), *([] if log else ["--quiet"])]
+    start = program or [sys.executable, "-m", "emulator"]
+    return [*start, "serve", write_scenario(rules, folder), "--port", str(port), *options]
+
+
+def name_baseline() -> str | None:
+    """What another checkout is called, that `BENCHMARK_BASELINE` names by the program of its environment."""
+    return "emulator, before" if os.environ.get("BENCHMARK_BASELINE") else None
 
 
 def _find_workers() -> str:
@@ -63,4 +61,19 @@ ALL_WORKERS = Subject(
     install=_find_workers,
     command=partial(serve, workers=WORKERS),
     note="as many workers as cores, which they share with the load generator",
+)
+LOGGING = Subject(
+    name="emulator, log on",
+    path=PATH,
+    peer=False,
+    install=lambda: __version__,
+    command=partial(serve, log=True),
+    note="with a line for each exchange, which is thrown away",
+)
+BASELINE = Subject(
+    name=name_baseline() or "emulator, before",
+    path=PATH,
+    peer=False,
+    install=lambda: "another checkout",
+    command=partial(serve, program=["env", "-u", "PYTHONPATH", os.environ.get("BENCHMARK_BASELINE", "vertex-emulator")]),
 )

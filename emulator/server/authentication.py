@@ -16,6 +16,7 @@ from emulator.wire.urls import Target
 
 # Keys of Google (`AIza…`, `AQ.…`) and of OpenAI (`sk-…`), none of which is an access token.
 _API_KEY = re.compile(r"AIza[\w-]{10,}|AQ\.[\w-]{10,}|sk-.*", re.DOTALL)
+_KEY_STARTS = frozenset({"AI", "AQ", "sk"})
 
 
 class Credentials(NamedTuple):
@@ -23,6 +24,15 @@ class Credentials(NamedTuple):
 
     bearer: str | None
     has_api_key: bool
+    """Whether there is an API key in a header of its own or in the query."""
+    host: str = ""
+    """The Host header; empty if there is none."""
+
+    @property
+    def is_api_key(self) -> bool:
+        """Whether the bearer is an API key."""
+        bearer = self.bearer
+        return bearer is not None and bearer[:2] in _KEY_STARTS and _API_KEY.fullmatch(bearer) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +44,27 @@ class AuthenticationFailure:
 
 
 def read_credentials(headers: Sequence[tuple[bytes, bytes]], query: bytes) -> Credentials:
-    """The bearer token, and whether there is an API key in a header or in the query."""
-    bearer, has_api_key = None, b"key=" in query and bool(parse_qs(query.decode("latin-1")).get("key"))
+    """The bearer token, whether there is an API key in a header or in the query, and the host."""
+    bearer, host, has_api_key = None, "", b"key=" in query and bool(parse_qs(query.decode("latin-1")).get("key"))
     for name, value in headers:
         if name == b"authorization":
             scheme, _, token = value.decode("latin-1").strip().partition(" ")
             if scheme.lower() == "bearer" and token.strip():
                 bearer = token.strip()
+        elif name == b"host":
+            host = host or value.decode("latin-1")
         elif name == b"x-goog-api-key":
             has_api_key = True
-    return Credentials(bearer, has_api_key)
+    return Credentials(bearer, has_api_key, host)
 
 
-def read_sender(headers: Sequence[tuple[bytes, bytes]], credentials: Credentials, key: bytes) -> Sender:
+def describe_sender(credentials: Credentials, key: bytes) -> Sender:
     """What may be kept of who sent a request; with a random key nobody can tell the bearer from its digest."""
-    host = next((value.decode("latin-1") for name, value in headers if name == b"host"), "")
-    bearer = credentials.bearer
+    bearer, has_api_key, host = credentials
     if bearer is None:
-        return Sender(host, credentials.has_api_key)
+        return Sender(host, has_api_key)
     digest = blake2b(bearer.encode("latin-1", "replace"), key=key, digest_size=8).hexdigest()
-    return Sender(host, _API_KEY.fullmatch(bearer) is not None, digest)
+    return Sender(host, credentials.is_api_key, digest)
 
 
 def check_bearer(auth: Auth, target: Target, credentials: Credentials, mint: Mint, now: float) -> Refusal | None:
@@ -78,7 +89,7 @@ def judge_bearer(
         if credentials.has_api_key:
             return AuthenticationFailure("api_key_not_supported", "an API key was sent instead of a bearer token")
         return AuthenticationFailure("missing_credentials", "the header `Authorization: Bearer <token>` is missing")
-    if _API_KEY.fullmatch(bearer):
+    if credentials.is_api_key:
         return AuthenticationFailure("invalid_token", "the bearer is an API key; Vertex wants an OAuth access token")
     verdict = mint.judge(bearer, now, wanted)
     if verdict == "expired":

@@ -43,7 +43,10 @@ def apply_variation(settings: Settings, variation: Variation) -> Settings:
 
 def read_requested_pace(headers: Sequence[tuple[bytes, bytes]]) -> CompiledPace | None:
     """The pace that a request's headers ask for. Raises AnswerError for one that there is not."""
-    return next((read_pace(value.decode("latin-1")) for name, value in headers if name == PACE_HEADER), None)
+    for name, value in headers:
+        if name == PACE_HEADER:
+            return read_pace(value.decode("latin-1"))
+    return None
 
 
 @lru_cache(maxsize=256)

@@ -22,7 +22,7 @@ from emulator.engine.vetting.vet import Check, VettingResult, judge, refuse_malf
 from emulator.errors import AnswerError
 from emulator.scenario.loading import Reading, default_scenario_path, read_paths
 from emulator.scenario.rules import Endpoint, Tokens
-from emulator.server.authentication import check_bearer, read_credentials, read_sender
+from emulator.server.authentication import check_bearer, describe_sender, read_credentials
 from emulator.server.clock import Clock
 from emulator.server.overrides import PACE_HEADER, apply_variation, build_overrides, read_requested_pace
 from emulator.server.settings import SEEDED_MOMENT, Settings
@@ -142,7 +142,7 @@ class Service:
         else:
             ticket, started = waited.quota_ticket, waited.started
         credentials = read_credentials(headers, query)
-        sender = read_sender(headers, credentials, self._sender_key)
+        sender = describe_sender(credentials, self._sender_key)
         warnings: tuple[str, ...] = ()
         try:
             refusal = check_bearer(self.settings.auth, target, credentials, self.mint, now)

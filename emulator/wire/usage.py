@@ -27,7 +27,7 @@ class Usage(NamedTuple):
         block: dict[str, Any] = {"completion_tokens": self.completion}
         if self.reasoning:
             block["completion_tokens_details"] = {"reasoning_tokens": self.reasoning}
-        block["extra_properties"] = self._traffic()
+        block["extra_properties"] = {"google": {"traffic_type": self.traffic}}
         block["prompt_tokens"] = self.prompt
         if self.cached:
             block["prompt_tokens_details"] = {"cached_tokens": self.cached}

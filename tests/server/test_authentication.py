@@ -1,6 +1,6 @@
 """Who sent a request, as far as the journal may know."""
 
-from emulator.server.authentication import read_credentials, read_sender
+from emulator.server.authentication import describe_sender, read_credentials
 
 
 def test_senders_are_told_apart_by_their_headers() -> None:
@@ -8,7 +8,7 @@ def test_senders_are_told_apart_by_their_headers() -> None:
 
     def send(*headers: tuple[bytes, bytes], query: bytes = b"") -> tuple[object, object]:
         credentials = read_credentials(headers, query)
-        return credentials, read_sender(headers, credentials, b"key")
+        return credentials, describe_sender(credentials, b"key")
 
     one, two = (b"authorization", b"Bearer one"), (b"authorization", b"Bearer two")
     assert send(one) == send(one, (b"x-request-id", b"1")) != send(two)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from emulator.api.emulator import Emulator
-from emulator.server.authentication import Credentials, read_sender
+from emulator.server.authentication import Credentials, describe_sender
 from emulator.server.service import observe
 from emulator.verdicts.judge import judge_client
 
@@ -73,7 +73,7 @@ def test_unknown_filter_is_told(vertex: Emulator) -> None:
 
 def test_bearers_are_not_kept(vertex: Emulator) -> None:
     """What is kept of a bearer tells it from another, and is not the same in another server."""
-    sent = [read_sender([], Credentials(bearer, False), key) for key in (b"1", b"2") for bearer in ("ya29.a", "ya29.b")]
+    sent = [describe_sender(Credentials(bearer, False), key) for key in (b"1", b"2") for bearer in ("ya29.a", "ya29.b")]
     assert len({sender.credential for sender in sent}) == 4
     assert all("ya29" not in sender.credential for sender in sent)
     ask(vertex, "secret", bearer="ya29.secret")

@@ -12,6 +12,7 @@ from emulator.wire.responses import Identity
 # answer for any other reason.
 _ID = "\ue000the id\ue000"
 _CREATED = 9_007_199_254_740_881
+_ID_BYTES, _CREATED_BYTES = _ID.encode(), str(_CREATED).encode()
 SLOT_PROMPT = 9_007_199_254_740_771
 """Prompt tokens of an answer that is encoded; what is counted with them changes with them."""
 SLOT_INPUTS = AnswerInputs(0.0, None, b"\xe0what is a gap\xe0")
@@ -43,7 +44,7 @@ class EncodedAnswer:
         body = timeline.body
         self.size = len(body)
         self._drawn = [at for at, slot in enumerate(slot_drawn) if slot != drawn[at]]
-        id_, created = _ID.encode(), str(_CREATED).encode()
+        id_, created = _ID_BYTES, _CREATED_BYTES
         more = [str(slot_drawn[at]).encode() for at in self._drawn]
         # In all chunks of a stream, id and time stand with the same bytes between them: one slot for both.
         both = re.search(b"%b[^{}]*?%b|%b[^{}]*?%b" % (id_, created, created, id_), body)
@@ -68,7 +69,7 @@ class EncodedAnswer:
         id_, created = identity.id.encode(), str(identity.created).encode()
         values = [usage, id_, created]
         if self._stamp:
-            values.insert(0, self._stamp.replace(_ID.encode(), id_).replace(str(_CREATED).encode(), created))
+            values.insert(0, self._stamp.replace(_ID_BYTES, id_).replace(_CREATED_BYTES, created))
         if self._drawn:
             values += [str(drawn[at]).encode() for at in self._drawn]
         timeline = self.timeline

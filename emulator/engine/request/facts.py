@@ -49,13 +49,16 @@ class Facts(RequestOptions):
         if options is None:
             super().__init__(target, vertex_headers(headers), request, endpoint)
         else:
-            self.__dict__.update(options.__dict__)
+            self.__dict__ = options.__dict__.copy()
             self.request = request
         self.raw_headers = headers
         self.messages: Sequence[Message] = request.get("messages") or ()
         if plain is not None:
             self.message_keys, self.content_types, self.may_enclose = _PLAIN_KEYS, _TEXT, False
             self.roles, self.contents = plain
+            if not self.google:
+                # What every answer needs. Without a marker for thoughts, the model reads what is written.
+                self.prompt_tokens = self.tokens_beside + estimate_all(self.contents)
 
     @cached_property
     def headers(self) -> Mapping[str, str]:

@@ -22,6 +22,8 @@ _PARSED_SIZE = 8
 _KNOWN = frozenset(ChatRequest.__annotations__) | UNKNOWN_EFFECT
 _JSON_FORMATS = frozenset({"json_object", "json_schema", "application/json"})
 
+_X_V = frozenset({b"x-v", b"X-V", b"X-v", b"x-V"})
+
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 
@@ -122,7 +124,7 @@ class RequestOptions:
 
 def vertex_headers(headers: Sequence[tuple[bytes, bytes]]) -> RawHeaders:
     """Vertex's own among the headers of a request: `x-vertex-ai-…`."""
-    return tuple([pair for pair in headers if pair[0][:11].lower() == b"x-vertex-ai"])
+    return tuple([pair for pair in headers if pair[0][:3] in _X_V and pair[0][:11].lower() == b"x-vertex-ai"])
 
 
 def list_ignored(request: ChatRequest, target: Target) -> list[str]:
