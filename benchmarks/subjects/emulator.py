@@ -75,5 +75,7 @@ BASELINE = Subject(
     path=PATH,
     peer=False,
     install=lambda: "another checkout",
-    command=partial(serve, program=["env", "-u", "PYTHONPATH", os.environ.get("BENCHMARK_BASELINE", "vertex-emulator")]),
+    command=partial(
+        serve, program=["env", "-u", "PYTHONPATH", os.environ.get("BENCHMARK_BASELINE", "vertex-emulator")]
+    ),
 )

@@ -1,4 +1,4 @@
-"""One request and its answer on a connection, as an ASGI application sees them."""
+"""The request cycle: one request and its answer on a connection, as an ASGI application sees them."""
 
 import asyncio
 import logging
@@ -11,14 +11,13 @@ from emulator.http.sending import play_at_once
 from emulator.http.write_buffer import WriteBuffer
 
 CONNECTION_KEY = "emulator.connection"
-"""The key among the scope's extensions of what lies below HTTP."""
-
+"""The key, among the extensions of an ASGI scope, of what lies below HTTP."""
 
 Message = MutableMapping[str, Any]
 Application = Callable[..., Awaitable[None]]
 
-_NOTHING = b"0\r\n\r\n"
-_LAST = b"\r\n" + _NOTHING
+_LAST_CHUNK = b"0\r\n\r\n"
+_END_OF_BODY = b"\r\n" + _LAST_CHUNK
 """What ends a chunk, and the body with it."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _log = logging.getLogger("uvicorn.error")
@@ -28,42 +27,42 @@ class RequestCycle:
     """A request and its answer."""
 
     __slots__ = (
-        "_chunked",
-        "_has_begun",
+        "_buffer",
+        "_content_length",
         "_has_news",
-        "_length",
-        "_own_lines",
+        "_is_chunked",
+        "_is_started",
+        "_server_headers",
         "_waiter",
-        "_way",
         "body",
-        "expects",
+        "expects_continue",
         "is_complete",
-        "is_gone",
-        "is_whole",
+        "is_disconnected",
+        "is_received",
+        "keep_alive",
         "scope",
-        "stays",
     )
 
-    def __init__(self, way: WriteBuffer, scope: Message, head: RequestHead, own_lines: bytes) -> None:
-        """`own_lines` are the server's own headers as they are written into every head."""
-        self._way = way
-        self._own_lines = own_lines
+    def __init__(self, buffer: WriteBuffer, scope: Message, head: RequestHead, server_headers: bytes) -> None:
+        """`server_headers` are the server's own headers as lines, which are written into every head."""
+        self._buffer = buffer
+        self._server_headers = server_headers
         self.scope = scope
-        self.stays = head.stays
+        self.keep_alive = head.keep_alive
         """Whether the connection may go on behind it."""
-        self.expects = head.expects
-        """Whether the client still waits to be told to send the body."""
+        self.expects_continue = head.expects_continue
+        """Whether the client still waits for `100 Continue`."""
         self.body = b""
-        """What has come of the request's body and was not asked for yet."""
-        self.is_whole = False
-        """Whether nothing more of it will come."""
-        self.is_gone = False
+        """What was received of the request's body and not yet asked for."""
+        self.is_received = False
+        """Whether the request is there to its end."""
+        self.is_disconnected = False
         """Whether the client has left."""
         self.is_complete = False
-        """Whether the answer has been sent."""
-        self._has_begun = False
-        self._chunked: bool | None = None
-        self._length = 0
+        """Whether the answer has been sent to its end."""
+        self._is_started = False
+        self._is_chunked: bool | None = None
+        self._content_length = 0
         self._has_news = False
         self._waiter: asyncio.Future[None] | None = None
 
@@ -73,93 +72,90 @@ class RequestCycle:
         self.notify()
 
     def notify(self) -> None:
-        """Let the application see what has come, or that nothing will."""
+        """Let a waiting application see what was received, or that nothing will be."""
         self._has_news = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     async def run(self, app: Application) -> None:
-        """Have the application answer; a mistake of its own is confessed, or ends the connection where the answer has begun."""
+        """Run the application. An unexpected exception becomes a 418 `emulator_mistake`, or ends the connection if the answer has begun."""
         try:
             await app(self.scope, self.receive, self.send)
         except BaseException as error:  # noqa: BLE001  # nobody above could say so
-            await self._give_up("Exception in ASGI application\n", error)
+            await self._fail("Exception in ASGI application\n", error)
         else:
-            if not self.is_complete and not self.is_gone:
-                await self._give_up("ASGI callable returned without completing response.")
+            if not self.is_complete and not self.is_disconnected:
+                await self._fail("ASGI callable returned without completing response.")
 
-    async def _give_up(self, said: str, error: BaseException | None = None) -> None:
-        _log.error(said, exc_info=error)
-        if self._has_begun:
-            self._way.close()
+    async def _fail(self, message: str, error: BaseException | None = None) -> None:
+        _log.error(message, exc_info=error)
+        if self._is_started:
+            self._buffer.close()
             return
-        self.stays = False
+        self.keep_alive = False
         report = "a mistake of the emulator's own, not of this request; what it has logged says more, please report it"
         await play_at_once(emulator_failure(report, "emulator_mistake"), (), self.send)
 
     async def receive(self) -> Message:
-        """The next part of the request, or that the client has left or needs no more."""
-        way = self._way
-        if self.expects and not way.is_closing():
-            way.write(_CONTINUE)
-            self.expects = False
-        if not self.is_gone and not self.is_complete:
-            way.resume_reading()
+        """The next part of the request, or `http.disconnect` once the client has left or needs no more."""
+        buffer = self._buffer
+        if self.expects_continue and not buffer.is_closing():
+            buffer.write(_CONTINUE)
+            self.expects_continue = False
+        if not self.is_disconnected and not self.is_complete:
+            buffer.resume_reading()
             while not self._has_news:
                 self._waiter = asyncio.get_running_loop().create_future()
                 await self._waiter
             self._has_news = False
-        if self.is_gone or self.is_complete:
+        if self.is_disconnected or self.is_complete:
             return {"type": "http.disconnect"}
         body, self.body = self.body, b""
-        return {"type": "http.request", "body": body, "more_body": not self.is_whole}
+        return {"type": "http.request", "body": body, "more_body": not self.is_received}
 
     async def send(self, message: Message) -> None:
         """Send the head of the answer, or some of its body. Raises RuntimeError for what HTTP does not allow."""
-        if self._way.is_full and not self.is_gone:
-            await self._way.drain()
-        if self.is_gone:
+        if self._buffer.is_full and not self.is_disconnected:
+            await self._buffer.drain()
+        if self.is_disconnected:
             return
-        if not self._has_begun:
-            self._begin(message)
+        if not self._is_started:
+            self._start(message)
         elif not self.is_complete:
             self._continue(message)
         else:
             raise RuntimeError(f"the answer is complete, but {message['type']} came")
 
-    def _begin(self, message: Message) -> None:
+    def _start(self, message: Message) -> None:
         if message["type"] != "http.response.start":
             raise RuntimeError(f"an answer begins with http.response.start, not {message['type']}")
-        self._has_begun = True
-        self.expects = False
-        headers = tuple(message.get("headers", ()))
-        head = write_head(message["status"], headers, self.scope["method"], stays=self.stays)
-        self._chunked, self._length, self.stays = head.chunked, head.length, head.stays
-        self._way.write(head.status, self._own_lines, head.rest)
+        self._is_started = True
+        self.expects_continue = False
+        status_line, lines, self._is_chunked, self._content_length, self.keep_alive = write_head(
+            message["status"], message.get("headers", ()), self.scope["method"], keep_alive=self.keep_alive
+        )
+        self._buffer.write(status_line, self._server_headers, lines)
 
     def _continue(self, message: Message) -> None:
         if message["type"] != "http.response.body":
             raise RuntimeError(f"the body of an answer is http.response.body, not {message['type']}")
         body, is_last = message.get("body", b""), not message.get("more_body", False)
         if self.scope["method"] == "HEAD":
-            self._length = 0
-        elif self._chunked:
+            self._content_length = 0
+        elif self._is_chunked:
             if body:
-                self._way.write(b"%x\r\n" % len(body), body, _LAST if is_last else b"\r\n")
+                self._buffer.write(b"%x\r\n" % len(body), body, _END_OF_BODY if is_last else b"\r\n")
             elif is_last:
-                self._way.write(_NOTHING)
-        elif len(body) > self._length:
+                self._buffer.write(_LAST_CHUNK)
+        elif len(body) > self._content_length:
             raise RuntimeError("the body is longer than its content-length")
         else:
-            self._length -= len(body)
-            self._way.write(body)
+            self._content_length -= len(body)
+            self._buffer.write(body)
         if is_last:
-            self._end()
-
-    def _end(self) -> None:
-        if self._length:
-            raise RuntimeError("the body is shorter than its content-length")
-        self.is_complete = True
-        self.notify()
-        if not self.stays:
-            self._way.close()
+            if self._content_length:
+                raise RuntimeError("the body is shorter than its content-length")
+            self.is_complete = True
+            self.notify()
+            if not self.keep_alive:
+                self._buffer.close()

@@ -14,7 +14,6 @@ from uvicorn.server import Server as UvicornServer
 
 from emulator.errors import StartError
 from emulator.http.connection import Connection
-from emulator.http.heads import HeadCache
 from emulator.server.app import App, ASGIApp
 from emulator.server.service import Service
 
@@ -207,7 +206,7 @@ def build_server(
         App(service, otherwise),
         access_log=False,
         date_header=True,
-        http=partial(Connection, heads=HeadCache(), before_writing=service.store.flush),  # type: ignore[arg-type]  # called as a class is
+        http=partial(Connection, before_writing=service.store.flush),  # type: ignore[arg-type]  # called as a class is
         lifespan="off",
         log_config=None,
         proxy_headers=False,

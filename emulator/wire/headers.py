@@ -1,13 +1,14 @@
 """Headers of the service: what its front end sends with every answer, and how headers become bytes."""
 
-from functools import lru_cache
+import re
+from collections.abc import Iterable
 from http import HTTPStatus
 
 Headers = tuple[tuple[str, str], ...]
 
-
+_UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
 # Observed on sibling routes (native and rawPredict); no capture of this route is known.
-_FRONT_END = (
+_FRONT_END: Headers = (
     ("vary", "Origin"),
     ("vary", "X-Origin"),
     ("vary", "Referer"),
@@ -18,23 +19,55 @@ _FRONT_END = (
     ("x-content-type-options", "nosniff"),
     ("alt-svc", 'h3=":443"; ma=2592000,h3-29=":443"; ma=2592000'),
 )
-
-
-_UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
-
-
 # Assumed: as on other Google APIs; that front-end refusals come from ESF is observed on sibling routes.
-_UNAUTHENTICATED = (("server", "ESF"), ("www-authenticate", 'Bearer realm="https://accounts.google.com/"'))
+_UNAUTHENTICATED: Headers = (("server", "ESF"), ("www-authenticate", 'Bearer realm="https://accounts.google.com/"'))
+
+_NOT_IN_NAMES = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"]')
+_NOT_IN_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_OF_FRAMING = frozenset({b"connection", b"content-length", b"transfer-encoding"})
 
 
-@lru_cache(maxsize=1024)
+def write_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Headers as the lines of a head. Raises RuntimeError for one that HTTP does not allow."""
+    lines = []
+    for name, value in headers:
+        if _NOT_IN_NAMES.search(name) or _NOT_IN_VALUES.search(value):
+            raise RuntimeError(f"HTTP does not allow the header {name!r}: {value!r}")
+        lines.append(b"%b: %b\r\n" % (name, value))
+    return b"".join(lines)
+
+
+class EncodedHeaders(tuple[tuple[bytes, bytes], ...]):  # noqa: SLOT001  # a tuple has no room for slots
+    """Headers as ASGI has them, with the lines that they are in a head; none of them says how the body is framed."""
+
+    lines: bytes
+
+
+def _encode(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple([(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers])
+
+
+_FRONT_END_NAMES = frozenset(name for name, _ in _FRONT_END)
+_FRONT_END_ENCODED = _encode(_FRONT_END)
+_FRONT_END_LINES = write_lines(_FRONT_END_ENCODED)
+
+
 def encode_headers(headers: Headers, status: int) -> tuple[tuple[bytes, bytes], ...]:
-    """What is sent: the content type, the front end's headers, then those of the answer, which take the place of their namesakes."""
+    """What is sent: the content type, the front end's headers, then those of the answer, which take the place of their namesakes.
+
+    Raises RuntimeError for a header that HTTP does not allow.
+    """
     given = {name.lower(): value for name, value in (*(_UNAUTHENTICATED if status == _UNAUTHORIZED else ()), *headers)}
-    content_type = [(name, value) for name, value in given.items() if name == "content-type"]
-    front_end = [(name, value) for name, value in _FRONT_END if name not in given]
-    others = [(name, value) for name, value in given.items() if name != "content-type"]
-    return tuple(
-        (name.encode("latin-1"), value.encode("latin-1", "replace"))
-        for name, value in (*content_type, *front_end, *others)
-    )
+    content_type = given.pop("content-type", None)
+    first = () if content_type is None else _encode((("content-type", content_type),))
+    others = _encode(tuple(given.items())) if given else ()
+    if given.keys() & _FRONT_END_NAMES:
+        front_end = _encode(tuple(pair for pair in _FRONT_END if pair[0] not in given))
+        front_end_lines = write_lines(front_end)
+    else:
+        front_end, front_end_lines = _FRONT_END_ENCODED, _FRONT_END_LINES
+    if others and not _OF_FRAMING.isdisjoint([name for name, _ in others]):
+        return (*first, *front_end, *others)
+    encoded = EncodedHeaders((*first, *front_end, *others))
+    encoded.lines = write_lines(first) + front_end_lines + (write_lines(others) if others else b"")
+    return encoded

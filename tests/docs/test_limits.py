@@ -8,7 +8,6 @@ from emulator.engine.matching import misses
 from emulator.engine.reply import chunking, compose
 from emulator.engine.request import options
 from emulator.engine.sampling import patterns, values
-from emulator.http import heads
 from emulator.scenario import yaml as scenario_yaml
 from emulator.scenario.checks import unreachable
 from emulator.scenario.templates import budget
@@ -33,11 +32,6 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             "request options that are cached, with the answers encoded for them",
             f"{options.MOST_CACHED_BYTES // MIB} MiB, of at most {options.LARGEST_CACHED_OPTIONS // 1024} KiB each",
             "they are read anew",
-        ),
-        (
-            "heads of requests that are remembered as read",
-            f"{heads.MOST_HEADS:,}, of at most {heads.LONGEST_HEAD // 1024} KiB",
-            "all of them are read anew",
         ),
         ("a token it issues", f"{tokens.LIFETIME:,} seconds", "401 `expired_token`"),
         ("a scenario file", f"{scenario_yaml.MAX_BYTES // MIB} MiB", "a problem"),

@@ -14,9 +14,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from emulator.http.connection import Connection
-from emulator.http.heads import HeadCache, write_head
+from emulator.http.heads import write_head
+from emulator.wire.headers import Headers, encode_headers
 
-OURS = partial(Connection, heads=HeadCache(), before_writing=lambda: None)
+OURS = partial(Connection, before_writing=lambda: None)
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -135,7 +136,6 @@ class Wire:
 
 def connect(
     app: Callable[..., Awaitable[None]],
-    heads: HeadCache | None = None,
     loop: Any = None,
     before_writing: Callable[[Wire], object] = lambda _wire: None,
 ) -> tuple[Connection, Wire]:
@@ -147,7 +147,6 @@ def connect(
         server_state=ServerState(),
         app_state={},
         _loop=loop,
-        heads=heads or HeadCache(),
         before_writing=lambda: before_writing(wire),
     )
     wire = Wire(connection)
@@ -191,10 +190,9 @@ def write_request(path: str, body: bytes, header: str, *, in_chunks: bool) -> by
 def test_however_requests_are_cut_they_are_answered_as_if_each_came_alone(
     requests: list[bytes], cuts: list[int]
 ) -> None:
-    """Heads that are known play no part, nor does where one piece of data ends and the next begins."""
+    """Where one piece of data ends and the next begins plays no part, nor do the requests before."""
 
     async def work() -> None:
-        heads = HeadCache()
         alone = []
         for request in requests:
             connection, wire = connect(echo)
@@ -206,7 +204,7 @@ def test_however_requests_are_cut_they_are_answered_as_if_each_came_alone(
             (twice, [answer for answer in alone for _ in range(2)]),
             (cut(b"".join(requests), cuts), alone),
         ):
-            connection, wire = connect(echo, heads)
+            connection, wire = connect(echo)
             for piece in pieces:
                 connection.data_received(piece)
                 # Bodies that are not whole are waited for by tasks.
@@ -366,14 +364,34 @@ def test_mistakes_of_the_application_are_the_emulators(mistake: Exception | None
     asyncio.run(work())
 
 
-def test_heads_are_written_once() -> None:
-    """The same status and headers make the same bytes; what HTTP does not allow is refused each time."""
-    headers = ((b"a", b"b"),)
-    assert write_head(200, headers, "POST", stays=True) is write_head(200, headers, "POST", stays=True)
+def test_heads_are_written_as_http_allows() -> None:
+    """With the connection's end where it ends; a header that HTTP does not allow is refused."""
+    headers = ((b"A", b"b"),)
+    assert write_head(200, headers, "POST", keep_alive=True).lines == b"a: b\r\ntransfer-encoding: chunked\r\n\r\n"
     assert (
-        write_head(200, headers, "POST", stays=False).rest
+        write_head(200, headers, "POST", keep_alive=False).lines
         == b"a: b\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
     )
-    for _ in range(2):
-        with pytest.raises(RuntimeError, match="HTTP does not allow the header"):
-            write_head(200, ((b"a:", b"b"),), "POST", stays=True)
+    with pytest.raises(RuntimeError, match="HTTP does not allow the header"):
+        write_head(200, ((b"a:", b"b"),), "POST", keep_alive=True)
+
+
+@pytest.mark.parametrize("method", ["POST", "HEAD"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (("content-type", "text/plain"),),
+        (("content-type", "text/plain"), ("Server", "mine"), ("x-own", "1")),
+        (("x-own", "1"), ("content-length", "3")),
+        (("connection", "close"),),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("status", [200, 401, 204, 599])
+def test_encoded_headers_make_the_head_that_plain_ones_make(headers: Headers, method: str, status: int) -> None:
+    """The lines that were made with them are the lines of the same headers without."""
+    encoded = encode_headers(headers, status)
+    for keep_alive in (True, False):
+        assert write_head(status, encoded, method, keep_alive=keep_alive) == write_head(
+            status, tuple(encoded), method, keep_alive=keep_alive
+        )
