@@ -12,7 +12,7 @@ import pytest
 
 from emulator.api.emulator import Emulator
 from emulator.credentials.key_files import KeyFiles, write_key_files
-from emulator.credentials.messages import Asked, Issuer, read_query
+from emulator.credentials.messages import CredentialRequest, TokenIssuer, parse_query
 from emulator.server.authentication import Credentials
 from emulator.server.clock import SystemClock
 from emulator.server.settings import Settings
@@ -39,24 +39,24 @@ def clock() -> MovedClock:
 
 
 @pytest.fixture
-def make_issuer() -> Callable[..., Issuer]:
+def make_issuer() -> Callable[..., TokenIssuer]:
     """Make who issues tokens, at a fixed moment."""
 
-    def make(**settings: Any) -> Issuer:
+    def make(**settings: Any) -> TokenIssuer:
         known: dict[str, Any] = {"mint": Mint(b"secret"), "now": NOW, "public_keys": {}, "project": "demo"}
-        return Issuer(**known | settings)
+        return TokenIssuer(**known | settings)
 
     return make
 
 
 @pytest.fixture
-def issuer(make_issuer: Callable[..., Issuer]) -> Issuer:
+def issuer(make_issuer: Callable[..., TokenIssuer]) -> TokenIssuer:
     """Who issues tokens."""
     return make_issuer()
 
 
 @pytest.fixture
-def make_asked() -> Callable[..., Asked]:
+def make_request() -> Callable[..., CredentialRequest]:
     """Make a request."""
 
     def make(
@@ -66,12 +66,12 @@ def make_asked() -> Callable[..., Asked]:
         bearer: str | None = None,
         headers: dict[str, str] | None = None,
         **form: Any,
-    ) -> Asked:
-        return Asked(
+    ) -> CredentialRequest:
+        return CredentialRequest(
             verb=verb,
             path=path,
             headers=headers or {},
-            query=read_query(query),
+            query=parse_query(query),
             form=form,
             credentials=Credentials(bearer, has_api_key=False),
         )

@@ -1,6 +1,7 @@
 """Token endpoints and metadata server over a real socket."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ from typing import Any
 import pytest
 
 from emulator.api.emulator import Emulator
-from emulator.credentials.app import find_desk, refuse_unrouted
-from emulator.credentials.grants import TOKEN_EXCHANGE
+from emulator.credentials.app import find_route, refuse_unrouted
+from emulator.credentials.grants import JWT_BEARER, TOKEN_EXCHANGE
 from emulator.server.log import log_line
 from emulator.server.settings import Settings
 from emulator.server.tokens import CLOUD_PLATFORM
@@ -126,7 +127,7 @@ def test_unrouted_over_the_socket(vertex: Emulator, send: Send) -> None:
 )
 def test_what_is_not_routed(verb: str, path: str) -> None:
     """Other methods and paths are not answered here."""
-    assert find_desk(verb, path) is None
+    assert find_route(verb, path) is None
 
 
 def test_large_bodies_are_refused(vertex: Emulator, send: Send) -> None:
@@ -218,3 +219,17 @@ def test_pushed_scenario_fails_its_own_session(send: Send) -> None:
         ]
         body = {"scope": [CLOUD_PLATFORM]}
         assert [send(vertex, "POST", path, body=body, Authorization="Bearer ya29.x")[0] for path in paths] == [503, 200]
+
+
+def test_assertions_without_the_extra(vertex: Emulator, send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without PyJWT an assertion gets an error of the emulator that names the extra; other grants work."""
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    form = {"grant_type": JWT_BEARER, "assertion": "a.b.c"}
+    status, reply = send(vertex, "POST", "/token", form)
+    assert (status, reply["error"]["type"], reply["error"]["code"]) == (418, "emulator_error", "missing_package")
+    assert reply["error"]["message"] == (
+        "emulator: assertions of service accounts need the package pyjwt; pip install 'vertex-openai-emulator[exec]'"
+    )
+    entry = vertex.service.journal.entries[-1].to_json()
+    assert (entry["status"], entry["outcome"], entry["refusal"]["name"]) == (418, "refusal", "missing_package")
+    assert send(vertex, "POST", "/token", REFRESH)[0] == 200

@@ -16,7 +16,7 @@ from google.oauth2 import credentials as user_credentials
 from google.oauth2 import service_account
 
 from emulator.api.emulator import Emulator
-from emulator.credentials.jwts import read_jwt
+from emulator.credentials.grants import read_assertion
 from emulator.credentials.key_files import KeyFiles, write_key_files
 from emulator.server.tokens import CLOUD_PLATFORM
 
@@ -143,9 +143,9 @@ def test_id_token(vertex: Emulator, keys: KeyFiles) -> None:
         str(keys.service_account), target_audience="https://run.test"
     )
     found.refresh(Request())
-    jwt = read_jwt(found.token)
-    assert jwt is not None
-    assert jwt.claims["aud"] == "https://run.test"
+    id_token = read_assertion(found.token)
+    assert id_token is not None
+    assert id_token.claims["aud"] == "https://run.test"
     assert vertex.service.mint.judge(found.token, 0) == "foreign"
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from emulator.credentials.jwts import read_jwt
-from emulator.credentials.messages import Answer, Asked, Issuer, read_fields
+from emulator.credentials.grants import read_assertion
+from emulator.credentials.messages import CredentialRequest, CredentialResponse, TokenIssuer, parse_body
 from emulator.credentials.metadata_server import answer_metadata
 from emulator.credentials.redaction import redact
 from emulator.server.tokens import CLOUD_PLATFORM, Token
@@ -15,16 +15,16 @@ NOW = 1_750_000_000
 ACCOUNT = "vertex-emulator@demo.iam.gserviceaccount.com"
 DEFAULT = "/computeMetadata/v1/instance/service-accounts/default"
 
-Get = Callable[..., Answer]
+Get = Callable[..., CredentialResponse]
 
 
 @pytest.fixture
-def get(make_asked: Callable[..., Asked], issuer: Issuer) -> Get:
+def get(make_request: Callable[..., CredentialRequest], issuer: TokenIssuer) -> Get:
     """Ask the metadata server as Google's libraries do."""
 
-    def ask(path: str, query: str = "", flavor: str = "Google") -> Answer:
+    def ask(path: str, query: str = "", flavor: str = "Google") -> CredentialResponse:
         headers = {"metadata-flavor": flavor} if flavor else {}
-        return answer_metadata(make_asked(path, "GET", query, headers=headers), issuer)
+        return answer_metadata(make_request(path, "GET", query, headers=headers), issuer)
 
     return ask
 
@@ -68,7 +68,7 @@ def test_account(get: Get) -> None:
         (f"scopes={CLOUD_PLATFORM}", (CLOUD_PLATFORM,)),
     ],
 )
-def test_token(get: Get, issuer: Issuer, query: str, scopes: tuple[str, ...]) -> None:
+def test_token(get: Get, issuer: TokenIssuer, query: str, scopes: tuple[str, ...]) -> None:
     """A token of the machine's account, for the scopes that are asked for."""
     answer = get(f"{DEFAULT}/token", query)
     assert list(answer.fields) == ["access_token", "expires_in", "token_type"]
@@ -77,9 +77,9 @@ def test_token(get: Get, issuer: Issuer, query: str, scopes: tuple[str, ...]) ->
 
 def test_identity(get: Get) -> None:
     """An ID token for an audience, which must be named."""
-    jwt = read_jwt(get(f"{DEFAULT}/identity", "audience=https://run.test").timeline.body.decode())
-    assert jwt is not None
-    assert jwt.claims["aud"] == "https://run.test"
+    id_token = read_assertion(get(f"{DEFAULT}/identity", "audience=https://run.test").timeline.body.decode())
+    assert id_token is not None
+    assert id_token.claims["aud"] == "https://run.test"
     assert get(f"{DEFAULT}/identity").timeline.status == 400
 
 
@@ -154,4 +154,4 @@ def test_errors_stay_readable() -> None:
 )
 def test_bodies(content_type: str, body: bytes, fields: dict[str, object]) -> None:
     """Forms and JSON objects are read, everything else has no fields."""
-    assert read_fields(content_type, body) == fields
+    assert parse_body(content_type, body) == fields
