@@ -137,7 +137,7 @@ def _finish_row(value: Any, report: pytest.TestReport) -> "Row":
 
 
 def _print(reporter: pytest.TerminalReporter, rows: dict[str, list["Row"]]) -> None:
-    from emulator.api.sweeps import COLOURS, Table, sum_up  # noqa: PLC0415  # as said above
+    from emulator.api.sweeps import COLOURS, Table, summarize  # noqa: PLC0415  # as said above
     from emulator.catalogue.variations import variations_of  # noqa: PLC0415  # as said above
 
     writer = reporter.config.get_terminal_writer()
@@ -150,4 +150,4 @@ def _print(reporter: pytest.TerminalReporter, rows: dict[str, list["Row"]]) -> N
             [row.variation for row in found], lambda text, result: writer.markup(text, **{COLOURS[result]: True})
         )
         lines = [line for row in found for line in table.lines(row)]
-        reporter.write("\n".join((test, table.head(), *lines, sum_up(found), "")))
+        reporter.write("\n".join((test, table.head(), *lines, summarize(found), "")))

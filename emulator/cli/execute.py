@@ -18,7 +18,7 @@ from emulator.cli.options import count, log_requests, option, place_options, sce
 from emulator.errors import EmulatorError, StartError
 
 if TYPE_CHECKING:
-    from emulator.intercept.child_process import Child
+    from emulator.intercept.child_process import ChildProcess
     from emulator.server.service import Service
     from emulator.store.exchange import Exchange, TokenExchange
 
@@ -123,10 +123,10 @@ def _execute(
 ) -> int:
     if os.name != "posix":
         raise StartError("exec needs a POSIX system")
-    from emulator.intercept.child_process import Child  # noqa: PLC0415  # --help is quicker without it
+    from emulator.intercept.child_process import ChildProcess  # noqa: PLC0415  # --help is quicker without it
 
-    tally, child, aims = Tally(), Child(), Aims(project=project, location=location, java=java, metadata=metadata)
-    with child.taking_signals(), TemporaryDirectory(prefix="vertex-emulator-") as folder, ExitStack() as stack:
+    tally, child, aims = Tally(), ChildProcess(), Aims(project=project, location=location, java=java, metadata=metadata)
+    with child.handling_signals(), TemporaryDirectory(prefix="vertex-emulator-") as folder, ExitStack() as stack:
         service = _build_service(scenarios, tally, project=project, **settings)
         environment = start_interception(stack, Path(folder), service, tally.leaks.add, aims)
         for stream in (sys.stderr if verbose else None, log):
@@ -153,12 +153,12 @@ def start_interception(
     stack: ExitStack, folder: Path, service: "Service", on_leak: Callable[[str], object], aims: Aims
 ) -> dict[str, str]:
     """Start all listeners until the stack is left, and return the program's environment."""
-    from emulator.api.background import Background, Interception, Listeners  # noqa: PLC0415  # as above
-    from emulator.intercept.certificate_authority import Authority, write_trust_files  # noqa: PLC0415  # as above
+    from emulator.api.background import BackgroundServer, Interception, Listeners  # noqa: PLC0415  # as above
+    from emulator.intercept.certificate_authority import CertificateAuthority, write_trust_files  # noqa: PLC0415  # as above
     from emulator.intercept.environment import child_environment  # noqa: PLC0415  # as above
     from emulator.server.listening import bind  # noqa: PLC0415  # as above
 
-    authority = Authority()
+    authority = CertificateAuthority()
     bound = [stack.enter_context(bind("127.0.0.1", 0)) for _ in range(3)]
     for each in bound:
         # The program inherits open files, but these are not its own.
@@ -169,20 +169,22 @@ def start_interception(
     with ThreadPoolExecutor(1) as pool:
         # Making a key takes its time, in which the listeners can start.
         written = pool.submit(write_surroundings, folder, trust, service, sockets, aims)
-        background = Background(lambda on_answering: Listeners(service, sockets.plain, on_answering, interception))
+        background = BackgroundServer(
+            lambda on_answering: Listeners(service, sockets.plain, on_answering, interception)
+        )
         background.start()
         stack.callback(background.stop)
         return child_environment(os.environ, written.result())
 
 
-def _run(child: "Child", command: list[str], environment: dict[str, str]) -> int:
-    from emulator.intercept.child_process import exit_status_of  # noqa: PLC0415  # as above
+def _run(child: "ChildProcess", command: list[str], environment: dict[str, str]) -> int:
+    from emulator.intercept.child_process import launch_failure_status  # noqa: PLC0415  # as above
 
     try:
         return child.run(command, environment)
     except OSError as error:
         _say(f"cannot run {command[0]}: {(error.strerror or str(error)).lower()}")
-        raise SystemExit(exit_status_of(error)) from None
+        raise SystemExit(launch_failure_status(error)) from None
     except ValueError as error:  # a NUL in an argument
         raise StartError(f"cannot run {command[0]!r}: {error}") from None
 

@@ -15,7 +15,7 @@ from emulator.server.tokens import LIFETIME
 if TYPE_CHECKING:
     from emulator.api.background import Interception
     from emulator.intercept.certificate_authority import TrustFiles
-    from emulator.intercept.environment import ClientFiles
+    from emulator.intercept.environment import ClientConfig
     from emulator.server.service import Service
 
 
@@ -44,11 +44,11 @@ def write_surroundings(
     service: "Service",
     sockets: Sockets,
     aims: Aims,
-) -> "ClientFiles":
+) -> "ClientConfig":
     """Write everything that the variables name into a folder, and return what they are to say. Raises StartError."""
     from emulator.credentials.gcloud_shim import write_gcloud_shim  # noqa: PLC0415  # as above
     from emulator.credentials.key_files import write_key_files  # noqa: PLC0415  # as above
-    from emulator.intercept.environment import ClientFiles  # noqa: PLC0415  # as above
+    from emulator.intercept.environment import ClientConfig  # noqa: PLC0415  # as above
     from emulator.server.listening import address_of, base_url, url_of  # noqa: PLC0415  # as above
 
     url = url_of(sockets.plain)
@@ -58,7 +58,7 @@ def write_surroundings(
     # Tokens that are meant to expire are asked for each time; that takes curl, and longer.
     lasting = service.settings.token_lifetime == LIFETIME
     shim = write_gcloud_shim(folder, url=url, project=aims.project, token=token if lasting else None)
-    return ClientFiles(
+    return ClientConfig(
         url=url,
         base_url=base_url(url, aims.project, aims.location),
         api_key=token,
@@ -97,7 +97,7 @@ class Beside:
     tls_url: str
     certificate: Path
     """Of the authority that the TLS side's certificates come from."""
-    overrides: "ClientFiles | None"
+    overrides: "ClientConfig | None"
     """What leads unchanged programs to the proxy, if there is one."""
 
 
@@ -111,13 +111,13 @@ def open_beside(
     from tempfile import TemporaryDirectory  # noqa: PLC0415  # as above
 
     from emulator.api.background import Interception  # noqa: PLC0415  # as above
-    from emulator.intercept.certificate_authority import Authority, write_trust_files  # noqa: PLC0415  # as above
+    from emulator.intercept.certificate_authority import CertificateAuthority, write_trust_files  # noqa: PLC0415  # as above
     from emulator.server.listening import bind, url_of  # noqa: PLC0415  # as above
 
     host, tls_port, proxy_port = plain.getsockname()[0], *ports
     tls = stack.enter_context(bind(host, tls_port))
     proxy = stack.enter_context(bind(host, proxy_port)) if proxy_port is not None else None
-    authority = Authority()
+    authority = CertificateAuthority()
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="vertex-emulator-")))
     trust = write_trust_files(folder, authority)
     interception = Interception(authority.server_context(folder), tls, proxy, Leaks().add)

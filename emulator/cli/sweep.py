@@ -245,7 +245,7 @@ def _sweep(
         raise StartError("sweep needs a POSIX system")
     from emulator.api.sweeps import FINE, describe_difference  # noqa: PLC0415  # as above
     from emulator.cli.watch import read_rules  # noqa: PLC0415  # --help is quicker without it
-    from emulator.intercept.child_process import Child  # noqa: PLC0415  # as above
+    from emulator.intercept.child_process import ChildProcess  # noqa: PLC0415  # as above
     from emulator.server.settings import Settings  # noqa: PLC0415  # as above
 
     ruleset = read_rules(scenarios)
@@ -257,7 +257,7 @@ def _sweep(
         aims=Aims(project=project, location=location, java=java, metadata=metadata),
         timeout=timeout,
     )
-    with Child().taking_signals():
+    with ChildProcess().handling_signals():
         undisturbed, again = _run_undisturbed(trial), _run_undisturbed(trial)
         difference = describe_difference(undisturbed.out, again.out) if again.out != undisturbed.out else ""
         rows = _run_all(trial, variations, undisturbed, jobs, has_fixed_output=not difference)
@@ -283,12 +283,12 @@ def _run_all(
     trial: Trial, variations: tuple[Variation, ...], undisturbed: "Run", jobs: int, *, has_fixed_output: bool
 ) -> Iterator["Row"]:
     """The rows, in the order of the variations, each as soon as it and those before it are there."""
-    from emulator.api.sweeps import read_row  # noqa: PLC0415  # as above
+    from emulator.api.sweeps import compare_runs  # noqa: PLC0415  # as above
 
     with ThreadPoolExecutor(jobs) as pool:
         try:
             for variation, run in zip(variations, pool.map(trial.run, variations), strict=True):
-                yield read_row(variation, run, undisturbed, has_fixed_output=has_fixed_output)
+                yield compare_runs(variation, run, undisturbed, has_fixed_output=has_fixed_output)
         except BaseException:
             # Above all on Ctrl-C: the programs are not in the terminal's foreground.
             trial.programs.close()
@@ -298,7 +298,7 @@ def _run_all(
 def _print_table(
     variations: tuple[Variation, ...], undisturbed: "Run", difference: str, rows: Iterator["Row"]
 ) -> list["Row"]:
-    from emulator.api.sweeps import COLOURS, Table, sum_up  # noqa: PLC0415  # as above
+    from emulator.api.sweeps import COLOURS, Table, summarize  # noqa: PLC0415  # as above
 
     click.echo(f"undisturbed: status 0, {count(undisturbed.requests, 'request')}, {undisturbed.seconds:.1f} s")
     if difference:
@@ -312,7 +312,7 @@ def _print_table(
         found.append(row)
         for line in table.lines(row):
             click.echo(line)
-    click.echo(f"\n{sum_up(found)}")
+    click.echo(f"\n{summarize(found)}")
     return found
 
 

@@ -47,7 +47,7 @@ async def watch_scenarios(service: "Service", scenarios: Sequence[str]) -> None:
     paths = [_absolute(one) for one in scenarios]
     folders = [path for path in paths if path.is_dir()]
 
-    def concerns(_change: object, changed: str) -> bool:
+    def concerns(_update: object, changed: str) -> bool:
         path = Path(changed)
         return path in paths or (path.suffix in _SUFFIXES and any(folder in path.parents for folder in folders))
 

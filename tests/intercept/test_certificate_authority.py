@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from emulator.errors import StartError
-from emulator.intercept.certificate_authority import Authority
+from emulator.intercept.certificate_authority import CertificateAuthority
 
 LEGITIMATE = [
     "us-central1-aiplatform.googleapis.com",
@@ -47,7 +47,7 @@ def advance(side: ssl.SSLObject) -> bool:
 @pytest.mark.parametrize("name", LEGITIMATE)
 def test_every_name_is_certified(name: str, tmp_path: Path) -> None:
     """A strict check passes for every name, deep ones and those that nobody foresaw among them."""
-    authority = Authority()
+    authority = CertificateAuthority()
     client = ssl.create_default_context(cadata=authority.certificate.decode())
     client.verify_flags |= ssl.VERIFY_X509_STRICT
     assert shake(authority.server_context(tmp_path), client, name)["subjectAltName"]
@@ -56,7 +56,7 @@ def test_every_name_is_certified(name: str, tmp_path: Path) -> None:
 
 def test_names_that_no_certificate_could_hold(tmp_path: Path) -> None:
     """Who asks for nonsense gets the usual certificate, and does not accept it."""
-    authority = Authority()
+    authority = CertificateAuthority()
     client = ssl.create_default_context(cadata=authority.certificate.decode())
     with pytest.raises(ssl.SSLCertVerificationError, match=r"doesn't match|not valid for"):
         shake(authority.server_context(tmp_path), client, "under_score.example")
@@ -64,9 +64,9 @@ def test_names_that_no_certificate_could_hold(tmp_path: Path) -> None:
 
 def test_authorities_do_not_trust_each_other(tmp_path: Path) -> None:
     """Each run has a key of its own."""
-    client = ssl.create_default_context(cadata=Authority().certificate.decode())
+    client = ssl.create_default_context(cadata=CertificateAuthority().certificate.decode())
     with pytest.raises(ssl.SSLCertVerificationError):
-        shake(Authority().server_context(tmp_path), client, "aiplatform.googleapis.com")
+        shake(CertificateAuthority().server_context(tmp_path), client, "aiplatform.googleapis.com")
 
 
 def test_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,4 +75,4 @@ def test_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         StartError, match=r"^TLS needs the package trustme; pip install 'vertex-openai-emulator\[exec\]'$"
     ):
-        Authority()
+        CertificateAuthority()

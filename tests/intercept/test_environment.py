@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from emulator.intercept.environment import UNSET, ClientFiles, child_environment, shell_lines
+from emulator.intercept.environment import UNSET, ClientConfig, child_environment, shell_lines
 
 FOLDER = Path("/a folder")
-HERE = ClientFiles(
+HERE = ClientConfig(
     url="http://127.0.0.1:1",
     base_url="http://127.0.0.1:1/v1/projects/p/locations/l/endpoints/openapi",
     api_key="ya29.x",

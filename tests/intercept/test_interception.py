@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 from emulator.api.background import Interception, Listeners
 from emulator.api.emulator import build_service
-from emulator.intercept.certificate_authority import Authority
+from emulator.intercept.certificate_authority import CertificateAuthority
 from emulator.server.listening import bind
 
 HOST = "us-central1-aiplatform.googleapis.com"
@@ -31,7 +31,7 @@ async def connect(port: int, trusting: ssl.SSLContext) -> tuple[asyncio.StreamRe
 
 def test_many_connections_leave_no_task(tmp_path: Path) -> None:
     """Two hundred clients are served at once over TLS; some hang up, and in the end no task is left of any of them."""
-    authority, service = Authority(), build_service()
+    authority, service = CertificateAuthority(), build_service()
     trusting = ssl.create_default_context(cadata=authority.certificate.decode())
 
     async def ask(port: int, number: int) -> bytes:

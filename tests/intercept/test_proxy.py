@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from emulator.intercept import proxy as proxy_module
-from emulator.intercept.certificate_authority import Authority
+from emulator.intercept.certificate_authority import CertificateAuthority
 from emulator.intercept.proxy import Proxy
 
 HOST = "us-central1-aiplatform.googleapis.com"
@@ -117,7 +117,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 def test_frames_are_not_held_back(run: Any, tmp_path: Path) -> None:
     """Under TLS, each frame of a stream arrives before the server sends the next."""
-    authority = Authority()
+    authority = CertificateAuthority()
 
     async def work() -> None:
         arrived = asyncio.Event()
@@ -285,7 +285,7 @@ def test_nonsense_is_refused(run: Any, head: str, status: int) -> None:
 
 def test_silence_is_not_waited_for(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who sends no head in time is cut off."""
-    monkeypatch.setattr(proxy_module, "HEAD_SECONDS", 0.01)
+    monkeypatch.setattr(proxy_module, "HEAD_TIMEOUT", 0.01)
 
     async def work() -> None:
         async with going(echo) as way:
