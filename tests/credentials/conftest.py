@@ -22,7 +22,7 @@ NOW = 1_750_000_000.0
 
 
 class MovedClock(SystemClock):
-    """The machine's time, and what a test adds to it."""
+    """The system clock plus an offset that a test sets."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -40,7 +40,7 @@ def clock() -> MovedClock:
 
 @pytest.fixture
 def make_issuer() -> Callable[..., TokenIssuer]:
-    """Make who issues tokens, at a fixed moment."""
+    """Create token issuers at a fixed time."""
 
     def make(**settings: Any) -> TokenIssuer:
         known: dict[str, Any] = {"mint": Mint(b"secret"), "now": NOW, "public_keys": {}, "project": "demo"}
@@ -51,13 +51,13 @@ def make_issuer() -> Callable[..., TokenIssuer]:
 
 @pytest.fixture
 def issuer(make_issuer: Callable[..., TokenIssuer]) -> TokenIssuer:
-    """Who issues tokens."""
+    """A token issuer."""
     return make_issuer()
 
 
 @pytest.fixture
 def make_request() -> Callable[..., CredentialRequest]:
-    """Make a request."""
+    """Create requests."""
 
     def make(
         path: str = "/token",
@@ -81,14 +81,14 @@ def make_request() -> Callable[..., CredentialRequest]:
 
 @pytest.fixture
 def vertex(clock: MovedClock) -> Iterator[Emulator]:
-    """A server of the built-in scenario that lets in only tokens of its own."""
+    """A server of the built-in scenario that accepts only tokens of its own."""
     with Emulator(settings=Settings(auth="issued", token_lifetime=300), clock=clock) as running:
         yield running
 
 
 @pytest.fixture
 def keys(vertex: Emulator, tmp_path: Path) -> KeyFiles:
-    """Key files for the server, which knows the key."""
+    """Key files for the server, with the key registered at the server."""
     files = write_key_files(tmp_path / "keys", url=vertex.url, project="demo")
     vertex.service.public_keys[files.key_id] = files.public_key
     return files
@@ -96,7 +96,7 @@ def keys(vertex: Emulator, tmp_path: Path) -> KeyFiles:
 
 @pytest.fixture
 def send() -> Callable[..., tuple[int, Any]]:
-    """Send a request to a server; the status and the body, as JSON where it is some."""
+    """Send a request to a server; return status and body, parsed where it is JSON."""
 
     def ask(
         vertex: Emulator, verb: str, path: str, form: dict[str, str] | None = None, body: Any = None, **headers: str
@@ -117,7 +117,7 @@ def send() -> Callable[..., tuple[int, Any]]:
 
 @pytest.fixture
 def chat(send: Callable[..., tuple[int, Any]]) -> Callable[[Emulator, str], tuple[int, Any]]:
-    """Ask the model something with a token."""
+    """Send a chat request with a token."""
 
     def ask(vertex: Emulator, token: str) -> tuple[int, Any]:
         path = "/v1/projects/demo/locations/us-central1/endpoints/openapi/chat/completions"

@@ -23,7 +23,7 @@ MakeRequest = Callable[..., CredentialRequest]
 
 
 def write_jwt(claims: Any, header: Any = None) -> str:
-    """Write a token with a made-up signature."""
+    """Encode a token with an invalid signature."""
     own_header = {"alg": "RS256", "kid": "unknown"} if header is None else header
     parts = [json.dumps(part).encode() for part in (own_header, claims)]
     return ".".join(urlsafe_b64encode(part).rstrip(b"=").decode() for part in (*parts, b"signature"))
@@ -57,7 +57,7 @@ def test_subject_of_an_assertion_is_the_account(make_request: MakeRequest, issue
 
 
 def test_lifetime_is_the_servers(make_request: MakeRequest, make_issuer: Callable[..., TokenIssuer]) -> None:
-    """`expires_in` and the token itself agree."""
+    """`expires_in` and the token itself agree, and the server's lifetime is the limit."""
     issuer = make_issuer(lifetime=300).limited_to(7).limited_to(100)
     answer = answer_grant(make_request(grant_type=JWT_BEARER, assertion=write_jwt(CLAIMS)), issuer)
     token = issuer.mint.read(answer.fields["access_token"])
@@ -95,7 +95,7 @@ TIME = "Invalid JWT: Token must be a short-lived token (60 minutes) and in a rea
     ],
 )
 def test_bad_claims(make_request: MakeRequest, issuer: TokenIssuer, changes: Any, error: str, description: str) -> None:
-    """What is wrong with an assertion is said in Google's words."""
+    """Invalid claims are refused with Google's messages."""
     request = make_request(grant_type=JWT_BEARER, assertion=write_jwt(CLAIMS | changes))
     assert fail(answer_grant(request, issuer)) == (400, error, description)
 
@@ -104,7 +104,7 @@ def test_bad_claims(make_request: MakeRequest, issuer: TokenIssuer, changes: Any
     "assertion", ["x", "a.b.c", "é.é.é", "..", write_jwt([]), write_jwt("text"), write_jwt(CLAIMS, []), "a" * 100_000]
 )
 def test_no_json_web_token(make_request: MakeRequest, issuer: TokenIssuer, assertion: str) -> None:
-    """Whatever is no JSON web token is a bad request."""
+    """A text that is not a JSON web token is a bad request."""
     request = make_request(grant_type=JWT_BEARER, assertion=assertion)
     assert fail(answer_grant(request, issuer)) == (400, "invalid_grant", "Bad Request")
 
@@ -118,7 +118,7 @@ def make_assertion(files: KeyFiles, kid: str | None = None) -> str:
 def test_signatures_of_known_keys_are_verified(
     make_request: MakeRequest, make_issuer: Callable[..., TokenIssuer], tmp_path: Path
 ) -> None:
-    """A key of this process is held to its signature; keys of others are taken as they are."""
+    """Signatures are verified for keys of this process; assertions with other keys are accepted."""
     ours = write_key_files(tmp_path / "ours", url="http://127.0.0.1:1", project="demo")
     others = write_key_files(tmp_path / "others", url="http://127.0.0.1:1", project="demo")
     issuer = make_issuer(public_keys={ours.key_id: ours.public_key})
@@ -133,7 +133,7 @@ def test_signatures_of_known_keys_are_verified(
 
 
 def test_refresh_token(make_request: MakeRequest, issuer: TokenIssuer) -> None:
-    """A user's refresh token gets a token for all of Google Cloud, or for the scopes that are asked for."""
+    """A user's refresh token gets a token for all of Google Cloud, or for the requested scopes."""
     plain = answer_grant(make_request(grant_type="refresh_token", **USER), issuer)
     assert list(plain.fields) == ["access_token", "expires_in", "token_type"]
     assert issuer.mint.judge(plain.fields["access_token"], NOW) == "valid"
@@ -144,7 +144,7 @@ def test_refresh_token(make_request: MakeRequest, issuer: TokenIssuer) -> None:
 
 
 def test_token_exchange(make_request: MakeRequest, issuer: TokenIssuer) -> None:
-    """A federated identity's token is exchanged, the reply names the type that was issued."""
+    """A federated identity's token is exchanged; the reply names the type of the issued token."""
     form = {"audience": "//iam.googleapis.com/pool", "subject_token": "s", "subject_token_type": "t"}
     answer = answer_grant(make_request("/v1/token", grant_type=TOKEN_EXCHANGE, scope=CLOUD_PLATFORM, **form), issuer)
     assert list(answer.fields) == ["access_token", "issued_token_type", "token_type", "expires_in"]
@@ -162,13 +162,13 @@ def test_token_exchange(make_request: MakeRequest, issuer: TokenIssuer) -> None:
     ],
 )
 def test_missing_parameters(make_request: MakeRequest, issuer: TokenIssuer, form: dict[str, str], missing: str) -> None:
-    """What a grant needs and lacks is named."""
+    """The error names the missing parameter."""
     expected = (400, "invalid_request", f"Missing required parameter: {missing}")
     assert fail(answer_grant(make_request(**form), issuer)) == expected
 
 
 @pytest.mark.parametrize("grant", ["", "password"])
 def test_unknown_grants(make_request: MakeRequest, issuer: TokenIssuer, grant: str) -> None:
-    """Other grants are refused by name."""
+    """The error names the unknown grant type."""
     expected = (400, "unsupported_grant_type", f"Invalid grant_type: {grant}")
     assert fail(answer_grant(make_request(grant_type=grant), issuer)) == expected

@@ -21,7 +21,7 @@ MakeRequest = Callable[..., CredentialRequest]
 
 @pytest.mark.parametrize(("lifetime", "seconds"), [("600s", 600), (None, 3599), ("3600s", 3599), ("1.5s", 1)])
 def test_access_token(make_request: MakeRequest, issuer: TokenIssuer, lifetime: str | None, seconds: int) -> None:
-    """The token stands for the account of the path; it lives as long as the request says, and no longer than the server's tokens."""
+    """The token belongs to the account of the path; its lifetime is the requested one, limited by the server's."""
     bearer = issuer.mint.issue(NOW)
     request = make_request(ACCESS, bearer=bearer, scope=[CLOUD_PLATFORM], lifetime=lifetime, delegates=None)
     answer = answer_impersonation(request, issuer)
@@ -54,7 +54,7 @@ def test_id_token(make_request: MakeRequest, issuer: TokenIssuer) -> None:
     ],
 )
 def test_bad_arguments(make_request: MakeRequest, issuer: TokenIssuer, body: dict[str, Any], path: str) -> None:
-    """What cannot be granted is an invalid argument, as a bare object."""
+    """Invalid arguments are refused with a bare error object."""
     answer = answer_impersonation(make_request(path, bearer="ya29.any", **body), issuer)
     assert answer.timeline.status == 400
     assert answer.fields["error"]["status"] == "INVALID_ARGUMENT"
@@ -79,7 +79,7 @@ def test_bearers(
     auth: str,
     expected: tuple[int, str] | None,
 ) -> None:
-    """Who impersonates proves who they are, with a scope that this API takes."""
+    """The bearer token must be valid and have a scope that this API accepts."""
     issuer = make_issuer(auth=auth)
     own = {
         "own, expired": issuer.mint.issue(NOW, -1),
@@ -128,6 +128,6 @@ def test_info_of_bad_tokens(make_request: MakeRequest, issuer: TokenIssuer, toke
 
 
 def test_revocation(make_request: MakeRequest, issuer: TokenIssuer) -> None:
-    """Revoking is answered, though nobody remembers it."""
+    """A revocation is answered, although it has no effect."""
     assert answer_revocation(make_request(query="token=1//0abc"), issuer).fields == {}
     assert answer_revocation(make_request(), issuer).timeline.status == 400

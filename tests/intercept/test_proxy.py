@@ -21,7 +21,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Callable[[Awaitable[None]], None]:
-    """Run a coroutine on either loop, for a minute at most; it must leave no task behind."""
+    """Run a coroutine on either event loop, with a timeout of a minute; it must leave no task behind."""
 
     async def bounded(work: Awaitable[None]) -> None:
         async with asyncio.timeout(5):
@@ -45,7 +45,7 @@ def bind() -> socket.socket:
 
 
 class Way:
-    """A proxy, and a server behind it."""
+    """A proxy and a server behind it."""
 
     def __init__(self, proxy: Proxy, port: int) -> None:
         self.proxy = proxy
@@ -53,13 +53,13 @@ class Way:
         self.leaks: list[str] = []
 
     async def send(self, head: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect to the proxy and send it something."""
+        """Connect to the proxy and send bytes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(head.encode())
         return reader, writer
 
     async def ask(self, head: str) -> str:
-        """Send something to the proxy, and return all that it says."""
+        """Send bytes to the proxy, and return everything it answers."""
         reader, writer = await self.send(head)
         try:
             return (await reader.read()).decode()
@@ -73,7 +73,7 @@ class Way:
         return reader, writer
 
     async def drained(self) -> None:
-        """Wait until the proxy has let go of every tunnel."""
+        """Wait until the proxy has removed every tunnel."""
         while self.proxy._tunnels:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0)
 
@@ -101,13 +101,13 @@ async def going(handler: Handler, context: ssl.SSLContext | None = None) -> Asyn
 
 
 async def close(writer: asyncio.StreamWriter) -> None:
-    """Close a connection and wait until it is."""
+    """Close a connection and wait until it is closed."""
     writer.close()
     await asyncio.gather(writer.wait_closed(), return_exceptions=True)
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send everything back, then what was the end."""
+    """Send everything back, then whether the end was seen."""
     while data := await reader.read(65536):
         writer.write(data)
         await writer.drain()
@@ -146,7 +146,7 @@ def test_frames_are_not_held_back(run: Any, tmp_path: Path) -> None:
 
 
 def test_one_direction_may_end_first(run: Any) -> None:
-    """Who has said all can still hear the answer; great amounts pass unharmed."""
+    """A client that has closed its side still gets the answer; large amounts arrive unchanged."""
 
     async def work() -> None:
         async with going(echo) as way:
@@ -162,7 +162,7 @@ def test_one_direction_may_end_first(run: Any) -> None:
 
 
 def test_what_follows_the_head_at_once_is_passed_on(run: Any) -> None:
-    """A client need not wait for the answer to CONNECT."""
+    """A client may send data without waiting for the answer to CONNECT."""
 
     async def work() -> None:
         async with going(echo) as way:
@@ -176,7 +176,7 @@ def test_what_follows_the_head_at_once_is_passed_on(run: Any) -> None:
 
 
 def test_hang_ups_leave_nothing(run: Any) -> None:
-    """A client that leaves, at any point and in any way, leaves neither connection nor task behind."""
+    """A client that disconnects, at any point and in any way, leaves neither connection nor task behind."""
 
     async def work() -> None:
         ended = asyncio.Queue[None]()
@@ -202,7 +202,7 @@ def test_hang_ups_leave_nothing(run: Any) -> None:
 
 
 def test_two_hundred_at_once(run: Any) -> None:
-    """Two hundred tunnels are open at the same time."""
+    """Two hundred tunnels are open concurrently."""
 
     async def work() -> None:
         async with going(echo) as way:
@@ -219,7 +219,7 @@ def test_two_hundred_at_once(run: Any) -> None:
 
 
 def test_the_end_of_the_proxy_closes_tunnels(run: Any) -> None:
-    """Tunnels that are open when the proxy ends are closed."""
+    """Open tunnels are closed when the proxy ends."""
 
     async def work() -> None:
         async with going(echo) as way:
@@ -245,7 +245,7 @@ def test_the_end_of_the_proxy_closes_tunnels(run: Any) -> None:
     ],
 )
 def test_other_hosts_are_refused(run: Any, head: str, leak: str) -> None:
-    """What is not emulated is refused with 403 and a line of text, and reported."""
+    """Hosts that are not emulated are refused with 403 and a line of text, and reported."""
 
     async def work() -> None:
         async with going(echo) as way:
@@ -272,7 +272,7 @@ def test_other_hosts_are_refused(run: Any, head: str, leak: str) -> None:
     ids=["path", "no port", "no host", "tls", "endless"],
 )
 def test_nonsense_is_refused(run: Any, head: str, status: int) -> None:
-    """What is no request to a proxy is told so, and reported as nothing."""
+    """Anything that is not a request to a proxy gets 400, and is not reported as a leak."""
 
     async def work() -> None:
         async with going(echo) as way:
@@ -284,7 +284,7 @@ def test_nonsense_is_refused(run: Any, head: str, status: int) -> None:
 
 
 def test_silence_is_not_waited_for(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who sends no head in time is cut off."""
+    """A client that sends no complete head in time is disconnected."""
     monkeypatch.setattr(proxy_module, "HEAD_TIMEOUT", 0.01)
 
     async def work() -> None:
@@ -299,7 +299,7 @@ def test_silence_is_not_waited_for(run: Any, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_server_that_is_gone(run: Any) -> None:
-    """If there is nobody to connect to, the client is told."""
+    """If the server cannot be reached, the client gets 502."""
 
     async def work() -> None:
         gone = bind()
