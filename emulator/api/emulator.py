@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self
 
 from emulator.api.background import BackgroundServer, Listeners
 from emulator.api.openai_clients import OpenAIClients
-from emulator.api.rules import Conditions, RuleBuilder
-from emulator.api.session import VertexSession
+from emulator.api.session import SessionScope, VertexSession
 from emulator.credentials.key_files import KeyFiles, write_key_files, write_private
 from emulator.engine.ruleset import compile_rules
 from emulator.errors import StartError
@@ -22,10 +21,6 @@ from emulator.server.clock import Clock, SystemClock
 from emulator.server.listening import base_url, bind, url_of
 from emulator.server.service import Service
 from emulator.server.settings import Settings
-from emulator.store.exchange import Exchange
-from emulator.store.views import JournalView, Sent
-from emulator.verdicts.judge import Verdict
-from emulator.verdicts.verification import Verification
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -83,7 +78,7 @@ def build_service(
     return Service(compile_rules(reading.scenarios), settings or Settings(), clock=clock or SystemClock())
 
 
-class Emulator:
+class Emulator(SessionScope):
     """An emulator that runs on a thread of its own: `with Emulator("weather.yaml") as vertex: ...`.
 
     Scenarios are paths of files and folders, or texts (a `str` with a line break); without any the built-in default answers. `async with`
@@ -99,6 +94,7 @@ class Emulator:
         clock: Clock | None = None,
     ) -> None:
         self.service = build_service(scenarios, settings, clock)
+        super().__init__(self.service, None)
         self._host = host
         self._port = port
         self._url: str | None = None
@@ -192,39 +188,3 @@ class Emulator:
     ) -> VertexSession:
         """The session of a project; location and endpoint determine its base URL."""
         return VertexSession(self, self._clients, project, location, endpoint)
-
-    @property
-    def journal(self) -> JournalView:
-        """The exchanges of all sessions."""
-        return JournalView(self.service.journal)
-
-    def assert_sent(self, times: int | None = None, **wanted: Unpack[Sent]) -> tuple[Exchange, ...]:
-        """Assert that at least one exchange matches, or exactly `times`, and return them: `journal.assert_sent`."""
-        __tracebackhide__ = True
-        return self.journal.assert_sent(times, **wanted)
-
-    def on(self, **when: Unpack[Conditions]) -> RuleBuilder:
-        """Add a rule for all sessions; it is tried after the rules of a session itself and before those of files.
-
-        The arguments are the keys of `when`. `reset` does not remove it. Raises ScenarioError with the Python line.
-        """
-        __tracebackhide__ = True
-        return RuleBuilder(self.service, None, when)
-
-    def reset(self) -> None:
-        """Clear counters, pushed scenarios, rules and journal of all sessions; rules added by `Emulator.on` are kept."""
-        self.service.reset(None)
-
-    def verify(self, *, strict: bool = False) -> Verification:
-        """Problems of all sessions so far: requests that no rule answered, and rules not used as they should be."""
-        return self.service.verify(None, strict=strict)
-
-    def verdicts(self) -> tuple[Verdict, ...]:
-        """The verdicts on the clients of all sessions."""
-        return self.service.verdicts()
-
-    def assert_clean(self) -> None:
-        """Raise AssertionError with all verdicts if there are any, of whatever severity."""
-        __tracebackhide__ = True
-        if found := self.verdicts():
-            raise AssertionError("\n".join(map(str, found)))

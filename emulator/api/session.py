@@ -42,19 +42,65 @@ class EmulatorProtocol(Protocol):
         ...
 
 
-class VertexSession:
+class SessionScope:
+    """Journal, rules and verification of one session, or of all sessions together."""
+
+    def __init__(self, service: Service, project: str | None) -> None:
+        """`project` names the session; None stands for all."""
+        self._service = service
+        self._scope = project
+
+    @property
+    def journal(self) -> JournalView:
+        """The exchanges."""
+        return JournalView(self._service.journal, self._scope)
+
+    def assert_sent(self, times: int | None = None, **wanted: Unpack[Sent]) -> tuple[Exchange, ...]:
+        """Assert that at least one exchange matches, or exactly `times`, and return them: `journal.assert_sent`."""
+        __tracebackhide__ = True
+        return self.journal.assert_sent(times, **wanted)
+
+    def on(self, **when: Unpack[Conditions]) -> RuleBuilder:
+        """Add a rule; the arguments are the keys of `when`. Raises ScenarioError with the Python line.
+
+        Rules of a session are tried before those for all sessions, and these before the rules of files. Resetting a session removes
+        its rules, those for all sessions are kept.
+        """
+        __tracebackhide__ = True
+        return RuleBuilder(self._service, self._scope, when)
+
+    def reset(self) -> None:
+        """Clear counters, pushed scenarios, the rules added to sessions, disturbances and journal."""
+        self._service.reset(self._scope)
+
+    def verify(self, *, strict: bool = False) -> Verification:
+        """Problems so far: requests that no rule answered, and rules not used as they should be."""
+        return self._service.verify(self._scope, strict=strict)
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The verdicts on the clients."""
+        return self._service.verdicts(self._scope)
+
+    def assert_clean(self) -> None:
+        """Raise AssertionError with all verdicts if there are any, of whatever severity."""
+        __tracebackhide__ = True
+        if found := self.verdicts():
+            raise AssertionError("\n".join(map(str, found)))
+
+
+class VertexSession(SessionScope):
     """The session of one project: base URL, journal, rules, counters. `with` closes its OpenAI clients."""
 
     def __init__(
         self, emulator: EmulatorProtocol, clients: OpenAIClients, project: str, location: str, endpoint: str
     ) -> None:
         """`clients` belong to the emulator, which closes them when it stops."""
+        super().__init__(emulator.service, project)
         self.project = project
         self.location = location
         self.endpoint = endpoint
         self._emulator = emulator
         self._clients = clients
-        self._service = emulator.service
 
     @property
     def base_url(self) -> str:
@@ -96,21 +142,6 @@ class VertexSession:
         """An OpenAI client for asyncio; otherwise as `openai`."""
         return self._clients.async_openai(self, self.base_url, self.api_key, options)
 
-    @property
-    def journal(self) -> JournalView:
-        """The exchanges of this session."""
-        return JournalView(self._service.journal, self.project)
-
-    def assert_sent(self, times: int | None = None, **wanted: Unpack[Sent]) -> tuple[Exchange, ...]:
-        """Assert that at least one exchange matches, or exactly `times`, and return them: `journal.assert_sent`."""
-        __tracebackhide__ = True
-        return self.journal.assert_sent(times, **wanted)
-
-    def on(self, **when: Unpack[Conditions]) -> RuleBuilder:
-        """Add a rule to this session, tried before all others; the arguments are the keys of `when`. Raises ScenarioError."""
-        __tracebackhide__ = True
-        return RuleBuilder(self._service, self.project, when)
-
     def push(self, *scenarios: str | os.PathLike[str]) -> None:
         """Replace the server's scenarios for this session by these (paths, or texts with a line break). Raises ScenarioError."""
         __tracebackhide__ = True
@@ -136,24 +167,6 @@ class VertexSession:
         """
         faults = (fault,) if isinstance(fault, str) else tuple(fault)
         self._service.disturb(self.project, Variation("", "", faults, frozenset(quirks), pace, speed))
-
-    def reset(self) -> None:
-        """Clear counters, pushed scenarios, added rules, disturbances and journal of the session."""
-        self._service.reset(self.project)
-
-    def verify(self, *, strict: bool = False) -> Verification:
-        """Problems of the session so far: requests that no rule answered, and rules not used as they should be."""
-        return self._service.verify(self.project, strict=strict)
-
-    def verdicts(self) -> tuple[Verdict, ...]:
-        """The verdicts on the session's clients."""
-        return self._service.verdicts(self.project)
-
-    def assert_clean(self) -> None:
-        """Raise AssertionError with all verdicts if there are any, of whatever severity."""
-        __tracebackhide__ = True
-        if found := self.verdicts():
-            raise AssertionError("\n".join(map(str, found)))
 
     def close(self) -> None:
         """Close the OpenAI clients of this session."""

@@ -43,7 +43,7 @@ def test_scenarios_are_paths_and_texts(tmp_path: Path) -> None:
         Emulator("nowhere.yaml", HELLO)
 
 
-def test_texts_say_which_of_them_is_wrong() -> None:
+def test_problems_name_the_text() -> None:
     """Two texts have different names in problems."""
     with pytest.raises(ScenarioError, match=r"^<scenario 2>:2:3: unknown key \"replay\""):
         Emulator(HELLO, "rules:\n- replay: Hello\n")
@@ -107,7 +107,7 @@ def test_proxies_of_the_environment_are_passed_by(monkeypatch: pytest.MonkeyPatc
         assert ask(vertex.openai()) == "Hello"
 
 
-def test_environment_leads_clients_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_directs_clients_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """An OpenAI client without arguments finds the emulator through the variables."""
     with Emulator(HELLO, settings=Settings(auth="issued")) as vertex:
         variables = vertex.environment("mine")
@@ -233,7 +233,7 @@ def test_plain_with_inside_a_loop_closes_asynchronous_clients() -> None:
     assert asyncio.run(stop_inside_a_loop())
 
 
-def test_clean_clients_are_told_from_others() -> None:
+def test_verdicts_of_sessions() -> None:
     """The verdicts on a client are those of its session, and among those of all."""
     with Emulator(HELLO) as vertex:
         session = vertex.session("mine")

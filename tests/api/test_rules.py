@@ -86,7 +86,7 @@ def test_replies_can_be_of_steps_of_all_kinds(vertex: VertexSession) -> None:
     assert send(vertex, "sound").message.audio.extra_content["google"]["mime_type"] == "audio/wav"
 
 
-def test_pace_and_faults_stand_beside(vertex: VertexSession) -> None:
+def test_pace_and_faults_of_a_rule(vertex: VertexSession) -> None:
     """Pace, faults and quirks, by name, as a mapping or as a list, change when and how the answer is sent."""
     vertex.on(last_user="slow").say("Slow.").beside(pace={"first_token_ms": 1}, fault="small_writes")
     vertex.on(last_user="busy").say("Free.").beside(fault=[{"fail": 429, "first": 1}, "wrong_content_type"])
@@ -99,7 +99,7 @@ def test_pace_and_faults_stand_beside(vertex: VertexSession) -> None:
     assert ("content-type", "text/html") in vertex.journal.last.outcome.timeline.headers
 
 
-def test_failures_and_what_stands_beside(vertex: VertexSession) -> None:
+def test_failures_and_other_keys_of_a_rule(vertex: VertexSession) -> None:
     """Errors of the catalogue, finish reasons, token counts and headers can be set."""
     vertex.on(last_user="busy").fail(429, message="Later.").then().say("Now.")
     vertex.on(last_user="long").say("And so").beside(finish="length", usage={"prompt": 7}, headers={"x-a": "b"})
@@ -117,7 +117,7 @@ def test_rules_are_used_up_and_loop(vertex: VertexSession) -> None:
     assert [ask(vertex) for _ in range(4)] == ["once", "a", "b", "a"]
 
 
-def test_rules_stand_before_files_in_their_order(server: Emulator, vertex: VertexSession) -> None:
+def test_rules_precede_files_in_their_order(server: Emulator, vertex: VertexSession) -> None:
     """A session's rules come first, then those for all sessions, then the files'."""
     server.on(last_user="file", project=vertex.project).reply("from all")
     assert ask(vertex, "file") == "from all"
@@ -166,7 +166,7 @@ def test_a_conversation_is_followed(vertex: VertexSession) -> None:
     assert [one.rule for one in vertex.journal][:2] == ["booking", "booking"]
 
 
-def test_names_and_places_are_told(vertex: VertexSession) -> None:
+def test_journal_has_names_and_places(vertex: VertexSession) -> None:
     """The journal names the rule and its Python line."""
     vertex.on(last_user="hi").named("greeting").reply("Hello")
     here = line() - 1
@@ -215,7 +215,7 @@ WRONG: list[tuple[Callable[[Any], object], str]] = [
 
 
 @pytest.mark.parametrize(("make", "message"), WRONG, ids=[message[:30] for _, message in WRONG])
-def test_wrong_rules_are_told_as_in_a_file(vertex: VertexSession, make: Any, message: str) -> None:
+def test_invalid_rules_are_reported_as_in_a_file(vertex: VertexSession, make: Any, message: str) -> None:
     """The messages are those of a file, the place is the Python line, and the rule is unchanged."""
     with pytest.raises(ScenarioError) as caught:
         make(vertex.on)
@@ -227,7 +227,7 @@ def test_wrong_rules_are_told_as_in_a_file(vertex: VertexSession, make: Any, mes
     assert len(caught.value.problems) == 1
 
 
-def test_in_a_chain_the_line_of_the_call_is_told(vertex: VertexSession) -> None:
+def test_in_a_chain_the_line_of_the_call_is_reported(vertex: VertexSession) -> None:
     """The place is that of the wrong call, and the steps before it still answer."""
     with pytest.raises(ScenarioError) as caught:
         # fmt: off

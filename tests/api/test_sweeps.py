@@ -62,14 +62,14 @@ def test_no_line_of_the_table_is_wider_than_a_terminal() -> None:
     assert lines[-1] == "           error: retry_storm (#1, #2, #3, …)"
 
 
-def test_results_can_be_painted() -> None:
+def test_results_can_be_coloured() -> None:
     """Only the result is coloured, and columns stay aligned."""
     row = Row(variation="bad_day", effect="it rains", result="hung")
     painted = next(Table([], lambda text, result: f"<{result}:{text}>").lines(row))
     assert painted == "bad_day    <hung:hung        >         0      0.0  it rains"
 
 
-def test_sum() -> None:
+def test_summary() -> None:
     """The summary counts each result that occurred, in a fixed order."""
     rows = [
         Row(variation="", effect="", result=result) for result in ("hung", "wrong answer", "survived", "wrong answer")

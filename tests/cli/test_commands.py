@@ -39,7 +39,7 @@ def test_every_option_has_an_environment_name(command: str, option: click.Option
     assert option.help.endswith(".")
 
 
-def test_environment_is_heard(run: Any) -> None:
+def test_environment_variables_are_read(run: Any) -> None:
     """A wrong value in an environment variable is reported like one on the command line."""
     result = run("serve", env={"VERTEX_EMULATOR_PORT": "many"})
     assert result.exit_code == 2

@@ -26,7 +26,7 @@ class Page(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def stranger() -> Iterator[str]:
+def other_server() -> Iterator[str]:
     """The URL of a server that is not an emulator."""
     with HTTPServer(("127.0.0.1", 0), Page) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -36,10 +36,12 @@ def stranger() -> Iterator[str]:
         thread.join()
 
 
-def test_wrong_servers_are_told(stranger: str) -> None:
+def test_wrong_servers_are_reported(other_server: str) -> None:
     """A server that is not an emulator, and a text that is not a URL, are reported in one sentence with advice."""
-    with pytest.raises(EmulatorError, match=rf"what answers at {re.escape(stranger)} is no emulator; --url is the one"):
-        get_control(stranger, "health")
+    with pytest.raises(
+        EmulatorError, match=rf"what answers at {re.escape(other_server)} is no emulator; --url is the one"
+    ):
+        get_control(other_server, "health")
     with pytest.raises(EmulatorError, match=r'the URL is "localhost"; expected one such as http://127.0.0.1:8080'):
         get_control("localhost", "health")
     with pytest.raises(EmulatorError, match=r"no emulator answers at http://127.0.0.1:1 \(connection refused\)"):

@@ -28,7 +28,7 @@ def test_starter_passes_its_own_check_and_test(run: Any, tmp_path: Path) -> None
     assert "2 passed" in done.stdout
 
 
-def test_what_comes_next_can_be_pasted(run: Any) -> None:
+def test_printed_commands_name_the_files(run: Any) -> None:
     """The commands that are printed name the files that were written."""
     lines = run("init", "a/b").stdout.splitlines()
     assert lines[:2] == ["wrote a/b/vertex.yaml", "wrote a/b/test_vertex.py"]

@@ -86,7 +86,7 @@ def test_follow(vertex: Emulator) -> None:
     assert process.returncode == 0
 
 
-def test_where_nothing_answers(run: Callable[..., Any]) -> None:
+def test_unreachable_emulator_is_reported(run: Callable[..., Any]) -> None:
     """An unreachable emulator is reported in one sentence with advice."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

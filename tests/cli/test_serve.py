@@ -42,7 +42,7 @@ def write(tmp_path: Path) -> Callable[[str], None]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_greets_serves_and_ends_well(serve: Any, number: signal.Signals) -> None:
+def test_banner_service_and_exit(serve: Any, number: signal.Signals) -> None:
     """The commands of the banner work as printed; SIGTERM and Ctrl-C end the server with status 0 and without output."""
     program = serve()
     greeting = program.read_until("export OPENAI_API_KEY=")
@@ -234,7 +234,7 @@ def test_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("before", ["", "import os; os.close(0); "], ids=["null", "closed"])
-def test_stdin_that_nobody_holds_is_no_parent(before: str, tmp_path: Path) -> None:
+def test_stdin_must_be_held_open(before: str, tmp_path: Path) -> None:
     """--until-stdin-closes with /dev/null or a closed stdin is an error, because the server would end at once."""
     done = subprocess.run(
         [
@@ -287,7 +287,7 @@ def test_broken_scenario_is_not_served(run: Any, tmp_path: Path) -> None:
         (["--control-token", ""], "the token is empty"),
     ],
 )
-def test_options_that_make_no_sense(run: Any, arguments: list[str], said: str) -> None:
+def test_invalid_options(run: Any, arguments: list[str], said: str) -> None:
     """--watch without scenarios and an empty control token are wrong usage."""
     result = run("serve", *arguments)
     assert result.exit_code == 2

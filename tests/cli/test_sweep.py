@@ -107,7 +107,7 @@ def test_json_has_everything(sweep: Any) -> None:
     assert slow["seconds"] < 3
 
 
-def test_verdicts_stand_in_the_table(sweep: Any, write: Any) -> None:
+def test_verdicts_are_in_the_table(sweep: Any, write: Any) -> None:
     """Verdicts on the client are printed below its row; killing it after the timeout causes none."""
     again = f"try:\n    exec(open({NAIVE!r}).read())\nexcept OSError:\n    exec(open({NAIVE!r}).read())\n"
     path = Path(write(""))
@@ -141,13 +141,13 @@ def test_output_that_always_differs_is_not_compared(sweep: Any, write: Any) -> N
         ),
     ],
 )
-def test_program_that_fails_anyhow_is_not_judged(sweep: Any, write: Any, more: str, said: str) -> None:
+def test_program_that_fails_undisturbed_is_reported(sweep: Any, write: Any, more: str, said: str) -> None:
     """A program that fails undisturbed gets its stderr printed and no table."""
     done = sweep("--timeout=1", program=write(more))
     assert (done.stdout, done.stderr, done.exit_code) == ("", said, 1)
 
 
-def test_programs_that_cannot_be_judged_are_told(run: Any) -> None:
+def test_unusable_programs_are_reported(run: Any) -> None:
     """A program that sends no request and one that does not exist are reported."""
     done = run("sweep", "--", "true")
     assert (done.exit_code, done.stderr.partition(":")[2]) == (
@@ -177,7 +177,7 @@ def test_wrong_usage_has_status_2(run: Any, arguments: list[str], said: str) -> 
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc to look processes up in")
-def test_the_end_of_the_sweep_ends_what_it_runs(start_program: Any, tmp_path: Path) -> None:
+def test_end_of_the_sweep_kills_its_programs(start_program: Any, tmp_path: Path) -> None:
     """A signal to the sweep kills the program and its child processes."""
     pids = tmp_path / "pids"
     os.mkfifo(pids)

@@ -59,7 +59,7 @@ def test_verdicts_are_json_lines(run: Any, url: str) -> None:
     assert result.exit_code == 1
 
 
-def test_nobody_there_is_told(run: Any) -> None:
+def test_unreachable_emulator_is_reported(run: Any) -> None:
     """An unreachable emulator is reported in one sentence."""
     result = run("verdicts", "--url", "http://127.0.0.1:1")
     assert result.exit_code == 1

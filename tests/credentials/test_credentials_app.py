@@ -29,7 +29,7 @@ Chat = Callable[[Emulator, str], tuple[int, Any]]
 
 @pytest.mark.parametrize("path", ["/token", "/oauth2/v4/token", "/o/oauth2/token", "/v1/token"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "oauth2.googleapis.com", "sts.googleapis.com"])
-def test_tokens_open_the_model(vertex: Emulator, send: Send, chat: Chat, path: str, host: str) -> None:
+def test_tokens_are_accepted_by_the_service(vertex: Emulator, send: Send, chat: Chat, path: str, host: str) -> None:
     """A token from any of the paths, on any host, is accepted by the service."""
     status, reply = send(vertex, "POST", path, REFRESH, Host=host)
     assert (status, reply["expires_in"]) == (200, 300)
@@ -125,7 +125,7 @@ def test_unrouted_over_the_socket(vertex: Emulator, send: Send) -> None:
         ("DELETE", "/tokeninfo"),
     ],
 )
-def test_what_is_not_routed(verb: str, path: str) -> None:
+def test_unrouted_requests(verb: str, path: str) -> None:
     """Other methods and paths have no route."""
     assert find_route(verb, path) is None
 

@@ -105,7 +105,7 @@ def test_shim_prints_the_project(tmp_path: Path, arguments: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", ["", "auth login", "storage ls", "auth print-access-tokens", "config get"])
-def test_shim_says_what_it_does_not_do(tmp_path: Path, arguments: str) -> None:
+def test_shim_refuses_other_commands(tmp_path: Path, arguments: str) -> None:
     """Other commands get a message and the status of wrong usage."""
     done = gcloud(write_gcloud_shim(tmp_path, url=URL, project="demo", token="ya29.x"), *arguments.split())
     assert (done.stdout, done.returncode) == ("", 2)

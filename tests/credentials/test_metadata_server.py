@@ -101,7 +101,7 @@ def test_other_paths(get: Get, path: str) -> None:
     assert dict(answer.timeline.headers)["metadata-flavor"] == "Google"
 
 
-def test_secrets_are_taken_out() -> None:
+def test_secrets_are_redacted() -> None:
     """Only public fields are kept, and tokens are redacted even in these."""
     fields = {
         "grant_type": "refresh_token",

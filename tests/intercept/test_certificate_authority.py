@@ -25,7 +25,7 @@ LEGITIMATE = [
 ]
 
 
-def shake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> dict[str, Any]:
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> dict[str, Any]:
     """Do a TLS handshake in memory, and return the certificate that was presented."""
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     ours = client.wrap_bio(down, up, server_hostname=name)
@@ -45,31 +45,31 @@ def advance(side: ssl.SSLObject) -> bool:
 
 
 @pytest.mark.parametrize("name", LEGITIMATE)
-def test_every_name_is_certified(name: str, tmp_path: Path) -> None:
+def test_every_name_gets_a_certificate(name: str, tmp_path: Path) -> None:
     """Strict verification passes for every name, also for names with many labels and unforeseen ones."""
     authority = CertificateAuthority()
     client = ssl.create_default_context(cadata=authority.certificate.decode())
     client.verify_flags |= ssl.VERIFY_X509_STRICT
-    assert shake(authority.server_context(tmp_path), client, name)["subjectAltName"]
+    assert handshake(authority.server_context(tmp_path), client, name)["subjectAltName"]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_that_no_certificate_could_hold(tmp_path: Path) -> None:
+def test_invalid_server_names(tmp_path: Path) -> None:
     """For an invalid server name the default certificate is presented, which the client rejects."""
     authority = CertificateAuthority()
     client = ssl.create_default_context(cadata=authority.certificate.decode())
     with pytest.raises(ssl.SSLCertVerificationError, match=r"doesn't match|not valid for"):
-        shake(authority.server_context(tmp_path), client, "under_score.example")
+        handshake(authority.server_context(tmp_path), client, "under_score.example")
 
 
 def test_authorities_do_not_trust_each_other(tmp_path: Path) -> None:
     """Each run has its own key."""
     client = ssl.create_default_context(cadata=CertificateAuthority().certificate.decode())
     with pytest.raises(ssl.SSLCertVerificationError):
-        shake(CertificateAuthority().server_context(tmp_path), client, "aiplatform.googleapis.com")
+        handshake(CertificateAuthority().server_context(tmp_path), client, "aiplatform.googleapis.com")
 
 
-def test_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without trustme the message says what to install."""
     monkeypatch.setitem(sys.modules, "trustme", None)
     with pytest.raises(

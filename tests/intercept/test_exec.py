@@ -86,7 +86,7 @@ def test_signals_are_passed_on(programs: Any, number: signal.Signals) -> None:
     assert list(programs.temporary.iterdir()) == []
 
 
-def test_a_program_that_does_not_care(programs: Any) -> None:
+def test_sigterm_ends_a_program_without_a_handler(programs: Any) -> None:
     """SIGTERM ends a program that does not handle it, and the status says so."""
     with programs.start("exec", "--", "sh", "-c", "echo ready; exec cat") as process:
         assert process.stdout.readline() == "ready\n"

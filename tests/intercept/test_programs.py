@@ -50,6 +50,6 @@ def test_java(programs: Any) -> None:
     """HttpURLConnection and java.net.http, with --java."""
     if shutil.which("java") is None:
         pytest.skip("java is not installed")
-    done = programs.run("--java", SKY, "--", "java", PROGRAMS / "OpenAIClients.java")
+    done = programs.run("--java", SKY, "--", "java", PROGRAMS / "Clients.java")
     assert [json.loads(line)["choices"][0]["message"]["content"] for line in done.out.splitlines()] == [BLUE, BLUE]
     assert "Picked up JAVA_TOOL_OPTIONS" in done.err

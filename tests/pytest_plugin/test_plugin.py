@@ -18,7 +18,7 @@ rules:
 Run = Callable[..., pytest.RunResult]
 
 
-def test_newcomers_need_two_lines(run: Run) -> None:
+def test_the_fixture_is_a_complete_emulator(run: Run) -> None:
     """A test that uses the fixture has a complete emulator."""
     run(test_it_py=NEWCOMER).assert_outcomes(passed=1)
 
@@ -213,7 +213,7 @@ def test_an_overridden_vetting_reaches_the_server(run: Run) -> None:
     run(conftest_py=conftest, test_it_py=text).assert_outcomes(passed=1)
 
 
-def test_a_misspelt_option_of_the_marker_is_told(run: Run) -> None:
+def test_a_misspelt_option_of_the_marker_is_reported(run: Run) -> None:
     """An unknown option of the marker fails the test."""
     result = run(test_it_py="import pytest\n@pytest.mark.vertex(strickt=True)\ndef test_it(vertex):\n    pass\n")
     result.assert_outcomes(errors=1)

@@ -104,7 +104,7 @@ def test_good(vertex):
 
 
 @pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "2")], ids=["one process", "two workers"])
-def test_the_end_of_a_run_tells_the_errors_of_passing_tests(run: Run, options: tuple[str, ...]) -> None:
+def test_the_summary_lists_the_errors_of_passing_tests(run: Run, options: tuple[str, ...]) -> None:
     """Each kind of error is listed once, with some of the tests; warnings, failed tests and expected refusals are left out."""
     text = f"""{BEGIN}
 @pytest.mark.parametrize("number", range(5))
@@ -129,7 +129,7 @@ def test_on_purpose(vertex):
     assert (last, end.strip("= ").startswith("7 passed")) == ("  and 2 more", True)
 
 
-def test_the_end_of_a_good_run_says_nothing(run: Run) -> None:
+def test_the_summary_of_a_good_run_has_no_section(run: Run) -> None:
     """Without errors there is no section."""
     result = run(test_it_py=f"{BEGIN}\ndef test_it(vertex):\n    ask(vertex)\n")
     result.assert_outcomes(passed=1)
@@ -167,7 +167,7 @@ def test_a_misspelling_is_shown_where_it_was_written(run: Run, line: str, said: 
 
 
 @pytest.mark.parametrize(("rules", "said"), [("rules:\n- replay: x\n", 'did you mean "reply"?'), ("", "no such file")])
-def test_a_bad_scenario_is_told_without_a_traceback(run: Run, rules: str, said: str) -> None:
+def test_a_bad_scenario_is_reported_without_a_traceback(run: Run, rules: str, said: str) -> None:
     """Problems in scenarios of the marker and of the server are reported without a traceback."""
     files = {"rules_yaml": rules} if rules else {}
     marked = run(

@@ -84,7 +84,7 @@ def test_other(vertex):
     result.stdout.fnmatch_lines(["test_it.py::TestIt::test_it", "no_done-1 * survived *", "no_done-2 * survived *"])
 
 
-def test_what_the_fixture_finds_counts(run: Run) -> None:
+def test_failures_of_the_fixture_count(run: Run) -> None:
     """A test that passes although Vertex would have refused its request has not survived."""
     result = run("""
 import openai
@@ -112,7 +112,7 @@ def test_it(vertex):
         ("vertex_sweep(twice=True)", '*@pytest.mark.vertex_sweep has no option "twice"; it has once*'),
     ],
 )
-def test_mistakes_in_the_marker_are_told(run: Run, marker: str, said: str) -> None:
+def test_mistakes_in_the_marker_are_reported(run: Run, marker: str, said: str) -> None:
     """Unknown names in the marker are reported without a traceback."""
     result = run(f"import pytest\n@pytest.mark.{marker}\ndef test_it(vertex):\n    pass\n")
     result.stdout.fnmatch_lines([said])
