@@ -67,7 +67,7 @@ def read_assertion(text: str) -> Assertion | None:
         return None
     try:
         token = decode_complete(text, options={"verify_signature": False})
-    except (PyJWTError, RecursionError):
+    except (PyJWTError, ValueError, RecursionError):  # ValueError: a lone surrogate
         return None
     return Assertion(text, token["header"], token["payload"])
 

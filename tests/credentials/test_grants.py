@@ -101,7 +101,8 @@ def test_bad_claims(make_request: MakeRequest, issuer: TokenIssuer, changes: Any
 
 
 @pytest.mark.parametrize(
-    "assertion", ["x", "a.b.c", "é.é.é", "..", write_jwt([]), write_jwt("text"), write_jwt(CLAIMS, []), "a" * 100_000]
+    "assertion",
+    ["x", "a.b.c", "é.é.é", "\ud800.a.b", "..", write_jwt([]), write_jwt("text"), write_jwt(CLAIMS, []), "a" * 100_000],
 )
 def test_no_json_web_token(make_request: MakeRequest, issuer: TokenIssuer, assertion: str) -> None:
     """A text that is not a JSON web token is a bad request."""
