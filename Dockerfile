@@ -6,8 +6,9 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY emulator emulator
 COPY scenarios scenarios
+# The extra lets service accounts exchange their assertions for tokens.
 RUN python -m venv /opt/emulator \
- && /opt/emulator/bin/pip install --no-cache-dir --disable-pip-version-check .
+ && /opt/emulator/bin/pip install --no-cache-dir --disable-pip-version-check '.[exec]'
 
 FROM python:3.12-slim
 COPY --from=build /opt/emulator /opt/emulator

@@ -1,5 +1,6 @@
 """An offline emulator of Google Vertex AI's OpenAI-compatible Chat Completions endpoint."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,19 +11,15 @@ if TYPE_CHECKING:
 __all__ = ["Emulator", "Settings", "VertexSession", "__version__"]
 __version__ = "0.1.0"
 
+# Imported on first use, so that the help of the command line and the pytest plugin stay light.
+_MODULES = {
+    "Emulator": "emulator.api.emulator",
+    "Settings": "emulator.server.settings",
+    "VertexSession": "emulator.api.session",
+}
+
 
 def __getattr__(name: str) -> Any:
-    # The server is imported when somebody asks for it: the command line's help and the pytest plugin stay light.
-    if name == "Emulator":
-        from emulator.api.emulator import Emulator  # noqa: PLC0415  # as said above
-
-        return Emulator
-    if name == "VertexSession":
-        from emulator.api.session import VertexSession  # noqa: PLC0415  # as said above
-
-        return VertexSession
-    if name == "Settings":
-        from emulator.server.settings import Settings  # noqa: PLC0415  # as said above
-
-        return Settings
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,6 @@
-"""The pytest plugin: a server for the session, a project of its own for each test, and a report of what went wrong.
+"""The pytest plugin: one server for the test session, one project for each test, and reports of what went wrong.
 
-It is loaded in every run of everybody who has the package installed, so nothing heavy is imported until a fixture is used.
+Every pytest run loads it where the package is installed, so heavy modules are imported only when a fixture is used.
 """
 
 import os
@@ -31,39 +31,39 @@ _MARKER = (
     "any verdict on the client fails it"
 )
 _OPTIONS = {"strict", "env", "refusals", "clean"}
-_SHOWN = 20
-"""Exchanges that a failing test shows, and kinds of errors that the end of a run does."""
-_SHOWN_TESTS = 3
-"""Tests that are named for each of those."""
+_MAX_SHOWN = 20
+"""Exchanges in the report of a failing test, and kinds of errors in the summary of a run."""
+_MAX_TESTS = 3
+"""Tests that are named for each kind of error."""
 
 
 @dataclass
-class _Watch:
-    """What is known of a test that uses `vertex`, as far as its reports need it."""
+class _TestRecord:
+    """The state of a test that uses `vertex`, kept until its last report."""
 
     session: "VertexSession"
     passed: bool = False
     exchanges: Sequence["Exchange"] = ()
     verdicts: Sequence["Verdict"] = ()
     errors: Sequence["Verdict"] = ()
-    """Those of the verdicts that the end of the run tells of."""
+    """The verdicts that the summary of the run lists."""
 
-    def look(self) -> None:
-        """Keep what is in the session, which is emptied before the last report is made."""
+    def update(self) -> None:
+        """Copy exchanges and verdicts from the session, which is reset before the last report."""
         self.exchanges = tuple(self.session.journal)
         self.verdicts = self.session.verdicts() if self.exchanges else ()
 
-    def describe(self) -> Iterator[tuple[str, str]]:
-        """The sections of a failing test."""
-        from emulator.server.log import log_line  # noqa: PLC0415  # as said above
+    def sections(self) -> Iterator[tuple[str, str]]:
+        """The report sections of a failing test."""
+        from emulator.server.log import log_line
 
-        lines = (f"#{one.number}  {log_line(one)}" for one in self.exchanges[-_SHOWN:])
+        lines = (f"#{one.number}  {log_line(one)}" for one in self.exchanges[-_MAX_SHOWN:])
         yield "vertex exchanges", "\n".join(lines) or "none"
         if self.verdicts:
             yield "vertex verdicts", "\n".join(map(str, self.verdicts))
 
 
-_WATCH = pytest.StashKey[_Watch]()
+_RECORD = pytest.StashKey[_TestRecord]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -100,27 +100,27 @@ def vertex_scenarios(pytestconfig: pytest.Config) -> Sequence[str | os.PathLike[
 
 @pytest.fixture(scope="session")
 def vertex_auth() -> "Auth":
-    """Which bearers the server lets in; override it in a conftest.py."""
+    """Which bearer tokens the server accepts; override it in a conftest.py."""
     return "any"
 
 
 @pytest.fixture(scope="session")
 def vertex_seed(pytestconfig: pytest.Config) -> str | None:
-    """What makes every answer repeatable to the byte; override it in a conftest.py."""
+    """The seed that makes every answer repeatable to the byte; override it in a conftest.py."""
     seed: str | None = pytestconfig.getoption("--vertex-seed")
     return seed
 
 
 @pytest.fixture(scope="session")
 def vertex_vetting(pytestconfig: pytest.Config) -> "Vetting":
-    """What becomes of requests that Vertex would refuse; override it in a conftest.py."""
+    """How requests that Vertex would refuse are handled; override it in a conftest.py."""
     vetting: Vetting = pytestconfig.getoption("--vertex-vetting")
     return vetting
 
 
 @pytest.fixture(scope="session")
 def vertex_pace(pytestconfig: pytest.Config) -> str | None:
-    """How fast rules without a pace answer; override it in a conftest.py."""
+    """The pace of rules without one; override it in a conftest.py."""
     pace: str | None = pytestconfig.getoption("--vertex-pace")
     return pace
 
@@ -129,8 +129,8 @@ def vertex_pace(pytestconfig: pytest.Config) -> str | None:
 def vertex_settings(
     vertex_auth: "Auth", vertex_seed: str | None, vertex_vetting: "Vetting", vertex_pace: str | None
 ) -> "Settings":
-    """How the server is set up; override it in a conftest.py for what has no fixture of its own."""
-    from emulator.server.settings import Settings  # noqa: PLC0415  # as said above
+    """The settings of the server; override it in a conftest.py for settings that have no fixture of their own."""
+    from emulator.server.settings import Settings
 
     return Settings(auth=vertex_auth, seed=vertex_seed, vetting=vertex_vetting, pace=vertex_pace)
 
@@ -139,11 +139,11 @@ def vertex_settings(
 def vertex_server(
     vertex_scenarios: Sequence[str | os.PathLike[str]], vertex_settings: "Settings"
 ) -> Iterator["Emulator"]:
-    """The server, one for the session (and for each worker of pytest-xdist)."""
-    from emulator.api.emulator import Emulator  # noqa: PLC0415  # as said above
+    """The server, one for the test session (and for each worker of pytest-xdist)."""
+    from emulator.api.emulator import Emulator
 
     with ExitStack() as stack:
-        with _failing_readably():
+        with _report_errors():
             server = stack.enter_context(Emulator(*vertex_scenarios, settings=vertex_settings))
         yield server
 
@@ -152,30 +152,30 @@ def vertex_server(
 def vertex(
     request: pytest.FixtureRequest, vertex_server: "Emulator", monkeypatch: pytest.MonkeyPatch
 ) -> Iterator["VertexSession"]:
-    """A session of the test's own: its project, base URL, journal and rules; at the end its failures fail the test."""
+    """A session for this test: its project, base URL, journal and rules; problems at its end fail the test."""
     scenarios, options = _read_marker(request)
-    session = vertex_server.session(_project_of(request.node))
+    session = vertex_server.session(_project_id(request.node))
     if scenarios:
-        with _failing_readably():
+        with _report_errors():
             session.push(*scenarios)
     if options.get("env"):
         for name, value in session.environment().items():
             monkeypatch.setenv(name, value)
-    request.node.stash[_WATCH] = watch = _Watch(session)
+    request.node.stash[_RECORD] = record = _TestRecord(session)
     try:
         yield session
-        # A test that failed has said enough; what was exchanged stands in its report.
-        if watch.passed:
-            _judge(watch, options)
+        # A test that has failed already gets the exchanges in its report instead.
+        if record.passed:
+            _check_session(record, options)
     finally:
         session.close()
         session.reset()
 
 
 @contextmanager
-def _failing_readably() -> Iterator[None]:
-    """Make of what is wrong with scenarios and settings a failure that says it, without a traceback."""
-    from emulator.errors import EmulatorError  # noqa: PLC0415  # as said above
+def _report_errors() -> Iterator[None]:
+    """Turn an EmulatorError, about scenarios or settings, into a failure without a traceback."""
+    from emulator.errors import EmulatorError
 
     try:
         yield
@@ -184,7 +184,7 @@ def _failing_readably() -> Iterator[None]:
 
 
 def _read_marker(request: pytest.FixtureRequest) -> tuple[list[Path], dict[str, Any]]:
-    """The scenarios and options of the nearest marker; paths are taken from the test's folder, then from the root."""
+    """The scenarios and options of the nearest marker; paths are relative to the test's folder or else to the root."""
     marker = request.node.get_closest_marker("vertex")
     if marker is None:
         return [], {}
@@ -201,24 +201,24 @@ def _read_marker(request: pytest.FixtureRequest) -> tuple[list[Path], dict[str, 
     return paths, marker.kwargs
 
 
-def _project_of(node: pytest.Item) -> str:
-    """A project id from the test's name, told apart from that of others by a number that is the same in every run."""
-    from hashlib import blake2b  # noqa: PLC0415  # as said above
+def _project_id(node: pytest.Item) -> str:
+    """A project id from the test's name and a hash of its node id, so that it is unique and the same in every run."""
+    from hashlib import blake2b
 
     name = re.sub(r"[^a-z0-9]+", "-", node.name.lower()).strip("-")[:40]
     return f"{name}-{blake2b(node.nodeid.encode(), digest_size=4).hexdigest()}"
 
 
-def _judge(watch: _Watch, options: dict[str, Any]) -> None:
-    """Fail a test that has passed so far: for requests unanswered or refused unexpectedly, rules, verdicts where none may be."""
-    watch.look()
+def _check_session(record: _TestRecord, options: dict[str, Any]) -> None:
+    """Fail a test that has passed so far for unanswered requests, unexpected refusals, unmet rules or, with `clean`, verdicts."""
+    record.update()
     globs = options.get("refusals", ())
     globs = (globs,) if isinstance(globs, str) else tuple(globs)
-    problems = list(watch.session.verify(strict=bool(options.get("strict"))).problems)
+    problems = list(record.session.verify(strict=bool(options.get("strict"))).problems)
     expected = set()
-    for exchange in watch.exchanges:
+    for exchange in record.exchanges:
         refusal = exchange.outcome.refusal
-        # A quota refuses because the scenario wants it to.
+        # Refusals by a quota are part of the scenario.
         if refusal is None or exchange.result != "refusal" or refusal.code == HTTPStatus.TOO_MANY_REQUESTS:
             continue
         if any(fnmatchcase(refusal.rule, glob) for glob in globs):
@@ -228,40 +228,42 @@ def _judge(watch: _Watch, options: dict[str, Any]) -> None:
             f"request {exchange.number} would be refused by Vertex ({refusal.rule}): {refusal.explanation}\n"
             f'  expected? @pytest.mark.vertex(refusals=["{refusal.rule}"])'
         )
-    if watch.verdicts and options.get("clean"):
-        names = ", ".join(f"{one.severity} {one.name}" for one in watch.verdicts)
+    if record.verdicts and options.get("clean"):
+        names = ", ".join(f"{one.severity} {one.name}" for one in record.verdicts)
         problems.append(f"the client is not clean, as the marker wants it: {names}")
     if problems:
         pytest.fail("\n".join(problems), pytrace=False)
-    # What shows in nothing but refusals that the test expects was done on purpose.
-    watch.errors = [one for one in watch.verdicts if one.severity == "error" and not expected.issuperset(one.exchanges)]
+    # Errors shown by expected refusals only are intended.
+    record.errors = [
+        one for one in record.verdicts if one.severity == "error" and not expected.issuperset(one.exchanges)
+    ]
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Note whether the test passed; give a failing one what was exchanged, a passing one the errors of its client."""
+    """Record whether the test passed; add exchanges to a failed report, the client's errors to a passed one."""
     report: pytest.TestReport = yield
-    watch = item.stash.get(_WATCH, None)
-    if watch is None:
+    record = item.stash.get(_RECORD, None)
+    if record is None:
         return report
-    at_end = call.when == "teardown"
-    if at_end:
-        # Items outlive the run of their tests; bodies should not.
-        del item.stash[_WATCH]
+    is_teardown = call.when == "teardown"
+    if is_teardown:
+        # pytest keeps the items; the bodies of the exchanges should be freed.
+        del item.stash[_RECORD]
     if call.when == "call":
-        watch.passed = report.passed
-    if report.failed and not at_end:
-        watch.look()
-    if report.failed and (watch.passed or not at_end):
-        report.sections += watch.describe()
-    if report.passed and at_end:
-        # With pytest-xdist a report travels as JSON, its own attributes too.
-        vars(report)["vertex_errors"] = [f"{one.name}: {one.sentence}; {one.advice}" for one in watch.errors]
+        record.passed = report.passed
+    if report.failed and not is_teardown:
+        record.update()
+    if report.failed and (record.passed or not is_teardown):
+        report.sections += record.sections()
+    if report.passed and is_teardown:
+        # pytest-xdist serializes the attributes of a report as JSON.
+        vars(report)["vertex_errors"] = [f"{one.name}: {one.sentence}; {one.advice}" for one in record.errors]
     return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell, once for each kind, the errors of clients whose tests passed."""
+    """List the clients' errors in passed tests, once for each kind."""
     tests: dict[str, list[str]] = {}
     for reports in terminalreporter.stats.values():
         for report in reports:
@@ -270,9 +272,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not tests:
         return
     terminalreporter.section("vertex verdicts: errors of the client in tests that passed", yellow=True)
-    for error, names in [*tests.items()][:_SHOWN]:
-        more = [f"and {len(names) - _SHOWN_TESTS} more"] if len(names) > _SHOWN_TESTS else []
-        for line in (error, *(f"  {name}" for name in [*names[:_SHOWN_TESTS], *more])):
+    for error, names in [*tests.items()][:_MAX_SHOWN]:
+        more = [f"and {len(names) - _MAX_TESTS} more"] if len(names) > _MAX_TESTS else []
+        for line in (error, *(f"  {name}" for name in [*names[:_MAX_TESTS], *more])):
             terminalreporter.line(line)
-    if len(tests) > _SHOWN:
-        terminalreporter.line(f"and {len(tests) - _SHOWN} more kinds")
+    if len(tests) > _MAX_SHOWN:
+        terminalreporter.line(f"and {len(tests) - _MAX_SHOWN} more kinds")

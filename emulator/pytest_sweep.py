@@ -1,6 +1,6 @@
-"""The marker `vertex_sweep`: a test that is run once in each variation, and the table of what became of it.
+"""The marker `vertex_sweep`: runs a test once in each variation and prints a table of the results.
 
-As part of the plugin it is loaded in every run of everybody who has the package installed, so nothing heavy is imported until it is used.
+Every pytest run loads it where the package is installed, so heavy modules are imported only when the marker is used.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, obj: object) -> None:
-    """Let marked tests use the fixture, before those that they ask for, so that nothing is asked undisturbed."""
+    """Let marked tests use the fixture before those they request, so that the variation applies to all requests."""
     function = obj.__func__ if isinstance(obj, MethodType) else obj
     if isinstance(function, FunctionType):
         marks = getattr(function, "pytestmark", ())
@@ -39,11 +39,11 @@ def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, obj: obje
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of each variation."""
+    """Parametrize marked tests by the variations."""
     marker = metafunc.definition.get_closest_marker("vertex_sweep")
     if marker is None:
         return
-    from emulator.catalogue.variations import SET_NAMES, choose_variations  # noqa: PLC0415  # as said above
+    from emulator.catalogue.variations import SET_NAMES, choose_variations
 
     if unknown := sorted(set(marker.kwargs) - {"once"}):
         raise pytest.UsageError(f'@pytest.mark.vertex_sweep has no option "{unknown[0]}"; it has once')
@@ -58,31 +58,31 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def vertex_variation(request: pytest.FixtureRequest, vertex: "VertexSession") -> Iterator["Variation"]:
-    """What disturbs a test that is marked with `vertex_sweep`."""
+    """The variation that a test marked with `vertex_sweep` runs in."""
     variation: Variation = request.param
     vertex.disturb(fault=variation.faults, pace=variation.pace, quirks=variation.quirks)
     yield variation
     call = request.node.stash.get(_RUN, None)
     if call is None or (call.excinfo is not None and call.excinfo.errisinstance(pytest.skip.Exception)):
         return
-    row = _read_row(request.node.callspec.id, vertex, variation, call)
+    row = _make_row(request.node.callspec.id, vertex, variation, call)
     request.node.user_properties.append((_PROPERTY, row.to_json()))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """Note how the test went; that of its fixtures counts if it is not reached."""
+    """Keep the outcome of the call or, if setup failed, of the setup."""
     if call.when != "teardown":
         item.stash[_RUN] = call
 
 
-def _read_row(name: str, vertex: "VertexSession", variation: "Variation", call: pytest.CallInfo[None]) -> "Row":
-    from dataclasses import asdict  # noqa: PLC0415  # as said above
+def _make_row(name: str, vertex: "VertexSession", variation: "Variation", call: pytest.CallInfo[None]) -> "Row":
+    from dataclasses import asdict
 
-    from emulator.api.sweeps import Row  # noqa: PLC0415  # as said above
+    from emulator.api.sweeps import Row
 
     exchanges = list(vertex.journal)
-    result, detail = _judge(call)
+    result, detail = _classify(call)
     if result == "survived" and not any(exchange.outcome.is_disturbed for exchange in exchanges):
         warnings = [warning for exchange in exchanges for warning in exchange.warnings if "without effect" in warning]
         why = warnings[0] if warnings else "its answers were the same as ever"
@@ -98,7 +98,7 @@ def _read_row(name: str, vertex: "VertexSession", variation: "Variation", call: 
     )
 
 
-def _judge(call: pytest.CallInfo[None]) -> tuple["Result", str]:
+def _classify(call: pytest.CallInfo[None]) -> tuple["Result", str]:
     if call.excinfo is None:
         return "survived", ""
     error = call.excinfo.value
@@ -110,39 +110,39 @@ def _judge(call: pytest.CallInfo[None]) -> tuple["Result", str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print a table for each test."""
+    """Print the table of each test."""
     rows: dict[str, list[Row]] = {}
     for reports in terminalreporter.stats.values():
         for report in reports:
-            # The last report of a test has what the others have noted; other plugins put other things among them.
+            # The report of the teardown has all properties; other plugins may have added some.
             if isinstance(report, pytest.TestReport) and report.when == "teardown":
                 for name, value in report.user_properties:
                     if name == _PROPERTY:
                         rows.setdefault(report.nodeid.partition("[")[0], []).append(_finish_row(value, report))
     if rows:
-        _print(terminalreporter, rows)
+        _print_tables(terminalreporter, rows)
 
 
 def _finish_row(value: Any, report: pytest.TestReport) -> "Row":
-    """The row of a report; what the fixtures found when the test was over counts too."""
-    from dataclasses import replace  # noqa: PLC0415  # as said above
+    """The row of a report; a failed teardown makes it a wrong answer."""
+    from dataclasses import replace
 
-    from emulator.api.sweeps import FINE, Row  # noqa: PLC0415  # as said above
+    from emulator.api.sweeps import FINE, Row
 
     row = Row(**value)
     if report.failed and row.result in FINE:
-        said = next(iter(report.longreprtext.splitlines()), "")
-        return replace(row, result="wrong answer", detail=said)
+        detail = next(iter(report.longreprtext.splitlines()), "")
+        return replace(row, result="wrong answer", detail=detail)
     return row
 
 
-def _print(reporter: pytest.TerminalReporter, rows: dict[str, list["Row"]]) -> None:
-    from emulator.api.sweeps import COLOURS, Table, sum_up  # noqa: PLC0415  # as said above
-    from emulator.catalogue.variations import variations_of  # noqa: PLC0415  # as said above
+def _print_tables(reporter: pytest.TerminalReporter, rows: dict[str, list["Row"]]) -> None:
+    from emulator.api.sweeps import COLOURS, Table, summarize
+    from emulator.catalogue.variations import variations_of
 
     writer = reporter.config.get_terminal_writer()
-    # Several workers end in whatever order.
-    order = {one.effect: at for at, one in enumerate(variations_of("all"))}
+    # With pytest-xdist, tests end in any order.
+    order = {one.effect: index for index, one in enumerate(variations_of("all"))}
     reporter.section("vertex sweep")
     for test, found in sorted(rows.items()):
         found.sort(key=lambda row: order[row.effect])
@@ -150,4 +150,4 @@ def _print(reporter: pytest.TerminalReporter, rows: dict[str, list["Row"]]) -> N
             [row.variation for row in found], lambda text, result: writer.markup(text, **{COLOURS[result]: True})
         )
         lines = [line for row in found for line in table.lines(row)]
-        reporter.write("\n".join((test, table.head(), *lines, sum_up(found), "")))
+        reporter.write("\n".join((test, table.head(), *lines, summarize(found), "")))

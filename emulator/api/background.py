@@ -1,4 +1,4 @@
-"""TODO."""
+"""The listeners of one service (plain HTTP, TLS, proxy) on one event loop, and the thread that runs them in the background."""
 
 import asyncio
 import socket
@@ -15,32 +15,32 @@ from emulator.server.listening import GRACE, IsNext, build_server, reach
 from emulator.server.service import Service
 
 
-def _credentials_of(service: Service) -> ASGIApp:
+def _lazy_credentials_app(service: Service) -> ASGIApp:
     @cache
-    def find() -> ASGIApp:
+    def load() -> ASGIApp:
         from emulator.credentials.app import CredentialsApp  # noqa: PLC0415  # the server starts quicker without it
 
         return CredentialsApp(service)
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        await find()(scope, receive, send)
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await load()(scope, receive, send)
 
-    return answer
+    return app
 
 
 @dataclass(frozen=True, slots=True)
 class Interception:
-    """What programs reach that are not told about the emulator: its TLS side and, if there is one, the proxy that leads there."""
+    """The listeners for programs written for the real service: TLS and, optionally, the proxy that tunnels to it."""
 
     context: ssl.SSLContext
     tls: socket.socket
     proxy: socket.socket | None
     on_leak: Callable[[str], object]
-    """Gets the name of every host that the proxy refuses."""
+    """Called with the name of every host that the proxy refuses."""
 
 
 class Listeners:
-    """All that listens for one service, on one event loop: the plain server, its TLS twin, the proxy."""
+    """The listeners of one service on one event loop: plain HTTP and, optionally, TLS and the proxy."""
 
     def __init__(
         self,
@@ -52,35 +52,34 @@ class Listeners:
         grace: float = GRACE,
         is_next: IsNext | None = None,
     ) -> None:
-        """`is_next` is there if other processes listen at the plain socket too."""
+        """`on_answering` is called once requests are answered; `is_next` is set if other processes share the plain socket."""
         self._bound = bound
         self._interception = interception
-        self._server = build_server(
-            service, on_answering, otherwise=_credentials_of(service), grace=grace, is_next=is_next
-        )
-        self._twin = (
-            build_server(service, otherwise=_credentials_of(service), context=interception.context, grace=grace)
+        credentials = _lazy_credentials_app(service)
+        self._server = build_server(service, on_answering, otherwise=credentials, grace=grace, is_next=is_next)
+        self._tls_server = (
+            build_server(service, otherwise=credentials, context=interception.context, grace=grace)
             if interception
             else None
         )
 
     def stop(self) -> None:
-        """End as soon as requests in hand are answered; called again, at once. For signal handlers and other threads too."""
+        """Stop once running answers have ended; on a second call, at once. Signal handlers and other threads may call it."""
         self._server.stop()
-        if self._twin is not None:
-            self._twin.stop()
+        if self._tls_server is not None:
+            self._tls_server.stop()
 
     @property
     def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
-        """What makes the loop that suits them."""
+        """The factory of the event loop that uvicorn prefers."""
         return self._server.config.get_loop_factory()
 
     async def serve(self) -> None:
-        """Serve until stopped, on the loop that runs."""
+        """Serve on the running event loop until stopped."""
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
-            if self._interception is not None and self._twin is not None:
-                # Both sockets listen already, so nobody who comes early is turned away.
-                group.create_task(self._twin.serve(sockets=[self._interception.tls]))
+            if self._interception is not None and self._tls_server is not None:
+                # Both sockets are listening already, so early connections are queued.
+                group.create_task(self._tls_server.serve(sockets=[self._interception.tls]))
                 if self._interception.proxy is not None:
                     from emulator.intercept.proxy import Proxy  # noqa: PLC0415  # a plain server starts quicker so
 
@@ -89,25 +88,25 @@ class Listeners:
             await self._server.serve(sockets=[self._bound])
 
 
-class Background:
-    """Listeners on a thread of their own."""
+class BackgroundServer:
+    """Runs listeners on a thread of its own."""
 
-    def __init__(self, make: Callable[[Callable[[], object]], Listeners]) -> None:
-        """`make` is given what the listeners call once they answer."""
+    def __init__(self, make_listeners: Callable[[Callable[[], object]], Listeners]) -> None:
+        """`make_listeners` gets the callback that the listeners call once they answer."""
         self._answering = threading.Event()
-        self._listeners = make(self._answering.set)
+        self._listeners = make_listeners(self._answering.set)
         self._thread = threading.Thread(target=self._run, name="vertex-emulator", daemon=True)
         self._failure: BaseException | None = None
 
     def start(self) -> None:
-        """Start and return once requests are answered. Raises whatever kept the server from starting."""
+        """Start, and return once requests are answered. Raises the exception that prevented it."""
         self._thread.start()
         self._answering.wait()
         if self._failure is not None:
             raise self._failure
 
     def stop(self) -> None:
-        """Stop and wait until the thread is done."""
+        """Stop and wait until the thread has ended."""
         self._listeners.stop()
         self._thread.join()
 
@@ -115,7 +114,7 @@ class Background:
         try:
             with asyncio.Runner(loop_factory=self._listeners.loop_factory) as runner:
                 runner.run(self._listeners.serve())
-        except BaseException as error:  # noqa: BLE001  # raised again on the thread that started this one
+        except BaseException as error:  # noqa: BLE001  # raised again by `start`
             self._failure = error
         finally:
             self._answering.set()

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self
 
-from emulator.api.background import Background, Listeners
-from emulator.api.clients import Clients
-from emulator.api.rules import Conditions, RuleBuilder
-from emulator.api.session import VertexSession
+from emulator.api.background import BackgroundServer, Listeners
+from emulator.api.openai_clients import OpenAIClients
+from emulator.api.session import SessionScope, VertexSession
 from emulator.credentials.key_files import KeyFiles, write_key_files, write_private
 from emulator.engine.ruleset import compile_rules
 from emulator.errors import StartError
@@ -22,17 +21,13 @@ from emulator.server.clock import Clock, SystemClock
 from emulator.server.listening import base_url, bind, url_of
 from emulator.server.service import Service
 from emulator.server.settings import Settings
-from emulator.store.exchange import Exchange
-from emulator.store.views import JournalView, Sent
-from emulator.verdicts.judge import Verdict
-from emulator.verdicts.verification import Verification
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
 
-class Keys:
-    """A temporary folder with a service account's key file for each project; all have one key, because making one takes long."""
+class KeyFileFolder:
+    """A temporary folder with a service account's key file for each project; they share one key, because generating it is slow."""
 
     def __init__(self, service: Service, url: str) -> None:
         self._service = service
@@ -41,8 +36,8 @@ class Keys:
         self._first: KeyFiles | None = None
         self._lock = threading.Lock()
 
-    def find(self, project: str) -> Path:
-        """The key file of a project's service account. Raises StartError if the package that makes keys is missing."""
+    def file_for(self, project: str) -> Path:
+        """Return the key file of a project's service account. Raises StartError without the package cryptography."""
         with self._lock:
             if self._folder is None:
                 self._folder = TemporaryDirectory(prefix="vertex-emulator-")
@@ -59,7 +54,7 @@ class Keys:
             return path
 
     def close(self) -> None:
-        """Remove the folder."""
+        """Remove the folder, and the key from the service."""
         with self._lock:
             if self._folder is not None:
                 self._folder.cleanup()
@@ -78,12 +73,12 @@ PROJECT = "test-project"
 def build_service(
     scenarios: Sequence[ScenarioPath] = (), settings: Settings | None = None, clock: Clock | None = None
 ) -> Service:
-    """The service of these scenario files, folders and texts, or of the built-in default. Raises ScenarioError."""
+    """Create the service for scenario files, folders and texts, or for the built-in default. Raises ScenarioError."""
     reading = read_given(scenarios or [default_scenario_path()])
     return Service(compile_rules(reading.scenarios), settings or Settings(), clock=clock or SystemClock())
 
 
-class Emulator:
+class Emulator(SessionScope):
     """An emulator that runs on a thread of its own: `with Emulator("weather.yaml") as vertex: ...`.
 
     Scenarios are paths of files and folders, or texts (a `str` with a line break); without any the built-in default answers. `async with`
@@ -99,32 +94,35 @@ class Emulator:
         clock: Clock | None = None,
     ) -> None:
         self.service = build_service(scenarios, settings, clock)
+        super().__init__(self.service, None)
         self._host = host
         self._port = port
         self._url: str | None = None
-        self._background: Background | None = None
-        self._clients = Clients()
-        self._keys: Keys | None = None
+        self._background: BackgroundServer | None = None
+        self._clients = OpenAIClients()
+        self._key_files: KeyFileFolder | None = None
 
     def start(self) -> Self:
-        """Start and return once requests are answered. Raises StartError, or whatever kept the server from starting."""
+        """Start, and return once requests are answered. Raises StartError, or the exception that prevented it."""
         if self._background is not None:
             raise StartError("the emulator is running already")
         with bind(self._host, self._port) as bound:
-            background = Background(lambda on_answering: Listeners(self.service, bound.dup(), on_answering, grace=0))
+            background = BackgroundServer(
+                lambda on_answering: Listeners(self.service, bound.dup(), on_answering, grace=0)
+            )
             background.start()
             self._url = url_of(bound)
-        self._background, self._keys = background, Keys(self.service, self._url)
+        self._background, self._key_files = background, KeyFileFolder(self.service, self._url)
         return self
 
     def stop(self) -> None:
-        """Close the clients it made, then stop and wait until its thread is done; stopped, it does nothing."""
+        """Close the clients, stop, and wait until the thread has ended; does nothing if it is not running."""
         self._clients.close()
-        if self._keys is not None:
-            self._keys.close()
+        if self._key_files is not None:
+            self._key_files.close()
         if self._background is not None:
             self._background.stop()
-        self._background = self._keys = None
+        self._background = self._key_files = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -151,7 +149,7 @@ class Emulator:
         return self._url
 
     def base_url(self, project: str = PROJECT, location: str = "us-central1", endpoint: str = "openapi") -> str:
-        """What an OpenAI client takes as its base URL."""
+        """The base URL for an OpenAI client."""
         return base_url(self.url, project, location, endpoint)
 
     @property
@@ -161,68 +159,32 @@ class Emulator:
 
     @property
     def credentials_file(self) -> Path:
-        """The key file of a service account, made when first asked for; it goes when the emulator stops.
+        """The key file of a service account, generated on first use and removed when the emulator stops.
 
         Raises StartError without the package cryptography.
         """
         return self.write_credentials(PROJECT)
 
     def write_credentials(self, project: str) -> Path:
-        """The same for another project."""
-        if self._keys is None:
+        """The key file of a service account of a project; otherwise as `credentials_file`."""
+        if self._key_files is None:
             raise StartError("the emulator has not been started")
-        return self._keys.find(project)
+        return self._key_files.file_for(project)
 
     def environment(self, project: str = PROJECT) -> dict[str, str]:
-        """The variables that lead OpenAI and Google clients here; the key file's is there if keys can be made."""
+        """Environment variables that direct OpenAI and Google clients here; a key file is among them if cryptography is installed."""
         return self.session(project).environment()
 
     def openai(self, *, project: str = PROJECT, **options: Any) -> "OpenAI":
-        """An OpenAI client, closed at the latest when the emulator stops; `options` are its own. Raises StartError without `openai`."""
+        """An OpenAI client, closed when the emulator stops; `options` are passed on to it. Raises StartError without `openai`."""
         return self._clients.openai(self, self.base_url(project), self.api_key, options)
 
     def async_openai(self, *, project: str = PROJECT, **options: Any) -> "AsyncOpenAI":
-        """The same for asyncio."""
+        """An OpenAI client for asyncio; otherwise as `openai`."""
         return self._clients.async_openai(self, self.base_url(project), self.api_key, options)
 
     def session(
         self, project: str = PROJECT, *, location: str = "us-central1", endpoint: str = "openapi"
     ) -> VertexSession:
-        """What belongs to one project, as seen from one location and endpoint."""
+        """The session of a project; location and endpoint determine its base URL."""
         return VertexSession(self, self._clients, project, location, endpoint)
-
-    @property
-    def journal(self) -> JournalView:
-        """What was asked and answered, in all sessions."""
-        return JournalView(self.service.journal)
-
-    def assert_sent(self, times: int | None = None, **wanted: Unpack[Sent]) -> tuple[Exchange, ...]:
-        """Assert that some exchanges fit, or as many as `times` says, and return those: `journal.assert_sent`."""
-        __tracebackhide__ = True
-        return self.journal.assert_sent(times, **wanted)
-
-    def on(self, **when: Unpack[Conditions]) -> RuleBuilder:
-        """A rule for all sessions, tried before those of files and after those of the session itself.
-
-        The arguments are the keys of `when`. It stays until the emulator is gone. Raises ScenarioError with the Python line.
-        """
-        __tracebackhide__ = True
-        return RuleBuilder(self.service, None, when)
-
-    def reset(self) -> None:
-        """Forget counters, pushed scenarios, rules and journal of all sessions; rules added here by `on` stay."""
-        self.service.reset(None)
-
-    def verify(self, *, strict: bool = False) -> Verification:
-        """What is wrong with the past of all sessions: requests unanswered, rules not used as they should be."""
-        return self.service.verify(None, strict=strict)
-
-    def verdicts(self) -> tuple[Verdict, ...]:
-        """What the clients of all sessions did wrong."""
-        return self.service.verdicts()
-
-    def assert_clean(self) -> None:
-        """Assert that there are no verdicts, of whatever severity. Raises AssertionError with all of them."""
-        __tracebackhide__ = True
-        if found := self.verdicts():
-            raise AssertionError("\n".join(map(str, found)))

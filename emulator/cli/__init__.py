@@ -1,50 +1,5 @@
-"""The command line."""
+"""The command line: one module for each command, and the helpers that they share."""
 
-import gc
-from collections import UserDict
-from importlib import import_module
+from emulator.cli.commands import main
 
-import click
-
-from emulator import __version__
-
-# Where the commands are, in the order in which a user meets them.
-_PLACES = {
-    "serve": "serve:serve",
-    "exec": "execute:execute",
-    "sweep": "sweep:sweep",
-    "credentials": "credentials:credentials",
-    "check": "check:check",
-    "explain": "explain:explain",
-    "init": "init:init",
-    "journal": "journal:journal",
-    "reference": "reference:reference",
-    "schema": "schema:schema",
-    "errors": "catalogue:errors",
-    "models": "catalogue:models",
-    "quirks": "catalogue:quirks",
-    "verdicts": "verdicts:verdicts",
-}
-
-
-class _Commands(UserDict[str, click.Command]):
-    """The commands by their names, each imported when it is asked for: a server starts sooner without the others."""
-
-    def __init__(self) -> None:
-        super().__init__(dict.fromkeys(_PLACES, click.Command(None)))
-
-    def __getitem__(self, name: str) -> click.Command:
-        module, _, function = _PLACES[name].partition(":")
-        command: click.Command = getattr(import_module(f"emulator.cli.{module}"), function)
-        return command
-
-
-@click.group(commands=_Commands(), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="vertex-emulator")
-def main() -> None:
-    """An offline emulator of Vertex AI's OpenAI-compatible Chat Completions endpoint.
-
-    `vertex-emulator COMMAND --help` tells more. Exit status: 0 fine, 1 problems found, 2 wrong usage.
-    """
-    # The command is loaded.
-    gc.enable()
+__all__ = ["main"]

@@ -2,7 +2,8 @@
 
 import click
 
-from emulator.cli.options import count, print_problems, scenarios_argument, stop
+from emulator.cli.options import scenarios_argument
+from emulator.cli.output import count, exit_with_error, print_problems
 from emulator.errors import EmulatorError
 
 
@@ -14,14 +15,14 @@ def check(scenarios: tuple[str, ...]) -> None:
     SCENARIOS are files, and folders with all .yaml and .yml files below them, read together as `serve` would. The exit status is
     1 if there are problems; warnings alone leave it 0.
     """
-    from emulator.engine.ruleset import compile_rules  # noqa: PLC0415  # --help is quicker without it
-    from emulator.scenario.loading import read_paths  # noqa: PLC0415  # as above
+    from emulator.engine.ruleset import compile_rules
+    from emulator.scenario.loading import read_paths
 
     try:
         reading = read_paths(scenarios)
         compile_rules(reading.scenarios)
     except EmulatorError as error:
-        stop(error)
+        exit_with_error(error)
     print_problems(reading.warnings)
     rules = sum(len(file.scenario.rules) for file in reading.scenarios)
     found = f", {count(len(reading.warnings), 'warning')}" if reading.warnings else ""

@@ -1,4 +1,4 @@
-"""Asking a running emulator through its control path."""
+"""A client of the control path of a running emulator."""
 
 import json
 from http.client import OK, HTTPConnection, HTTPException, HTTPSConnection
@@ -7,46 +7,47 @@ from urllib.parse import urlencode, urlsplit
 
 from emulator.errors import EmulatorError
 
-PATIENCE = 30.0
-"""Seconds to wait for an answer."""
+TIMEOUT = 30.0
+"""Seconds to wait for a response."""
 
 
-def ask_control(url: str, name: str, token: str | None = None, **query: str | None) -> Any:
-    """What a control path answers, as JSON; parameters that are None are left out. Raises EmulatorError.
+def get_control(url: str, name: str, token: str | None = None, **query: str | None) -> Any:
+    """Send GET to a control path and return its JSON; query parameters that are None are left out. Raises EmulatorError.
 
-    Never through a proxy of the environment: an emulator is not behind one, and may be one itself.
+    Proxies of the environment are not used: an emulator is not behind one, and may be one itself.
     """
-    given = urlencode({key: value for key, value in query.items() if value is not None})
-    path = f"/__emulator__/{name}{f'?{given}' if given else ''}"
-    headers = {"authorization": f"Bearer {token}"} if token else {}
-    connection = _connection_to(url)
+    parameters = urlencode({key: value for key, value in query.items() if value is not None})
+    path = f"/__emulator__/{name}{f'?{parameters}' if parameters else ''}"
     try:
-        connection.request("GET", path, headers=headers)
+        parts = urlsplit(url)
+        connection = connect(parts.scheme, parts.hostname or "", parts.port, TIMEOUT)
+    except (KeyError, ValueError, HTTPException):
+        raise EmulatorError(f'the URL is "{url}"; expected one such as http://127.0.0.1:8080') from None
+    try:
+        connection.request("GET", path, headers={"authorization": f"Bearer {token}"} if token else {})
         response = connection.getresponse()
         answer = json.loads(response.read())
     except (OSError, HTTPException) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise EmulatorError(f"no emulator answers at {url} ({reason.lower()}); --url says where it runs") from None
+        raise EmulatorError(f"no emulator answers at {url} ({reason_of(error)}); --url says where it runs") from None
     except ValueError:
         raise EmulatorError(f"what answers at {url} is no emulator; --url is the one that `serve` prints") from None
     finally:
         connection.close()
     if response.status != OK:
-        raise EmulatorError(f"the server at {url} says {response.status}: {_message(answer)}")
+        try:
+            message = str(answer["error"]["message"]).removeprefix("emulator: ")
+        except (KeyError, TypeError):
+            message = "it is no emulator"
+        raise EmulatorError(f"the server at {url} says {response.status}: {message}")
     return answer
 
 
-def _connection_to(url: str) -> HTTPConnection:
+def connect(scheme: str, host: str, port: int | None, timeout: float) -> HTTPConnection:
+    """A connection over HTTP or HTTPS that is opened by the first request. Raises KeyError for another scheme."""
     kinds: dict[str, type[HTTPConnection]] = {"http": HTTPConnection, "https": HTTPSConnection}
-    try:
-        parts = urlsplit(url)
-        return kinds[parts.scheme](parts.hostname or "", parts.port, timeout=PATIENCE)
-    except (KeyError, ValueError, HTTPException):
-        raise EmulatorError(f'the URL is "{url}"; expected one such as http://127.0.0.1:8080') from None
+    return kinds[scheme](host, port, timeout=timeout)
 
 
-def _message(answer: Any) -> str:
-    try:
-        return str(answer["error"]["message"]).removeprefix("emulator: ")
-    except (KeyError, TypeError):
-        return "it is no emulator"
+def reason_of(error: OSError | HTTPException) -> str:
+    """Say in a few lower-case words why a request got no response."""
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()

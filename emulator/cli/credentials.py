@@ -1,20 +1,19 @@
 """`vertex-emulator credentials`."""
 
 import shlex
+from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 import click
 
-from emulator.cli.options import option, stop
+from emulator.cli.control_client import connect, reason_of
+from emulator.cli.options import option
+from emulator.cli.output import exit_with_error
 from emulator.errors import EmulatorError, StartError
 
-if TYPE_CHECKING:
-    from emulator.credentials.key_files import KeyFiles
-
-_PATIENCE = 10
-"""Seconds that the server has to answer."""
+_TIMEOUT = 10
+"""Seconds to wait for the server's response."""
 
 
 @click.command()
@@ -30,42 +29,53 @@ def credentials(folder: Path, *, url: str, project: str | None, location: str, m
     Key files of a service account, a user and a federated identity, and a `gcloud` that prints tokens, go into FOLDER; only you may
     read them. Prints the environment that leads programs to them. Nothing is overwritten without --force.
     """
+    from emulator.server.listening import base_url
+
     try:
-        server = _read_url(url)
-        found = _ask_project(server)
-        files, shim = _write(folder, server.geturl(), project or found, force=force)
+        server = _parse_server_url(url)
+        # Asked in any case, to know that it is an emulator.
+        server_project = _fetch_project(server)
+        project = project or server_project
+        key_file, shim = _write_files(folder, server.geturl(), project, force=force)
     except EmulatorError as error:
-        stop(error)
-    click.echo("\n".join(_environment(server, project or found, location, files, shim, metadata=metadata)))
+        exit_with_error(error)
+    variables = {
+        "GOOGLE_APPLICATION_CREDENTIALS": str(key_file.absolute()),
+        "GOOGLE_CLOUD_PROJECT": project,
+        "OPENAI_BASE_URL": base_url(server.geturl(), project, location),
+    }
+    if metadata:
+        variables |= {"GCE_METADATA_HOST": server.netloc, "GCE_METADATA_IP": server.netloc}
+    for name, value in variables.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    click.echo(f'export PATH={shlex.quote(str(shim.parent.absolute()))}:"$PATH"')
+    click.echo('export OPENAI_API_KEY="$(gcloud auth print-access-token)"')
 
 
-def _read_url(url: str) -> SplitResult:
-    """Scheme, host and port of a URL, nothing else."""
+def _parse_server_url(url: str) -> SplitResult:
+    """Return scheme, host and port of a URL. Raises StartError if it has anything else."""
     try:
         split = urlsplit(url.strip())
-        good = split.scheme in {"http", "https"} and bool(split.hostname) and split.port != 0
+        is_valid = split.scheme in {"http", "https"} and bool(split.hostname) and split.port != 0
     except ValueError:
-        good = False
+        is_valid = False
         split = SplitResult("", "", "", "", "")
-    if not good or split.path not in {"", "/"} or split.query or any(char.isspace() for char in split.netloc):
+    if not is_valid or split.path not in {"", "/"} or split.query or any(char.isspace() for char in split.netloc):
         raise StartError(f'"{url}" is not the address of a server; expected something like http://127.0.0.1:8080')
     return SplitResult(split.scheme, split.netloc, "", "", "")
 
 
-def _ask_project(server: SplitResult) -> str:
-    """The project of the emulator that runs there; its metadata server tells it."""
-    from http.client import HTTPConnection, HTTPException, HTTPSConnection  # noqa: PLC0415  # other commands start quicker
-
-    kind = HTTPSConnection if server.scheme == "https" else HTTPConnection
-    connection = kind(server.hostname or "", server.port, timeout=_PATIENCE)
+def _fetch_project(server: SplitResult) -> str:
+    """Ask the emulator's metadata server for its project. Raises StartError if no emulator answers."""
+    connection = connect(server.scheme, server.hostname or "", server.port, _TIMEOUT)
     try:
         connection.request("GET", "/computeMetadata/v1/project/project-id", headers={"Metadata-Flavor": "Google"})
-        answer = connection.getresponse()
-        if answer.headers["Metadata-Flavor"] == "Google":
-            return answer.read(1000).decode("utf-8", "replace")
+        response = connection.getresponse()
+        if response.headers["Metadata-Flavor"] == "Google":
+            return response.read(1000).decode("utf-8", "replace")
         reason = "what answers there is no emulator"
     except (OSError, HTTPException) as error:
-        reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
+        reason = reason_of(error)
     finally:
         connection.close()
     raise StartError(
@@ -73,9 +83,10 @@ def _ask_project(server: SplitResult) -> str:
     )
 
 
-def _write(folder: Path, url: str, project: str, *, force: bool) -> "tuple[KeyFiles, Path]":
-    from emulator.credentials.gcloud_shim import write_gcloud_shim  # noqa: PLC0415  # as above
-    from emulator.credentials.key_files import write_key_files  # noqa: PLC0415  # --help is quicker without
+def _write_files(folder: Path, url: str, project: str, *, force: bool) -> tuple[Path, Path]:
+    """Write all files; return those of the service account and of the `gcloud` shim. Raises StartError."""
+    from emulator.credentials.gcloud_shim import write_gcloud_shim
+    from emulator.credentials.key_files import write_key_files
 
     shim = folder / "bin" / "gcloud"
     if shim.exists() and not force:
@@ -86,23 +97,4 @@ def _write(folder: Path, url: str, project: str, *, force: bool) -> "tuple[KeyFi
         if "exists already" in str(error):
             raise StartError(f"{error}; --force overwrites it") from None
         raise
-    return files, write_gcloud_shim(folder, url=url, project=project, overwrite=force)
-
-
-def _environment(
-    server: SplitResult, project: str, location: str, files: "KeyFiles", shim: Path, *, metadata: bool
-) -> list[str]:
-    """The lines to paste into a shell."""
-    from emulator.server.listening import base_url  # noqa: PLC0415  # --help is quicker without
-
-    variables = {
-        "GOOGLE_APPLICATION_CREDENTIALS": str(files.service_account.absolute()),
-        "GOOGLE_CLOUD_PROJECT": project,
-        "OPENAI_BASE_URL": base_url(server.geturl(), project, location),
-    }
-    if metadata:
-        variables |= {"GCE_METADATA_HOST": server.netloc, "GCE_METADATA_IP": server.netloc}
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-    lines.append(f'export PATH={shlex.quote(str(shim.parent.absolute()))}:"$PATH"')
-    lines.append('export OPENAI_API_KEY="$(gcloud auth print-access-token)"')
-    return lines
+    return files.service_account, write_gcloud_shim(folder, url=url, project=project, overwrite=force)

@@ -6,13 +6,15 @@ from urllib.parse import urlsplit
 
 import click
 
-from emulator.cli.options import option, stop
+from emulator.cli.options import option
+from emulator.cli.output import exit_with_error
 from emulator.errors import EmulatorError, StartError
+from emulator.suggestions import suggest
+from emulator.wire.urls import Target, parse_target
 
 if TYPE_CHECKING:
     from emulator.engine.ruleset import Ruleset
     from emulator.engine.session import State
-    from emulator.wire.urls import Target
 
 Header = tuple[bytes, bytes]
 
@@ -20,13 +22,13 @@ _PATH = "/v1/projects/demo/locations/us-central1/endpoints/openapi/chat/completi
 
 
 class HeaderType(click.ParamType[Header]):
-    """A request header, `name: value`; in the environment one a line."""
+    """A request header, `name: value`; in the environment variable, one on each line."""
 
     name = "header"
     envvar_list_splitter = "\n"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Header:
-        """Read a header; anything else is wrong usage."""
+        """Parse a header; anything else is wrong usage."""
         name, colon, rest = str(value).partition(":")
         if not colon or not re.fullmatch(r"[!#$%&'*+.^`|~\w-]+", name.strip(), re.ASCII):
             self.fail(f'"{value}" is no header; expected one such as "X-Team: blue"', param, ctx)
@@ -62,23 +64,29 @@ def explain(
     try:
         answered = _explain(scenarios, request_file.read(), url, list(headers), frozenset(flags))
     except EmulatorError as error:
-        stop(error)
+        exit_with_error(error)
     raise SystemExit(0 if answered else 1)
 
 
 def _explain(scenarios: tuple[str, ...], body: bytes, url: str, headers: list[Header], flags: frozenset[str]) -> bool:
-    from emulator.engine.ruleset import compile_rules  # noqa: PLC0415  # --help is quicker without it
-    from emulator.engine.session import State  # noqa: PLC0415  # as above
-    from emulator.scenario.loading import read_paths  # noqa: PLC0415  # as above
-    from emulator.server.clock import SystemClock  # noqa: PLC0415  # as above
-    from emulator.server.service import Service  # noqa: PLC0415  # as above
-    from emulator.server.settings import Settings  # noqa: PLC0415  # as above
+    """Print which rule answers and what; return whether one does."""
+    from emulator.engine.ruleset import compile_rules
+    from emulator.engine.session import State
+    from emulator.scenario.loading import read_paths
+    from emulator.server.clock import SystemClock
+    from emulator.server.service import Service
+    from emulator.server.settings import Settings
 
     ruleset = compile_rules(read_paths(scenarios).scenarios)
-    target = _target(url)
-    # With a seed the answer has no time or chance in it, so that explaining twice says the same.
+    path = urlsplit(url).path
+    target = parse_target(path) if path.endswith("/chat/completions") else None
+    if target is None:
+        raise StartError(f"{url} is no chat-completions URL; expected one such as {_PATH}")
+    known = {name for rule in ruleset.rules if rule.flags for name in rule.flags.required | rule.flags.ruled_out}
+    for name in sorted(flags - known):
+        raise StartError(f'no rule requires the flag "{name}"{suggest(name, sorted(known))}')
+    # With a seed the answer depends neither on time nor on chance, so that two runs print the same.
     service = Service(ruleset, Settings(auth="off", seed=ruleset.seed or ""), clock=SystemClock())
-    _check_flags(flags, ruleset)
     service.sessions.find(target.project).flags = flags
     exchange = service.handle(target, b"", headers, body)
     for warning in exchange.warnings:
@@ -87,7 +95,7 @@ def _explain(scenarios: tuple[str, ...], body: bytes, url: str, headers: list[He
     if outcome.result == "refusal" and outcome.refusal is not None:
         click.echo(f"Vertex refuses this request ({outcome.refusal.rule}): {outcome.refusal.explanation}")
     else:
-        _trace(ruleset, target, headers, body, State(flags=flags))
+        _print_rules(ruleset, target, headers, body, State(flags=flags))
     if outcome.result == "miss":
         click.echo("no rule answers this request")
         return False
@@ -96,32 +104,14 @@ def _explain(scenarios: tuple[str, ...], body: bytes, url: str, headers: list[He
     return outcome.result == "answer"
 
 
-def _target(url: str) -> "Target":
-    from emulator.wire.urls import parse_target  # noqa: PLC0415  # as above
-
-    path = urlsplit(url).path
-    target = parse_target(path) if path.endswith("/chat/completions") else None
-    if target is None:
-        raise StartError(f"{url} is no chat-completions URL; expected one such as {_PATH}")
-    return target
-
-
-def _check_flags(flags: frozenset[str], ruleset: "Ruleset") -> None:
-    from emulator.suggestions import suggest  # noqa: PLC0415  # as above
-
-    known = {name for rule in ruleset.rules if rule.flags for name in rule.flags.required | rule.flags.ruled_out}
-    for name in sorted(flags - known):
-        raise StartError(f'no rule requires the flag "{name}"{suggest(name, sorted(known))}')
-
-
-def _trace(ruleset: "Ruleset", target: "Target", headers: list[Header], body: bytes, state: "State") -> None:
-    """Each rule up to the one that answers, with what it wanted beside what the request has."""
-    from emulator.engine.matching.misses import compare_rule, describe  # noqa: PLC0415  # as above
-    from emulator.engine.request.facts import Facts  # noqa: PLC0415  # as above
-    from emulator.wire.requests import parse_request  # noqa: PLC0415  # as above
+def _print_rules(ruleset: "Ruleset", target: Target, headers: list[Header], body: bytes, state: "State") -> None:
+    """Print each rule up to the one that answers, with what its conditions want and what the request has."""
+    from emulator.engine.matching.misses import compare_rule, describe
+    from emulator.engine.request.facts import Facts
+    from emulator.wire.requests import parse_request
 
     facts = Facts(target, headers, parse_request(body).request)
-    for at, rule in enumerate(ruleset.rules):
+    for index, rule in enumerate(ruleset.rules):
         comparisons = compare_rule(rule, facts, state)
         answers = all(one.holds for one in comparisons)
         verdict = click.style("answers", fg="green") if answers else "misses"
@@ -129,6 +119,6 @@ def _trace(ruleset: "Ruleset", target: "Target", headers: list[Header], body: by
         for line in describe(comparisons) or ["  holds for every request"]:
             click.echo(line)
         if answers:
-            if left := len(ruleset.rules) - at - 1:
+            if left := len(ruleset.rules) - index - 1:
                 click.echo(f"({left} more not asked)")
             return

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from emulator.cli.options import stop
+from emulator.cli.output import exit_with_error
 from emulator.errors import StartError
 
 _FILES = {"vertex.yaml": "starter.yaml", "test_vertex.py": "starter_test.py.txt"}
@@ -20,7 +20,7 @@ def init(folder: Path) -> None:
     """
     present = [folder / name for name in _FILES if (folder / name).exists()]
     if present:
-        stop(StartError(f"{present[0]} exists already; nothing was written"))
+        exit_with_error(StartError(f"{present[0]} exists already; nothing was written"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, source in _FILES.items():
@@ -28,7 +28,7 @@ def init(folder: Path) -> None:
             (folder / name).write_text(text, "utf-8")
             click.echo(f"wrote {folder / name}")
     except OSError as error:
-        stop(StartError(f"cannot write into {folder}: {(error.strerror or str(error)).lower()}"))
+        exit_with_error(StartError(f"cannot write into {folder}: {(error.strerror or str(error)).lower()}"))
     scenario, test = folder / "vertex.yaml", folder / "test_vertex.py"
     click.echo(
         f"\nnext:\n  vertex-emulator check {scenario}\n  vertex-emulator serve --watch {scenario}"

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from emulator.cli.control_client import ask_control
-from emulator.cli.options import option, stop
+from emulator.cli.control_client import get_control
+from emulator.cli.options import option
+from emulator.cli.output import exit_with_error
 from emulator.errors import EmulatorError
 
-_PAUSE = 0.25
-"""Seconds between two looks at a journal that is followed."""
+_POLL_INTERVAL = 0.25
+"""Seconds between two requests with --follow."""
 
 
 @click.command()
@@ -29,25 +30,31 @@ def journal(*, url: str, control_token: str | None, session: str | None, follow:
     after = 0
     try:
         while True:
-            found = ask_control(url, "journal", control_token, session=session, after=str(after))["exchanges"]
-            for exchange in found:
-                click.echo(json.dumps(exchange, ensure_ascii=False) if as_json else _line(exchange))
+            exchanges = get_control(url, "journal", control_token, session=session, after=str(after))["exchanges"]
+            for exchange in exchanges:
+                click.echo(json.dumps(exchange, ensure_ascii=False) if as_json else _format(exchange))
                 after = exchange["position"]
             if not follow:
                 return
-            time.sleep(_PAUSE)
+            time.sleep(_POLL_INTERVAL)
     except EmulatorError as error:
-        stop(error)
+        exit_with_error(error)
     except KeyboardInterrupt:
-        # Asked for, so it is a good end.
+        # The documented way to end --follow, so the status is 0.
         return
 
 
-def _line(exchange: dict[str, Any]) -> str:
+def _format(exchange: dict[str, Any]) -> str:
     when = datetime.fromisoformat(exchange["time"]).astimezone().strftime("%H:%M:%S")
-    who = f'"{exchange["rule"]}"' if exchange["rule"] else exchange["outcome"]
-    facts = [exchange["session"], who, str(exchange["status"]), f"{exchange['duration_ms']:.1f} ms", exchange["ended"]]
-    lines = [f"{exchange['number']:>5}  {when}  {'  '.join(fact for fact in facts if fact)}"]
+    source = f'"{exchange["rule"]}"' if exchange["rule"] else exchange["outcome"]
+    columns = [
+        exchange["session"],
+        source,
+        str(exchange["status"]),
+        f"{exchange['duration_ms']:.1f} ms",
+        exchange["ended"],
+    ]
+    lines = [f"{exchange['number']:>5}  {when}  {'  '.join(column for column in columns if column)}"]
     lines += [f"warning: {warning}" for warning in exchange.get("warnings") or ()]
     if refusal := exchange["refusal"]:
         lines.append(": ".join(part for part in (refusal["name"], refusal["explanation"]) if part))

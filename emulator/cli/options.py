@@ -1,67 +1,49 @@
-"""The options of every command that runs the service: what answers, how strict it is, and what the printed URLs name."""
+"""The arguments and options that commands share, above all those that become `Settings`."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from emulator.catalogue.quirks import QUIRK_NAMES
-from emulator.errors import EmulatorError, Problem, ScenarioError
 from emulator.server.tokens import LIFETIME
-
-if TYPE_CHECKING:
-    from emulator.server.service import Service
-    from emulator.store.exchange import Entry
-
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
-    """An option that can also be given as VERTEX_EMULATOR_<NAME>; `names` are those of `click.option`, the long one first."""
+    """Declare an option with the environment variable VERTEX_EMULATOR_<NAME>; `names` are as for `click.option`, the long one first."""
     variable = "VERTEX_EMULATOR_" + names[0].lstrip("-").replace("-", "_").upper()
     settings.setdefault("show_default", settings.get("default") is not None and not settings.get("is_flag"))
     return click.option(*names, envvar=variable, show_envvar=True, **settings)
 
 
 def scenarios_argument(*, required: bool = False) -> Callable[[Command], Command]:
-    """Scenario files and folders."""
+    """Declare the argument SCENARIOS: files and folders."""
     return click.argument("scenarios", nargs=-1, required=required, type=click.Path())
 
 
-def print_problems(problems: Sequence[Problem]) -> None:
-    """Problems and warnings on stderr, with the line and a caret."""
-    for problem in problems:
-        colour = "yellow" if problem.severity == "warning" else "red"
-        first, _, rest = str(problem).partition("\n")
-        click.echo(click.style(first, fg=colour), err=True)
-        if rest:
-            click.echo(rest, err=True)
+class ProgramCommand(click.Command):
+    """A command that takes a program and its arguments behind `--`; `ctx.obj` has them as a list."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the program out, so that its arguments are not parsed as options of ours."""
+        at = args.index("--") if "--" in args else len(args)
+        ctx.obj = args[at + 1 :]
+        rest = super().parse_args(ctx, args[:at])
+        if not ctx.obj and not ctx.resilient_parsing:
+            raise click.UsageError(
+                f"no program to run; write it behind `--`: {ctx.info_name} [SCENARIOS]... -- COMMAND...", ctx
+            )
+        return rest
 
-def print_error(error: EmulatorError) -> None:
-    """What went wrong, on stderr: every problem of a scenario, or one sentence."""
-    if isinstance(error, ScenarioError):
-        print_problems(error.problems)
-        errors = sum(problem.severity == "error" for problem in error.problems)
-        click.echo(f"{count(errors, 'problem')} found", err=True)
-    else:
-        click.echo(f"vertex-emulator: {error}", err=True)
-
-
-def count(number: int, thing: str) -> str:
-    """`1 problem`, `2 problems`."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
-def stop(error: EmulatorError) -> NoReturn:
-    """Print what went wrong and end with status 1."""
-    print_error(error)
-    raise SystemExit(1)
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Add the program to the usage line."""
+        return [*super().collect_usage_pieces(ctx), "--", "COMMAND..."]
 
 
 TOKEN_LIFETIME = 365 * 24 * 3600
-"""Seconds that a printed token is good for: as long as anybody leaves a server running."""
+"""Seconds that a printed token is valid: longer than anybody leaves a server running."""
 
 _AUTH = option(
     "--auth",
@@ -137,7 +119,7 @@ _LOCATION = option(
 
 
 def settings_options(command: Command) -> Command:
-    """The options that become `Settings`: --auth to --token-lifetime."""
+    """Add the options that become `Settings`: --auth to --token-lifetime."""
     return _apply(
         command,
         (_AUTH, _SEED, _FALLBACK, _QUIRK, _VETTING, _MODELS, _STRICT_JSON, _PACE, _SPEED, _FAULT, _TOKEN_LIFETIME),
@@ -145,28 +127,17 @@ def settings_options(command: Command) -> Command:
 
 
 def undisturbed_options(command: Command) -> Command:
-    """The same without what `sweep` varies."""
+    """Add the options that become `Settings`, without those that `sweep` varies."""
     return _apply(command, (_AUTH, _SEED, _FALLBACK, _VETTING, _MODELS, _STRICT_JSON, _SPEED, _TOKEN_LIFETIME))
 
 
 def place_options(command: Command) -> Command:
-    """--project and --location."""
+    """Add --project and --location."""
     return _apply(command, (_PROJECT, _LOCATION))
 
 
 def _apply(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
-    # click lists options in the order of decorators, which is the reverse of the order in which they are applied.
-    for one in reversed(options):
-        command = one(command)
+    # Decorators are applied from the last to the first, and click lists the options in the order of the decorators.
+    for decorator in reversed(options):
+        command = decorator(command)
     return command
-
-
-def log_requests(service: "Service", stream: TextIO) -> None:
-    """Write a line to a stream for each request that has ended."""
-    from emulator.server.log import log_line  # noqa: PLC0415  # --help is quicker without it
-
-    def log(entry: "Entry") -> None:
-        click.echo(log_line(entry), stream)
-
-    service.on_exchange.append(log)
-    service.on_token.append(log)

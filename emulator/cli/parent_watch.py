@@ -1,4 +1,4 @@
-"""Ending with the program that started the server, however that one ends."""
+"""`serve --until-stdin-closes`: ends the server with the program that started it, however that one ends."""
 
 import contextlib
 import os
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from emulator.errors import StartError
 
 _STDIN = 0
-_ENOUGH = 65536
+_READ_BYTES = 65536
 
 
 def check_stdin() -> None:
-    """Raise StartError if standard input is nothing that somebody could hold open: closed, a file, /dev/null."""
+    """Raise StartError if standard input cannot be held open by a parent: it is closed, a file or /dev/null."""
     try:
         mode = os.fstat(_STDIN).st_mode
     except OSError:
@@ -25,30 +25,32 @@ def check_stdin() -> None:
         )
 
 
-def when_stdin_closes(act: Callable[[], object]) -> None:
-    """Call a function, on a thread of its own, at the end of standard input; what comes before is thrown away."""
+def when_stdin_closes(callback: Callable[[], object]) -> None:
+    """Start a thread that discards standard input and calls a function at its end."""
 
     def wait() -> None:
-        # A terminal or a socket may end with an error; it has ended all the same.
+        # A terminal or a socket may end with an error.
         with contextlib.suppress(OSError):
             # Not through sys.stdin, whose lock a daemon thread must not hold when the interpreter ends.
-            while os.read(_STDIN, _ENOUGH):
+            while os.read(_STDIN, _READ_BYTES):
                 pass
-        act()
+        callback()
 
     threading.Thread(target=wait, name="vertex-emulator-stdin", daemon=True).start()
 
 
 def watch_stdin(
-    watch: Callable[[int, Callable[[], object]], object], ignore: Callable[[int], object], act: Callable[[], object]
+    watch: Callable[[int, Callable[[], object]], object],
+    ignore: Callable[[int], object],
+    callback: Callable[[], object],
 ) -> None:
-    """Do the same without a thread: `watch` calls a function whenever a file can be read, `ignore` ends that."""
+    """Do the same without a thread: `watch` registers a function that is called when a file is readable, `ignore` removes it."""
 
     def read() -> None:
         with contextlib.suppress(OSError):
-            if os.read(_STDIN, _ENOUGH):
+            if os.read(_STDIN, _READ_BYTES):
                 return
         ignore(_STDIN)
-        act()
+        callback()
 
     watch(_STDIN, read)

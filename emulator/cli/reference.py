@@ -9,6 +9,6 @@ def reference() -> None:
 
     It is Markdown: every key with its values and meaning, and the variables of templates.
     """
-    from emulator.scenario.reference import reference_text  # noqa: PLC0415  # --help is quicker without it
+    from emulator.scenario.reference import reference_text
 
     click.echo(reference_text(), nl=False)

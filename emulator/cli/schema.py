@@ -9,6 +9,6 @@ def schema() -> None:
 
     Begin a scenario with `# yaml-language-server: $schema=scenario.schema.json` to get completion and help in an editor.
     """
-    from emulator.scenario.schema import schema_text  # noqa: PLC0415  # --help is quicker without it
+    from emulator.scenario.schema import schema_text
 
     click.echo(schema_text(), nl=False)

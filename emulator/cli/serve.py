@@ -1,4 +1,4 @@
-"""Serving in the foreground: in this process, or in several below it."""
+"""`vertex-emulator serve`: in this process, or in several worker processes."""
 
 import asyncio
 import gc
@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emulator.cli.banner import Served, greet_people, greet_programs
-from emulator.cli.interception import Aims, open_beside
-from emulator.cli.options import log_requests, option, place_options, scenarios_argument, settings_options, stop
+from emulator.cli.banner import Banner
+from emulator.cli.interception import ClientOptions, open_interception
+from emulator.cli.options import option, place_options, scenarios_argument, settings_options
+from emulator.cli.output import exit_with_error, log_requests
 from emulator.cli.parent_watch import check_stdin, watch_stdin, when_stdin_closes
+from emulator.cli.watch import read_rules, reload_scenarios, reload_silently, watch_scenarios
 from emulator.errors import EmulatorError, StartError
 
 if TYPE_CHECKING:
@@ -29,106 +31,96 @@ if TYPE_CHECKING:
     from emulator.workers.hub import Hub
 
 
-@dataclass(slots=True)
-class Serving:
-    """What is to be served, where, and until when."""
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A service, its sockets, and what makes it reload scenarios and stop."""
 
     service: "Service"
     plain: socket.socket
     grace: float
     interception: "Interception | None" = None
     watched: tuple[str, ...] = ()
-    """The scenarios that are read again when they change."""
+    """The scenarios that are reloaded when they change."""
     until_stdin_closes: bool = False
 
-    def serve(self, workers: int, greet: Callable[[], object]) -> None:
-        """Serve in so many processes until a signal comes; `greet` says that requests are answered. Raises StartError."""
+    def run(self, workers: int, on_answering: Callable[[], object]) -> None:
+        """Serve in this many processes until a signal comes; `on_answering` is called once all answer. Raises StartError."""
         if workers == 1:
-            serve_alone(self, greet)
+            self._run_alone(on_answering)
         else:
-            serve_together(self, workers, greet)
+            self._run_workers(workers, on_answering)
 
-    def listen(self, on_answering: Callable[[], object], is_next: "IsNext | None" = None) -> "Listeners":
-        """What listens in one process."""
-        from emulator.api.background import Listeners  # noqa: PLC0415  # --help is quicker so
+    def _listeners(self, on_answering: Callable[[], object], is_next: "IsNext | None" = None) -> "Listeners":
+        from emulator.api.background import Listeners
 
         return Listeners(self.service, self.plain, on_answering, self.interception, grace=self.grace, is_next=is_next)
 
+    def _run_alone(self, on_answering: Callable[[], object]) -> None:
+        """Serve in this process."""
+        from emulator.server.listening import tune_collector
 
-def serve_alone(serving: Serving, greet: Callable[[], object]) -> None:
-    """Serve in this process until a signal comes."""
-    from emulator.server.listening import tune_collector  # noqa: PLC0415  # as above
+        listeners = self._listeners(on_answering)
+        handle_stop_signals(lambda *_: listeners.stop())
+        if self.until_stdin_closes:
+            when_stdin_closes(listeners.stop)
 
-    listeners = serving.listen(greet)
-    on_signal(lambda *_: listeners.stop())
-    if serving.until_stdin_closes:
-        when_stdin_closes(listeners.stop)
-    tune_collector()
-    with asyncio.Runner(loop_factory=listeners.loop_factory) as runner:
-        runner.run(_listen(listeners, serving))
+        async def serve() -> None:
+            watching = asyncio.create_task(self._watch()) if self.watched else None
+            # Lets the watch start first, so that files may be changed as soon as the banner is printed.
+            await asyncio.sleep(0)
+            await listeners.serve()
+            if watching is not None:
+                watching.cancel()
 
+        tune_collector()
+        with asyncio.Runner(loop_factory=listeners.loop_factory) as runner:
+            runner.run(serve())
 
-async def _listen(listeners: "Listeners", serving: Serving) -> None:
-    watching = asyncio.create_task(_watch(serving)) if serving.watched else None
-    # One step, so that whoever has read the greeting may change the files.
-    await asyncio.sleep(0)
-    await listeners.serve()
-    if watching is not None:
-        watching.cancel()
+    def _run_workers(self, workers: int, on_answering: Callable[[], object]) -> None:
+        """Serve in worker processes. Raises StartError where processes cannot be forked, or if they keep dying."""
+        if not hasattr(os, "fork"):
+            raise StartError("--workers needs a system that can fork processes; use --workers 1")
+        from emulator.server.listening import tune_collector
+        from emulator.workers.hub import Hub
+        from emulator.workers.supervisor import Supervisor
 
+        service, settings = self.service, self.service.settings
+        hub = Hub(workers, settings.journal_exchanges, settings.journal_bytes, service.clock.elapsed)
+        # The supervisor reloads first, because a worker that replaces a dead one is forked from it.
+        hub.before["reload"] = partial(reload_silently, service, self.watched)
+        supervisor = Supervisor(
+            hub,
+            partial(self._run_worker, hub),
+            count=workers,
+            on_answering=on_answering,
+            say=lambda text: click.echo(f"vertex-emulator: {text}", err=True),
+            grace=self.grace,
+        )
+        if self.until_stdin_closes:
+            watch_stdin(hub.watch, hub.ignore, supervisor.stop)
+        tune_collector()
+        supervisor.run()
 
-async def _watch(serving: Serving, *, first_read: bool = False) -> None:
-    from emulator.cli.watch import read_again, watch_scenarios  # noqa: PLC0415  # as above
+    def _run_worker(self, hub: "Hub", channel: "SocketChannel") -> None:
+        from emulator.workers.worker import work
 
-    async with asyncio.TaskGroup() as group:
-        if first_read:
-            # It comes to its turn when the watch has begun, so no change falls between the two.
-            group.create_task(read_again(serving.service, serving.watched))
-        await watch_scenarios(serving.service, serving.watched)
+        watch = partial(self._watch, reload_first=channel.is_replacement)
+        is_watcher = self.watched and channel.worker == 0
+        reload = partial(reload_silently, self.service, self.watched)
+        work(self.service, channel, self._listeners, reload, reloads=hub.reloads, beside=watch if is_watcher else None)
 
-
-def serve_together(serving: Serving, workers: int, greet: Callable[[], object]) -> None:
-    """Serve in several processes until a signal comes. Raises StartError where processes cannot be forked, or do not live."""
-    if not hasattr(os, "fork"):
-        raise StartError("--workers needs a system that can fork processes; use --workers 1")
-    from emulator.cli.watch import follow  # noqa: PLC0415  # as above
-    from emulator.server.listening import tune_collector  # noqa: PLC0415  # as above
-    from emulator.workers.hub import Hub  # noqa: PLC0415  # as above
-    from emulator.workers.supervisor import Supervisor  # noqa: PLC0415  # as above
-
-    service = serving.service
-    settings = service.settings
-    hub = Hub(workers, settings.journal_exchanges, settings.journal_bytes, service.clock.elapsed)
-    # The supervisor reads what has changed first of all, for it is what becomes of a worker that takes another's place.
-    hub.before["reload"] = partial(follow, service, serving.watched)
-    supervisor = Supervisor(
-        hub,
-        partial(_be_worker, serving, hub),
-        count=workers,
-        on_answering=greet,
-        say=lambda text: click.echo(f"vertex-emulator: {text}", err=True),
-        grace=serving.grace,
-    )
-    if serving.until_stdin_closes:
-        watch_stdin(hub.watch, hub.ignore, supervisor.stop)
-    tune_collector()
-    supervisor.run()
-
-
-def _be_worker(serving: Serving, hub: "Hub", channel: "SocketChannel") -> None:
-    from emulator.cli.watch import follow  # noqa: PLC0415  # as above
-    from emulator.workers.worker import work  # noqa: PLC0415  # as above
-
-    watch = partial(_watch, serving, first_read=channel.is_replacement)
-    watches = serving.watched and channel.worker == 0
-    reread = partial(follow, serving.service, serving.watched)
-    work(serving.service, channel, serving.listen, reread, reloads=hub.reloads, beside=watch if watches else None)
+    async def _watch(self, *, reload_first: bool = False) -> None:
+        async with asyncio.TaskGroup() as group:
+            if reload_first:
+                # Runs once the watch has started, so that no change is lost between the two.
+                group.create_task(reload_scenarios(self.service, self.watched))
+            await watch_scenarios(self.service, self.watched)
 
 
-def on_signal(handler: Callable[[int, FrameType | None], object]) -> None:
-    """Call a handler when the process is told to end."""
+def handle_stop_signals(handler: Callable[[int, FrameType | None], object]) -> None:
+    """Install a handler for the signals that tell the process to end."""
     numbers = [signal.SIGINT, signal.SIGTERM]
-    # A terminal that is closed says so, unless `nohup` keeps it from us.
+    # SIGHUP, which a closed terminal sends, is ignored under `nohup`.
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
     for number in numbers:
@@ -136,10 +128,10 @@ def on_signal(handler: Callable[[int, FrameType | None], object]) -> None:
 
 
 _PORT = click.IntRange(0, 65535)
-_GREETINGS = {"text": greet_people, "json": greet_programs}
+_BANNERS = {"text": Banner.as_text, "json": Banner.as_json}
 
 
-def _not_empty(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+def _check_token(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     # An empty token, as an unset variable of the shell gives it, would let everybody in.
     if value == "":
         raise click.BadParameter("the token is empty")
@@ -156,7 +148,7 @@ def _not_empty(_context: click.Context, _parameter: click.Parameter, value: str 
 )
 @option(
     "--control-token",
-    callback=_not_empty,
+    callback=_check_token,
     help="A bearer that opens the control path to other machines too.",
 )
 @option("--tls", is_flag=True, help="Answer under TLS too, with a certificate made for this run.")
@@ -184,7 +176,7 @@ def _not_empty(_context: click.Context, _parameter: click.Parameter, value: str 
     "--print",
     "form",
     default="text",
-    type=click.Choice(list(_GREETINGS)),
+    type=click.Choice(list(_BANNERS)),
     help="What is printed once the server answers: a text for people, or one line of JSON for programs.",
 )
 @option(
@@ -211,12 +203,12 @@ def serve(
     if options["watch"] and not scenarios:
         raise click.UsageError("--watch needs scenarios to watch")
     ports = (tls_port, proxy_port if proxy else None) if tls or proxy else None
-    # What is loaded stays, so looking for garbage would be in vain; `tune_collector` begins with it.
+    # Nothing that is loaded becomes garbage; `tune_collector` turns the collector on again.
     gc.disable()
     try:
-        _serve(scenarios, ports=ports, aims=Aims(project=project, location=location), **options)
+        _serve(scenarios, ports=ports, client_options=ClientOptions(project=project, location=location), **options)
     except EmulatorError as error:
-        stop(error)
+        exit_with_error(error)
     finally:
         gc.enable()
 
@@ -228,7 +220,7 @@ def _serve(
     port: int,
     watch: bool,
     ports: tuple[int, int | None] | None,
-    aims: Aims,
+    client_options: ClientOptions,
     grace: float,
     workers: int,
     quiet: bool,
@@ -236,28 +228,33 @@ def _serve(
     until_stdin_closes: bool,
     **settings: Any,
 ) -> None:
-    from emulator.cli.watch import read_rules  # noqa: PLC0415  # --help is quicker so
-    from emulator.server.clock import SystemClock  # noqa: PLC0415  # as above
-    from emulator.server.listening import bind, url_of  # noqa: PLC0415  # as above
-    from emulator.server.service import Service  # noqa: PLC0415  # as above
-    from emulator.server.settings import Settings  # noqa: PLC0415  # as above
+    from emulator.server.clock import SystemClock
+    from emulator.server.listening import bind, url_of
+    from emulator.server.service import Service
+    from emulator.server.settings import Settings
 
-    on_signal(_leave)
+    handle_stop_signals(_exit)
     if until_stdin_closes:
         check_stdin()
-    service = Service(read_rules(scenarios), Settings(project=aims.project, **settings), clock=SystemClock())
+    settings["project"] = client_options.project
+    service = Service(read_rules(scenarios), Settings(**settings), clock=SystemClock())
     with ExitStack() as stack:
         plain = stack.enter_context(bind(host, port))
         if not quiet:
             log_requests(service, sys.stderr)
-        beside = open_beside(stack, service, plain, ports, aims) if ports else None
-        served = Served(service, url_of(plain), aims, beside, workers)
-        serving = Serving(service, plain, grace, beside.interception if beside else None)
-        serving.watched = scenarios if watch else ()
-        serving.until_stdin_closes = until_stdin_closes
-        serving.serve(workers, lambda: click.echo(_GREETINGS[form](served)))
+        interception = open_interception(stack, service, plain, ports, client_options) if ports else None
+        banner = Banner(service, url_of(plain), client_options, interception, workers)
+        server = Server(
+            service,
+            plain,
+            grace,
+            interception=interception.listeners if interception else None,
+            watched=scenarios if watch else (),
+            until_stdin_closes=until_stdin_closes,
+        )
+        server.run(workers, lambda: click.echo(_BANNERS[form](banner)))
 
 
-def _leave(number: int, _frame: FrameType | None) -> None:
-    """Leave by way of an exception, so that files are removed."""
+def _exit(number: int, _frame: FrameType | None) -> None:
+    """Raise SystemExit, so that temporary files are removed."""
     raise SystemExit(128 + number)

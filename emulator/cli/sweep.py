@@ -18,25 +18,27 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from emulator.catalogue.variations import SET_NAMES, Variation, choose_variations
-from emulator.cli.execute import ProgramCommand, start_interception
-from emulator.cli.interception import Aims, Leaks
-from emulator.cli.options import count, option, place_options, scenarios_argument, stop, undisturbed_options
+from emulator.cli.interception import ClientOptions, LeakCounter, start_interception
+from emulator.cli.options import ProgramCommand, option, place_options, scenarios_argument, undisturbed_options
+from emulator.cli.output import count, exit_with_error
+from emulator.cli.watch import read_rules
 from emulator.errors import EmulatorError, StartError
 
 if TYPE_CHECKING:
     from emulator.api.sweeps import Row, Run
-    from emulator.catalogue.variations import Variation
     from emulator.engine.ruleset import Ruleset
     from emulator.server.settings import Settings
     from emulator.store.exchange import Exchange
 
 
-_MOST = 8 * 1024 * 1024
-"""Bytes of a program's output that are looked at."""
+SEED = "sweep"
+"""The seed if neither the command line nor the scenario has one, so that answers are repeatable."""
+_MAX_OUTPUT_BYTES = 8 * 1024 * 1024
+"""Bytes of a program's output that are compared."""
 
 
-class Programs:
-    """Starts programs, each as a group of processes that ends as a whole; several threads may."""
+class ProcessGroups:
+    """Runs programs, each in a process group of its own that is killed as a whole. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -51,25 +53,10 @@ class Programs:
         timeout: float,
         on_timeout: Callable[[], object],
     ) -> int | None:
-        """Run a program without input and return its exit status, or None if it had to be killed after so many seconds.
+        """Run a program without input; return its exit status, or None if it was killed after `timeout` seconds.
 
-        What it leaves running is killed too. Raises StartError if it cannot be started.
+        Processes that it leaves running are killed. Raises StartError if it cannot be started.
         """
-        process = self._start(command, environment, streams)
-        try:
-            return process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            on_timeout()
-            return None
-        finally:
-            _kill(process)
-            process.wait()
-            with self._lock:
-                self._running.discard(process)
-
-    def _start(
-        self, command: Sequence[str], environment: Mapping[str, str], streams: tuple[IO[bytes], IO[bytes]]
-    ) -> "subprocess.Popen[bytes]":
         out, err = streams
         with self._lock:
             if self._is_closed:
@@ -84,91 +71,108 @@ class Programs:
             except ValueError as error:  # a NUL in an argument
                 raise StartError(f"cannot run {command[0]!r}: {error}") from None
             self._running.add(process)
-            return process
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            on_timeout()
+            return None
+        finally:
+            _kill_group(process)
+            process.wait()
+            with self._lock:
+                self._running.discard(process)
 
     def close(self) -> None:
-        """Kill what runs; nothing more is started."""
+        """Kill all running programs; no more can be started."""
         with self._lock:
             self._is_closed = True
             for process in self._running:
-                _kill(process)
+                _kill_group(process)
 
 
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """Kill the whole group; where nothing of it is left, do nothing (macOS calls that a lack of permission)."""
+def _kill_group(process: "subprocess.Popen[bytes]") -> None:
+    # macOS reports a lack of permission for a group without processes.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 @dataclass(slots=True)
-class _Watch:
-    """What can be seen of a run from the server's side."""
+class _ExchangeCounts:
+    """What the exchanges of a run add up to."""
 
     requests: int = 0
     is_met: bool = False
     warnings: dict[str, None] = field(default_factory=dict)
 
     def add(self, exchange: "Exchange") -> None:
-        """See an exchange."""
         self.requests += 1
         self.is_met |= exchange.outcome.is_disturbed
         self.warnings |= dict.fromkeys(exchange.outcome.warnings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """A program, and what answers it."""
+class ProgramRunner:
+    """Runs the program of a sweep, each time against a new server."""
 
     command: Sequence[str]
     ruleset: "Ruleset"
     settings: "Settings"
-    aims: Aims
+    client_options: ClientOptions
     timeout: float
-    programs: Programs = field(default_factory=Programs)
-    leaks: Leaks = field(default_factory=Leaks)
+    """Seconds after which the program is killed."""
+    processes: ProcessGroups = field(default_factory=ProcessGroups)
+    leaks: LeakCounter = field(default_factory=LeakCounter)
 
     def run(self, variation: "Variation | None" = None) -> "Run":
         """Run the program once, with server, ports, credentials and journal of its own. Raises StartError."""
-        from emulator.api.sweeps import Run  # noqa: PLC0415  # --help is quicker without it
-        from emulator.server.clock import SystemClock  # noqa: PLC0415  # as above
-        from emulator.server.overrides import apply_variation  # noqa: PLC0415  # as above
-        from emulator.server.service import Service  # noqa: PLC0415  # as above
+        from emulator.api.sweeps import Run
+        from emulator.server.clock import SystemClock
+        from emulator.server.overrides import apply_variation
+        from emulator.server.service import Service
 
         settings = self.settings if variation is None else apply_variation(self.settings, variation)
-        service, watch = Service(self.ruleset, settings, clock=SystemClock()), _Watch()
-        service.on_exchange.append(watch.add)
+        service, counts = Service(self.ruleset, settings, clock=SystemClock()), _ExchangeCounts()
+        service.on_exchange.append(counts.add)
         verdicts = None
 
-        def judge_now() -> None:
-            # Later, it would look as if the client had left by itself.
+        def keep_verdicts() -> None:
+            # Before the program is killed: afterwards it would look as if the client had closed its connections itself.
             nonlocal verdicts
             verdicts = service.verdicts()
 
         with TemporaryFile() as out, TemporaryFile() as err:
             with TemporaryDirectory(prefix="vertex-emulator-") as folder, ExitStack() as stack:
-                environment = start_interception(stack, Path(folder), service, self.leaks.add, self.aims)
+                environment = start_interception(stack, Path(folder), service, self.leaks.add, self.client_options)
                 started = time.monotonic()
-                status = self.programs.run(self.command, environment, (out, err), self.timeout, judge_now)
+                status = self.processes.run(self.command, environment, (out, err), self.timeout, keep_verdicts)
                 seconds = time.monotonic() - started
+            out.seek(0)
+            err.seek(0)
             return Run(
                 status=status,
-                out=_read(out),
-                err=_read(err),
+                out=out.read(_MAX_OUTPUT_BYTES),
+                err=err.read(_MAX_OUTPUT_BYTES),
                 seconds=seconds,
-                requests=watch.requests,
-                is_met=watch.is_met,
-                warnings=tuple(watch.warnings),
+                requests=counts.requests,
+                is_met=counts.is_met,
+                warnings=tuple(counts.warnings),
                 verdicts=service.verdicts() if verdicts is None else verdicts,
             )
 
+    def run_undisturbed(self) -> "Run":
+        """Run the program without a variation. Raises StartError if it fails or sends no request."""
+        from emulator.api.sweeps import describe_end
 
-def _read(stream: IO[bytes]) -> bytes:
-    stream.seek(0)
-    return stream.read(_MOST)
-
-
-SEED = "sweep"
-"""What makes answers repeatable if neither the command line nor the scenario has a seed."""
+        run = self.run()
+        if run.status != 0:
+            sys.stderr.buffer.write(run.err)
+            sys.stderr.flush()
+            raise StartError(f"the program fails though nothing disturbs it: {describe_end(run)}")
+        if not run.requests:
+            raise StartError(
+                "the program asks nothing: no request reached the emulator, so there is nothing to disturb"
+            )
+        return run
 
 
 @click.command(cls=ProgramCommand)
@@ -223,7 +227,7 @@ def sweep(
     try:
         status = _sweep(command, scenarios, variations, **options)
     except EmulatorError as error:
-        stop(error)
+        exit_with_error(error)
     raise SystemExit(status)
 
 
@@ -241,64 +245,50 @@ def _sweep(
     metadata: bool,
     **settings: Any,
 ) -> int:
+    """Run the sweep, print it and return the exit status."""
     if os.name != "posix":
         raise StartError("sweep needs a POSIX system")
-    from emulator.api.sweeps import FINE, describe_difference  # noqa: PLC0415  # as above
-    from emulator.cli.watch import read_rules  # noqa: PLC0415  # --help is quicker without it
-    from emulator.intercept.child_process import Child  # noqa: PLC0415  # as above
-    from emulator.server.settings import Settings  # noqa: PLC0415  # as above
+    from emulator.api.sweeps import FINE, describe_difference
+    from emulator.intercept.child_process import ChildProcess
+    from emulator.server.settings import Settings
 
     ruleset = read_rules(scenarios)
     settings["seed"] = settings["seed"] or ruleset.seed or SEED
-    trial = Trial(
+    runner = ProgramRunner(
         command=command,
         ruleset=ruleset,
         settings=Settings(project=project, **settings),
-        aims=Aims(project=project, location=location, java=java, metadata=metadata),
+        client_options=ClientOptions(project=project, location=location, java=java, metadata=metadata),
         timeout=timeout,
     )
-    with Child().taking_signals():
-        undisturbed, again = _run_undisturbed(trial), _run_undisturbed(trial)
+    with ChildProcess().handling_signals():
+        undisturbed, again = runner.run_undisturbed(), runner.run_undisturbed()
         difference = describe_difference(undisturbed.out, again.out) if again.out != undisturbed.out else ""
-        rows = _run_all(trial, variations, undisturbed, jobs, has_fixed_output=not difference)
-        found = (_print_json if as_json else _print_table)(variations, undisturbed, difference, rows)
-    return 0 if all(row.result in FINE for row in found) else 1
+        rows = _run_variations(runner, variations, undisturbed, jobs, has_fixed_output=not difference)
+        finished = (_print_json if as_json else _print_table)(variations, undisturbed, difference, rows)
+    return 0 if all(row.result in FINE for row in finished) else 1
 
 
-def _run_undisturbed(trial: Trial) -> "Run":
-    """A run by which others can be measured. Raises StartError if it is none."""
-    from emulator.api.sweeps import describe_end  # noqa: PLC0415  # as above
-
-    run = trial.run()
-    if run.status != 0:
-        sys.stderr.buffer.write(run.err)
-        sys.stderr.flush()
-        raise StartError(f"the program fails though nothing disturbs it: {describe_end(run)}")
-    if not run.requests:
-        raise StartError("the program asks nothing: no request reached the emulator, so there is nothing to disturb")
-    return run
-
-
-def _run_all(
-    trial: Trial, variations: tuple[Variation, ...], undisturbed: "Run", jobs: int, *, has_fixed_output: bool
+def _run_variations(
+    runner: ProgramRunner, variations: tuple[Variation, ...], undisturbed: "Run", jobs: int, *, has_fixed_output: bool
 ) -> Iterator["Row"]:
-    """The rows, in the order of the variations, each as soon as it and those before it are there."""
-    from emulator.api.sweeps import read_row  # noqa: PLC0415  # as above
+    """Run all variations, `jobs` at a time; yield their rows in order, each as soon as it and those before it are done."""
+    from emulator.api.sweeps import compare_runs
 
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            for variation, run in zip(variations, pool.map(trial.run, variations), strict=True):
-                yield read_row(variation, run, undisturbed, has_fixed_output=has_fixed_output)
+            for variation, run in zip(variations, pool.map(runner.run, variations), strict=True):
+                yield compare_runs(variation, run, undisturbed, has_fixed_output=has_fixed_output)
         except BaseException:
-            # Above all on Ctrl-C: the programs are not in the terminal's foreground.
-            trial.programs.close()
+            # Ctrl-C, for example, does not reach the programs, which are not in the terminal's foreground group.
+            runner.processes.close()
             raise
 
 
 def _print_table(
     variations: tuple[Variation, ...], undisturbed: "Run", difference: str, rows: Iterator["Row"]
 ) -> list["Row"]:
-    from emulator.api.sweeps import COLOURS, Table, sum_up  # noqa: PLC0415  # as above
+    from emulator.api.sweeps import COLOURS, Table, summarize
 
     click.echo(f"undisturbed: status 0, {count(undisturbed.requests, 'request')}, {undisturbed.seconds:.1f} s")
     if difference:
@@ -312,7 +302,7 @@ def _print_table(
         found.append(row)
         for line in table.lines(row):
             click.echo(line)
-    click.echo(f"\n{sum_up(found)}")
+    click.echo(f"\n{summarize(found)}")
     return found
 
 

@@ -4,8 +4,9 @@ import json
 
 import click
 
-from emulator.cli.control_client import ask_control
-from emulator.cli.options import count, option, stop
+from emulator.cli.control_client import get_control
+from emulator.cli.options import option
+from emulator.cli.output import count, exit_with_error
 from emulator.errors import EmulatorError
 
 
@@ -21,9 +22,9 @@ def verdicts(*, url: str, session: str | None, control_token: str | None, as_jso
     status is 1 if one of them is an error.
     """
     try:
-        found = ask_control(url, "verdicts", control_token, session=session)["verdicts"]
+        found = get_control(url, "verdicts", control_token, session=session)["verdicts"]
     except EmulatorError as error:
-        stop(error)
+        exit_with_error(error)
     for verdict in found:
         if as_json:
             click.echo(json.dumps(verdict, ensure_ascii=False))

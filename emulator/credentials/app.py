@@ -1,4 +1,4 @@
-"""The ASGI application of everything about credentials; it also answers for Google's other services, that they are not there."""
+"""The ASGI application of Google's token endpoints and metadata server; all other paths of Google get their 404 here."""
 
 import re
 from collections.abc import Callable
@@ -7,21 +7,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from emulator.catalogue.errors import find_token_error
-from emulator.credentials.grants import answer_grant
+from emulator.credentials.grants import MissingPackageError, answer_grant, read_assertion
 from emulator.credentials.impersonation import IMPERSONATION, answer_impersonation
-from emulator.credentials.jwts import read_jwt
 from emulator.credentials.messages import (
-    Answer,
-    Asked,
-    Issuer,
+    CredentialRequest,
+    CredentialResponse,
+    TokenIssuer,
     answer_json,
     answer_refusal,
-    read_fields,
-    read_query,
+    parse_body,
+    parse_query,
     refuse_token,
 )
-from emulator.credentials.metadata_server import TOKEN_ENDING, answer_metadata, default_account, is_metadata
+from emulator.credentials.metadata_server import TOKEN_SUFFIX, answer_metadata, default_account, is_metadata_request
 from emulator.credentials.redaction import redact
+from emulator.engine.answer import EMULATOR_STATUS, emulator_failure
 from emulator.engine.timeline.timeline import Timeline
 from emulator.http.sending import Receive, Send, play_at_once
 from emulator.server.app import Scope, not_found, read_body, too_large
@@ -31,9 +31,9 @@ from emulator.store.exchange import TokenExchange
 from emulator.wire.errors import Refusal
 
 
-def answer_info(asked: Asked, issuer: Issuer) -> Answer:
-    """What a token of ours is good for; numbers are texts, as Google writes them (observed)."""
-    text = asked.text("access_token")
+def answer_token_info(request: CredentialRequest, issuer: TokenIssuer) -> CredentialResponse:
+    """Describe an access token of this emulator; numbers are texts, as Google writes them (observed)."""
+    text = request.text("access_token")
     if not text:
         return refuse_token("token_parameter_missing", "the request has no `access_token`", PARAMETER="access_token")
     token = issuer.mint.read(text)
@@ -51,55 +51,53 @@ def answer_info(asked: Asked, issuer: Issuer) -> Answer:
     return answer_json(reply)
 
 
-def answer_revocation(asked: Asked, _issuer: Issuer) -> Answer:
-    """Say that a token is revoked; nobody remembers it, so it stays good until it expires."""
-    if not asked.text("token"):
+def answer_revocation(request: CredentialRequest, _issuer: TokenIssuer) -> CredentialResponse:
+    """Accept the revocation of a token without effect: tokens are not stored, so it stays valid until it expires."""
+    if not request.text("token"):
         return refuse_token("token_parameter_missing", "the request has no `token`", PARAMETER="token")
     return answer_json({})
 
 
-_MOST = 1024 * 1024
-"""The largest body that is read, in bytes."""
-
-_INFO = ("/tokeninfo", "/oauth2/v1/tokeninfo", "/oauth2/v2/tokeninfo", "/oauth2/v3/tokeninfo")
-_REVOCATION = ("/revoke", "/o/oauth2/revoke")
-_GRANTS = ("/token", "/oauth2/v4/token", "/o/oauth2/token", "/v1/token")
-_PROJECT = re.compile(r"[^@]+@([^@.]+)\.iam\.gserviceaccount\.com")
+_MAX_BODY_BYTES = 1024 * 1024
+_TOKEN_INFO_PATHS = ("/tokeninfo", "/oauth2/v1/tokeninfo", "/oauth2/v2/tokeninfo", "/oauth2/v3/tokeninfo")
+_REVOCATION_PATHS = ("/revoke", "/o/oauth2/revoke")
+_GRANT_PATHS = ("/token", "/oauth2/v4/token", "/o/oauth2/token", "/v1/token")
+_SERVICE_ACCOUNT = re.compile(r"[^@]+@([^@.]+)\.iam\.gserviceaccount\.com")
 # Vertex's own hosts answer unrouted paths with a page (observed), others of Google with an error object.
 _VERTEX_HOST = re.compile(r"(?:[a-z0-9-]+-)?aiplatform\.(?:[a-z0-9-]+\.rep\.)?googleapis\.com")
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """Who answers requests of one kind, and whether it is tokens that they ask for."""
+class Route:
+    """The handler of one kind of request."""
 
-    answer: Callable[[Asked, Issuer], Answer]
-    issues: bool = True
-    is_noted: bool = True
-    """Whether the journal keeps the requests."""
-
-
-_GRANTING = Desk(answer_grant)
-_IMPERSONATING = Desk(answer_impersonation)
-_INSPECTING = Desk(answer_info, issues=False)
-_REVOKING = Desk(answer_revocation, issues=False)
-_METADATA = Desk(answer_metadata, issues=False, is_noted=False)
-_METADATA_TOKEN = Desk(answer_metadata)
+    handler: Callable[[CredentialRequest, TokenIssuer], CredentialResponse]
+    issues_tokens: bool = True
+    """Whether the `tokens` of a scenario apply to it."""
+    in_journal: bool = True
 
 
-def find_desk(verb: str, path: str, flavor: str = "") -> Desk | None:
-    """Who answers a request, whatever its host; `flavor` is the header `Metadata-Flavor`. None where nothing is routed."""
-    if is_metadata(verb, path, flavor):
-        return _METADATA_TOKEN if path.endswith(TOKEN_ENDING) and flavor else _METADATA
-    if path in _INFO and verb in {"GET", "POST"}:
-        return _INSPECTING
-    if path in _REVOCATION and verb in {"GET", "POST"}:
-        return _REVOKING
+_GRANT = Route(answer_grant)
+_IMPERSONATION = Route(answer_impersonation)
+_TOKEN_INFO = Route(answer_token_info, issues_tokens=False)
+_REVOCATION = Route(answer_revocation, issues_tokens=False)
+_METADATA = Route(answer_metadata, issues_tokens=False, in_journal=False)
+_METADATA_TOKEN = Route(answer_metadata)
+
+
+def find_route(verb: str, path: str, flavor: str = "") -> Route | None:
+    """The route of a request to any host; `flavor` is the header `Metadata-Flavor`. None where nothing is routed."""
+    if is_metadata_request(verb, path, flavor):
+        return _METADATA_TOKEN if path.endswith(TOKEN_SUFFIX) and flavor else _METADATA
+    if path in _TOKEN_INFO_PATHS and verb in {"GET", "POST"}:
+        return _TOKEN_INFO
+    if path in _REVOCATION_PATHS and verb in {"GET", "POST"}:
+        return _REVOCATION
     if verb != "POST":
         return None
-    if path in _GRANTS:
-        return _GRANTING
-    return _IMPERSONATING if IMPERSONATION.fullmatch(path) else None
+    if path in _GRANT_PATHS:
+        return _GRANT
+    return _IMPERSONATION if IMPERSONATION.fullmatch(path) else None
 
 
 class CredentialsApp:
@@ -109,45 +107,39 @@ class CredentialsApp:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; what nobody answers gets the 404 of its host."""
+        """Answer one request; unrouted paths get the 404 of their host."""
         verb, path = scope["method"], scope["path"]
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        desk = find_desk(verb, path, headers.get("metadata-flavor", ""))
-        if desk is None:
+        route = find_route(verb, path, headers.get("metadata-flavor", ""))
+        if route is None:
             await play_at_once(*refuse_unrouted(path, headers.get("host", "")), send)
             return
-        body = await read_body(receive, _MOST)
+        body = await read_body(receive, _MAX_BODY_BYTES)
         if body is None:
             return
-        if len(body) > _MOST:
+        if len(body) > _MAX_BODY_BYTES:
             await play_at_once(too_large(), (), send)
             return
-        asked = Asked(
+        request = CredentialRequest(
             verb=verb,
             path=path,
             headers=headers,
-            query=read_query(scope["query_string"].decode("latin-1")),
-            form=read_fields(headers.get("content-type", ""), body),
+            query=parse_query(scope["query_string"].decode("latin-1")),
+            form=parse_body(headers.get("content-type", ""), body),
             credentials=read_credentials(scope["headers"], b""),
         )
-        await self._answer(desk, asked, send)
-
-    async def _answer(self, desk: Desk, asked: Asked, send: Send) -> None:
         clock = self._service.clock
         started = clock.elapsed()
-        answer, exchange = await self.handle(desk, asked)
-        await play_at_once(answer.timeline, (), send)
+        timeline, exchange = await self._respond(route, request)
+        await play_at_once(timeline, (), send)
         exchange.duration = clock.elapsed() - started
-        if desk.is_noted:
+        if route.in_journal:
             self._service.finish_token(exchange)
 
-    async def handle(self, desk: Desk, asked: Asked) -> tuple[Answer, TokenExchange]:
-        """Answer a request, as the session's scenario has it; the exchange is not in the journal yet."""
+    async def _respond(self, route: Route, request: CredentialRequest) -> tuple[Timeline, TokenExchange]:
+        """Answer a request as the session's scenario wants it; the caller puts the exchange into the journal."""
         service, settings = self._service, self._service.settings
-        account = find_account(asked, settings.project)
-        found = _PROJECT.fullmatch(account)
-        session = found[1] if found else ""
-        issuer = Issuer(
+        issuer = TokenIssuer(
             mint=service.mint,
             now=service.clock.now(),
             lifetime=settings.token_lifetime,
@@ -155,38 +147,54 @@ class CredentialsApp:
             project=settings.project,
             auth=settings.auth,
         )
-        answer = await self._follow_script(desk, asked, issuer, session) if desk.issues else desk.answer(asked, issuer)
-        refusal = answer.refusal
-        return answer, TokenExchange(
-            number=service.store.next_number() if desk.is_noted else 0,
+        account = session = ""
+        try:
+            account = find_account(request, settings.project)
+            found = _SERVICE_ACCOUNT.fullmatch(account)
+            session = found[1] if found else ""
+            response = await self._run_handler(route, request, issuer, session)
+        except MissingPackageError as error:
+            refusal = Refusal(EMULATOR_STATUS, None, str(error), rule="missing_package", explanation=str(error))
+            response = CredentialResponse(emulator_failure(str(error), "missing_package"), {}, refusal)
+        refused = response.refusal
+        return response.timeline, TokenExchange(
+            number=service.store.next_number() if route.in_journal else 0,
             started=issuer.now,
             session=session,
-            path=asked.path,
+            path=request.path,
             account=account,
-            status=answer.timeline.status,
-            request=redact({**asked.query, **asked.form}),
-            answer=redact(answer.fields),
-            refusal=refusal.rule if refusal else "",
-            explanation=refusal.explanation if refusal else "",
+            status=response.timeline.status,
+            request=redact({**request.query, **request.form}),
+            answer=redact(response.fields),
+            refusal=refused.rule if refused else "",
+            explanation=refused.explanation if refused else "",
         )
 
-    async def _follow_script(self, desk: Desk, asked: Asked, issuer: Issuer, session: str) -> Answer:
-        """What the scenario's `tokens` make of a request for a token."""
+    async def _run_handler(
+        self, route: Route, request: CredentialRequest, issuer: TokenIssuer, session: str
+    ) -> CredentialResponse:
+        """Call the route's handler, unless the `tokens` of the session's scenario make the request fail."""
+        if not route.issues_tokens:
+            return route.handler(request, issuer)
         script, number = await self._service.begin_token(session)
         error = find_token_error(script.fail) if script.fail is not None else None
         if error is not None and (script.times is None or number <= script.times):
             return refuse_token(error, f"the scenario's `tokens` let token request {number} fail")
-        return desk.answer(asked, issuer.with_lifetime(script.lifetime_s))
+        return route.handler(request, issuer.limited_to(script.lifetime_s))
 
 
-def find_account(asked: Asked, project: str) -> str:
-    """The email address of the account that a request speaks for; empty where there is none to be seen."""
-    if found := IMPERSONATION.fullmatch(asked.path):
+def find_account(request: CredentialRequest, project: str) -> str:
+    """The email address of the account that a request names; empty where it names none.
+
+    Raises MissingPackageError if it has an assertion and PyJWT is not installed.
+    """
+    if found := IMPERSONATION.fullmatch(request.path):
         return found[1]
-    if asked.verb == "GET" and asked.path.endswith(TOKEN_ENDING):
+    if request.verb == "GET" and request.path.endswith(TOKEN_SUFFIX):
         return default_account(project)
-    jwt = read_jwt(asked.text("assertion"))
-    return jwt.text("iss")[:300] if jwt else ""
+    text = request.text("assertion")
+    assertion = read_assertion(text) if text else None
+    return assertion.text("iss")[:300] if assertion else ""
 
 
 def refuse_unrouted(path: str, host: str) -> tuple[Timeline, tuple[str, ...]]:
@@ -194,15 +202,11 @@ def refuse_unrouted(path: str, host: str) -> tuple[Timeline, tuple[str, ...]]:
 
     Google's services other than Vertex answer with an error object (assumed: the wording of those that speak gRPC).
     """
-    name = _name_of(host)
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        name = ""
     if not name.endswith(".googleapis.com") or _VERTEX_HOST.fullmatch(name):
         return not_found(path), ()
     refusal = Refusal(404, "NOT_FOUND", "Method not found.", framing="object")
     return answer_refusal(refusal).timeline, (f"{name} is not emulated",)
-
-
-def _name_of(host: str) -> str:
-    try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""

@@ -1,14 +1,14 @@
-"""A `gcloud` that does the little that programs ask of it to get a token."""
+"""A shell script in place of `gcloud`, with the commands by which programs get an access token and the project."""
 
 import shlex
 from pathlib import Path
 
 from emulator.credentials.key_files import write_private
-from emulator.credentials.metadata_server import METADATA
+from emulator.credentials.metadata_server import METADATA_PATH
 
 _TOKEN_FILE = "access-token"  # noqa: S105  # the name of a file
 
-# A flag's value that stands apart (`--project demo`) is a word like others, so only the words' order counts.
+# The value of a flag such as `--project demo` cannot be told from a command word, so commands are searched for anywhere.
 _SCRIPT = """\
 #!/bin/sh
 # Stands in for gcloud: prints access tokens of the emulator at {url}, and its project.
@@ -47,15 +47,15 @@ def write_gcloud_shim(
 ) -> Path:
     """Write `bin/gcloud` into a folder and return its path.
 
-    It prints the token that `renew_token` put there last; without one it asks the server each time, for which it needs curl. Raises
-    StartError if a file is there already and may not be overwritten.
+    It prints `token`, or the one that `renew_token` has written since; without one it asks the server each time, which needs curl.
+    Raises StartError if a file exists and must not be overwritten.
     """
     token_file = (folder / _TOKEN_FILE).absolute()
     script = _SCRIPT.format(
         url=shlex.quote(url),
         project=shlex.quote(project),
         token_file=shlex.quote(str(token_file)),
-        address=shlex.quote(f"{url}{METADATA}v1/instance/service-accounts/default/token"),
+        address=shlex.quote(f"{url}{METADATA_PATH}v1/instance/service-accounts/default/token"),
     )
     shim = folder / "bin" / "gcloud"
     write_private(folder, {}, overwrite=overwrite)
@@ -66,5 +66,5 @@ def write_gcloud_shim(
 
 
 def renew_token(folder: Path, token: str) -> None:
-    """Put a fresh token where the shim in a folder reads it, in one step."""
+    """Replace the token that the shim in a folder prints, atomically."""
     write_private(folder, {folder / _TOKEN_FILE: f"{token}\n"}, overwrite=True)

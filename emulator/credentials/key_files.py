@@ -1,4 +1,4 @@
-"""Key files as Google hands them out, made afresh for one server; they open nothing but the emulator."""
+"""Credential files in Google's formats, generated for one server; they are valid for the emulator only."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 from emulator.errors import StartError
 
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
-_NUMBER = "123456789012"
+_PROJECT_NUMBER = "123456789012"
 _KEY_BITS = 2048
 
 
@@ -22,17 +22,17 @@ class KeyFiles:
     authorized_user: Path
     external_account: Path
     subject_token: Path
-    """What `external_account` exchanges."""
+    """The file with the token that `external_account` exchanges."""
     key_id: str
     public_key: str
-    """PEM; `Service.public_keys[key_id]` takes it, so that assertions of this account are verified."""
+    """PEM. Put into `Service.public_keys[key_id]`, the signatures of this account's assertions are verified."""
 
 
 def write_key_files(folder: Path, *, url: str, project: str, overwrite: bool = False) -> KeyFiles:
-    """Write a service account, a user and a federated identity for the server at a URL.
+    """Write the files of a service account, a user and a federated identity for the server at a URL.
 
-    The folder is made with mode 0700 if need be, the files have mode 0600. Raises StartError if one of them is there already, if the
-    folder cannot be written to, or if the package that makes keys is missing.
+    A new folder has mode 0700, the files have mode 0600. Raises StartError if one of them exists and must not be overwritten, if the
+    folder cannot be written to, or if the package cryptography is missing.
     """
     private_key, public_key = _make_key()
     files = KeyFiles(
@@ -54,9 +54,9 @@ def write_key_files(folder: Path, *, url: str, project: str, overwrite: bool = F
 
 
 def write_private(folder: Path, texts: dict[Path, str], *, overwrite: bool = False, mode: int = _FILE_MODE) -> None:
-    """Write files that only their owner may read, in a folder that is made if need be. Raises StartError.
+    """Write files that only their owner may read, and create the folder if necessary.
 
-    Without `overwrite` nothing is written if one of them is there already.
+    Raises StartError if it cannot be written to, or, without `overwrite` and before anything is written, if a file exists.
     """
     present = [path for path in texts if path.exists() or path.is_symlink()]
     if present and not overwrite:
@@ -70,20 +70,20 @@ def write_private(folder: Path, texts: dict[Path, str], *, overwrite: bool = Fal
 
 
 def _replace(path: Path, text: str, mode: int) -> None:
-    """Write beside the file, then put it in its place: who reads meanwhile sees the old text or the new one."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    """Write a file atomically, by way of a temporary file in the same folder."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-        beside.replace(path)
+        temporary.replace(path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 def _make_key() -> tuple[str, str]:
-    """A private key and its public half, PEM."""
+    """Generate an RSA key; return its private and its public half as PEM."""
     try:
         from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  # slow to import
         from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415  # as above
@@ -118,7 +118,7 @@ def _service_account(url: str, project: str, key_id: str, private_key: str) -> d
 def _authorized_user() -> dict[str, Any]:
     return {
         "account": "",
-        "client_id": f"{_NUMBER}-{secrets.token_hex(16)}.apps.googleusercontent.com",
+        "client_id": f"{_PROJECT_NUMBER}-{secrets.token_hex(16)}.apps.googleusercontent.com",
         "client_secret": f"GOCSPX-{secrets.token_urlsafe(21)}",
         "refresh_token": f"1//0{secrets.token_urlsafe(48)}",
         "type": "authorized_user",
@@ -127,7 +127,7 @@ def _authorized_user() -> dict[str, Any]:
 
 
 def _external_account(url: str, subject_token: Path) -> dict[str, Any]:
-    pool = f"//iam.googleapis.com/projects/{_NUMBER}/locations/global/workloadIdentityPools/emulator/providers/emulator"
+    pool = f"//iam.googleapis.com/projects/{_PROJECT_NUMBER}/locations/global/workloadIdentityPools/emulator/providers/emulator"
     return {
         "type": "external_account",
         "audience": pool,

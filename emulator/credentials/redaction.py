@@ -1,4 +1,4 @@
-"""What the journal keeps of token requests: nothing that opens a door."""
+"""Redaction of secrets in what the journal keeps of token requests and their responses."""
 
 import re
 from collections.abc import Mapping
@@ -6,8 +6,8 @@ from typing import Any
 
 REDACTED = "(redacted)"
 
-# Everything else is taken for a secret.
-_HARMLESS = frozenset(
+# The fields that are kept; the values of all others are redacted.
+_PUBLIC_FIELDS = frozenset(
     {
         "access_type", "audience", "client_id", "delegates", "email", "email_verified", "error", "error_description",
         "error_subtype", "error_uri", "exp", "expireTime", "expires_in", "grant_type", "includeEmail",
@@ -15,27 +15,25 @@ _HARMLESS = frozenset(
         "token_type",
     }
 )  # fmt: skip
-# Tokens of Google's and JSON web tokens, wherever somebody put them.
+# Google's access tokens, refresh tokens, client secrets and keys, and JSON web tokens, anywhere in a kept value.
 _SECRET = re.compile(r"ya29\.[\w.-]+|eyJ[\w-]+\.[\w.-]+|1//[\w-]{20,}|GOCSPX-[\w-]+|-----BEGIN.*", re.DOTALL)
-_LONGEST = 300
+_MAX_LENGTH = 300
 
 
 def redact(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a request or an answer without their secrets."""
-    return {str(name)[:_LONGEST]: _show(value) if name in _HARMLESS else _hide(value) for name, value in fields.items()}
+    """Return the fields of a request or a response with their secrets replaced; empty values stay as they are."""
+    return {
+        str(name)[:_MAX_LENGTH]: _remove_secrets(value) if name in _PUBLIC_FIELDS else REDACTED if value else value
+        for name, value in fields.items()
+    }
 
 
-def _hide(value: Any) -> Any:
-    # The error of an API is an object, which holds no secrets but might repeat one.
-    return REDACTED if value else value
-
-
-def _show(value: Any) -> Any:
+def _remove_secrets(value: Any) -> Any:
     match value:
         case str():
-            return _SECRET.sub(REDACTED, value)[:_LONGEST]
+            return _SECRET.sub(REDACTED, value)[:_MAX_LENGTH]
         case Mapping():
-            return {str(name)[:_LONGEST]: _show(item) for name, item in value.items()}
+            return {str(name)[:_MAX_LENGTH]: _remove_secrets(item) for name, item in value.items()}
         case list():
-            return [_show(item) for item in value[:100]]
+            return [_remove_secrets(item) for item in value[:100]]
     return value

@@ -1,4 +1,4 @@
-"""A certificate authority that lives as long as its server, and the certificates it gives out."""
+"""The certificate authority of one run of the server, and the certificates that it issues."""
 
 import ssl
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from pathlib import Path
 
 from emulator.errors import StartError
 
-TRUST_PASSWORD = "changeit"  # noqa: S105  # Java's customary one; a trust store holds no secret
+TRUST_PASSWORD = "changeit"  # noqa: S105  # Java's default; a trust store holds no secret
 _NAMES = ("localhost", "127.0.0.1", "::1", "googleapis.com")
 # A wildcard stands for one label, so the regional hosts `aiplatform.<region>.rep.googleapis.com` need their own.
 _WILDCARDS = ("googleapis.com", "us.rep.googleapis.com", "eu.rep.googleapis.com", "prediction.vertexai.goog")
 
 
-class Authority:
+class CertificateAuthority:
     """Signs certificates for any name; its key never leaves memory. Raises StartError if trustme is missing."""
 
     def __init__(self) -> None:
@@ -26,13 +26,13 @@ class Authority:
 
     @property
     def certificate(self) -> bytes:
-        """What a client has to trust, as PEM."""
+        """The certificate of the authority, as PEM."""
         return self._authority.cert_pem.bytes()
 
     def trust_store(self) -> bytes:
-        """The same as the PKCS#12 file that Java reads, protected by TRUST_PASSWORD.
+        """The certificate as a PKCS#12 trust store for Java, with TRUST_PASSWORD.
 
-        Java looks for its own attribute in it, which not every program that writes such files knows.
+        Java reads only entries with an attribute of its own, which `serialize_java_truststore` sets.
         """
         from cryptography import x509  # noqa: PLC0415  # heavy, as above
         from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12  # noqa: PLC0415  # as above
@@ -41,26 +41,27 @@ class Authority:
         return pkcs12.serialize_java_truststore([certificate], BestAvailableEncryption(TRUST_PASSWORD.encode()))
 
     def server_context(self, folder: Path) -> ssl.SSLContext:
-        """What a TLS server presents: one certificate for the usual names, and one made on demand for any other asked for.
+        """The context of a TLS server: one certificate for known names, and one issued on demand for any other server name (SNI).
 
-        The dedicated hosts of endpoints, `<endpoint>.<region>-<number>.prediction.vertexai.goog`, cannot be foreseen, nor can the
-        names that containers give each other. `folder` is where keys rest for a moment on their way into OpenSSL, which reads
-        them from files only; it should be readable by nobody else.
+        Names are not all known beforehand: endpoints have hosts `<endpoint>.<region>-<number>.prediction.vertexai.goog`, and
+        containers name each other as they like. Private keys are written into `folder` for a moment, because OpenSSL reads them
+        from files only; nobody else should be able to read it.
         """
         context = self._context(folder, *_NAMES, *(f"*.{domain}" for domain in _WILDCARDS))
 
         @lru_cache(maxsize=256)
-        def find(name: str) -> ssl.SSLContext:
+        def context_for(name: str) -> ssl.SSLContext:
             try:
-                return context if _is_covered(name) else self._context(folder, name)
-            except ValueError:  # no name that a certificate could hold
+                is_known = name in _NAMES or name.partition(".")[2] in _WILDCARDS
+                return context if is_known else self._context(folder, name)
+            except ValueError:  # not a name that a certificate can have
                 return context
 
-        def choose(connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        def select_context(connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
             if name is not None:
-                connection.context = find(name.lower())
+                connection.context = context_for(name.lower())
 
-        context.sni_callback = choose
+        context.sni_callback = select_context
         return context
 
     def _context(self, folder: Path, *names: str) -> ssl.SSLContext:
@@ -72,24 +73,20 @@ class Authority:
         return context
 
 
-def _is_covered(name: str) -> bool:
-    return name in _NAMES or name.partition(".")[2] in _WILDCARDS
-
-
 @dataclass(frozen=True, slots=True)
 class TrustFiles:
-    """Where they are."""
+    """The files that clients read to trust the authority."""
 
     certificate: Path
     """PEM."""
     trust_store: Path
     """The same for Java."""
     preload: Path
-    """What Node loads first."""
+    """The module that Node loads first."""
 
 
-def write_trust_files(folder: Path, authority: Authority) -> TrustFiles:
-    """Write the authority's certificate, as PEM and for Java, and Node's preload. Nothing in them is secret."""
+def write_trust_files(folder: Path, authority: CertificateAuthority) -> TrustFiles:
+    """Write the authority's certificate, as PEM and for Java, and Node's preload module. Nothing in them is secret."""
     written = TrustFiles(folder / "ca.pem", folder / "trust.p12", folder / "node-preload.cjs")
     written.certificate.write_bytes(authority.certificate)
     written.trust_store.write_bytes(authority.trust_store())

@@ -1,4 +1,4 @@
-"""Running the program: its streams are ours, its end is ours, and what ends us ends it."""
+"""Runs a program with this process's streams, forwards signals to it and returns its exit status."""
 
 import os
 import signal
@@ -8,23 +8,23 @@ from contextlib import contextmanager
 from types import FrameType
 
 NOT_FOUND, NOT_EXECUTABLE, SIGNALLED = 127, 126, 128
-"""Exit statuses as shells have them; a signal's number is added to the last."""
-_OF_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
-_SIGNALS = (*_OF_THE_TERMINAL, signal.SIGTERM, signal.SIGHUP)
+"""Exit statuses as shells use them; the number of a signal is added to the last."""
+_TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGQUIT)
+_SIGNALS = (*_TERMINAL_SIGNALS, signal.SIGTERM, signal.SIGHUP)
 
 
-class Child:
-    """A program to be run once, and what becomes of signals that would end this process meanwhile.
+class ChildProcess:
+    """A program that is run once, and the handling of signals that would end this process meanwhile.
 
-    Before it runs they end this process, by SystemExit; while it runs they are its own; afterwards they come too late.
+    Before the program runs they raise SystemExit; while it runs they are forwarded to it; afterwards they are ignored.
     """
 
     def __init__(self) -> None:
-        self._on_signal: Callable[[int], object] = self._leave
+        self._on_signal: Callable[[int], object] = self._exit
 
     @contextmanager
-    def taking_signals(self) -> Iterator[None]:
-        """Take the signals, but for those that whoever started us wanted ignored (as `nohup` does)."""
+    def handling_signals(self) -> Iterator[None]:
+        """Install handlers, except for signals that are ignored already (as `nohup` does it), and restore the previous ones."""
         before = {number: signal.getsignal(number) for number in _SIGNALS}
         taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
         for number in taken:
@@ -36,17 +36,17 @@ class Child:
                 signal.signal(number, before[number])
 
     def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
-        """Run a program to its end and return its exit status, as a shell would: 128 and the number if a signal ended it.
+        """Run a program and return its exit status as a shell would: 128 plus the number of the signal that ended it.
 
         Raises OSError if it cannot be started.
         """
-        early: list[int] = []
-        self._on_signal = early.append
+        pending: list[int] = []
+        self._on_signal = pending.append
         try:
-            # Whoever passes us an open file, as a shell does for `<(...)`, means it for the program.
+            # Open files that we inherit, as a shell passes for `<(...)`, are meant for the program.
             process = subprocess.Popen(command, env=environment, close_fds=False)  # noqa: S603  # what we are asked to run
-            self._on_signal = lambda number: _pass_on(number, process)
-            for number in early:
+            self._on_signal = lambda number: _forward(number, process)
+            for number in pending:
                 process.send_signal(number)
             status = process.wait()
         finally:
@@ -56,14 +56,14 @@ class Child:
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self._on_signal(number)
 
-    def _leave(self, number: int) -> None:
-        # Once only: a second signal must not disturb the tidying up.
+    def _exit(self, number: int) -> None:
+        # A second signal must not interrupt the cleanup.
         self._on_signal = _ignore
         raise SystemExit(SIGNALLED + number)
 
 
-def exit_status_of(error: OSError) -> int:
-    """The status of a program that cannot be started, because it is not there or cannot be executed."""
+def launch_failure_status(error: OSError) -> int:
+    """The exit status for a program that cannot be started: not found, or not executable."""
     return NOT_FOUND if isinstance(error, FileNotFoundError | NotADirectoryError) else NOT_EXECUTABLE
 
 
@@ -71,14 +71,14 @@ def _ignore(_number: int) -> None:
     pass
 
 
-def _pass_on(number: int, process: "subprocess.Popen[bytes]") -> None:
-    # What is typed at a terminal reaches the program without us.
-    if number not in _OF_THE_TERMINAL or not _is_in_foreground():
+def _forward(number: int, process: "subprocess.Popen[bytes]") -> None:
+    # The terminal sends these to all processes of the foreground group, the program among them.
+    if number not in _TERMINAL_SIGNALS or not _is_in_foreground():
         process.send_signal(number)
 
 
 def _is_in_foreground() -> bool:
-    """Whether keys such as Ctrl-C are typed for us."""
+    """Whether this process is in the foreground group of its terminal."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:

@@ -1,4 +1,4 @@
-"""The variables that lead a program to the emulator: the union of what all known clients need."""
+"""The environment variables that direct a program to the emulator: the union of what all known clients need."""
 
 import os
 import shlex
@@ -22,12 +22,12 @@ UNSET = (
     "GCE_METADATA_IP",
     "GOOGLE_API_USE_CLIENT_CERTIFICATE",
 )
-"""What is taken away, because it would lead elsewhere."""
+"""Variables that are removed, because they would direct a client elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClientFiles:
-    """What the variables name."""
+class ClientConfig:
+    """The addresses, credentials and files that the variables name."""
 
     url: str
     """The plain HTTP server."""
@@ -35,26 +35,26 @@ class ClientFiles:
     api_key: str
     project: str
     proxy: str
-    """`host:port`, as the next."""
+    """`host:port`, and so is `tls`."""
     tls: str
     certificate: Path
     key_file: Path
     preload: Path
     """The module that Node loads first."""
     commands: Path
-    """The folder of the `gcloud` that comes first in the path."""
+    """The folder of the `gcloud` shim, which is put first in PATH."""
     trust_store: Path | None = None
-    """For Java; without it Java's variables are left alone, because it writes a line on stderr when they are set."""
+    """For Java; without it Java's variables are not set, because with them Java writes a line on stderr."""
     metadata: bool = False
-    """Whether programs find a metadata server. They then believe that they run on Google's machines."""
+    """Whether programs find a metadata server, so that they behave as on Google's machines."""
 
 
-def fixed_variables(given: ClientFiles) -> dict[str, str]:
-    """The variables whose value does not depend on the one they have."""
-    proxy, certificate = f"http://{given.proxy}", str(given.certificate)
-    direct = ",".join(dict.fromkeys((*_LOOPBACK, urlsplit(given.url).hostname or "")))
+def fixed_variables(config: ClientConfig) -> dict[str, str]:
+    """The variables that replace an inherited value."""
+    proxy, certificate = f"http://{config.proxy}", str(config.certificate)
+    direct = ",".join(dict.fromkeys((*_LOOPBACK, urlsplit(config.url).hostname or "")))
     variables = {
-        # Clients differ in which case they read, and a lower-case one that is already there would win.
+        # Some clients read upper case, some lower case, and an inherited one in lower case would take precedence.
         "HTTPS_PROXY": proxy,
         "https_proxy": proxy,
         "NO_PROXY": direct,
@@ -63,47 +63,47 @@ def fixed_variables(given: ClientFiles) -> dict[str, str]:
         "REQUESTS_CA_BUNDLE": certificate,
         "CURL_CA_BUNDLE": certificate,
         "NODE_EXTRA_CA_CERTS": certificate,
-        "GOOGLE_APPLICATION_CREDENTIALS": str(given.key_file),
-        "GOOGLE_CLOUD_PROJECT": given.project,
-        "OPENAI_BASE_URL": given.base_url,
-        "OPENAI_API_KEY": given.api_key,
-        "VERTEX_EMULATOR_TLS_ADDR": given.tls,
+        "GOOGLE_APPLICATION_CREDENTIALS": str(config.key_file),
+        "GOOGLE_CLOUD_PROJECT": config.project,
+        "OPENAI_BASE_URL": config.base_url,
+        "OPENAI_API_KEY": config.api_key,
+        "VERTEX_EMULATOR_TLS_ADDR": config.tls,
     }
-    if given.metadata:
-        address = given.url.removeprefix("http://")
+    if config.metadata:
+        address = config.url.removeprefix("http://")
         variables |= {"GCE_METADATA_HOST": address, "GCE_METADATA_IP": address}
     return variables
 
 
-def appended_variables(given: ClientFiles) -> dict[str, str]:
-    """The variables that keep the value they have, with this behind it and a space between."""
-    variables = {"NODE_OPTIONS": f'--require="{given.preload}"'}
-    if given.trust_store is not None:
-        host, _, port = given.proxy.rpartition(":")
+def appended_variables(config: ClientConfig) -> dict[str, str]:
+    """The variables whose value is appended to an inherited one, after a space."""
+    variables = {"NODE_OPTIONS": f'--require="{config.preload}"'}
+    if config.trust_store is not None:
+        host, _, port = config.proxy.rpartition(":")
         variables["JAVA_TOOL_OPTIONS"] = (
             f"-Dhttps.proxyHost={host.strip('[]')} -Dhttps.proxyPort={port} "
-            f'-Djavax.net.ssl.trustStore="{given.trust_store}" -Djavax.net.ssl.trustStorePassword={TRUST_PASSWORD}'
+            f'-Djavax.net.ssl.trustStore="{config.trust_store}" -Djavax.net.ssl.trustStorePassword={TRUST_PASSWORD}'
         )
     return variables
 
 
-def child_environment(inherited: Mapping[str, str], given: ClientFiles) -> dict[str, str]:
-    """The environment of a program that is to be led to the emulator, whatever it would have inherited."""
+def child_environment(inherited: Mapping[str, str], config: ClientConfig) -> dict[str, str]:
+    """The environment of a program: the inherited one, changed so that it reaches the emulator."""
     kept = {name: value for name, value in inherited.items() if name not in UNSET}
     appended = {
-        name: f"{kept[name]} {value}" if kept.get(name) else value for name, value in appended_variables(given).items()
+        name: f"{kept[name]} {value}" if kept.get(name) else value for name, value in appended_variables(config).items()
     }
-    path = {"PATH": f"{given.commands}:{kept.get('PATH') or os.defpath}"}
-    return kept | fixed_variables(given) | appended | path
+    path = {"PATH": f"{config.commands}:{kept.get('PATH') or os.defpath}"}
+    return kept | fixed_variables(config) | appended | path
 
 
-def shell_lines(given: ClientFiles) -> list[str]:
-    """The same as lines for a POSIX shell."""
-    fixed = fixed_variables(given)
+def shell_lines(config: ClientConfig) -> list[str]:
+    """The same changes as lines for a POSIX shell."""
+    fixed = fixed_variables(config)
     lines = [f"unset {' '.join(name for name in UNSET if name not in fixed)}"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in fixed.items()]
     lines += [
         f'export {name}="${{{name}:+${name} }}"{shlex.quote(value)}'
-        for name, value in appended_variables(given).items()
+        for name, value in appended_variables(config).items()
     ]
-    return [*lines, f'export PATH={shlex.quote(str(given.commands))}:"$PATH"']
+    return [*lines, f'export PATH={shlex.quote(str(config.commands))}:"$PATH"']

@@ -19,7 +19,7 @@ HELLO = "rules:\n- reply: Hello\n"
 
 
 def ask(client: openai.OpenAI, text: str = "hi") -> str | None:
-    """What the model says to a text."""
+    """The model's answer to a text."""
     answer = client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": text}])
     return answer.choices[0].message.content
 
@@ -43,14 +43,14 @@ def test_scenarios_are_paths_and_texts(tmp_path: Path) -> None:
         Emulator("nowhere.yaml", HELLO)
 
 
-def test_texts_say_which_of_them_is_wrong() -> None:
-    """Two texts have two names."""
+def test_problems_name_the_text() -> None:
+    """Two texts have different names in problems."""
     with pytest.raises(ScenarioError, match=r"^<scenario 2>:2:3: unknown key \"replay\""):
         Emulator(HELLO, "rules:\n- replay: Hello\n")
 
 
 async def run_async() -> tuple[str | None, str | None]:
-    """Ask through both kinds of clients."""
+    """Send requests through both kinds of clients."""
     async with Emulator(HELLO) as vertex:
         answer = await vertex.async_openai().chat.completions.create(
             model=MODEL, messages=[{"role": "user", "content": "hi"}]
@@ -65,7 +65,7 @@ def test_async_with_does_the_same() -> None:
 
 
 def test_clients_whose_loop_is_gone_are_closed_too() -> None:
-    """The emulator may outlive the loop in which an asynchronous client was used, or stop inside another."""
+    """The emulator may outlive the event loop of an asynchronous client, or stop inside another loop."""
     with Emulator(HELLO) as vertex:
         client = vertex.async_openai()
 
@@ -100,15 +100,15 @@ def test_without_the_client_package_the_error_says_what_to_install(monkeypatch: 
 
 
 def test_proxies_of_the_environment_are_passed_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client speaks with the emulator and not with a proxy."""
+    """Clients connect to the emulator and not to a proxy."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     with Emulator(HELLO) as vertex:
         assert ask(vertex.openai()) == "Hello"
 
 
-def test_environment_leads_clients_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An OpenAI client that is told nothing finds the emulator through the variables."""
+def test_environment_directs_clients_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An OpenAI client without arguments finds the emulator through the variables."""
     with Emulator(HELLO, settings=Settings(auth="issued")) as vertex:
         variables = vertex.environment("mine")
         assert variables["GOOGLE_CLOUD_PROJECT"] == "mine"
@@ -120,7 +120,7 @@ def test_environment_leads_clients_here(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_key_files_get_tokens() -> None:
-    """The key file of each project gets tokens of the emulator; it is gone when the emulator has stopped."""
+    """The key file of each project gets tokens of the emulator; it is removed when the emulator stops."""
     service_account = pytest.importorskip("google.oauth2.service_account")
     requests = pytest.importorskip("google.auth.transport.requests")
     with Emulator(HELLO, settings=Settings(auth="issued")) as vertex:
@@ -146,7 +146,7 @@ def test_sessions_have_a_location_and_an_endpoint() -> None:
 
 
 def test_sessions_push_scenarios_of_their_own(tmp_path: Path) -> None:
-    """A pushed text or file takes the place of the server's, for this session until it is reset."""
+    """A pushed text or file replaces the server's scenarios for this session until it is reset."""
     path = tmp_path / "own.yaml"
     path.write_text("rules:\n- reply: Mine\n")
     with Emulator(HELLO) as vertex:
@@ -179,7 +179,7 @@ def test_journal_and_verify_know_their_session() -> None:
 
 
 def test_what_was_sent_is_asserted_of_a_session_and_of_all() -> None:
-    """In short for what the journal is asked."""
+    """`assert_sent` is a shortcut for that of the journal."""
     with Emulator(HELLO) as vertex:
         one = vertex.session("one")
         ask(one.openai())
@@ -192,7 +192,7 @@ def test_what_was_sent_is_asserted_of_a_session_and_of_all() -> None:
 
 
 def test_start_and_stop_are_what_with_does() -> None:
-    """It can be stopped twice and started again, but not started twice."""
+    """An emulator can be stopped twice and started again, but not started twice."""
     vertex = Emulator(HELLO)
     with pytest.raises(StartError, match="not been started"):
         _ = vertex.url
@@ -206,14 +206,14 @@ def test_start_and_stop_are_what_with_does() -> None:
 
 
 def test_several_live_in_one_process() -> None:
-    """Emulators do not know of each other."""
+    """Several emulators in a process are independent."""
     with Emulator(HELLO) as one, Emulator("rules:\n- reply: Bye\n") as two:
         assert (ask(one.openai()), ask(two.openai())) == ("Hello", "Bye")
         assert (len(one.journal), len(two.journal)) == (1, 1)
 
 
 def test_names_of_the_package_are_lazy() -> None:
-    """The package gives its names, but imports them only when they are asked for."""
+    """The package exports its names, but imports their modules on first use."""
     assert emulator.VertexSession is VertexSession
     code = "import sys, emulator; print('emulator.api' in sys.modules, 'pydantic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -229,12 +229,12 @@ async def stop_inside_a_loop() -> bool:
 
 
 def test_plain_with_inside_a_loop_closes_asynchronous_clients() -> None:
-    """A running loop does not keep the clients from being closed."""
+    """A running event loop does not keep the clients from being closed."""
     assert asyncio.run(stop_inside_a_loop())
 
 
-def test_clean_clients_are_told_from_others() -> None:
-    """A client that did something wrong is told what, in its own session and in all of them."""
+def test_verdicts_of_sessions() -> None:
+    """The verdicts on a client are those of its session, and among those of all."""
     with Emulator(HELLO) as vertex:
         session = vertex.session("mine")
         ask(session.openai())

@@ -44,12 +44,12 @@ def send(vertex: VertexSession, text: str, **more: Any) -> Any:
 
 
 def ask(vertex: VertexSession, text: str = "hi") -> Any:
-    """What the model says to a text."""
+    """The model's answer to a text."""
     return send(vertex, text).message.content
 
 
 def line() -> int:
-    """The line that calls this."""
+    """The line number of the caller."""
     frame = inspect.currentframe()
     assert frame is not None
     assert frame.f_back is not None
@@ -57,7 +57,7 @@ def line() -> int:
 
 
 def test_the_keys_of_when_are_the_arguments() -> None:
-    """What `on` accepts is what `when` accepts; `not`, a word of Python's own, has an underscore."""
+    """`on` accepts the keys of `when`; `not`, a keyword of Python, has an underscore."""
     assert {key.removesuffix("_") for key in Conditions.__annotations__} == set(list_keys(When))
 
 
@@ -71,7 +71,7 @@ def test_steps_follow_each_other(vertex: VertexSession) -> None:
 
 
 def test_replies_can_be_of_steps_of_all_kinds(vertex: VertexSession) -> None:
-    """Every verb has its method, and their steps add up."""
+    """Every step has its method, and calls add steps to the reply."""
     vertex.on(last_user="text").think("Hm.").say("One, ").say(["two", "."], chunks=None)
     vertex.on(last_user="json").json({"a": [1, 2.5, None]})
     vertex.on(last_user="steps").reply([{"say": "a"}, {"say": "b"}])
@@ -86,8 +86,8 @@ def test_replies_can_be_of_steps_of_all_kinds(vertex: VertexSession) -> None:
     assert send(vertex, "sound").message.audio.extra_content["google"]["mime_type"] == "audio/wav"
 
 
-def test_pace_and_faults_stand_beside(vertex: VertexSession) -> None:
-    """By name, as a mapping or as a list; here they change when and how the answer is sent."""
+def test_pace_and_faults_of_a_rule(vertex: VertexSession) -> None:
+    """Pace, faults and quirks, by name, as a mapping or as a list, change when and how the answer is sent."""
     vertex.on(last_user="slow").say("Slow.").beside(pace={"first_token_ms": 1}, fault="small_writes")
     vertex.on(last_user="busy").say("Free.").beside(fault=[{"fail": 429, "first": 1}, "wrong_content_type"])
     assert ask(vertex, "slow") == "Slow."
@@ -99,7 +99,7 @@ def test_pace_and_faults_stand_beside(vertex: VertexSession) -> None:
     assert ("content-type", "text/html") in vertex.journal.last.outcome.timeline.headers
 
 
-def test_failures_and_what_stands_beside(vertex: VertexSession) -> None:
+def test_failures_and_other_keys_of_a_rule(vertex: VertexSession) -> None:
     """Errors of the catalogue, finish reasons, token counts and headers can be set."""
     vertex.on(last_user="busy").fail(429, message="Later.").then().say("Now.")
     vertex.on(last_user="long").say("And so").beside(finish="length", usage={"prompt": 7}, headers={"x-a": "b"})
@@ -111,13 +111,13 @@ def test_failures_and_what_stands_beside(vertex: VertexSession) -> None:
 
 
 def test_rules_are_used_up_and_loop(vertex: VertexSession) -> None:
-    """`times` limits a rule, `after_last` says what follows its last reply."""
+    """`times` limits a rule, `after_last` decides what follows its last reply."""
     vertex.on(last_user="hi").reply("once").times(1)
     vertex.on(last_user="hi").reply("a").then("b").after_last("loop")
     assert [ask(vertex) for _ in range(4)] == ["once", "a", "b", "a"]
 
 
-def test_rules_stand_before_files_in_their_order(server: Emulator, vertex: VertexSession) -> None:
+def test_rules_precede_files_in_their_order(server: Emulator, vertex: VertexSession) -> None:
     """A session's rules come first, then those for all sessions, then the files'."""
     server.on(last_user="file", project=vertex.project).reply("from all")
     assert ask(vertex, "file") == "from all"
@@ -139,14 +139,14 @@ def test_same_rules_are_counted_apart(server: Emulator, vertex: VertexSession) -
 
 
 def test_flags_are_required_and_set(vertex: VertexSession) -> None:
-    """A rule waits for what another has set; several flags add up."""
+    """A rule requires flags that another sets; several calls add up."""
     vertex.on(last_user="ship").requires("paid").requires("not shipped").reply("Sent.").sets("shipped")
     vertex.on(last_user="pay").reply("Thanks.").sets("paid", "not shipped")
     assert [ask(vertex, text) for text in ("pay", "ship", "pay", "ship")] == ["Thanks.", "Sent."] * 2
 
 
 def test_a_conversation_is_followed(vertex: VertexSession) -> None:
-    """The turns are those of a file, and the messages tell which of them comes next."""
+    """The turns are those of a file, and the messages determine which one is next."""
     vertex.on(model="google/*").conversation(
         [
             {"user": "fly"},
@@ -166,7 +166,7 @@ def test_a_conversation_is_followed(vertex: VertexSession) -> None:
     assert [one.rule for one in vertex.journal][:2] == ["booking", "booking"]
 
 
-def test_names_and_places_are_told(vertex: VertexSession) -> None:
+def test_journal_has_names_and_places(vertex: VertexSession) -> None:
     """The journal names the rule and its Python line."""
     vertex.on(last_user="hi").named("greeting").reply("Hello")
     here = line() - 1
@@ -177,7 +177,7 @@ def test_names_and_places_are_told(vertex: VertexSession) -> None:
 
 
 def test_expectations_are_verified(vertex: VertexSession) -> None:
-    """A rule that answered too rarely is told with its place."""
+    """A rule that answered too rarely is reported with its place."""
     vertex.on(last_user="hi").reply("Hello").expect(times=2)
     vertex.on(last_user="ho").reply("Hello").expect(at_least=1)
     ask(vertex)
@@ -215,8 +215,8 @@ WRONG: list[tuple[Callable[[Any], object], str]] = [
 
 
 @pytest.mark.parametrize(("make", "message"), WRONG, ids=[message[:30] for _, message in WRONG])
-def test_wrong_rules_are_told_as_in_a_file(vertex: VertexSession, make: Any, message: str) -> None:
-    """The messages are those of a file, the place is the Python line, and the rule stays as it was."""
+def test_invalid_rules_are_reported_as_in_a_file(vertex: VertexSession, make: Any, message: str) -> None:
+    """The messages are those of a file, the place is the Python line, and the rule is unchanged."""
     with pytest.raises(ScenarioError) as caught:
         make(vertex.on)
     text = str(caught.value)
@@ -227,8 +227,8 @@ def test_wrong_rules_are_told_as_in_a_file(vertex: VertexSession, make: Any, mes
     assert len(caught.value.problems) == 1
 
 
-def test_in_a_chain_the_line_of_the_call_is_told(vertex: VertexSession) -> None:
-    """The line is that of the wrong call, and what stood before it still answers."""
+def test_in_a_chain_the_line_of_the_call_is_reported(vertex: VertexSession) -> None:
+    """The place is that of the wrong call, and the steps before it still answer."""
     with pytest.raises(ScenarioError) as caught:
         # fmt: off
         (
@@ -242,7 +242,7 @@ def test_in_a_chain_the_line_of_the_call_is_told(vertex: VertexSession) -> None:
 
 
 def test_misuse_of_the_builder_is_a_type_error(vertex: VertexSession) -> None:
-    """What no file could say is refused like any wrong call."""
+    """Calls that no scenario file could express raise TypeError."""
     with pytest.raises(TypeError, match="not both"):
         vertex.on().call("f", {"a": 1}, b=2)
     with pytest.raises(TypeError, match="then"):
@@ -254,7 +254,7 @@ def test_misuse_of_the_builder_is_a_type_error(vertex: VertexSession) -> None:
 
 
 def test_tools_can_have_any_argument(vertex: VertexSession) -> None:
-    """Arguments may be called as the builder's own are, none may be given, and they may be no JSON."""
+    """Arguments may have the names of the builder's own, be absent, or be invalid JSON."""
     calls: list[RuleBuilder] = [
         vertex.on(last_user="one").call("f", name="a", arguments=1),
         vertex.on(last_user="two").call("f", {}),
@@ -271,7 +271,7 @@ def shout(facts: Facts) -> str:
 
 
 def test_functions_are_replies(vertex: VertexSession) -> None:
-    """A function gets the facts and gives a text, a step or steps; its texts are no templates."""
+    """A function gets the facts and returns a text, a step or steps; its texts are not templates."""
     vertex.on(last_user="shout").reply(shout)
     vertex.on(last_user="echo").reply(lambda facts: {"say": f"{facts.last_user} {{{{ x }}}} {{% if %}} \\ 'ö😀'\n"})
     vertex.on(last_user="count").reply("one").then(lambda facts: [{"say": f"{facts.turn}"}, {"say": "!"}])
@@ -281,7 +281,7 @@ def test_functions_are_replies(vertex: VertexSession) -> None:
 
 
 def test_functions_may_stream_and_fail(vertex: VertexSession) -> None:
-    """What a function returns is an answer like any other."""
+    """The steps that a function returns may stream and fail like others."""
     vertex.on(last_user="busy").reply(lambda _facts: {"fail": 503})
     vertex.on(last_user="hi").reply(shout)
     with pytest.raises(openai.InternalServerError) as caught:

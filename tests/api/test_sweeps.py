@@ -2,7 +2,7 @@
 
 import pytest
 
-from emulator.api.sweeps import Result, Row, Run, Table, read_row, sum_up
+from emulator.api.sweeps import Result, Row, Run, Table, compare_runs, summarize
 from emulator.catalogue.variations import Variation
 
 GOOD = Run(status=0, out=b"yes\n", requests=1)
@@ -26,27 +26,27 @@ BAD_DAY = Variation("bad_day", "it rains")
     ],
 )
 def test_results(run: Run, result: Result, detail: str) -> None:
-    """A bad end comes before a wrong output, and both before that nothing was disturbed."""
-    row = read_row(BAD_DAY, run, GOOD, has_fixed_output=True)
+    """A bad exit status takes precedence over a wrong output, and both over `not met`."""
+    row = compare_runs(BAD_DAY, run, GOOD, has_fixed_output=True)
     assert (row.result, row.detail) == (result, detail)
 
 
 def test_outputs_are_not_compared_if_they_differ_by_themselves() -> None:
-    """Then the exit status alone counts."""
+    """If undisturbed outputs differ, only the exit status counts."""
     other = Run(status=0, out=b"no\n")
-    assert read_row(BAD_DAY, other, GOOD, has_fixed_output=False).result == "survived"
-    assert read_row(BAD_DAY, Run(status=2), GOOD, has_fixed_output=False).result == "crashed"
+    assert compare_runs(BAD_DAY, other, GOOD, has_fixed_output=False).result == "survived"
+    assert compare_runs(BAD_DAY, Run(status=2), GOOD, has_fixed_output=False).result == "crashed"
 
 
 def test_differences_deep_in_a_line_are_shown_where_they_are() -> None:
-    """What comes long before is left out, and what comes after too."""
+    """Text long before and after the difference is left out."""
     wanted, got = Run(status=0, out=b"a" * 500 + b"b" * 500), Run(status=0, out=b"a" * 500 + b"c")
-    row = read_row(BAD_DAY, got, wanted, has_fixed_output=True)
+    row = compare_runs(BAD_DAY, got, wanted, has_fixed_output=True)
     assert row.detail == f'line 1: wanted "…{"a" * 15}{"b" * 15}…", got "…{"a" * 15}c"'
 
 
 def test_no_line_of_the_table_is_wider_than_a_terminal() -> None:
-    """However long the words of a program, of an effect or of a list of requests are."""
+    """Long lines of output, effects and lists of requests are shortened."""
     verdict = {"name": "retry_storm", "severity": "error", "exchanges": list(range(1, 500))}
     row = Row(
         variation="bad_day",
@@ -62,17 +62,17 @@ def test_no_line_of_the_table_is_wider_than_a_terminal() -> None:
     assert lines[-1] == "           error: retry_storm (#1, #2, #3, …)"
 
 
-def test_results_can_be_painted() -> None:
-    """Only the result is, so that columns stay where they are."""
+def test_results_can_be_coloured() -> None:
+    """Only the result is coloured, and columns stay aligned."""
     row = Row(variation="bad_day", effect="it rains", result="hung")
     painted = next(Table([], lambda text, result: f"<{result}:{text}>").lines(row))
     assert painted == "bad_day    <hung:hung        >         0      0.0  it rains"
 
 
-def test_sum() -> None:
-    """Each result that there was, in the order of the best."""
+def test_summary() -> None:
+    """The summary counts each result that occurred, in a fixed order."""
     rows = [
         Row(variation="", effect="", result=result) for result in ("hung", "wrong answer", "survived", "wrong answer")
     ]
-    assert sum_up(rows) == "4 variations: 1 survived, 2 wrong answers, 1 hung"
-    assert sum_up(rows[:1]) == "1 variation: 1 hung"
+    assert summarize(rows) == "4 variations: 1 survived, 2 wrong answers, 1 hung"
+    assert summarize(rows[:1]) == "1 variation: 1 hung"

@@ -17,7 +17,7 @@ rules:
 
 
 def test_fifty_threads_with_fifty_projects_count_for_themselves() -> None:
-    """No session ever sees a counter, a rule or an exchange of another, though all ask at the same time."""
+    """No session sees a counter, a rule or an exchange of another under concurrent requests."""
     together = Barrier(THREADS)
 
     def talk(name: str) -> list[str]:

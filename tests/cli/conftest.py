@@ -34,7 +34,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Callable[[str], str]:
-    """Write a request that asks something, and return the file's name."""
+    """Write a request with one user message, and return the file's name."""
 
     def write(text: str) -> str:
         messages = [{"role": "user", "content": text}]
@@ -46,13 +46,13 @@ def ask(tmp_path: Path) -> Callable[[str], str]:
 
 
 class Program:
-    """A running `vertex-emulator`, whose lines are read one after the other, errors among them."""
+    """A running `vertex-emulator`, whose stdout and stderr are read line by line."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
 
     def read_until(self, text: str) -> list[str]:
-        """Read up to the first line that holds a text; fail with what was read if none does."""
+        """Read up to the first line that contains a text; fail with the lines read if none does."""
         assert self.process.stdout is not None
         lines: list[str] = []
         for line in self.process.stdout:
@@ -62,7 +62,7 @@ class Program:
         raise AssertionError(f"{text!r} was not said in:\n" + "\n".join(lines))
 
     def read_base_url(self) -> str:
-        """Read the greeting and return its base URL."""
+        """Read the banner and return its base URL."""
         greeting = self.read_until("export OPENAI_API_KEY=")
         return next(line.partition("OPENAI_BASE_URL=")[2] for line in greeting if "OPENAI_BASE_URL=" in line)
 

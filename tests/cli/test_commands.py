@@ -39,8 +39,8 @@ def test_every_option_has_an_environment_name(command: str, option: click.Option
     assert option.help.endswith(".")
 
 
-def test_environment_is_heard(run: Any) -> None:
-    """A wrong value in the environment is told like one on the command line."""
+def test_environment_variables_are_read(run: Any) -> None:
+    """A wrong value in an environment variable is reported like one on the command line."""
     result = run("serve", env={"VERTEX_EMULATOR_PORT": "many"})
     assert result.exit_code == 2
     assert "VERTEX_EMULATOR_PORT" in result.stderr
@@ -48,7 +48,7 @@ def test_environment_is_heard(run: Any) -> None:
 
 @pytest.mark.parametrize("name", main.commands)
 def test_summary_fits(name: str) -> None:
-    """The one line about a command in the list of commands is not cut."""
+    """The one-line summary of a command in the list of commands is not truncated."""
     assert not main.commands[name].get_short_help_str(limit=65).endswith("...")
 
 
@@ -62,7 +62,7 @@ def test_module_is_the_command() -> None:
 
 @pytest.mark.parametrize("module", ["faker", "jinja2", "pydantic", "starlette", "uvicorn", "yaml", "emulator.api"])
 def test_import_is_light(module: str) -> None:
-    """What all commands are imported with, as for --help, does not bring what only some of them need to run."""
+    """Importing all commands, as --help does, does not import heavy packages that only some need to run."""
     program = f"import sys, emulator.cli; [*emulator.cli.main.commands.values()]; print({module!r} in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
@@ -70,7 +70,7 @@ def test_import_is_light(module: str) -> None:
 
 @pytest.mark.parametrize("arguments", [["serve", "--bogus"], ["nonsense"], ["check"], ["serve", "--port", "70000"]])
 def test_wrong_usage_ends_with_2(run: Any, arguments: list[str]) -> None:
-    """Wrong usage is told with a hint at the help, and ends with status 2."""
+    """Wrong usage is reported with a hint at --help, and the exit status is 2."""
     result = run(*arguments)
     assert result.exit_code == 2
     assert "--help" in result.stderr
@@ -78,7 +78,7 @@ def test_wrong_usage_ends_with_2(run: Any, arguments: list[str]) -> None:
 
 
 def test_check_of_good_scenario(run: Any) -> None:
-    """A scenario without problems ends with status 0 and is counted."""
+    """A scenario without problems is counted, and the exit status is 0."""
     result = run("check", CHAT)
     assert (result.exit_code, result.stdout, result.stderr) == (0, "1 scenario, 4 rules: fine\n", "")
 
@@ -94,7 +94,7 @@ def test_check_prints_every_problem(run: Any, tmp_path: Path) -> None:
 
 
 def test_check_passes_with_warnings(run: Any, tmp_path: Path) -> None:
-    """Warnings are printed and counted, but are no problems."""
+    """Warnings are printed and counted, and the exit status stays 0."""
     (tmp_path / "odd.yaml").write_text("rules:\n  - reply: all\n  - reply: none left\n", "utf-8")
     result = run("check", "odd.yaml")
     assert (result.exit_code, result.stdout) == (0, "1 scenario, 2 rules: fine, 1 warning\n")
@@ -116,13 +116,13 @@ def test_check_of_what_is_not_there(run: Any, tmp_path: Path, name: str, message
 
 
 def test_colours_only_on_terminals(run: Any) -> None:
-    """Where nobody sees colours, none are written; a terminal gets them."""
+    """Colours are written to terminals only."""
     assert "\x1b[" not in run("check", "nothing.yaml").stderr
     assert "\x1b[31m" in run("check", "nothing.yaml", color=True).stderr
 
 
 def test_explain_names_the_rule_and_what_the_others_missed(run: Any, ask: Any) -> None:
-    """The rules are told in order up to the one that answers, then the answer."""
+    """Rules are listed in order up to the one that answers, then the answer is printed."""
     result = run("explain", CHAT, ask("my name is Ada"))
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -137,7 +137,7 @@ def test_explain_names_the_rule_and_what_the_others_missed(run: Any, ask: Any) -
 
 
 def test_explain_of_flags_and_conversations(run: Any, ask: Any) -> None:
-    """What the session has set is told to it, and where a conversation stands is read off the request."""
+    """The flags of the session are given by --flag; the turn of a conversation is read off the request."""
     flags = str(ROOT / "scenarios" / "flags.yaml")
     missing = "  requires   MISS  wanted paid, not shipped, got nothing set"
     assert missing in run("explain", flags, ask("ship")).stdout.splitlines()
@@ -171,7 +171,7 @@ def test_explain_of_a_miss(run: Any, ask: Any) -> None:
     ],
 )
 def test_explain_of_a_refusal(run: Any, body: str, said: str) -> None:
-    """A request that Vertex would refuse is explained, with the refusal as it is sent; it comes from standard input here."""
+    """A request that Vertex would refuse is explained, with the refusal as it is sent; the request comes from standard input."""
     result = run("explain", CHAT, "-", input=body)
     assert result.exit_code == 1
     assert result.stdout.startswith(said)
@@ -179,7 +179,7 @@ def test_explain_of_a_refusal(run: Any, body: str, said: str) -> None:
 
 
 def test_explain_of_a_wrong_url(run: Any, ask: Any) -> None:
-    """A URL that is no chat-completions URL is told in one sentence with a right one."""
+    """A URL that is not one of chat completions is reported in one sentence that shows a valid one."""
     result = run("explain", "--url", "http://localhost/nowhere", CHAT, ask("hello"))
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith(
@@ -189,7 +189,7 @@ def test_explain_of_a_wrong_url(run: Any, ask: Any) -> None:
 
 
 def test_explain_takes_url_and_headers(run: Any, ask: Any, tmp_path: Path) -> None:
-    """The URL's parts and the headers are facts of the request, from the command line or the environment."""
+    """URL and headers of the request come from options or from environment variables."""
     rule = "rules:\n  - when: {project: blue, header: {x-team: red, x-user: ada}}\n    reply: hi\n"
     (tmp_path / "who.yaml").write_text(rule, "utf-8")
     url = "http://localhost:1/v1/projects/blue/locations/global/endpoints/openapi/chat/completions"
@@ -200,20 +200,20 @@ def test_explain_takes_url_and_headers(run: Any, ask: Any, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("arguments", [["-H", "no header"], ["missing.json"]])
 def test_explain_used_wrongly(run: Any, ask: Any, arguments: list[str]) -> None:
-    """A header without a colon and a request file that is not there are wrong usage."""
+    """A header without a colon and a missing request file are wrong usage."""
     result = run("explain", CHAT, *arguments, *([] if "missing.json" in arguments else [ask("x")]))
     assert result.exit_code == 2
     assert arguments[-1] in result.stderr
 
 
 def test_schema_and_reference(run: Any) -> None:
-    """The two descriptions of the language are printed as they are."""
+    """`schema` and `reference` print the generated texts unchanged."""
     assert run("schema").stdout == schema_text()
     assert run("reference").stdout == reference_text()
 
 
 def test_errors_are_listed(run: Any) -> None:
-    """The table has a line for each error, and marks those that a number or status means."""
+    """The table has a row for each error and a star at those that a number or status stands for."""
     lines = run("errors").stdout.splitlines()
     assert lines[0].split() == ["NAME", "HTTP", "STATUS", "CONFIDENCE", "WHEN"]
     assert [line.split()[0].rstrip("*") for line in lines[1:]] == [error.name for error in all_errors()]
@@ -224,7 +224,7 @@ def test_errors_are_listed(run: Any) -> None:
 
 
 def test_models_are_listed(run: Any) -> None:
-    """The table has a line for each model with what it puts out and how it thinks."""
+    """The table has a row for each model with its outputs and its thinking."""
     lines = run("models").stdout.splitlines()
     assert [line.split()[0] for line in lines[1:]] == [model.id for model in all_models()]
     by_id = {line.split()[0]: " ".join(line.split()[1:]) for line in lines}
@@ -235,7 +235,7 @@ def test_models_are_listed(run: Any) -> None:
 
 @pytest.mark.parametrize(("command", "count"), [("errors", len(all_errors())), ("models", len(all_models()))])
 def test_catalogues_as_json(run: Any, command: str, count: int) -> None:
-    """--json gives everything that is known, where it comes from among it."""
+    """--json prints all fields, the source among them."""
     entries = json.loads(run(command, "--json").stdout)
     assert len(entries) == count
     assert all(entry["source"] for entry in entries)

@@ -8,12 +8,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from emulator.api.emulator import Emulator
-from emulator.cli.control_client import ask_control
+from emulator.cli.control_client import get_control
 from emulator.errors import EmulatorError
 
 
 class Page(BaseHTTPRequestHandler):
-    """A server that is no emulator."""
+    """A server that is not an emulator."""
 
     def do_GET(self) -> None:
         """Answer with a page."""
@@ -22,12 +22,12 @@ class Page(BaseHTTPRequestHandler):
         self.wfile.write(b"<html>")
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
-def stranger() -> Iterator[str]:
-    """The URL of a server that is no emulator."""
+def other_server() -> Iterator[str]:
+    """The URL of a server that is not an emulator."""
     with HTTPServer(("127.0.0.1", 0), Page) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -36,20 +36,22 @@ def stranger() -> Iterator[str]:
         thread.join()
 
 
-def test_wrong_servers_are_told(stranger: str) -> None:
-    """What is no emulator, and what is no URL, are one sentence that says what to do."""
-    with pytest.raises(EmulatorError, match=rf"what answers at {re.escape(stranger)} is no emulator; --url is the one"):
-        ask_control(stranger, "health")
+def test_wrong_servers_are_reported(other_server: str) -> None:
+    """A server that is not an emulator, and a text that is not a URL, are reported in one sentence with advice."""
+    with pytest.raises(
+        EmulatorError, match=rf"what answers at {re.escape(other_server)} is no emulator; --url is the one"
+    ):
+        get_control(other_server, "health")
     with pytest.raises(EmulatorError, match=r'the URL is "localhost"; expected one such as http://127.0.0.1:8080'):
-        ask_control("localhost", "health")
+        get_control("localhost", "health")
     with pytest.raises(EmulatorError, match=r"no emulator answers at http://127.0.0.1:1 \(connection refused\)"):
-        ask_control("http://127.0.0.1:1", "health")
+        get_control("http://127.0.0.1:1", "health")
 
 
 def test_proxies_are_passed_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An emulator is asked directly, and its own complaints are handed on."""
+    """The emulator is asked without the proxy of the environment; its error messages are passed on."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     with Emulator() as vertex:
-        assert ask_control(vertex.url, "health")["status"] == "ok"
+        assert get_control(vertex.url, "health")["status"] == "ok"
         with pytest.raises(EmulatorError, match=r'says 400: unknown filter "sesion"'):
-            ask_control(vertex.url, "verdicts", sesion="p")
+            get_control(vertex.url, "verdicts", sesion="p")

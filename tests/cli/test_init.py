@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_starter_passes_its_own_check_and_test(run: Any, tmp_path: Path) -> None:
-    """The scenario has neither problems nor warnings, and the test passes in a folder of its own."""
+    """The scenario has neither problems nor warnings, and the test passes in an empty folder."""
     result = run("init", "starter")
     assert result.exit_code == 0
     assert sorted(path.name for path in (tmp_path / "starter").iterdir()) == ["test_vertex.py", "vertex.yaml"]
@@ -28,7 +28,7 @@ def test_starter_passes_its_own_check_and_test(run: Any, tmp_path: Path) -> None
     assert "2 passed" in done.stdout
 
 
-def test_what_comes_next_can_be_pasted(run: Any) -> None:
+def test_printed_commands_name_the_files(run: Any) -> None:
     """The commands that are printed name the files that were written."""
     lines = run("init", "a/b").stdout.splitlines()
     assert lines[:2] == ["wrote a/b/vertex.yaml", "wrote a/b/test_vertex.py"]
@@ -36,7 +36,7 @@ def test_what_comes_next_can_be_pasted(run: Any) -> None:
 
 
 def test_nothing_is_overwritten(run: Any, tmp_path: Path) -> None:
-    """A file that is there already stops it before anything is written."""
+    """Nothing is written if one of the files exists."""
     (tmp_path / "test_vertex.py").write_text("mine", "utf-8")
     result = run("init")
     assert (result.exit_code, result.stdout) == (1, "")
@@ -45,7 +45,7 @@ def test_nothing_is_overwritten(run: Any, tmp_path: Path) -> None:
 
 
 def test_folder_that_is_a_file(run: Any, tmp_path: Path) -> None:
-    """A folder that cannot be made is told in one sentence."""
+    """A folder that cannot be created is reported in one sentence."""
     (tmp_path / "taken").write_text("", "utf-8")
     result = run("init", "taken")
     assert result.exit_code == 1

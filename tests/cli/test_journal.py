@@ -29,7 +29,7 @@ def vertex(tmp_path: Path) -> Iterator[Emulator]:
 
 
 def send(vertex: Emulator, text: str, project: str = "p", **more: Any) -> None:
-    """Send one request; whatever the answer is, it is read."""
+    """Send one request and read the answer, whatever it is."""
     body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": text}], **more}
     url = f"{vertex.base_url(project)}/chat/completions"
     request = Request(url, json.dumps(body).encode())  # noqa: S310  # the server of this test
@@ -40,7 +40,7 @@ def send(vertex: Emulator, text: str, project: str = "p", **more: Any) -> None:
 
 
 def test_lines_for_people(vertex: Emulator, run: Callable[..., Any]) -> None:
-    """When, project, rule or why none, status; what went wrong below."""
+    """A line has time, project, rule or outcome, and status; warnings and explanations are below it."""
     send(vertex, "hello")
     send(vertex, "what?")
     send(vertex, "hello", temperature="hot")
@@ -55,7 +55,7 @@ def test_lines_for_people(vertex: Emulator, run: Callable[..., Any]) -> None:
 
 
 def test_json_lines(vertex: Emulator, run: Callable[..., Any]) -> None:
-    """Each line is an exchange as the control path shows it; a session's alone."""
+    """With --json each line is an exchange as the control path shows it; --session selects those of a project."""
     send(vertex, "hello")
     send(vertex, "hello", project="q")
     shown = [json.loads(line) for line in run("journal", "--url", vertex.url, "--json").stdout.splitlines()]
@@ -66,7 +66,7 @@ def test_json_lines(vertex: Emulator, run: Callable[..., Any]) -> None:
 
 
 def test_follow(vertex: Emulator) -> None:
-    """What comes later is printed when it comes; Ctrl-C is a good end."""
+    """With --follow new exchanges are printed as they come; Ctrl-C ends it with status 0."""
     send(vertex, "hello")
     command = [sys.executable, "-m", "emulator", "journal", "--url", vertex.url, "--follow", "--json"]
     with subprocess.Popen(
@@ -86,8 +86,8 @@ def test_follow(vertex: Emulator) -> None:
     assert process.returncode == 0
 
 
-def test_where_nothing_answers(run: Callable[..., Any]) -> None:
-    """One sentence, and what to do."""
+def test_unreachable_emulator_is_reported(run: Callable[..., Any]) -> None:
+    """An unreachable emulator is reported in one sentence with advice."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"

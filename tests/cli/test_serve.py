@@ -18,7 +18,7 @@ SCENARIO = 'rules:\n  - name: one\n    reply: "{answer}"\n'
 
 
 def ask(base_url: str, bearer: str = "any") -> str:
-    """Ask a server something and return what it says."""
+    """Send a request to a server and return the text of its answer."""
     body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "hello"}]}
     request = Request(  # noqa: S310 - the server of this test
         f"{base_url}/chat/completions", json.dumps(body).encode(), {"authorization": f"Bearer {bearer}"}
@@ -31,7 +31,7 @@ def ask(base_url: str, bearer: str = "any") -> str:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str], None]:
-    """Replace the scenario, all at once as editors do."""
+    """Replace the scenario atomically, as editors do."""
 
     def replace(text: str) -> None:
         new = tmp_path / "new.txt"
@@ -42,8 +42,8 @@ def write(tmp_path: Path) -> Callable[[str], None]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_greets_serves_and_ends_well(serve: Any, number: signal.Signals) -> None:
-    """The greeting can be used as it stands; SIGTERM and Ctrl-C end the server with status 0 and no word."""
+def test_banner_service_and_exit(serve: Any, number: signal.Signals) -> None:
+    """The commands of the banner work as printed; SIGTERM and Ctrl-C end the server with status 0 and without output."""
     program = serve()
     greeting = program.read_until("export OPENAI_API_KEY=")
     assert greeting[0].startswith('vertex-emulator 0.1.0 serves "default" (6 rules) at http://127.0.0.1:')
@@ -58,7 +58,7 @@ def test_greets_serves_and_ends_well(serve: Any, number: signal.Signals) -> None
 
 
 def test_quiet_logs_nothing(serve: Any) -> None:
-    """With --quiet nothing follows the greeting."""
+    """With --quiet nothing is printed after the banner."""
     program = serve("--quiet")
     ask(program.read_base_url())
     program.process.terminate()
@@ -66,14 +66,14 @@ def test_quiet_logs_nothing(serve: Any) -> None:
 
 
 def test_urls_name_the_project(serve: Any) -> None:
-    """--project and --location stand in the URLs that are printed."""
+    """--project and --location appear in the printed URLs."""
     base_url = serve("--project", "blue", "--location", "global").read_base_url()
     assert base_url.endswith("/v1/projects/blue/locations/global/endpoints/openapi")
     assert ask(base_url)
 
 
 def test_issued_tokens_only(serve: Any) -> None:
-    """With --auth issued, the printed token passes and another does not."""
+    """With --auth issued, the printed token is accepted and another is not."""
     program = serve("--auth", "issued")
     greeting = program.read_until("export OPENAI_API_KEY=")
     base_url, token = (line.partition("=")[2] for line in greeting[-2:])
@@ -83,7 +83,7 @@ def test_issued_tokens_only(serve: Any) -> None:
 
 
 def test_watch_reads_again_and_keeps_the_last_good(serve: Any, write: Any) -> None:
-    """A change is taken over, a broken one is told and leaves the last good rules, and the next good one is taken over."""
+    """A change is loaded; a broken one is reported and the last good rules stay in use; the next good one is loaded."""
     write(SCENARIO.format(answer="first"))
     program = serve("--watch", "s.yaml")
     base_url = program.read_base_url()
@@ -103,7 +103,7 @@ def test_watch_reads_again_and_keeps_the_last_good(serve: Any, write: Any) -> No
 
 
 def test_watch_sees_the_first_scenario_of_an_empty_folder(serve: Any, tmp_path: Path) -> None:
-    """An empty folder means the built-in default, until there is a scenario in it."""
+    """An empty folder means the built-in default, until a scenario is written into it."""
     (tmp_path / "mine").mkdir()
     program = serve("--watch", "mine")
     greeting = program.read_until("serves")
@@ -117,7 +117,7 @@ def test_watch_sees_the_first_scenario_of_an_empty_folder(serve: Any, tmp_path: 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start `serve --print json` on a free port as a test runner would: with a pipe at each end, and stderr apart."""
+    """Start `serve --print json` on a free port as a test runner would: with pipes for stdin and stdout, and a separate stderr."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -145,7 +145,7 @@ def read_json(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def test_prints_one_line_of_json(start: Any, write: Any) -> None:
-    """The line says all that a client, a control path's user and whoever ends the server need; the log goes to stderr."""
+    """The line has what clients, users of the control path and the parent process need; the log goes to stderr."""
     write(SCENARIO.format(answer="from the file"))
     process = start("--project", "blue", "--watch", "s.yaml")
     said = read_json(process)
@@ -173,7 +173,7 @@ def test_prints_one_line_of_json(start: Any, write: Any) -> None:
 
 
 def test_json_names_what_unchanged_programs_need(start: Any) -> None:
-    """With --proxy the line has every variable that differs from the environment the server was given, and those too many."""
+    """With --proxy the line has every variable to set and every variable to unset."""
     process = start(
         "--proxy", "--tls-port", "0", "--proxy-port", "0", "--auth", "issued", ALL_PROXY="socks5h://elsewhere"
     )
@@ -190,7 +190,7 @@ def test_json_names_what_unchanged_programs_need(start: Any) -> None:
 
 
 def test_json_of_tls_alone(start: Any) -> None:
-    """With --tls the line says where, and whom to trust; there is no proxy to be led to."""
+    """With --tls alone the line has the TLS URL and the certificate, but no variables of a proxy."""
     said = read_json(start("--tls", "--tls-port", "0"))
     assert said["tls_url"].startswith("https://127.0.0.1:")
     assert Path(said["certificate"]).exists()
@@ -199,7 +199,7 @@ def test_json_of_tls_alone(start: Any) -> None:
 
 
 def test_no_line_when_it_cannot_serve(start: Any, write: Any) -> None:
-    """A scenario with problems leaves stdout empty, is told on stderr, and gives status 1."""
+    """A scenario with problems is reported on stderr only, and the exit status is 1."""
     write("rules: [")
     process = start("s.yaml", "--until-stdin-closes")
     printed, told = process.communicate(timeout=60)
@@ -209,7 +209,7 @@ def test_no_line_when_it_cannot_serve(start: Any, write: Any) -> None:
 
 
 def test_ends_when_stdin_closes(start: Any) -> None:
-    """With --until-stdin-closes the server heeds nothing that is written to it, and ends well when its input does."""
+    """With --until-stdin-closes the server ignores its input and ends with status 0 when it is closed."""
     process = start("--until-stdin-closes", "--quiet")
     base_url = read_json(process)["base_url"]
     process.stdin.write("hello\n")
@@ -220,7 +220,7 @@ def test_ends_when_stdin_closes(start: Any) -> None:
 
 
 def test_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
-    """A parent that is killed, and so cannot clean up, leaves no server behind."""
+    """The server ends when its parent is killed and cannot clean up."""
     command = [sys.executable, "-m", "emulator", "serve", "--port", "0", "--print", "json", "--until-stdin-closes"]
     program = f"import subprocess; subprocess.Popen({command}, stdin=subprocess.PIPE).wait()"
     with subprocess.Popen(
@@ -234,8 +234,8 @@ def test_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("before", ["", "import os; os.close(0); "], ids=["null", "closed"])
-def test_stdin_that_nobody_holds_is_no_parent(before: str, tmp_path: Path) -> None:
-    """With /dev/null or nothing for an input, --until-stdin-closes would end the server at once; that is told instead."""
+def test_stdin_must_be_held_open(before: str, tmp_path: Path) -> None:
+    """--until-stdin-closes with /dev/null or a closed stdin is an error, because the server would end at once."""
     done = subprocess.run(
         [
             sys.executable,
@@ -259,7 +259,7 @@ def test_stdin_that_nobody_holds_is_no_parent(before: str, tmp_path: Path) -> No
 
 
 def test_busy_port(run: Any) -> None:
-    """A port in use is told in one sentence that says what to do."""
+    """A port in use is reported in one sentence with advice."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -287,8 +287,8 @@ def test_broken_scenario_is_not_served(run: Any, tmp_path: Path) -> None:
         (["--control-token", ""], "the token is empty"),
     ],
 )
-def test_options_that_make_no_sense(run: Any, arguments: list[str], said: str) -> None:
-    """Nothing to watch and a control token that everybody has are wrong usage."""
+def test_invalid_options(run: Any, arguments: list[str], said: str) -> None:
+    """--watch without scenarios and an empty control token are wrong usage."""
     result = run("serve", *arguments)
     assert result.exit_code == 2
     assert said in result.stderr

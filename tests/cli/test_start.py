@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[2]
 # What only some answers, commands or questions need, and what once came with them.
 LATE = (
     "anyio",
-    "emulator.cli.execute",
+    "cryptography",
+    "emulator.cli.exec",
     "emulator.credentials",
     "emulator.engine.routes.read",
     "emulator.intercept",
@@ -19,6 +20,7 @@ LATE = (
     "emulator.server.control",
     "faker",
     "jinja2",
+    "jwt",
     "openai",
     "pydantic",
     "pydantic_core.core_schema",
@@ -61,7 +63,7 @@ print(json.dumps([said[0]["status"], sorted(sys.modules)]))
 
 
 def answer_first(*scenarios: str) -> tuple[int, set[str]]:
-    """The status of the first answer, and the modules that were loaded for it."""
+    """Answer one request in a new process; return the status and the modules that were imported."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *scenarios], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -71,7 +73,7 @@ def answer_first(*scenarios: str) -> tuple[int, set[str]]:
 
 
 def test_first_answer_loads_only_what_it_needs(tmp_path: Path) -> None:
-    """The first answer of a plain scenario is there without what other answers, commands and questions need."""
+    """The first answer of a plain scenario needs none of the modules of other answers and commands."""
     scenario = tmp_path / "one.yaml"
     scenario.write_text("rules: [{name: greeting, when: {last_user: hello}, reply: Good day.}]", "utf-8")
     status, modules = answer_first(str(scenario))
@@ -80,7 +82,7 @@ def test_first_answer_loads_only_what_it_needs(tmp_path: Path) -> None:
 
 
 def test_a_made_up_sentence_needs_little_of_faker() -> None:
-    """The first answer of the built-in default is there without what makes names, numbers and all other words."""
+    """The first answer of the built-in default imports only Faker's providers of words."""
     status, modules = answer_first()
     assert status == 200
     assert {name for name in modules if name.startswith("faker.providers.")} == {
@@ -91,7 +93,7 @@ def test_a_made_up_sentence_needs_little_of_faker() -> None:
 
 
 def test_garbage_is_collected_once_a_command_is_loaded() -> None:
-    """A command runs with the garbage collector on, which is off only while the command is loaded."""
+    """The garbage collector is off only while the command is imported."""
     program = "import gc, sys\nfrom emulator.__main__ import run\ntry:\n    run()\nfinally:\n    print(gc.isenabled())"
     done = subprocess.run(
         [sys.executable, "-c", program, "quirks"], cwd=ROOT, capture_output=True, text=True, check=False

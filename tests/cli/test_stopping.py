@@ -18,7 +18,7 @@ rules:
 
 @contextmanager
 def stream(base: str, text: str) -> Iterator[Iterator[str]]:
-    """The lines of a stream that has begun: its first chunk has come."""
+    """The lines of a stream, once its first chunk has arrived."""
     body = {"model": "google/gemini-2.5-flash", "stream": True, "messages": [{"role": "user", "content": text}]}
     headers = {"authorization": "Bearer any"}
     with httpx.stream("POST", f"{base}/chat/completions", json=body, headers=headers, timeout=20) as response:
@@ -29,13 +29,13 @@ def stream(base: str, text: str) -> Iterator[Iterator[str]]:
 
 @pytest.fixture
 def scenario(tmp_path: Any) -> str:
-    """A scenario whose answers take their time."""
+    """A scenario with slow answers."""
     (tmp_path / "slow.yaml").write_text(SCENARIO, "utf-8")
     return "slow.yaml"
 
 
 def test_running_streams_may_end(serve: Any, scenario: str) -> None:
-    """What can end within the grace does: the client misses nothing, and the server ends with status 0."""
+    """A stream that ends within the grace period is complete, and the exit status is 0."""
     program = serve(scenario)
     with stream(program.read_base_url(), "short") as lines:
         program.process.send_signal(signal.SIGTERM)
@@ -46,7 +46,7 @@ def test_running_streams_may_end(serve: Any, scenario: str) -> None:
 
 @pytest.mark.parametrize("text", ["long", "never"])
 def test_streams_that_do_not_end_are_cut(serve: Any, scenario: str, text: str) -> None:
-    """After the grace the connection is cut, which the log says, and the server ends with status 0 and no other word."""
+    """After the grace period connections are closed, which the log says, and the exit status is 0."""
     program = serve(scenario, "--grace", "0")
     with stream(program.read_base_url(), text) as lines:
         program.process.send_signal(signal.SIGTERM)

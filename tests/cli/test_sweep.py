@@ -41,7 +41,7 @@ stop_on_calls         not met              1 _  streamed tool calls end with fin
 
 @pytest.fixture
 def sweep(run: Any, tmp_path: Path) -> Any:
-    """Run `sweep` with a story to be told, on a Python program."""
+    """Run `sweep` with a scenario on a Python program."""
     (tmp_path / "story.yaml").write_text(STORY, "utf-8")
 
     def call(*arguments: str, program: str = NAIVE) -> Any:
@@ -52,7 +52,7 @@ def sweep(run: Any, tmp_path: Path) -> Any:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Any:
-    """Write a program that asks something by the variables it is given, and then does as it is told."""
+    """Write a program that sends a request by its environment variables and then runs the given code."""
 
     def write(text: str) -> str:
         path = tmp_path / "program.py"
@@ -63,23 +63,23 @@ def write(tmp_path: Path) -> Any:
 
 
 def without_seconds(text: str) -> str:
-    """The table with its times blotted out."""
+    """Replace the times in a table."""
     return re.sub(r" +\d+\.\d(?= s|  )", " _", text)
 
 
 def results_of(text: str) -> dict[str, str]:
-    """Read the results off a table."""
+    """Parse the results of a table."""
     return dict(re.findall(r"(?m)^(\w+) +(survived|wrong answer|crashed|hung|not met) ", text))
 
 
 def test_naive_client_shows_each_result(sweep: Any) -> None:
-    """It prints half a story, waits for ever, does not try again; and what did not happen does not count as survived."""
+    """A client without checks and retries gets all results; variations that had no effect do not count as survived."""
     done = sweep(*SOME, "--timeout", "1", "--jobs", "2")
     assert (without_seconds(done.stdout), done.stderr, done.exit_code) == (OF_THE_NAIVE, "", 1)
 
 
 def test_robust_client_fails_where_nobody_could_be_answered(sweep: Any) -> None:
-    """It neither hangs nor takes half an answer for a whole one, and says what is wrong."""
+    """A robust client neither hangs nor accepts half an answer, and fails with a message."""
     done = sweep("--only=*_mid_stream", "--only=crlf", "--set=faults", "--jobs=2", program=ROBUST)
     results = results_of(done.stdout)
     assert results.pop("crlf") == "survived"
@@ -89,7 +89,7 @@ def test_robust_client_fails_where_nobody_could_be_answered(sweep: Any) -> None:
 
 
 def test_robust_client_survives_what_happens_once(sweep: Any) -> None:
-    """With `--once` a second try is answered, and the exit status says that all went well."""
+    """With `--once` a retry is answered, and the exit status is 0."""
     done = sweep(*SOME, "--once", "--jobs=2", program=ROBUST)
     assert set(results_of(done.stdout).values()) == {"survived", "not met"}
     assert re.search(r"(?m)^429 +survived +2 ", done.stdout)
@@ -97,7 +97,7 @@ def test_robust_client_survives_what_happens_once(sweep: Any) -> None:
 
 
 def test_json_has_everything(sweep: Any) -> None:
-    """One document: the undisturbed run, and each run with its settings and its result."""
+    """--json prints one document: the undisturbed run, and each run with its settings and its result."""
     done = sweep("--only=end_mid_stream", "--only=slow_first_token", "--speed=100", "--json")
     document = json.loads(done.stdout)
     assert (document["undisturbed"]["status"], document["undisturbed"]["differs"]) == (0, None)
@@ -107,8 +107,8 @@ def test_json_has_everything(sweep: Any) -> None:
     assert slow["seconds"] < 3
 
 
-def test_verdicts_stand_in_the_table(sweep: Any, write: Any) -> None:
-    """What the client does wrong is named below its row; that we killed it is not held against it."""
+def test_verdicts_are_in_the_table(sweep: Any, write: Any) -> None:
+    """Verdicts on the client are printed below its row; killing it after the timeout causes none."""
     again = f"try:\n    exec(open({NAIVE!r}).read())\nexcept OSError:\n    exec(open({NAIVE!r}).read())\n"
     path = Path(write(""))
     path.write_text(again, "utf-8")
@@ -118,7 +118,7 @@ def test_verdicts_stand_in_the_table(sweep: Any, write: Any) -> None:
 
 
 def test_output_that_always_differs_is_not_compared(sweep: Any, write: Any) -> None:
-    """It is said, and only crashes and hangs are judged."""
+    """If undisturbed outputs differ, this is printed, and only crashes and hangs are failures."""
     done = sweep("--only=end_mid_stream", "--only=429", program=write("import os; print(os.getpid())"))
     assert "its output differs from run to run (line 2: wanted " in done.stdout
     assert results_of(done.stdout) == {"end_mid_stream": "survived", "429": "crashed"}
@@ -141,14 +141,14 @@ def test_output_that_always_differs_is_not_compared(sweep: Any, write: Any) -> N
         ),
     ],
 )
-def test_program_that_fails_anyhow_is_not_judged(sweep: Any, write: Any, more: str, said: str) -> None:
-    """What it said is shown, and there is no table."""
+def test_program_that_fails_undisturbed_is_reported(sweep: Any, write: Any, more: str, said: str) -> None:
+    """A program that fails undisturbed gets its stderr printed and no table."""
     done = sweep("--timeout=1", program=write(more))
     assert (done.stdout, done.stderr, done.exit_code) == ("", said, 1)
 
 
-def test_programs_that_cannot_be_judged_are_told(run: Any) -> None:
-    """One that asks nothing, and one that is not there."""
+def test_unusable_programs_are_reported(run: Any) -> None:
+    """A program that sends no request and one that does not exist are reported."""
     done = run("sweep", "--", "true")
     assert (done.exit_code, done.stderr.partition(":")[2]) == (
         1,
@@ -170,15 +170,15 @@ def test_programs_that_cannot_be_judged_are_told(run: Any) -> None:
     ],
 )
 def test_wrong_usage_has_status_2(run: Any, arguments: list[str], said: str) -> None:
-    """It says what is known."""
+    """Unknown names are reported with the known ones."""
     done = run("sweep", *arguments)
     assert done.exit_code == 2
     assert said in done.stderr
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc to look processes up in")
-def test_the_end_of_the_sweep_ends_what_it_runs(start_program: Any, tmp_path: Path) -> None:
-    """A signal to the sweep kills the program and what that has started."""
+def test_end_of_the_sweep_kills_its_programs(start_program: Any, tmp_path: Path) -> None:
+    """A signal to the sweep kills the program and its child processes."""
     pids = tmp_path / "pids"
     os.mkfifo(pids)
     program = (
@@ -195,7 +195,7 @@ def test_the_end_of_the_sweep_ends_what_it_runs(start_program: Any, tmp_path: Pa
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process is there and has not ended."""
+    """Whether a process exists and has not ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:

@@ -23,7 +23,7 @@ warning: unsupported_parameter (#2): the parameter "store" is not in the documen
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """The URL of an emulator that a wrong client, a lax one and a right one have used."""
+    """The URL of an emulator that a faulty client, a careless one and a correct one have used."""
     with Emulator() as vertex:
         for project, bearer, more in (
             ("wrong", "sk-1", {}),
@@ -43,13 +43,13 @@ def url() -> Iterator[str]:
     ("session", "said", "status"), [("wrong", WRONG, 1), ("lax", LAX, 0), ("right", "0 errors, 0 warnings\n", 0)]
 )
 def test_verdicts_are_printed(run: Any, url: str, session: str, said: str, status: int) -> None:
-    """Errors make the exit status 1, warnings do not."""
+    """Verdicts that are errors make the exit status 1, warnings do not."""
     result = run("verdicts", "--url", url, "--session", session)
     assert (result.stdout, result.exit_code) == (said, status)
 
 
 def test_verdicts_are_json_lines(run: Any, url: str) -> None:
-    """One object a line, of all sessions."""
+    """--json prints one object a line, of all sessions."""
     result = run("verdicts", "--json", env={"VERTEX_EMULATOR_URL": url})
     found = [json.loads(line) for line in result.stdout.splitlines()]
     assert [(one["name"], one["severity"], one["exchanges"]) for one in found] == [
@@ -59,8 +59,8 @@ def test_verdicts_are_json_lines(run: Any, url: str) -> None:
     assert result.exit_code == 1
 
 
-def test_nobody_there_is_told(run: Any) -> None:
-    """An emulator that is not there is one sentence."""
+def test_unreachable_emulator_is_reported(run: Any) -> None:
+    """An unreachable emulator is reported in one sentence."""
     result = run("verdicts", "--url", "http://127.0.0.1:1")
     assert result.exit_code == 1
     assert result.stderr.startswith("vertex-emulator: no emulator answers at http://127.0.0.1:1 (connection refused)")

@@ -12,7 +12,7 @@ import pytest
 
 from emulator.api.emulator import Emulator
 from emulator.credentials.key_files import KeyFiles, write_key_files
-from emulator.credentials.messages import Asked, Issuer, read_query
+from emulator.credentials.messages import CredentialRequest, TokenIssuer, parse_query
 from emulator.server.authentication import Credentials
 from emulator.server.clock import SystemClock
 from emulator.server.settings import Settings
@@ -22,7 +22,7 @@ NOW = 1_750_000_000.0
 
 
 class MovedClock(SystemClock):
-    """The machine's time, and what a test adds to it."""
+    """The system clock plus an offset that a test sets."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -39,25 +39,25 @@ def clock() -> MovedClock:
 
 
 @pytest.fixture
-def make_issuer() -> Callable[..., Issuer]:
-    """Make who issues tokens, at a fixed moment."""
+def make_issuer() -> Callable[..., TokenIssuer]:
+    """Create token issuers at a fixed time."""
 
-    def make(**settings: Any) -> Issuer:
+    def make(**settings: Any) -> TokenIssuer:
         known: dict[str, Any] = {"mint": Mint(b"secret"), "now": NOW, "public_keys": {}, "project": "demo"}
-        return Issuer(**known | settings)
+        return TokenIssuer(**known | settings)
 
     return make
 
 
 @pytest.fixture
-def issuer(make_issuer: Callable[..., Issuer]) -> Issuer:
-    """Who issues tokens."""
+def issuer(make_issuer: Callable[..., TokenIssuer]) -> TokenIssuer:
+    """A token issuer."""
     return make_issuer()
 
 
 @pytest.fixture
-def make_asked() -> Callable[..., Asked]:
-    """Make a request."""
+def make_request() -> Callable[..., CredentialRequest]:
+    """Create requests."""
 
     def make(
         path: str = "/token",
@@ -66,12 +66,12 @@ def make_asked() -> Callable[..., Asked]:
         bearer: str | None = None,
         headers: dict[str, str] | None = None,
         **form: Any,
-    ) -> Asked:
-        return Asked(
+    ) -> CredentialRequest:
+        return CredentialRequest(
             verb=verb,
             path=path,
             headers=headers or {},
-            query=read_query(query),
+            query=parse_query(query),
             form=form,
             credentials=Credentials(bearer, has_api_key=False),
         )
@@ -81,14 +81,14 @@ def make_asked() -> Callable[..., Asked]:
 
 @pytest.fixture
 def vertex(clock: MovedClock) -> Iterator[Emulator]:
-    """A server of the built-in scenario that lets in only tokens of its own."""
+    """A server of the built-in scenario that accepts only tokens of its own."""
     with Emulator(settings=Settings(auth="issued", token_lifetime=300), clock=clock) as running:
         yield running
 
 
 @pytest.fixture
 def keys(vertex: Emulator, tmp_path: Path) -> KeyFiles:
-    """Key files for the server, which knows the key."""
+    """Key files for the server, with the key registered at the server."""
     files = write_key_files(tmp_path / "keys", url=vertex.url, project="demo")
     vertex.service.public_keys[files.key_id] = files.public_key
     return files
@@ -96,7 +96,7 @@ def keys(vertex: Emulator, tmp_path: Path) -> KeyFiles:
 
 @pytest.fixture
 def send() -> Callable[..., tuple[int, Any]]:
-    """Send a request to a server; the status and the body, as JSON where it is some."""
+    """Send a request to a server; return status and body, parsed where it is JSON."""
 
     def ask(
         vertex: Emulator, verb: str, path: str, form: dict[str, str] | None = None, body: Any = None, **headers: str
@@ -117,7 +117,7 @@ def send() -> Callable[..., tuple[int, Any]]:
 
 @pytest.fixture
 def chat(send: Callable[..., tuple[int, Any]]) -> Callable[[Emulator, str], tuple[int, Any]]:
-    """Ask the model something with a token."""
+    """Send a chat request with a token."""
 
     def ask(vertex: Emulator, token: str) -> tuple[int, Any]:
         path = "/v1/projects/demo/locations/us-central1/endpoints/openapi/chat/completions"

@@ -1,6 +1,7 @@
 """Token endpoints and metadata server over a real socket."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ from typing import Any
 import pytest
 
 from emulator.api.emulator import Emulator
-from emulator.credentials.app import find_desk, refuse_unrouted
-from emulator.credentials.grants import TOKEN_EXCHANGE
+from emulator.credentials.app import find_route, refuse_unrouted
+from emulator.credentials.grants import JWT_BEARER, TOKEN_EXCHANGE
 from emulator.server.log import log_line
 from emulator.server.settings import Settings
 from emulator.server.tokens import CLOUD_PLATFORM
@@ -28,15 +29,15 @@ Chat = Callable[[Emulator, str], tuple[int, Any]]
 
 @pytest.mark.parametrize("path", ["/token", "/oauth2/v4/token", "/o/oauth2/token", "/v1/token"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "oauth2.googleapis.com", "sts.googleapis.com"])
-def test_tokens_open_the_model(vertex: Emulator, send: Send, chat: Chat, path: str, host: str) -> None:
-    """A token from any of the paths, on any host, is one that the service lets in."""
+def test_tokens_are_accepted_by_the_service(vertex: Emulator, send: Send, chat: Chat, path: str, host: str) -> None:
+    """A token from any of the paths, on any host, is accepted by the service."""
     status, reply = send(vertex, "POST", path, REFRESH, Host=host)
     assert (status, reply["expires_in"]) == (200, 300)
     assert chat(vertex, reply["access_token"])[0] == 200
 
 
 def test_tokens_expire(vertex: Emulator, send: Send, chat: Chat, clock: Any) -> None:
-    """After its life a token is refused, and a fresh one passes."""
+    """An expired token is refused, and a new one is accepted."""
     token = send(vertex, "POST", "/token", REFRESH)[1]["access_token"]
     clock.ahead = 301
     status, body = chat(vertex, token)
@@ -72,7 +73,7 @@ def test_token_exchange_takes_json(vertex: Emulator, send: Send) -> None:
 
 
 def test_metadata_server(vertex: Emulator, send: Send, chat: Chat) -> None:
-    """The root answers those who say that they look for it; the token opens the model."""
+    """The root answers requests with the header; the token is accepted by the service."""
     assert send(vertex, "GET", "/", Metadata_Flavor="Google")[0] == 200
     assert send(vertex, "GET", "/")[0] == 404
     assert send(vertex, "GET", METADATA_TOKEN)[0] == 403
@@ -97,7 +98,7 @@ def test_metadata_server(vertex: Emulator, send: Send, chat: Chat) -> None:
     ],
 )
 def test_hosts_that_are_not_emulated(host: str, kind: str) -> None:
-    """Google's other services say in JSON that nothing is there, Vertex and everybody else with a page."""
+    """Google's other services answer 404 in JSON, Vertex and all other hosts with a page."""
     timeline, warnings = refuse_unrouted("/v1/anything", host)
     assert timeline.status == 404
     assert timeline.body.startswith(b"{" if kind == "object" else b"<!DOCTYPE html>")
@@ -124,20 +125,20 @@ def test_unrouted_over_the_socket(vertex: Emulator, send: Send) -> None:
         ("DELETE", "/tokeninfo"),
     ],
 )
-def test_what_is_not_routed(verb: str, path: str) -> None:
-    """Other methods and paths are not answered here."""
-    assert find_desk(verb, path) is None
+def test_unrouted_requests(verb: str, path: str) -> None:
+    """Other methods and paths have no route."""
+    assert find_route(verb, path) is None
 
 
 def test_large_bodies_are_refused(vertex: Emulator, send: Send) -> None:
-    """Nobody needs a megabyte to ask for a token."""
+    """A body of more than a megabyte is refused."""
     assert send(vertex, "POST", "/token", {"assertion": "a" * 1_100_000})[0] == 413
 
 
 def test_journal_keeps_token_requests_without_secrets(
     vertex: Emulator, send: Send, keys: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Requests and answers are there, what opens doors is not; requests to the model are counted apart."""
+    """The journal has requests and responses with their secrets redacted; exchanges with the model are counted apart."""
     token = send(vertex, "POST", "/token", REFRESH)[1]["access_token"]
     path = "/v1/projects/-/serviceAccounts/other@blue.iam.gserviceaccount.com:generateAccessToken"
     send(vertex, "POST", path, body={"scope": [CLOUD_PLATFORM]}, Authorization=f"Bearer {token}")
@@ -183,7 +184,7 @@ def write_scenario(folder: Path, tokens: str) -> Path:
     ],
 )
 def test_scripted_failures(tmp_path: Path, send: Send, fail: str, status: int, body: dict[str, str]) -> None:
-    """The first requests fail as the scenario has it, later ones get their tokens."""
+    """The first requests fail as the scenario says, later ones get tokens."""
     with Emulator(write_scenario(tmp_path, f"{{fail: {fail}, times: 2}}")) as vertex:
         assert [send(vertex, "POST", "/token", REFRESH) for _ in range(2)] == [(status, body)] * 2
         assert send(vertex, "POST", "/token", REFRESH)[0] == 200
@@ -201,7 +202,7 @@ def test_scripted_failures_without_end(tmp_path: Path, send: Send) -> None:
 
 
 def test_scripted_lifetime(tmp_path: Path, send: Send) -> None:
-    """A scenario shortens the life of tokens, and never lengthens it."""
+    """A scenario shortens the lifetime of tokens, and never lengthens it."""
     with Emulator(write_scenario(tmp_path, "{lifetime_s: 5}")) as vertex:
         assert send(vertex, "POST", "/token", REFRESH)[1]["expires_in"] == 5
     with Emulator(write_scenario(tmp_path, "{lifetime_s: 5}"), settings=Settings(token_lifetime=2)) as vertex:
@@ -209,7 +210,7 @@ def test_scripted_lifetime(tmp_path: Path, send: Send) -> None:
 
 
 def test_pushed_scenario_fails_its_own_session(send: Send) -> None:
-    """A scenario pushed for a project concerns the accounts of that project only."""
+    """A scenario pushed for a project applies to the accounts of that project only."""
     with Emulator() as vertex:
         vertex.service.push("blue", "tokens: {fail: 503}\nrules: [{reply: Hi.}]\n")
         paths = [
@@ -218,3 +219,17 @@ def test_pushed_scenario_fails_its_own_session(send: Send) -> None:
         ]
         body = {"scope": [CLOUD_PLATFORM]}
         assert [send(vertex, "POST", path, body=body, Authorization="Bearer ya29.x")[0] for path in paths] == [503, 200]
+
+
+def test_assertions_without_the_extra(vertex: Emulator, send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without PyJWT an assertion gets an error of the emulator that names the extra; other grants work."""
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    form = {"grant_type": JWT_BEARER, "assertion": "a.b.c"}
+    status, reply = send(vertex, "POST", "/token", form)
+    assert (status, reply["error"]["type"], reply["error"]["code"]) == (418, "emulator_error", "missing_package")
+    assert reply["error"]["message"] == (
+        "emulator: assertions of service accounts need the package pyjwt; pip install 'vertex-openai-emulator[exec]'"
+    )
+    entry = vertex.service.journal.entries[-1].to_json()
+    assert (entry["status"], entry["outcome"], entry["refusal"]["name"]) == (418, "refusal", "missing_package")
+    assert send(vertex, "POST", "/token", REFRESH)[0] == 200

@@ -16,7 +16,7 @@ from google.oauth2 import credentials as user_credentials
 from google.oauth2 import service_account
 
 from emulator.api.emulator import Emulator
-from emulator.credentials.jwts import read_jwt
+from emulator.credentials.grants import read_assertion
 from emulator.credentials.key_files import KeyFiles, write_key_files
 from emulator.server.tokens import CLOUD_PLATFORM
 
@@ -26,7 +26,7 @@ SCOPES = [CLOUD_PLATFORM]
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Hide whatever credentials and proxies this machine has."""
+    """Hide the credentials and proxies of this machine."""
     for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
@@ -46,7 +46,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], tuple[Any, str | N
 
 
 def test_service_account(vertex: Emulator, keys: KeyFiles, load: Any, chat: Chat) -> None:
-    """`default()` finds the file and its project, `refresh` gets a token that opens the model."""
+    """`default()` finds the file and its project, `refresh` gets a token that is accepted."""
     found, project = load(keys.service_account)
     assert project == "demo"
     found.refresh(Request())
@@ -57,7 +57,7 @@ def test_service_account(vertex: Emulator, keys: KeyFiles, load: Any, chat: Chat
 
 
 def test_client_refreshes_in_time(vertex: Emulator, keys: KeyFiles, load: Any, chat: Chat, clock: Any) -> None:
-    """The token of a short life is refused once it is over, and a refreshed one passes."""
+    """A short-lived token is refused once it has expired, and a refreshed one is accepted."""
     found, _project = load(keys.service_account)
     found.refresh(Request())
     first = found.token
@@ -70,7 +70,7 @@ def test_client_refreshes_in_time(vertex: Emulator, keys: KeyFiles, load: Any, c
 
 
 def test_wrong_key(vertex: Emulator, keys: KeyFiles, load: Any) -> None:
-    """An account whose key was replaced hears what Google says then, and does not try again."""
+    """An account whose key was replaced gets Google's error and does not retry."""
     account = json.loads(keys.service_account.read_text())
     stranger = write_key_files(keys.service_account.parent / "stranger", url=vertex.url, project="demo")
     account["private_key"] = json.loads(stranger.service_account.read_text())["private_key"]
@@ -82,7 +82,7 @@ def test_wrong_key(vertex: Emulator, keys: KeyFiles, load: Any) -> None:
 
 
 def test_clock_of_the_client_is_wrong(keys: KeyFiles, load: Any, clock: Any) -> None:
-    """An assertion of another hour is refused with the words that tell it."""
+    """An assertion with wrong times is refused with Google's message."""
     found, _project = load(keys.service_account)
     clock.ahead = 3 * 3600
     with pytest.raises(exceptions.RefreshError, match="Token must be a short-lived token"):
@@ -90,7 +90,7 @@ def test_clock_of_the_client_is_wrong(keys: KeyFiles, load: Any, clock: Any) -> 
 
 
 def test_no_scopes(keys: KeyFiles) -> None:
-    """A service account without scopes gets nowhere, as in the cloud."""
+    """A service account without scopes is refused, as in the cloud."""
     found = service_account.Credentials.from_service_account_file(str(keys.service_account))  # type: ignore[no-untyped-call]  # google-auth lacks the types
     with pytest.raises(exceptions.RefreshError, match="Invalid OAuth scope or ID token audience provided"):
         found.refresh(Request())
@@ -106,7 +106,7 @@ def test_external_account(vertex: Emulator, keys: KeyFiles, load: Any, chat: Cha
 
 
 def test_federated_impersonation(vertex: Emulator, keys: KeyFiles, load: Any, chat: Chat, monkeypatch: Any) -> None:
-    """A federated identity that takes on a service account asks both endpoints."""
+    """A federated identity that impersonates a service account uses both endpoints."""
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "demo")
     file = json.loads(keys.external_account.read_text())
     account = "other@demo.iam.gserviceaccount.com"
@@ -123,7 +123,7 @@ def test_federated_impersonation(vertex: Emulator, keys: KeyFiles, load: Any, ch
 
 
 def test_impersonation(vertex: Emulator, keys: KeyFiles, load: Any, chat: Chat) -> None:
-    """One service account takes on another."""
+    """One service account impersonates another."""
     source, _project = load(keys.service_account)
     account = "other@demo.iam.gserviceaccount.com"
     found: Any = impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]  # google-auth lacks the types
@@ -138,14 +138,14 @@ def test_impersonation(vertex: Emulator, keys: KeyFiles, load: Any, chat: Chat) 
 
 
 def test_id_token(vertex: Emulator, keys: KeyFiles) -> None:
-    """A service account gets an ID token for an audience; it opens no model."""
+    """A service account gets an ID token for an audience; the service does not accept it as an access token."""
     found = service_account.IDTokenCredentials.from_service_account_file(  # type: ignore[no-untyped-call]  # google-auth lacks the types
         str(keys.service_account), target_audience="https://run.test"
     )
     found.refresh(Request())
-    jwt = read_jwt(found.token)
-    assert jwt is not None
-    assert jwt.claims["aud"] == "https://run.test"
+    id_token = read_assertion(found.token)
+    assert id_token is not None
+    assert id_token.claims["aud"] == "https://run.test"
     assert vertex.service.mint.judge(found.token, 0) == "foreign"
 
 
@@ -166,7 +166,7 @@ def test_user(vertex: Emulator, keys: KeyFiles, chat: Chat) -> None:
 
 
 def test_metadata_server(vertex: Emulator, chat: Chat, tmp_path: Path) -> None:
-    """With the two variables set, a program believes that it runs on Google's machines."""
+    """With the two variables set, a program behaves as on Google's machines."""
     host = vertex.url.removeprefix("http://")
     program = (
         "import google.auth, google.auth.transport.requests as transport\n"

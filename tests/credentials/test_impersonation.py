@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from emulator.credentials.app import answer_info, answer_revocation
+from emulator.credentials.app import answer_revocation, answer_token_info
+from emulator.credentials.grants import read_assertion
 from emulator.credentials.impersonation import answer_impersonation
-from emulator.credentials.jwts import read_jwt
-from emulator.credentials.messages import Asked, Issuer
+from emulator.credentials.messages import CredentialRequest, TokenIssuer
 from emulator.server.tokens import CLOUD_PLATFORM, Token
 
 NOW = 1_750_000_000
@@ -16,27 +16,27 @@ ACCOUNT = "other@demo.iam.gserviceaccount.com"
 ACCESS = f"/v1/projects/-/serviceAccounts/{ACCOUNT}:generateAccessToken"
 IDENTITY = f"/v1/projects/-/serviceAccounts/{ACCOUNT}:generateIdToken"
 
-MakeAsked = Callable[..., Asked]
+MakeRequest = Callable[..., CredentialRequest]
 
 
 @pytest.mark.parametrize(("lifetime", "seconds"), [("600s", 600), (None, 3599), ("3600s", 3599), ("1.5s", 1)])
-def test_access_token(make_asked: MakeAsked, issuer: Issuer, lifetime: str | None, seconds: int) -> None:
-    """The token stands for the account of the path; it lives as long as asked, and no longer than the server's tokens."""
+def test_access_token(make_request: MakeRequest, issuer: TokenIssuer, lifetime: str | None, seconds: int) -> None:
+    """The token belongs to the account of the path; its lifetime is the requested one, limited by the server's."""
     bearer = issuer.mint.issue(NOW)
-    asked = make_asked(ACCESS, bearer=bearer, scope=[CLOUD_PLATFORM], lifetime=lifetime, delegates=None)
-    answer = answer_impersonation(asked, issuer)
+    request = make_request(ACCESS, bearer=bearer, scope=[CLOUD_PLATFORM], lifetime=lifetime, delegates=None)
+    answer = answer_impersonation(request, issuer)
     assert list(answer.fields) == ["accessToken", "expireTime"]
     assert issuer.mint.read(answer.fields["accessToken"]) == Token(NOW + seconds, (CLOUD_PLATFORM,), ACCOUNT)
     if seconds == 600:
         assert answer.fields["expireTime"] == "2025-06-15T15:16:40Z"
 
 
-def test_id_token(make_asked: MakeAsked, issuer: Issuer) -> None:
+def test_id_token(make_request: MakeRequest, issuer: TokenIssuer) -> None:
     """An ID token of the account, for an audience."""
-    asked = make_asked(IDENTITY, bearer=issuer.mint.issue(NOW), audience="https://run.test", includeEmail=True)
-    jwt = read_jwt(answer_impersonation(asked, issuer).fields["token"])
-    assert jwt is not None
-    assert (jwt.claims["aud"], jwt.claims["email"]) == ("https://run.test", ACCOUNT)
+    request = make_request(IDENTITY, bearer=issuer.mint.issue(NOW), audience="https://run.test", includeEmail=True)
+    id_token = read_assertion(answer_impersonation(request, issuer).fields["token"])
+    assert id_token is not None
+    assert (id_token.claims["aud"], id_token.claims["email"]) == ("https://run.test", ACCOUNT)
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_id_token(make_asked: MakeAsked, issuer: Issuer) -> None:
         ({}, IDENTITY),
     ],
 )
-def test_bad_arguments(make_asked: MakeAsked, issuer: Issuer, body: dict[str, Any], path: str) -> None:
-    """What cannot be granted is an invalid argument, as a bare object."""
-    answer = answer_impersonation(make_asked(path, bearer="ya29.any", **body), issuer)
+def test_bad_arguments(make_request: MakeRequest, issuer: TokenIssuer, body: dict[str, Any], path: str) -> None:
+    """Invalid arguments are refused with a bare error object."""
+    answer = answer_impersonation(make_request(path, bearer="ya29.any", **body), issuer)
     assert answer.timeline.status == 400
     assert answer.fields["error"]["status"] == "INVALID_ARGUMENT"
     assert answer.timeline.body.startswith(b"{")
@@ -73,21 +73,21 @@ def test_bad_arguments(make_asked: MakeAsked, issuer: Issuer, body: dict[str, An
     ],
 )
 def test_bearers(
-    make_asked: MakeAsked,
-    make_issuer: Callable[..., Issuer],
+    make_request: MakeRequest,
+    make_issuer: Callable[..., TokenIssuer],
     bearer: str | None,
     auth: str,
     expected: tuple[int, str] | None,
 ) -> None:
-    """Who impersonates proves who they are, with a scope that this API takes."""
+    """The bearer token must be valid and have a scope that this API accepts."""
     issuer = make_issuer(auth=auth)
     own = {
         "own, expired": issuer.mint.issue(NOW, -1),
         "own, for storage": issuer.mint.issue(NOW, scopes=["https://www.googleapis.com/auth/devstorage.read_only"]),
         "own, for iam": issuer.mint.issue(NOW, scopes=["https://www.googleapis.com/auth/iam"]),
     }
-    asked = make_asked(ACCESS, bearer=own.get(bearer or "", bearer), scope=[CLOUD_PLATFORM])
-    answer = answer_impersonation(asked, issuer)
+    request = make_request(ACCESS, bearer=own.get(bearer or "", bearer), scope=[CLOUD_PLATFORM])
+    answer = answer_impersonation(request, issuer)
     if expected is None:
         assert answer.refusal is None
         return
@@ -99,7 +99,7 @@ def test_bearers(
     }
 
 
-def test_token_info(make_asked: MakeAsked, issuer: Issuer) -> None:
+def test_token_info(make_request: MakeRequest, issuer: TokenIssuer) -> None:
     """A token's scopes, expiry and account, from the query or the body."""
     token = issuer.mint.issue(NOW, 60, ["openid", "email"], ACCOUNT)
     expected = {
@@ -110,24 +110,24 @@ def test_token_info(make_asked: MakeAsked, issuer: Issuer) -> None:
         "email": ACCOUNT,
         "email_verified": "true",
     }
-    assert answer_info(make_asked(query=f"access_token={token}", verb="GET"), issuer).fields == expected
-    assert answer_info(make_asked(access_token=token), issuer).fields == expected
-    assert "email" not in answer_info(make_asked(access_token=issuer.mint.issue(NOW)), issuer).fields
+    assert answer_token_info(make_request(query=f"access_token={token}", verb="GET"), issuer).fields == expected
+    assert answer_token_info(make_request(access_token=token), issuer).fields == expected
+    assert "email" not in answer_token_info(make_request(access_token=issuer.mint.issue(NOW)), issuer).fields
 
 
 @pytest.mark.parametrize("token", ["ya29.foreign", "expired"])
-def test_info_of_bad_tokens(make_asked: MakeAsked, issuer: Issuer, token: str) -> None:
+def test_info_of_bad_tokens(make_request: MakeRequest, issuer: TokenIssuer, token: str) -> None:
     """Expired and foreign tokens are invalid values."""
     text = issuer.mint.issue(NOW, 0) if token == "expired" else token
-    answer = answer_info(make_asked(access_token=text), issuer)
+    answer = answer_token_info(make_request(access_token=text), issuer)
     assert (answer.timeline.status, answer.fields) == (
         400,
         {"error": "invalid_token", "error_description": "Invalid Value"},
     )
-    assert answer_info(make_asked(), issuer).fields["error"] == "invalid_request"
+    assert answer_token_info(make_request(), issuer).fields["error"] == "invalid_request"
 
 
-def test_revocation(make_asked: MakeAsked, issuer: Issuer) -> None:
-    """Revoking is answered, though nobody remembers it."""
-    assert answer_revocation(make_asked(query="token=1//0abc"), issuer).fields == {}
-    assert answer_revocation(make_asked(), issuer).timeline.status == 400
+def test_revocation(make_request: MakeRequest, issuer: TokenIssuer) -> None:
+    """A revocation is answered, although it has no effect."""
+    assert answer_revocation(make_request(query="token=1//0abc"), issuer).fields == {}
+    assert answer_revocation(make_request(), issuer).timeline.status == 400

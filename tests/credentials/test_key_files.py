@@ -27,7 +27,7 @@ def modes(folder: Path) -> set[int]:
 
 
 def test_key_files(tmp_path: Path) -> None:
-    """The files have Google's fields, lead to the server, and only their owner may read them."""
+    """The files have Google's fields, name the server, and only their owner may read them."""
     files = write_key_files(tmp_path / "a" / "keys", url=URL, project="demo")
     assert modes(tmp_path) == {0o600}
     assert stat.S_IMODE((tmp_path / "a" / "keys").stat().st_mode) == 0o700
@@ -44,7 +44,7 @@ def test_key_files(tmp_path: Path) -> None:
 
 
 def test_keys_are_fresh(tmp_path: Path) -> None:
-    """No two calls make the same secrets."""
+    """Two calls generate different secrets."""
     first, second = (write_key_files(tmp_path / name, url=URL, project="demo") for name in ("one", "two"))
     assert first.public_key != second.public_key
     for name in ("service_account", "authorized_user", "subject_token"):
@@ -53,7 +53,7 @@ def test_keys_are_fresh(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["service-account.json", "subject-token", "external-account.json"])
 def test_nothing_is_overwritten(tmp_path: Path, name: str) -> None:
-    """One file that is there keeps all from being written, a dangling link too; unless one asks for it."""
+    """Without `overwrite`, one existing file, even a dangling link, keeps all from being written."""
     (tmp_path / name).symlink_to(tmp_path / "nowhere")
     with pytest.raises(StartError, match=f"{name} exists already; nothing was written"):
         write_key_files(tmp_path, url=URL, project="demo")
@@ -64,7 +64,7 @@ def test_nothing_is_overwritten(tmp_path: Path, name: str) -> None:
 
 
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    """What keeps the files from being written is said in a sentence."""
+    """An error of the file system is reported in one sentence."""
     (tmp_path / "file").write_text("x")
     with pytest.raises(StartError, match=r"cannot write into .*file: "):
         write_key_files(tmp_path / "file", url=URL, project="demo")
@@ -85,7 +85,7 @@ def gcloud(shim: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_shim_prints_the_token(tmp_path: Path, arguments: str) -> None:
-    """Whatever flags are given, the token is all that is printed; a renewed one is seen at once."""
+    """With any flags only the token is printed; a renewed one is used at once."""
     folder = tmp_path / "it's a folder"
     shim = write_gcloud_shim(folder, url=URL, project="demo", token="ya29.first")
     assert gcloud(shim, *arguments.split()).stdout == "ya29.first\n"
@@ -99,14 +99,14 @@ def test_shim_prints_the_token(tmp_path: Path, arguments: str) -> None:
     "arguments", ["config get project", "config get-value project", "config get-value core/project"]
 )
 def test_shim_prints_the_project(tmp_path: Path, arguments: str) -> None:
-    """The project is printed as it is, whatever the shell would make of it."""
+    """The project is printed unchanged, even with characters special to the shell."""
     shim = write_gcloud_shim(tmp_path, url=URL, project="it's $HOME")
     assert gcloud(shim, *arguments.split()).stdout == "it's $HOME\n"
 
 
 @pytest.mark.parametrize("arguments", ["", "auth login", "storage ls", "auth print-access-tokens", "config get"])
-def test_shim_says_what_it_does_not_do(tmp_path: Path, arguments: str) -> None:
-    """Everything else is a message and the status of wrong usage."""
+def test_shim_refuses_other_commands(tmp_path: Path, arguments: str) -> None:
+    """Other commands get a message and the status of wrong usage."""
     done = gcloud(write_gcloud_shim(tmp_path, url=URL, project="demo", token="ya29.x"), *arguments.split())
     assert (done.stdout, done.returncode) == ("", 2)
     assert "vertex-emulator" in done.stderr
@@ -117,7 +117,7 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="the shim a
 
 @needs_curl
 def test_shim_asks_the_server(tmp_path: Path, vertex: Emulator) -> None:
-    """Without a token file it asks the server, whatever proxy is set."""
+    """Without a token file the shim asks the server, not a proxy."""
     shim = write_gcloud_shim(tmp_path, url=vertex.url, project="demo")
     hostile = os.environ | {"http_proxy": "http://127.0.0.1:9", "NO_PROXY": ""}
     command = [str(shim), "auth", "print-access-token"]
@@ -127,7 +127,7 @@ def test_shim_asks_the_server(tmp_path: Path, vertex: Emulator) -> None:
 
 @needs_curl
 def test_shim_without_a_server(tmp_path: Path) -> None:
-    """Where nobody answers, it says so and prints nothing."""
+    """If no server answers, an error is printed and no token."""
     done = gcloud(write_gcloud_shim(tmp_path, url="http://127.0.0.1:9", project="demo"), "auth", "print-access-token")
     assert (done.stdout, done.returncode) == ("", 1)
     assert "is the emulator running?" in done.stderr
@@ -146,7 +146,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @needs_curl
 def test_command_prints_an_environment_that_works(tmp_path: Path, vertex: Emulator, run: Any) -> None:
-    """What it prints can be pasted into a shell; the project is the server's."""
+    """The output can be pasted into a shell; the project is the server's."""
     done = run("--url", f"{vertex.url}/")
     assert done.exit_code == 0, done.output
     assert "GCE_METADATA" not in done.output
@@ -174,7 +174,7 @@ def test_command_options(vertex: Emulator, run: Any) -> None:
 
 @pytest.mark.parametrize("there", ["service-account.json", "bin/gcloud"])
 def test_command_overwrites_only_when_told(tmp_path: Path, vertex: Emulator, run: Any, there: str) -> None:
-    """A file that is there is somebody's."""
+    """Existing files are kept without --force."""
     path = tmp_path / "keys" / there
     path.parent.mkdir(parents=True)
     path.write_text("precious")
@@ -199,7 +199,7 @@ def test_command_overwrites_only_when_told(tmp_path: Path, vertex: Emulator, run
     ],
 )
 def test_command_needs_a_server(tmp_path: Path, run: Any, url: str, words: str) -> None:
-    """Where no emulator answers, nothing is written and the way on is named."""
+    """If no emulator answers, nothing is written and the message has advice."""
     done = run("--url", url)
     assert done.exit_code == 1
     assert words in done.output
@@ -207,12 +207,12 @@ def test_command_needs_a_server(tmp_path: Path, run: Any, url: str, words: str) 
 
 
 def test_key_files_of_the_fixture_verify(keys: KeyFiles) -> None:
-    """The public key is PEM, as the service wants it."""
+    """The public key is PEM, as the service needs it."""
     assert keys.public_key.startswith("-----BEGIN PUBLIC KEY-----")
 
 
 def test_package_that_makes_keys_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without cryptography one sentence says what to install, and nothing is written."""
+    """Without cryptography the message says what to install, and nothing is written."""
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives", None)
     with pytest.raises(StartError, match=r"pip install 'vertex-openai-emulator\[exec\]'"):
         write_key_files(tmp_path / "keys", url=URL, project="demo")

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from emulator.credentials.jwts import read_jwt
-from emulator.credentials.messages import Answer, Asked, Issuer, read_fields
+from emulator.credentials.grants import read_assertion
+from emulator.credentials.messages import CredentialRequest, CredentialResponse, TokenIssuer, parse_body
 from emulator.credentials.metadata_server import answer_metadata
 from emulator.credentials.redaction import redact
 from emulator.server.tokens import CLOUD_PLATFORM, Token
@@ -15,16 +15,16 @@ NOW = 1_750_000_000
 ACCOUNT = "vertex-emulator@demo.iam.gserviceaccount.com"
 DEFAULT = "/computeMetadata/v1/instance/service-accounts/default"
 
-Get = Callable[..., Answer]
+Get = Callable[..., CredentialResponse]
 
 
 @pytest.fixture
-def get(make_asked: Callable[..., Asked], issuer: Issuer) -> Get:
-    """Ask the metadata server as Google's libraries do."""
+def get(make_request: Callable[..., CredentialRequest], issuer: TokenIssuer) -> Get:
+    """Send a request to the metadata server as Google's libraries do."""
 
-    def ask(path: str, query: str = "", flavor: str = "Google") -> Answer:
+    def ask(path: str, query: str = "", flavor: str = "Google") -> CredentialResponse:
         headers = {"metadata-flavor": flavor} if flavor else {}
-        return answer_metadata(make_asked(path, "GET", query, headers=headers), issuer)
+        return answer_metadata(make_request(path, "GET", query, headers=headers), issuer)
 
     return ask
 
@@ -46,7 +46,7 @@ def get(make_asked: Callable[..., Asked], issuer: Issuer) -> Get:
     ],
 )
 def test_texts(get: Get, path: str, text: str) -> None:
-    """What the paths hold, as plain text."""
+    """Paths are answered with plain text."""
     answer = get(path)
     assert answer.timeline.status == 200
     assert answer.timeline.body.decode() == text
@@ -54,7 +54,7 @@ def test_texts(get: Get, path: str, text: str) -> None:
 
 
 def test_account(get: Get) -> None:
-    """The account in one piece, as JSON."""
+    """`recursive=true` returns the account as JSON."""
     answer = get(f"{DEFAULT}/", "recursive=true")
     assert json.loads(answer.timeline.body) == {"aliases": ["default"], "email": ACCOUNT, "scopes": [CLOUD_PLATFORM]}
     assert dict(answer.timeline.headers)["content-type"] == "application/json"
@@ -68,25 +68,25 @@ def test_account(get: Get) -> None:
         (f"scopes={CLOUD_PLATFORM}", (CLOUD_PLATFORM,)),
     ],
 )
-def test_token(get: Get, issuer: Issuer, query: str, scopes: tuple[str, ...]) -> None:
-    """A token of the machine's account, for the scopes that are asked for."""
+def test_token(get: Get, issuer: TokenIssuer, query: str, scopes: tuple[str, ...]) -> None:
+    """A token of the machine's account, for the requested scopes."""
     answer = get(f"{DEFAULT}/token", query)
     assert list(answer.fields) == ["access_token", "expires_in", "token_type"]
     assert issuer.mint.read(answer.fields["access_token"]) == Token(NOW + 3599, scopes, ACCOUNT)
 
 
 def test_identity(get: Get) -> None:
-    """An ID token for an audience, which must be named."""
-    jwt = read_jwt(get(f"{DEFAULT}/identity", "audience=https://run.test").timeline.body.decode())
-    assert jwt is not None
-    assert jwt.claims["aud"] == "https://run.test"
+    """An ID token for an audience, which is required."""
+    id_token = read_assertion(get(f"{DEFAULT}/identity", "audience=https://run.test").timeline.body.decode())
+    assert id_token is not None
+    assert id_token.claims["aud"] == "https://run.test"
     assert get(f"{DEFAULT}/identity").timeline.status == 400
 
 
 @pytest.mark.parametrize("flavor", ["", "google", "Amazon"])
 @pytest.mark.parametrize("path", [f"{DEFAULT}/token", "/computeMetadata/v1/project/project-id"])
 def test_requests_without_the_header_are_refused(get: Get, flavor: str, path: str) -> None:
-    """Who does not send `Metadata-Flavor: Google` gets 403 and no token."""
+    """A request without `Metadata-Flavor: Google` gets 403 and no token."""
     answer = get(path, flavor=flavor)
     assert answer.timeline.status == 403
     assert b"Metadata-Flavor" in answer.timeline.body
@@ -95,14 +95,14 @@ def test_requests_without_the_header_are_refused(get: Get, flavor: str, path: st
 
 @pytest.mark.parametrize("path", ["/computeMetadata/v1/nothing", f"{DEFAULT}/nothing", f"{DEFAULT}/token/x"])
 def test_other_paths(get: Get, path: str) -> None:
-    """What is not there is a 404 that still says who answers."""
+    """Unknown paths get a 404 with the headers of the metadata server."""
     answer = get(path)
     assert answer.timeline.status == 404
     assert dict(answer.timeline.headers)["metadata-flavor"] == "Google"
 
 
-def test_secrets_are_taken_out() -> None:
-    """Only what is known to be harmless is kept, and tokens not even there."""
+def test_secrets_are_redacted() -> None:
+    """Only public fields are kept, and tokens are redacted even in these."""
     fields = {
         "grant_type": "refresh_token",
         "client_id": "id",
@@ -154,4 +154,4 @@ def test_errors_stay_readable() -> None:
 )
 def test_bodies(content_type: str, body: bytes, fields: dict[str, object]) -> None:
     """Forms and JSON objects are read, everything else has no fields."""
-    assert read_fields(content_type, body) == fields
+    assert parse_body(content_type, body) == fields

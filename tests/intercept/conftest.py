@@ -21,7 +21,7 @@ PATIENCE = 60
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, so that what installs a framework can be left out."""
+    """Register the marker, so that tests that install a framework can be deselected."""
     config.addinivalue_line("markers", "frameworks: installs a framework and runs it against the emulator")
 
 
@@ -43,7 +43,7 @@ HOSTILE = {
 
 @dataclass(frozen=True)
 class Done:
-    """A run that has ended."""
+    """A finished run."""
 
     status: int
     out: str
@@ -59,7 +59,7 @@ class Done:
 
 
 class Programs:
-    """Starts `vertex-emulator exec`, in a folder and with a folder for temporary files of the test's own."""
+    """Starts `vertex-emulator exec` in a folder of the test, with a folder for temporary files."""
 
     def __init__(self, folder: Path) -> None:
         self.temporary = folder / "temporary files"
@@ -67,7 +67,7 @@ class Programs:
         self.folder = folder
 
     def environment(self, **more: str) -> dict[str, str]:
-        """What the emulator inherits: little of this run's, and what would lead a program astray."""
+        """The environment of the emulator: little of this process's own, and variables that would direct a program elsewhere."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return {**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.temporary), **HOSTILE, **more}
 
@@ -99,5 +99,5 @@ class Programs:
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Programs:
-    """What starts programs."""
+    """Starts programs."""
     return Programs(tmp_path)

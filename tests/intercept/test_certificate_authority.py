@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from emulator.errors import StartError
-from emulator.intercept.certificate_authority import Authority
+from emulator.intercept.certificate_authority import CertificateAuthority
 
 LEGITIMATE = [
     "us-central1-aiplatform.googleapis.com",
@@ -25,8 +25,8 @@ LEGITIMATE = [
 ]
 
 
-def shake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> dict[str, Any]:
-    """Shake hands in memory, and return the certificate that was presented."""
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> dict[str, Any]:
+    """Do a TLS handshake in memory, and return the certificate that was presented."""
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     ours = client.wrap_bio(down, up, server_hostname=name)
     theirs = server.wrap_bio(up, down, server_side=True)
@@ -36,7 +36,7 @@ def shake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> dict[str
 
 
 def advance(side: ssl.SSLObject) -> bool:
-    """Go on with a handshake as far as it goes; tell whether it is done."""
+    """Continue a handshake as far as possible; return whether it is complete."""
     try:
         side.do_handshake()
     except ssl.SSLWantReadError:
@@ -45,34 +45,34 @@ def advance(side: ssl.SSLObject) -> bool:
 
 
 @pytest.mark.parametrize("name", LEGITIMATE)
-def test_every_name_is_certified(name: str, tmp_path: Path) -> None:
-    """A strict check passes for every name, deep ones and those that nobody foresaw among them."""
-    authority = Authority()
+def test_every_name_gets_a_certificate(name: str, tmp_path: Path) -> None:
+    """Strict verification passes for every name, also for names with many labels and unforeseen ones."""
+    authority = CertificateAuthority()
     client = ssl.create_default_context(cadata=authority.certificate.decode())
     client.verify_flags |= ssl.VERIFY_X509_STRICT
-    assert shake(authority.server_context(tmp_path), client, name)["subjectAltName"]
+    assert handshake(authority.server_context(tmp_path), client, name)["subjectAltName"]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_that_no_certificate_could_hold(tmp_path: Path) -> None:
-    """Who asks for nonsense gets the usual certificate, and does not accept it."""
-    authority = Authority()
+def test_invalid_server_names(tmp_path: Path) -> None:
+    """For an invalid server name the default certificate is presented, which the client rejects."""
+    authority = CertificateAuthority()
     client = ssl.create_default_context(cadata=authority.certificate.decode())
     with pytest.raises(ssl.SSLCertVerificationError, match=r"doesn't match|not valid for"):
-        shake(authority.server_context(tmp_path), client, "under_score.example")
+        handshake(authority.server_context(tmp_path), client, "under_score.example")
 
 
 def test_authorities_do_not_trust_each_other(tmp_path: Path) -> None:
-    """Each run has a key of its own."""
-    client = ssl.create_default_context(cadata=Authority().certificate.decode())
+    """Each run has its own key."""
+    client = ssl.create_default_context(cadata=CertificateAuthority().certificate.decode())
     with pytest.raises(ssl.SSLCertVerificationError):
-        shake(Authority().server_context(tmp_path), client, "aiplatform.googleapis.com")
+        handshake(CertificateAuthority().server_context(tmp_path), client, "aiplatform.googleapis.com")
 
 
-def test_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without trustme one sentence says what to install."""
+def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without trustme the message says what to install."""
     monkeypatch.setitem(sys.modules, "trustme", None)
     with pytest.raises(
         StartError, match=r"^TLS needs the package trustme; pip install 'vertex-openai-emulator\[exec\]'$"
     ):
-        Authority()
+        CertificateAuthority()

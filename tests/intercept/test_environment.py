@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from emulator.intercept.environment import UNSET, ClientFiles, child_environment, shell_lines
+from emulator.intercept.environment import UNSET, ClientConfig, child_environment, shell_lines
 
 FOLDER = Path("/a folder")
-HERE = ClientFiles(
+HERE = ClientConfig(
     url="http://127.0.0.1:1",
     base_url="http://127.0.0.1:1/v1/projects/p/locations/l/endpoints/openapi",
     api_key="ya29.x",
@@ -64,12 +64,12 @@ REPLACED = {
 
 @pytest.mark.parametrize(("inherited", "expected"), [({}, BARE), (INHERITED, REPLACED)], ids=["bare", "hostile"])
 def test_child_environment(inherited: dict[str, str], expected: dict[str, str]) -> None:
-    """Whatever is inherited: what leads elsewhere is replaced or gone, what can be kept is kept."""
+    """Inherited variables that direct elsewhere are replaced or removed, others are kept or extended."""
     assert child_environment(inherited, HERE) == expected
 
 
 def test_shell_lines_say_the_same() -> None:
-    """The lines for a shell make the same environment."""
+    """The shell lines result in the same environment."""
     script = "\n".join([*shell_lines(HERE), "/usr/bin/env -0"])
     done = subprocess.run(["/bin/sh", "-c", script], env=INHERITED, capture_output=True, check=True)
     seen = dict(line.split("=", 1) for line in done.stdout.decode().strip("\0").split("\0"))

@@ -29,13 +29,13 @@ for text in sys.argv[1:]:
 
 @pytest.mark.parametrize("status", [0, 7, 143])
 def test_status_is_the_programs(programs: Any, status: int) -> None:
-    """The program's exit status is ours, nothing is left, and one line sums up."""
+    """The program's exit status is returned, no files are left, and one line has the counts."""
     done = programs.run("--", "sh", "-c", f"exit {status}")
     assert (done.status, done.out, done.err, done.left) == (status, "", SILENT, [])
 
 
 def test_status_of_a_signal(programs: Any) -> None:
-    """A program that a signal ends has the status that a shell gives it."""
+    """A program ended by a signal has the status that a shell gives it."""
     done = programs.run("--", "sh", "-c", "kill -KILL $$")
     assert (done.status, done.left) == (128 + signal.SIGKILL, [])
 
@@ -45,13 +45,13 @@ def test_status_of_a_signal(programs: Any) -> None:
     [("no-such-program", 127, "no such file or directory"), ("/", 126, "permission denied")],
 )
 def test_programs_that_cannot_be_run(programs: Any, name: str, status: int, reason: str) -> None:
-    """A program that is not there, or is none, is told in a line."""
+    """A program that does not exist or cannot be executed is reported in one line."""
     done = programs.run("--", name)
     assert (done.status, done.err, done.left) == (status, f"vertex-emulator: cannot run {name}: {reason}\n", [])
 
 
 def test_streams_are_the_programs(programs: Any) -> None:
-    """Input and output pass untouched; options behind the dashes are the program's."""
+    """Input and output pass unchanged; options after the dashes are the program's."""
     done = programs.run(
         "--", "sh", "-c", 'cat; echo "$@"; echo fault >&2', "sh", "--verify", "--", "-v", stdin="hello\n"
     )
@@ -59,7 +59,7 @@ def test_streams_are_the_programs(programs: Any) -> None:
 
 
 def test_open_files_are_passed_on(programs: Any) -> None:
-    """A file that a shell opens for the program reaches it, and none of the emulator's sockets does."""
+    """The program inherits a file that a shell opens for it, and none of the emulator's sockets."""
     program = (
         "import os, stat; fds = [fd for fd in range(3, 256) if os.path.exists(f'/dev/fd/{fd}')];"
         "print(os.read(int(os.environ['FD']), 9), [fd for fd in fds if stat.S_ISSOCK(os.fstat(fd).st_mode)])"
@@ -77,7 +77,7 @@ def test_open_files_are_passed_on(programs: Any) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_signals_are_passed_on(programs: Any, number: signal.Signals) -> None:
-    """What is sent to the emulator reaches the program, which may end as it likes; nothing is left."""
+    """Signals are forwarded to the program, which decides how it ends; no files are left."""
     program = f"trap 'echo caught; exit 9' {number.name[3:]}; echo ready; read nothing"
     with programs.start("exec", "--", "sh", "-c", program) as process:
         assert process.stdout.readline() == "ready\n"
@@ -86,8 +86,8 @@ def test_signals_are_passed_on(programs: Any, number: signal.Signals) -> None:
     assert list(programs.temporary.iterdir()) == []
 
 
-def test_a_program_that_does_not_care(programs: Any) -> None:
-    """SIGTERM ends a program that does not handle it, and its status says so."""
+def test_sigterm_ends_a_program_without_a_handler(programs: Any) -> None:
+    """SIGTERM ends a program that does not handle it, and the status says so."""
     with programs.start("exec", "--", "sh", "-c", "echo ready; exec cat") as process:
         assert process.stdout.readline() == "ready\n"
         process.terminate()
@@ -96,7 +96,7 @@ def test_a_program_that_does_not_care(programs: Any) -> None:
 
 
 def test_control_c_ends_both(programs: Any) -> None:
-    """Ctrl-C at a terminal reaches the program once, and when it has ended the emulator does too."""
+    """Ctrl-C at a terminal reaches the program once, and the emulator ends after it."""
     ours, theirs = pty.openpty()
     program = "trap 'echo caught' INT; echo ready; read nothing; echo over"
     with programs.start(
@@ -120,12 +120,12 @@ def test_control_c_ends_both(programs: Any) -> None:
 
 
 def take_terminal(terminal: int) -> None:
-    """Make a terminal the one whose keys reach this process and those it starts."""
+    """Make a terminal the controlling one of this process and those it starts."""
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
 
 
 def test_nobody_listens_afterwards(programs: Any) -> None:
-    """While the program runs its folder is there, for us alone, and when it has ended nothing listens any more."""
+    """While the program runs its folder exists, readable only by its owner; afterwards nothing listens any more."""
     program = """
 import json, os, stat
 folder = os.path.dirname(os.environ["SSL_CERT_FILE"])
@@ -143,7 +143,7 @@ print(json.dumps([modes, [os.environ["HTTPS_PROXY"], os.environ["OPENAI_BASE_URL
 
 
 def test_misses_and_refusals_are_counted(programs: Any) -> None:
-    """The last line counts; with -v the log is on stderr; without --verify the status stays the program's."""
+    """The last line has the counts; with -v the log is on stderr; without --verify the status is the program's."""
     done = programs.run("-v", SKY, "--", sys.executable, "-c", CHAT, "sky", "sea")
     assert (done.status, done.out) == (0, "418\n")
     assert '"sky"  200' in done.err
@@ -152,7 +152,7 @@ def test_misses_and_refusals_are_counted(programs: Any) -> None:
 
 
 def test_log_goes_to_a_file(programs: Any) -> None:
-    """With --log the log is in the file, and stderr stays the program's but for the last line."""
+    """With --log the log is written to the file, and stderr has only the program's output and the last line."""
     done = programs.run("--log", "requests.log", SKY, "--", sys.executable, "-c", CHAT, "sky")
     assert done.err == "vertex-emulator: 1 request, 0 misses, 0 refusals, 0 leaks\n"
     assert '"sky"  200' in (programs.folder / "requests.log").read_text("utf-8")
@@ -184,7 +184,7 @@ def test_verify(programs: Any, texts: list[str], status: int, said: str) -> None
     ids=["as often", "too often", "too rarely"],
 )
 def test_verify_asks_for_what_rules_expect(programs: Any, texts: list[str], status: int, said: str) -> None:
-    """A rule with `expect` is held to it; one that may stay unused is not called unused."""
+    """With --verify the `expect` of a rule must be met; a rule that may stay unused is not reported."""
     rules = [
         "{name: sky, when: {last_user: sky}, expect: {times: 2}, reply: Blue.}",
         "{name: sea, when: {last_user: sea}, expect: {times: 0}, reply: Green.}",
@@ -197,13 +197,13 @@ def test_verify_asks_for_what_rules_expect(programs: Any, texts: list[str], stat
 
 
 def test_verify_leaves_failures_alone(programs: Any) -> None:
-    """A program that fails has its own status, and the built-in scenario need not be used up."""
+    """A program that fails keeps its own status, and rules of the built-in scenario may stay unused."""
     assert programs.run("--verify", SKY, "--", "sh", "-c", "exit 5").status == 5
     assert programs.run("--verify", "--", "true").status == 0
 
 
 def test_leaks_are_named(programs: Any) -> None:
-    """A host that is not emulated is refused, and named at once and at the end."""
+    """A host that is not emulated is refused, and reported at once and in the last line."""
     done = programs.run("--", "curl", "-sS", "https://example.com/")
     assert done.status == 56
     assert "CONNECT tunnel failed, response 403" in done.err
@@ -212,7 +212,7 @@ def test_leaks_are_named(programs: Any) -> None:
 
 
 def test_wrong_usage(programs: Any) -> None:
-    """Without a program there is nothing to run; a broken scenario is told as everywhere."""
+    """A missing program is wrong usage; a broken scenario is reported as by other commands."""
     done = programs.run("python", "app.py")
     assert done.status == 2
     assert "no program to run; write it behind `--`: exec [SCENARIOS]... -- COMMAND..." in done.err

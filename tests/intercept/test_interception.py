@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 from emulator.api.background import Interception, Listeners
 from emulator.api.emulator import build_service
-from emulator.intercept.certificate_authority import Authority
+from emulator.intercept.certificate_authority import CertificateAuthority
 from emulator.server.listening import bind
 
 HOST = "us-central1-aiplatform.googleapis.com"
@@ -30,8 +30,8 @@ async def connect(port: int, trusting: ssl.SSLContext) -> tuple[asyncio.StreamRe
 
 
 def test_many_connections_leave_no_task(tmp_path: Path) -> None:
-    """Two hundred clients are served at once over TLS; some hang up, and in the end no task is left of any of them."""
-    authority, service = Authority(), build_service()
+    """Two hundred clients are served concurrently over TLS; some disconnect, and in the end no task is left."""
+    authority, service = CertificateAuthority(), build_service()
     trusting = ssl.create_default_context(cadata=authority.certificate.decode())
 
     async def ask(port: int, number: int) -> bytes:
@@ -65,7 +65,7 @@ def test_many_connections_leave_no_task(tmp_path: Path) -> None:
 
 
 def test_serve_under_tls(programs: Any) -> None:
-    """`serve --tls` prints an https URL and the authority; both work, and end with the server."""
+    """`serve --tls` prints an https URL and the authority; both work until the server ends."""
     with programs.start("serve", "--port", "0", "--tls", "--tls-port", "0") as process:
         greeting = read_until(process, "certificate authority: ")
         certificate = greeting[-1].rpartition(": ")[2]
@@ -100,7 +100,7 @@ def test_serve_as_proxy(programs: Any) -> None:
 
 
 def read_until(process: Any, text: str) -> list[str]:
-    """Read a program's lines up to the first that holds a text."""
+    """Read a program's lines up to the first that contains a text."""
     lines: list[str] = []
     for line in process.stdout:
         lines.append(line.rstrip("\n"))

@@ -24,7 +24,7 @@ def test_documented_samples(programs: Any) -> None:
 
 
 def test_http_clients(programs: Any) -> None:
-    """urllib, requests, httpx, aiohttp and google-auth's session; deep host names; a strict check of the certificate."""
+    """urllib, requests, httpx, aiohttp and google-auth's session; host names with many labels; strict verification of the certificate."""
     done = programs.run("--verify", "--auth", "issued", SKY, "--", sys.executable, PROGRAMS / "http_clients.py")
     assert set(done.answers.values()) == {BLUE}
     assert ", 0 misses, 0 refusals, 0 leaks" in done.err

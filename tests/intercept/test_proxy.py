@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from emulator.intercept import proxy as proxy_module
-from emulator.intercept.certificate_authority import Authority
+from emulator.intercept.certificate_authority import CertificateAuthority
 from emulator.intercept.proxy import Proxy
 
 HOST = "us-central1-aiplatform.googleapis.com"
@@ -21,7 +21,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Callable[[Awaitable[None]], None]:
-    """Run a coroutine on either loop, for a minute at most; it must leave no task behind."""
+    """Run a coroutine on either event loop, with a timeout of a minute; it must leave no task behind."""
 
     async def bounded(work: Awaitable[None]) -> None:
         async with asyncio.timeout(5):
@@ -44,8 +44,8 @@ def bind() -> socket.socket:
     return bound
 
 
-class Way:
-    """A proxy, and a server behind it."""
+class ProxySetup:
+    """A proxy and a server behind it."""
 
     def __init__(self, proxy: Proxy, port: int) -> None:
         self.proxy = proxy
@@ -53,13 +53,13 @@ class Way:
         self.leaks: list[str] = []
 
     async def send(self, head: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect to the proxy and send it something."""
+        """Connect to the proxy and send bytes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(head.encode())
         return reader, writer
 
     async def ask(self, head: str) -> str:
-        """Send something to the proxy, and return all that it says."""
+        """Send bytes to the proxy, and return everything it answers."""
         reader, writer = await self.send(head)
         try:
             return (await reader.read()).decode()
@@ -72,14 +72,14 @@ class Way:
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 200 Connection established\r\n\r\n"
         return reader, writer
 
-    async def drained(self) -> None:
-        """Wait until the proxy has let go of every tunnel."""
+    async def wait_until_empty(self) -> None:
+        """Wait until the proxy has removed every tunnel."""
         while self.proxy._tunnels:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0)
 
 
 @asynccontextmanager
-async def going(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[Way]:
+async def running_proxy(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[ProxySetup]:
     """Run a proxy in front of a server."""
     handling: set[asyncio.Task[Any]] = set()
 
@@ -93,21 +93,21 @@ async def going(handler: Handler, context: ssl.SSLContext | None = None) -> Asyn
     async with server:
         leaks: list[str] = []
         proxy, bound = Proxy(server.sockets[0].getsockname(), leaks.append), bind()
-        way = Way(proxy, bound.getsockname()[1])
-        way.leaks = leaks
+        setup = ProxySetup(proxy, bound.getsockname()[1])
+        setup.leaks = leaks
         async with proxy.listening(bound):
-            yield way
+            yield setup
     await asyncio.gather(*handling, return_exceptions=True)
 
 
 async def close(writer: asyncio.StreamWriter) -> None:
-    """Close a connection and wait until it is."""
+    """Close a connection and wait until it is closed."""
     writer.close()
     await asyncio.gather(writer.wait_closed(), return_exceptions=True)
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send everything back, then what was the end."""
+    """Send everything back, then whether the end was seen."""
     while data := await reader.read(65536):
         writer.write(data)
         await writer.drain()
@@ -117,7 +117,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 def test_frames_are_not_held_back(run: Any, tmp_path: Path) -> None:
     """Under TLS, each frame of a stream arrives before the server sends the next."""
-    authority = Authority()
+    authority = CertificateAuthority()
 
     async def work() -> None:
         arrived = asyncio.Event()
@@ -130,8 +130,8 @@ def test_frames_are_not_held_back(run: Any, tmp_path: Path) -> None:
                 await arrived.wait()
             await close(writer)
 
-        async with going(stream, authority.server_context(tmp_path)) as way:
-            reader, writer = await way.open()
+        async with running_proxy(stream, authority.server_context(tmp_path)) as setup:
+            reader, writer = await setup.open()
             trusting = ssl.create_default_context(cadata=authority.certificate.decode())
             await writer.start_tls(trusting, server_hostname=HOST)
             writer.write(b"GET / HTTP/1.1\r\n\r\n")
@@ -140,43 +140,43 @@ def test_frames_are_not_held_back(run: Any, tmp_path: Path) -> None:
                 arrived.set()
             assert await reader.read() == b""
             await close(writer)
-            await way.drained()
+            await setup.wait_until_empty()
 
     run(work())
 
 
 def test_one_direction_may_end_first(run: Any) -> None:
-    """Who has said all can still hear the answer; great amounts pass unharmed."""
+    """A client that has closed its side still gets the answer; large amounts arrive unchanged."""
 
     async def work() -> None:
-        async with going(echo) as way:
-            reader, writer = await way.open()
+        async with running_proxy(echo) as setup:
+            reader, writer = await setup.open()
             said = bytes(range(256)) * 40_000
             writer.write(said)
             writer.write_eof()
             assert await reader.read() == said + b"the end"
             await close(writer)
-            await way.drained()
+            await setup.wait_until_empty()
 
     run(work())
 
 
 def test_what_follows_the_head_at_once_is_passed_on(run: Any) -> None:
-    """A client need not wait for the answer to CONNECT."""
+    """A client may send data without waiting for the answer to CONNECT."""
 
     async def work() -> None:
-        async with going(echo) as way:
-            reader, writer = await way.send(f"CONNECT {HOST}:443 HTTP/1.1\r\n\r\nhello ")
+        async with running_proxy(echo) as setup:
+            reader, writer = await setup.send(f"CONNECT {HOST}:443 HTTP/1.1\r\n\r\nhello ")
             writer.write_eof()
             assert await reader.read() == b"HTTP/1.1 200 Connection established\r\n\r\nhello the end"
             await close(writer)
-            await way.drained()
+            await setup.wait_until_empty()
 
     run(work())
 
 
-def test_hang_ups_leave_nothing(run: Any) -> None:
-    """A client that leaves, at any point and in any way, leaves neither connection nor task behind."""
+def test_disconnects_leave_nothing(run: Any) -> None:
+    """A client that disconnects, at any point and in any way, leaves neither connection nor task behind."""
 
     async def work() -> None:
         ended = asyncio.Queue[None]()
@@ -187,47 +187,47 @@ def test_hang_ups_leave_nothing(run: Any) -> None:
             writer.transport.abort()
             ended.put_nowait(None)
 
-        async with going(hold) as way:
+        async with running_proxy(hold) as setup:
             for head in ("", "CONN", f"CONNECT {HOST}:443 HTTP/1.1\r\n\r\n"):
-                _, writer = await way.send(head)
+                _, writer = await setup.send(head)
                 await close(writer)
             for _ in range(20):
-                reader, writer = await way.open()
+                reader, writer = await setup.open()
                 await reader.readexactly(10)
                 writer.transport.abort()
                 await ended.get()
-            await way.drained()
+            await setup.wait_until_empty()
 
     run(work())
 
 
 def test_two_hundred_at_once(run: Any) -> None:
-    """Two hundred tunnels are open at the same time."""
+    """Two hundred tunnels are open concurrently."""
 
     async def work() -> None:
-        async with going(echo) as way:
-            tunnels = await asyncio.gather(*(way.open() for _ in range(200)))
-            assert len(way.proxy._tunnels) == 200
+        async with running_proxy(echo) as setup:
+            tunnels = await asyncio.gather(*(setup.open() for _ in range(200)))
+            assert len(setup.proxy._tunnels) == 200
             for number, (_, writer) in enumerate(tunnels):
                 writer.write(b"%03d" % number)
             for number, (reader, writer) in enumerate(tunnels):
                 assert await reader.readexactly(3) == b"%03d" % number
                 await close(writer)
-            await way.drained()
+            await setup.wait_until_empty()
 
     run(work())
 
 
 def test_the_end_of_the_proxy_closes_tunnels(run: Any) -> None:
-    """Tunnels that are open when the proxy ends are closed."""
+    """Open tunnels are closed when the proxy ends."""
 
     async def work() -> None:
-        async with going(echo) as way:
-            reader, writer = await way.open()
+        async with running_proxy(echo) as setup:
+            reader, writer = await setup.open()
         (end,) = await asyncio.gather(reader.read(), return_exceptions=True)
         assert end == b"" or isinstance(end, ConnectionError)
         await close(writer)
-        await way.drained()
+        await setup.wait_until_empty()
 
     run(work())
 
@@ -245,17 +245,17 @@ def test_the_end_of_the_proxy_closes_tunnels(run: Any) -> None:
     ],
 )
 def test_other_hosts_are_refused(run: Any, head: str, leak: str) -> None:
-    """What is not emulated is refused with 403 and a line of text, and reported."""
+    """Hosts that are not emulated are refused with 403 and a line of text, and reported."""
 
     async def work() -> None:
-        async with going(echo) as way:
-            answer = await way.ask(head)
+        async with running_proxy(echo) as setup:
+            answer = await setup.ask(head)
             assert answer.startswith("HTTP/1.1 403 Forbidden\r\n")
             assert answer.endswith(
                 "is refused: only HTTPS to *.googleapis.com and *.prediction.vertexai.goog stays on this machine\n"
             )
-            assert way.leaks == [leak]
-            await way.drained()
+            assert setup.leaks == [leak]
+            await setup.wait_until_empty()
 
     run(work())
 
@@ -271,44 +271,44 @@ def test_other_hosts_are_refused(run: Any, head: str, leak: str) -> None:
     ],
     ids=["path", "no port", "no host", "tls", "endless"],
 )
-def test_nonsense_is_refused(run: Any, head: str, status: int) -> None:
-    """What is no request to a proxy is told so, and reported as nothing."""
+def test_invalid_requests_are_refused(run: Any, head: str, status: int) -> None:
+    """Anything that is not a request to a proxy gets 400, and is not reported as a leak."""
 
     async def work() -> None:
-        async with going(echo) as way:
-            assert (await way.ask(head)).startswith(f"HTTP/1.1 {status} ")
-            assert way.leaks == []
-            await way.drained()
+        async with running_proxy(echo) as setup:
+            assert (await setup.ask(head)).startswith(f"HTTP/1.1 {status} ")
+            assert setup.leaks == []
+            await setup.wait_until_empty()
 
     run(work())
 
 
-def test_silence_is_not_waited_for(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who sends no head in time is cut off."""
-    monkeypatch.setattr(proxy_module, "HEAD_SECONDS", 0.01)
+def test_slow_request_heads_time_out(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that sends no complete head in time is disconnected."""
+    monkeypatch.setattr(proxy_module, "HEAD_TIMEOUT", 0.01)
 
     async def work() -> None:
-        async with going(echo) as way:
-            reader, writer = await way.send("CONNECT ")
+        async with running_proxy(echo) as setup:
+            reader, writer = await setup.send("CONNECT ")
             (end,) = await asyncio.gather(reader.read(), return_exceptions=True)
             assert end == b"" or isinstance(end, ConnectionError)
             await close(writer)
-            await way.drained()
+            await setup.wait_until_empty()
 
     run(work())
 
 
 def test_a_server_that_is_gone(run: Any) -> None:
-    """If there is nobody to connect to, the client is told."""
+    """If the server cannot be reached, the client gets 502."""
 
     async def work() -> None:
         gone = bind()
         address = gone.getsockname()
         gone.close()
         proxy, bound = Proxy(address, lambda _: None), bind()
-        way = Way(proxy, bound.getsockname()[1])
+        setup = ProxySetup(proxy, bound.getsockname()[1])
         async with proxy.listening(bound):
-            assert (await way.ask(f"CONNECT {HOST}:443 HTTP/1.1\r\n\r\n")).startswith("HTTP/1.1 502 Bad Gateway\r\n")
-            await way.drained()
+            assert (await setup.ask(f"CONNECT {HOST}:443 HTTP/1.1\r\n\r\n")).startswith("HTTP/1.1 502 Bad Gateway\r\n")
+            await setup.wait_until_empty()
 
     run(work())

@@ -10,7 +10,7 @@ CROWD = Path(__file__).with_name("crowd")
 
 
 def test_five_hundred_tests_share_nothing(tmp_path: Path) -> None:
-    """In two workers and in random order each of them sees only what is its own."""
+    """In two workers and in random order each test sees only its own session."""
     environment = {
         **os.environ,
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",

@@ -18,13 +18,13 @@ rules:
 Run = Callable[..., pytest.RunResult]
 
 
-def test_newcomers_need_two_lines(run: Run) -> None:
-    """A test that takes the fixture has a whole fake Vertex."""
+def test_the_fixture_is_a_complete_emulator(run: Run) -> None:
+    """A test that uses the fixture has a complete emulator."""
     run(test_it_py=NEWCOMER).assert_outcomes(passed=1)
 
 
 def test_unanswered_requests_fail_the_test(run: Run) -> None:
-    """Even if the test swallows the error: the report says what the nearest rule wanted."""
+    """A miss fails the test even if it swallows the error: the report has what the nearest rule wanted."""
     swallow = f"import openai\ndef test_it(vertex):\n    try:\n        {ASK % 'good day'}\n    except openai.APIStatusError:\n        pass\n"
     result = run("--vertex-scenarios", "rules.yaml", test_it_py=swallow, rules_yaml=RULES)
     result.assert_outcomes(passed=1, errors=1)
@@ -43,7 +43,7 @@ def test_it(vertex):
 
 
 def test_unexpected_refusals_fail_the_test(run: Run) -> None:
-    """What Vertex would refuse is said with its rule, and with the marker that expects it."""
+    """A refusal is reported with its rule and with the marker that expects it."""
     result = run(test_it_py=REFUSED.format(mark=""))
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(
@@ -53,7 +53,7 @@ def test_unexpected_refusals_fail_the_test(run: Run) -> None:
 
 @pytest.mark.parametrize("refusals", ['["malformed_publisher_model"]', '"malformed_*"'])
 def test_expected_refusals_are_fine(run: Run, refusals: str) -> None:
-    """The marker names them, also by globs."""
+    """The marker names expected refusals, also by globs."""
     run(test_it_py=REFUSED.format(mark=f"@pytest.mark.vertex(refusals={refusals})")).assert_outcomes(passed=1)
 
 
@@ -74,7 +74,7 @@ def test_it(vertex):
 
 
 def test_refusals_of_a_quota_are_expected(run: Run) -> None:
-    """Whoever writes a quota wants to see its 429."""
+    """The 429 of a scenario's quota does not fail the test."""
     scenario = "quota: {requests_per_minute: 1}\nrules: [{reply: Hello.}]\n"
     run(test_it_py=QUOTA, quota_yaml=scenario).assert_outcomes(passed=1)
 
@@ -126,7 +126,7 @@ def test_it(vertex, number):
 
 
 def test_a_failing_test_shows_its_exchanges(run: Run) -> None:
-    """What was asked and answered stands in the report, and nothing else fails."""
+    """The exchanges are in the report, and nothing else fails."""
     result = run(test_it_py=f"def test_it(vertex):\n    {ASK % 'hi'}\n    assert 0\n")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*vertex exchanges*", '*"otherwise"  200*'])
@@ -134,7 +134,7 @@ def test_a_failing_test_shows_its_exchanges(run: Run) -> None:
 
 @pytest.mark.parametrize("plugin", ["anyio", "pytest_asyncio.plugin"])
 def test_asynchronous_tests(run: Run, plugin: str) -> None:
-    """The fixture serves them too."""
+    """The fixture works in asynchronous tests."""
     mark = "anyio" if plugin == "anyio" else "asyncio"
     text = f"""
 import pytest
@@ -199,7 +199,7 @@ def vertex_seed(vertex_seed):
 
 @pytest.mark.parametrize("is_option", [True, False])
 def test_a_pace_reaches_the_server(run: Run, *, is_option: bool) -> None:
-    """From the command line or from a conftest.py."""
+    """The pace is set on the command line or in a conftest.py."""
     conftest = 'import pytest\n@pytest.fixture(scope="session")\ndef vertex_pace():\n    return "first_token_ms=1"\n'
     test = f"def test_it(vertex):\n    {ASK % 'hello'}\n    assert vertex.journal.last.to_json()['timeline']['end_ms'] > 0\n"
     arguments = ["--vertex-pace", "first_token_ms=1"] if is_option else []
@@ -207,21 +207,21 @@ def test_a_pace_reaches_the_server(run: Run, *, is_option: bool) -> None:
 
 
 def test_an_overridden_vetting_reaches_the_server(run: Run) -> None:
-    """What Vertex would refuse is answered where the conftest.py says so."""
+    """A conftest.py can turn vetting off."""
     conftest = 'import pytest\n@pytest.fixture(scope="session")\ndef vertex_vetting():\n    return "off"\n'
     text = NEWCOMER.replace("google/gemini-2.5-flash", "no-publisher")
     run(conftest_py=conftest, test_it_py=text).assert_outcomes(passed=1)
 
 
-def test_a_misspelt_option_of_the_marker_is_told(run: Run) -> None:
-    """It is no silent nothing."""
+def test_a_misspelt_option_of_the_marker_is_reported(run: Run) -> None:
+    """An unknown option of the marker fails the test."""
     result = run(test_it_py="import pytest\n@pytest.mark.vertex(strickt=True)\ndef test_it(vertex):\n    pass\n")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(['*has no option "strickt"*'])
 
 
 def test_the_plugin_is_light() -> None:
-    """Loading it imports neither the server nor any of its libraries."""
+    """Importing the plugin imports neither the server nor any of its libraries."""
     heavy = "{'uvicorn', 'starlette', 'pydantic', 'jinja2', 'faker', 'yaml', 'asyncio'}"
     program = f"import pytest, sys; before = set(sys.modules); import emulator.pytest_plugin; print((set(sys.modules) - before) & {heavy})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)

@@ -24,7 +24,7 @@ RETRIED = "the same body was sent again after status 404; do not retry what the 
 
 
 def test_a_failing_test_shows_the_verdicts_on_its_client(run: Run) -> None:
-    """Behind the exchanges, whose numbers they name."""
+    """Verdicts follow the exchanges, whose numbers they name."""
     result = run(test_it_py=f"{BEGIN}\ndef test_it(vertex):\n    insist(vertex)\n    assert 0\n")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
@@ -40,7 +40,7 @@ def test_a_failing_test_shows_the_verdicts_on_its_client(run: Run) -> None:
 
 
 def test_a_test_that_fails_at_its_end_shows_both_too(run: Run) -> None:
-    """Its session is gone by then, but not what was in it."""
+    """A test that the fixture fails at its end has exchanges and verdicts in its report, although its session is reset."""
     text = f"{BEGIN}\ndef test_it(vertex):\n    with pytest.raises(openai.BadRequestError):\n        ask(vertex, 'gemini')\n"
     result = run(test_it_py=text)
     result.assert_outcomes(passed=1, errors=1)
@@ -56,7 +56,7 @@ def test_a_test_that_fails_at_its_end_shows_both_too(run: Run) -> None:
 
 
 def test_a_fixture_that_fails_shows_both_too(run: Run) -> None:
-    """What asked before the test began is told as well."""
+    """Requests sent before the test began are reported as well."""
     text = (
         f"{BEGIN}\n@pytest.fixture\ndef app(vertex):\n    insist(vertex)\n    assert 0\n\ndef test_it(app):\n    pass\n"
     )
@@ -68,7 +68,7 @@ def test_a_fixture_that_fails_shows_both_too(run: Run) -> None:
 
 
 def test_a_failing_test_of_a_good_client_has_no_verdicts(run: Run) -> None:
-    """Then there is nothing to say."""
+    """Without verdicts there is no section."""
     result = run(test_it_py=f"{BEGIN}\ndef test_it(vertex):\n    ask(vertex)\n    assert 0\n")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*- vertex exchanges -*"])
@@ -76,7 +76,7 @@ def test_a_failing_test_of_a_good_client_has_no_verdicts(run: Run) -> None:
 
 
 def test_clean_allows_no_verdicts(run: Run) -> None:
-    """Warnings neither; a test of a good client passes."""
+    """With `clean` a warning fails the test too; a test of a correct client passes."""
     text = f"""{BEGIN}
 pytestmark = pytest.mark.vertex(clean=True)
 
@@ -104,8 +104,8 @@ def test_good(vertex):
 
 
 @pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "2")], ids=["one process", "two workers"])
-def test_the_end_of_a_run_tells_the_errors_of_passing_tests(run: Run, options: tuple[str, ...]) -> None:
-    """Each kind once, with some of the tests; nothing of warnings, of failing tests, or of what was done on purpose."""
+def test_the_summary_lists_the_errors_of_passing_tests(run: Run, options: tuple[str, ...]) -> None:
+    """Each kind of error is listed once, with some of the tests; warnings, failed tests and expected refusals are left out."""
     text = f"""{BEGIN}
 @pytest.mark.parametrize("number", range(5))
 def test_it(vertex, number):
@@ -129,8 +129,8 @@ def test_on_purpose(vertex):
     assert (last, end.strip("= ").startswith("7 passed")) == ("  and 2 more", True)
 
 
-def test_the_end_of_a_good_run_says_nothing(run: Run) -> None:
-    """There is no section without errors."""
+def test_the_summary_of_a_good_run_has_no_section(run: Run) -> None:
+    """Without errors there is no section."""
     result = run(test_it_py=f"{BEGIN}\ndef test_it(vertex):\n    ask(vertex)\n")
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*vertex*")
@@ -167,8 +167,8 @@ def test_a_misspelling_is_shown_where_it_was_written(run: Run, line: str, said: 
 
 
 @pytest.mark.parametrize(("rules", "said"), [("rules:\n- replay: x\n", 'did you mean "reply"?'), ("", "no such file")])
-def test_a_bad_scenario_is_told_without_a_traceback(run: Run, rules: str, said: str) -> None:
-    """Be it the marker's or the server's."""
+def test_a_bad_scenario_is_reported_without_a_traceback(run: Run, rules: str, said: str) -> None:
+    """Problems in scenarios of the marker and of the server are reported without a traceback."""
     files = {"rules_yaml": rules} if rules else {}
     marked = run(
         test_it_py='import pytest\n@pytest.mark.vertex("rules.yaml")\ndef test_it(vertex):\n    pass\n', **files

@@ -42,7 +42,7 @@ Run = Callable[..., pytest.RunResult]
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run pytest on a test module, with the plugin and nothing that happens to be installed besides."""
+    """Run pytest on a test module, with this plugin and without other installed plugins."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
 
@@ -57,7 +57,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "2")], ids=["one process", "two workers"])
 def test_each_variation_is_a_test(run: Run, workers: tuple[str, ...]) -> None:
-    """The table says what became of each, in the order of the variations, whoever ran them."""
+    """The table has the result of each variation in their order, with and without pytest-xdist."""
     result = run(TEST, "-v", *workers)
     result.assert_outcomes(passed=2, failed=1, errors=1)
     result.stdout.fnmatch_lines(TABLE)
@@ -65,7 +65,7 @@ def test_each_variation_is_a_test(run: Run, workers: tuple[str, ...]) -> None:
 
 
 def test_marker_holds_for_classes_and_with_other_parameters(run: Run) -> None:
-    """Its rows then have the ids of the tests; a test without the marker is as ever."""
+    """With other parameters the rows have the ids of the tests; tests without the marker are not affected."""
     result = run("""
 import pytest
 
@@ -84,8 +84,8 @@ def test_other(vertex):
     result.stdout.fnmatch_lines(["test_it.py::TestIt::test_it", "no_done-1 * survived *", "no_done-2 * survived *"])
 
 
-def test_what_the_fixture_finds_counts(run: Run) -> None:
-    """A test that passes, though Vertex would have refused its request, has not survived."""
+def test_failures_of_the_fixture_count(run: Run) -> None:
+    """A test that passes although Vertex would have refused its request has not survived."""
     result = run("""
 import openai
 import pytest
@@ -112,15 +112,15 @@ def test_it(vertex):
         ("vertex_sweep(twice=True)", '*@pytest.mark.vertex_sweep has no option "twice"; it has once*'),
     ],
 )
-def test_mistakes_in_the_marker_are_told(run: Run, marker: str, said: str) -> None:
-    """What it does not know is named, without a traceback."""
+def test_mistakes_in_the_marker_are_reported(run: Run, marker: str, said: str) -> None:
+    """Unknown names in the marker are reported without a traceback."""
     result = run(f"import pytest\n@pytest.mark.{marker}\ndef test_it(vertex):\n    pass\n")
     result.stdout.fnmatch_lines([said])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
 def test_without_the_marker_nothing_is_printed(run: Run) -> None:
-    """There is no empty table."""
+    """Without the marker there is no table."""
     result: Any = run("def test_it(vertex):\n    pass\n")
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*vertex sweep*")

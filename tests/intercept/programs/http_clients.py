@@ -25,7 +25,7 @@ Session: Any = AuthorizedSession
 
 
 def text_of(reply: str | bytes) -> str:
-    """What the answer says."""
+    """The text of an answer."""
     content: str = json.loads(reply)["choices"][0]["message"]["content"]
     return content
 
@@ -44,7 +44,7 @@ async def with_httpx_async() -> str:
 
 
 async def with_aiohttp() -> str:
-    """A client of aiohttp that heeds the environment."""
+    """A client of aiohttp that reads the environment."""
     async with (
         aiohttp.ClientSession(trust_env=True) as session,
         session.post(URL, headers=HEADERS, json=BODY) as answer,

@@ -15,7 +15,7 @@ MESSAGES: Any = [{"role": "user", "content": "Why is the sky blue?"}]
 
 
 class Event(BaseModel):
-    """What is asked for as JSON."""
+    """The schema of the requested JSON."""
 
     name: str
     participants: list[str]
@@ -84,7 +84,7 @@ def refreshed() -> str:
 
 
 def structured() -> list[str]:
-    """JSON by a schema, with a client that takes all it needs from the environment."""
+    """JSON by a schema, with a client configured from the environment alone."""
     asked: Any = [{"role": "user", "content": "Alice and Bob go to a science fair on Friday."}]
     parsed = openai.OpenAI().chat.completions.parse(model=MODEL, messages=asked, response_format=Event)
     event = parsed.choices[0].message.parsed

@@ -18,12 +18,12 @@ rules:
 
 @pytest.fixture(scope="session")
 def vertex_scenarios() -> Sequence[str]:
-    """A server whose answers depend on what was asked before."""
+    """A server whose answers depend on earlier requests."""
     return [RULES]
 
 
 def ask(vertex: VertexSession, text: str) -> str:
-    """What the model says to a text."""
+    """The model's answer to a text."""
     body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": text}]}
     url, headers = f"{vertex.base_url}/chat/completions", {"authorization": f"Bearer {vertex.api_key}"}
     with urlopen(Request(url, json.dumps(body).encode(), headers), timeout=60) as answer:  # noqa: S310  # our own server
@@ -33,7 +33,7 @@ def ask(vertex: VertexSession, text: str) -> str:
 
 @pytest.mark.parametrize("number", range(SIZE))
 def test_one_of_many(vertex: VertexSession, number: int) -> None:
-    """Counters, rules and journal are its own, whoever came before."""
+    """Counters, rules and journal are the test's own, whichever tests ran before."""
     vertex.on(last_user="you").reply(f"I am {number}.").times(1)
     said = [ask(vertex, text) for text in ("hello", "hello", "who are you?", "hello", "who are you?")]
     assert said == ["first, 1", "later, 1", f"I am {number}.", "later, 2", "later, 3"]

@@ -7,5 +7,5 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Shuffle them."""
+    """Shuffle the tests."""
     random.Random(os.environ["SHUFFLE_SEED"]).shuffle(items)  # noqa: S311  # an order, no secret

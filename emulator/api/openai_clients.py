@@ -1,4 +1,4 @@
-"""OpenAI clients made for the emulator: they speak with it and with nobody else, and are closed when it stops."""
+"""OpenAI clients for the emulator: they use no proxy of the environment and are closed when it stops."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -13,33 +13,33 @@ if TYPE_CHECKING:
 Client = TypeVar("Client")
 
 
-class Clients:
-    """The clients that were made and are to be closed, each with whoever asked for it."""
+class OpenAIClients:
+    """Creates clients and closes them, each with the emulator or session that owns it."""
 
     def __init__(self) -> None:
         self._clients: dict[OpenAI, object] = {}
         self._async_clients: dict[AsyncOpenAI, object] = {}
 
     def openai(self, owner: object, base_url: str, api_key: str, options: dict[str, Any]) -> "OpenAI":
-        """A client that `owner` asks for; `options` win. Raises StartError without the package openai."""
+        """Create a client; `options` override the defaults. Raises StartError without the package openai."""
         try:
             from openai import DefaultHttpxClient, OpenAI  # noqa: PLC0415  # slow to import
         except ImportError:
-            raise _missing() from None
+            raise _missing_openai() from None
         given = {"base_url": base_url, "api_key": api_key} | options
         if "http_client" not in given:
-            # No proxy of the environment comes between, and certificates are not loaded for plain HTTP.
+            # `trust_env=False` passes by proxies, and for plain HTTP no certificates need to be loaded.
             given["http_client"] = DefaultHttpxClient(trust_env=False, verify=False)
         client = OpenAI(**given)
         self._clients[client] = owner
         return client
 
     def async_openai(self, owner: object, base_url: str, api_key: str, options: dict[str, Any]) -> "AsyncOpenAI":
-        """The same for asyncio."""
+        """Create a client for asyncio; otherwise as `openai`."""
         try:
             from openai import AsyncOpenAI, DefaultAsyncHttpxClient  # noqa: PLC0415  # as above
         except ImportError:
-            raise _missing() from None
+            raise _missing_openai() from None
         given = {"base_url": base_url, "api_key": api_key} | options
         if "http_client" not in given:
             # A connection kept open would outlive its loop, which is often closed before the emulator stops.
@@ -50,29 +50,29 @@ class Clients:
         return client
 
     def close(self, owner: object = None) -> None:
-        """Close those of an owner, or all."""
-        self._close_plain(owner)
-        if _of(self._async_clients, owner):
-            # On a thread of its own, because a loop may run on this one.
+        """Close the clients of an owner, or all."""
+        self._close_sync(owner)
+        if _owned_by(self._async_clients, owner):
+            # On a new thread, because this one may have a running loop.
             with ThreadPoolExecutor(1) as pool:
                 pool.submit(asyncio.run, self.aclose(owner)).result()
 
     async def aclose(self, owner: object = None) -> None:
-        """The same on the loop that runs."""
-        self._close_plain(owner)
-        for client in _of(self._async_clients, owner):
+        """Close them on the running event loop."""
+        self._close_sync(owner)
+        for client in _owned_by(self._async_clients, owner):
             del self._async_clients[client]
             await client.close()
 
-    def _close_plain(self, owner: object) -> None:
-        for client in _of(self._clients, owner):
+    def _close_sync(self, owner: object) -> None:
+        for client in _owned_by(self._clients, owner):
             del self._clients[client]
             client.close()
 
 
-def _of(clients: dict[Client, object], owner: object) -> list[Client]:
-    return [client for client, who in clients.items() if owner is None or who is owner]
+def _owned_by(clients: dict[Client, object], owner: object) -> list[Client]:
+    return [client for client, its_owner in clients.items() if owner is None or its_owner is owner]
 
 
-def _missing() -> StartError:
+def _missing_openai() -> StartError:
     return StartError("this needs the package openai; pip install openai")
