@@ -9,7 +9,6 @@ from emulator.errors import EmulatorError, Problem, ScenarioError
 
 if TYPE_CHECKING:
     from emulator.server.service import Service
-    from emulator.store.exchange import Entry
 
 
 def count(number: int, noun: str) -> str:
@@ -45,10 +44,8 @@ def exit_with_error(error: EmulatorError) -> NoReturn:
 
 def log_requests(service: "Service", stream: TextIO) -> None:
     """Write a line to a stream for each exchange that has ended."""
-    from emulator.server.log import log_line
+    from emulator.server.log import LogWriter
 
-    def log(entry: "Entry") -> None:
-        click.echo(log_line(entry), stream)
-
+    log = LogWriter(stream)
     service.on_exchange.append(log)
     service.on_token.append(log)

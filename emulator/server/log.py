@@ -1,6 +1,9 @@
-"""Log lines: one for each exchange, for a person at a terminal."""
+"""The log: a line for each exchange, for a person at a terminal."""
 
-from datetime import datetime
+import asyncio
+import time
+from contextlib import suppress
+from typing import TextIO
 
 from emulator.store.exchange import Entry, Exchange, TokenExchange
 
@@ -11,7 +14,7 @@ def log_line(exchange: Entry) -> str:
 
 
 def _log_token(exchange: TokenExchange) -> str:
-    when = datetime.fromtimestamp(exchange.started).astimezone().strftime("%H:%M:%S")
+    when = time.strftime("%H:%M:%S", time.localtime(exchange.started))
     facts = [exchange.session, exchange.result, str(exchange.status), exchange.path.rpartition("/")[2]]
     facts += [f"{exchange.duration * 1000:.1f} ms", exchange.ended]
     line = f"{when}  {'  '.join(fact for fact in facts if fact)}"
@@ -21,7 +24,7 @@ def _log_token(exchange: TokenExchange) -> str:
 def _log_exchange(exchange: Exchange) -> str:
     outcome = exchange.outcome
     usage = outcome.usage
-    when = datetime.fromtimestamp(exchange.started).astimezone().strftime("%H:%M:%S")
+    when = time.strftime("%H:%M:%S", time.localtime(exchange.started))
     who = f'"{outcome.chosen.rule.name}"' if outcome.chosen else outcome.result
     tokens = (
         f"{usage.prompt}+{usage.completion}{f'+{usage.reasoning}' if usage.reasoning else ''} tokens" if usage else ""
@@ -35,3 +38,30 @@ def _log_exchange(exchange: Exchange) -> str:
         lines.append(f"          Vertex refuses this ({outcome.refusal.rule}): {outcome.refusal.explanation}")
     lines += [f"          {line}" for line in outcome.report.splitlines()]
     return "\n".join(lines)
+
+
+class LogWriter:
+    """Writes log lines to a stream in batches: at most once for each turn of the event loop."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._pending: list[str] = []
+
+    def __call__(self, exchange: Entry) -> None:
+        """Write the line of an exchange that has ended, at the end of this turn; at once where no loop runs."""
+        self._pending.append(log_line(exchange))
+        if len(self._pending) > 1:
+            return
+        try:
+            asyncio.get_running_loop().call_soon(self._flush)
+        except RuntimeError:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what is pending, characters that the stream cannot show as escapes; nobody reads a log whose stream is closed."""
+        text = "\n".join(self._pending) + "\n"
+        self._pending.clear()
+        encoding = self._stream.encoding or "utf-8"
+        with suppress(OSError, ValueError):
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            self._stream.flush()
