@@ -1,6 +1,5 @@
 """The command line."""
 
-import gc
 from collections import UserDict
 from importlib import import_module
 
@@ -46,5 +45,3 @@ def main() -> None:
 
     `vertex-emulator COMMAND --help` tells more. Exit status: 0 fine, 1 problems found, 2 wrong usage.
     """
-    # The command is loaded.
-    gc.enable()

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Annotated, Any
 
+from pydantic import Discriminator, Field, Tag
+
 from emulator.scenario.steps import Call, Raw, Reply, Step
 from emulator.scenario.templates.template import is_template
-from emulator.scenario.types import Text, by_shape
+from emulator.scenario.types import Model, Text, by_shape
 from emulator.scenario.when import Prose, Result
-from emulator.validation.annotations import Discriminator, Tag, field
-from emulator.validation.models import Model
 
 
 class UserTurn(Model):
@@ -29,7 +29,7 @@ class ToolTurn(Model):
     """The result of a call of the assistant turn before it; the results of parallel calls may come in any order."""
 
     tool: Annotated[
-        Text | Annotated[list[str], field(min_length=1), Tag("<list>")], by_shape("a function's name or a list of them")
+        Text | Annotated[list[str], Field(min_length=1), Tag("<list>")], by_shape("a function's name or a list of them")
     ]
     """The function's name; a list stands for the results of several calls."""
     result: Result | None = None
@@ -57,8 +57,8 @@ Turn = Annotated[
     | Annotated[ToolTurn, Tag("<tool>")],
     Discriminator(
         _speaker,
-        error="no_speaker",
-        message="a turn needs one of " + ", ".join(SPEAKERS),
+        custom_error_type="no_speaker",
+        custom_error_message="a turn needs one of " + ", ".join(SPEAKERS),
     ),
 ]
 """One turn of a conversation."""

@@ -2,33 +2,31 @@
 
 from typing import Annotated, Any, Literal
 
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, TypeAdapter
 from pydantic_core import PydanticCustomError
 
 from emulator.catalogue.faults import FaultName, GarbleName
 from emulator.scenario.pace import Milliseconds
-from emulator.scenario.types import Scalar, by_shape
-from emulator.validation.annotations import Before, Discriminator, Tag, field
-from emulator.validation.models import Model
-from emulator.validation.schemas import validator
+from emulator.scenario.types import Model, Scalar, by_shape
 
 
 class Odds(Model):
     """When a fault happens: always, or only when everything given here holds."""
 
-    chance: float | None = field(default=None, ge=0, le=1, allow_inf_nan=False)
+    chance: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
     """How probable it is, from 0 to 1; decided by the seed, if there is one, and by what is asked."""
-    first: int | None = field(default=None, ge=1)
+    first: int | None = Field(default=None, ge=1)
     """Only in so many uses of the rule, the first ones of a session."""
-    every: int | None = field(default=None, ge=1)
+    every: int | None = Field(default=None, ge=1)
     """Only in every so many-th use of the rule in a session."""
-    after: int | None = field(default=None, ge=0)
+    after: int | None = Field(default=None, ge=0)
     """Only after so many uses of the rule in a session."""
 
 
 class Chunks(Model):
     """Where in a stream."""
 
-    after_chunks: int | None = field(default=None, ge=0)
+    after_chunks: int | None = Field(default=None, ge=0)
     """Behind so many chunks of the stream; 0 is behind the headers. Plain answers have no chunks: there it is the middle."""
 
 
@@ -37,9 +35,9 @@ class Spot(Chunks):
 
     at: Literal["before_headers", "inside_frame", "inside_json", "inside_character"] | None = None
     """Before anything is sent, behind the JSON of an event but before its end, inside the JSON, or between the bytes of a character."""
-    after_bytes: int | None = field(default=None, ge=0)
+    after_bytes: int | None = Field(default=None, ge=0)
     """Behind so many bytes of the body."""
-    fraction: float | None = field(default=None, ge=0, le=1, allow_inf_nan=False)
+    fraction: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
     """Behind this part of the body's bytes, from 0 to 1."""
 
 
@@ -59,7 +57,7 @@ def _duration(value: Any) -> Any:
 class Stall(Odds):
     """Nothing comes for a while, or ever again."""
 
-    stall: Annotated[Milliseconds | Literal["forever"], Before(_duration)]
+    stall: Annotated[Milliseconds | Literal["forever"], BeforeValidator(_duration)]
     """Milliseconds, or `forever`: until the client leaves."""
 
 
@@ -79,9 +77,9 @@ class Fail(Odds):
     """The message instead of the catalogue's."""
     details: list[dict[str, Any]] | None = None
     """The `details` instead of the catalogue's."""
-    retry_after_s: int | None = field(default=None, ge=0)
+    retry_after_s: int | None = Field(default=None, ge=0)
     """Seconds in a `retry-after` header, which Vertex does not send by itself."""
-    status: int | None = field(default=None, ge=200, le=599)
+    status: int | None = Field(default=None, ge=200, le=599)
     """The HTTP status instead of the error's."""
     body: Any = None
     """The whole body instead of the error's: a text as it is, anything else as JSON."""
@@ -106,7 +104,7 @@ class PlacedFail(Fail, Chunks):
 class SmallWrites(Odds):
     """The body is written in small pieces, all of it."""
 
-    write_size: int = field(ge=1)
+    write_size: int = Field(ge=1)
     """Bytes in a piece."""
 
 
@@ -127,8 +125,8 @@ Fault = Annotated[
     | Annotated[SmallWrites, Tag("<write_size>")],
     Discriminator(
         _effect,
-        error="no_effect",
-        message="a fault needs one of the keys " + ", ".join(FAULTS),
+        custom_error_type="no_effect",
+        custom_error_message="a fault needs one of the keys " + ", ".join(FAULTS),
     ),
 ]
 """One thing that goes wrong."""
@@ -144,7 +142,11 @@ FaultSetting = Annotated[
 """What goes wrong: a fault by name, as a mapping, or several in a list."""
 
 
+_FAULT: TypeAdapter[PlacedCut | PlacedStall | PlacedGarble | PlacedFail | SmallWrites] = TypeAdapter(
+    Fault, config=ConfigDict(defer_build=True)
+)
+
+
 def read_fault(written: dict[str, Any]) -> PlacedCut | PlacedStall | PlacedGarble | PlacedFail | SmallWrites:
-    """A fault of the catalogue."""
-    found: PlacedCut | PlacedStall | PlacedGarble | PlacedFail | SmallWrites = validator(Fault).validate_python(written)
-    return found
+    """A fault of the catalogue, as a model."""
+    return _FAULT.validate_python(written)

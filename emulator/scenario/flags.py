@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any
 
+from pydantic import BeforeValidator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from emulator.errors import Problem
 from emulator.scenario.types import by_shape
 from emulator.scenario.yaml import Loc, Source
 from emulator.suggestions import quote
-from emulator.validation.annotations import Before, Tag, field
 
 _FLAG = re.compile(r"(not +)?(?!not$)[A-Za-z_][A-Za-z0-9_-]*")
 
@@ -21,9 +21,9 @@ def _flag(value: Any) -> Any:
     return value
 
 
-Flag = Annotated[str, Before(_flag)]
+Flag = Annotated[str, BeforeValidator(_flag)]
 Flags = Annotated[
-    Annotated[Flag, Tag("<text>")] | Annotated[list[Flag], field(min_length=1), Tag("<list>")],
+    Annotated[Flag, Tag("<text>")] | Annotated[list[Flag], Field(min_length=1), Tag("<list>")],
     by_shape("a flag or a list of flags"),
 ]
 """One flag or several, each a name or, with `not` before it, the name of one that is not set."""

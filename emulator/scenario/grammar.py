@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from pydantic import Tag
 
 from emulator.scenario.conversation import TURNS, AssistantTurn
 from emulator.scenario.faults import Chunks
 from emulator.scenario.rules import Rule, Scenario
 from emulator.scenario.steps import VERBS
+from emulator.scenario.types import Model
 from emulator.scenario.when import Test, When
-from emulator.validation.annotations import Tag
-from emulator.validation.models import Model
 
 ModelLoc = tuple[str | int, ...]
 
@@ -109,7 +110,7 @@ def _descend(annotation: Any, part: str | int) -> Any:
         if isinstance(option, type) and issubclass(option, Model) and isinstance(part, str):
             for name, field in option.model_fields.items():
                 if part == (field.alias or name):
-                    return field.annotation
+                    return get_type_hints(option, include_extras=True)[name]
         origin = get_origin(option)
         if origin is list and isinstance(part, int):
             return get_args(option)[0]

@@ -4,12 +4,13 @@ import json
 import linecache
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import ValidationError
+from pydantic import ConfigDict, TypeAdapter
+from pydantic_core import ErrorDetails, ValidationError
 
 from emulator.errors import AnswerError, Place, Problem, ScenarioError
 from emulator.scenario.checks.flags import check_flags
@@ -20,10 +21,9 @@ from emulator.scenario.problems import explain
 from emulator.scenario.rules import ANSWERS, Beside, Scenario
 from emulator.scenario.steps import Step
 from emulator.scenario.templates.template import is_template
+from emulator.scenario.types import Model
 from emulator.scenario.when import When
 from emulator.scenario.yaml import MAX_BYTES, MAX_DEPTH, Loc, Node, Source, parse
-from emulator.validation.models import Model
-from emulator.validation.schemas import ErrorDetails, validator
 
 
 def drop_mistakes(data: dict[str, Any], details: Sequence[ErrorDetails]) -> tuple[Scenario, list[int]]:
@@ -46,8 +46,8 @@ def find_sound_parts(data: dict[str, Any], kept: Sequence[int]) -> Iterator[tupl
         if number in kept or not isinstance(rule, dict):
             continue
         loc: ModelLoc = ("rules", number)
-        yield from _read_part(When, rule.get("when"), (*loc, "when"))
-        yield from _read_part(Beside, {"headers": rule.get("headers") or {}}, loc)
+        yield from _read_part(When.model_validate, rule.get("when"), (*loc, "when"))
+        yield from _read_part(Beside.model_validate, {"headers": rule.get("headers") or {}}, loc)
         for key in ANSWERS:
             yield from _find_steps(rule.get(key), (*loc, key))
 
@@ -59,17 +59,18 @@ def _find_steps(value: Any, loc: ModelLoc) -> Iterator[tuple[ModelLoc, Model]]:
     elif isinstance(value, dict) and "assistant" in value:
         yield from _find_steps(value["assistant"], (*loc, "assistant"))
     elif isinstance(value, dict):
-        yield from _read_part(Step, value, loc)
+        yield from _read_part(_STEP.validate_python, value, loc)
 
 
-def _read_part(kind: Any, value: Any, loc: ModelLoc) -> Iterator[tuple[ModelLoc, Model]]:
+def _read_part(read: Callable[[Any], Model], value: Any, loc: ModelLoc) -> Iterator[tuple[ModelLoc, Model]]:
     if isinstance(value, dict):
         try:
-            yield loc, validator(kind).validate_python(value)
+            yield loc, read(value)
         except ValidationError:
             return
 
 
+_STEP: TypeAdapter[Step] = TypeAdapter(Step, config=ConfigDict(defer_build=True))
 _SUFFIXES = (".yaml", ".yml")
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pydantic_core import ValidationError
+from pydantic_core import ErrorDetails, ValidationError
 
 from emulator.errors import Place, Problem
 from emulator.scenario.conversation import SPEAKERS, TURNS
@@ -15,7 +15,6 @@ from emulator.scenario.steps import VERBS
 from emulator.scenario.when import When
 from emulator.scenario.yaml import Source
 from emulator.suggestions import find_near, join, list_accepted, quote, suggest, suggest_one
-from emulator.validation.schemas import ErrorDetails
 
 Finding = tuple[Place, str]
 

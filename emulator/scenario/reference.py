@@ -40,9 +40,9 @@ from emulator.scenario.rules import (
 from emulator.scenario.schema import describe_keys
 from emulator.scenario.steps import Audio, Call, Chunks, Image, Json, Pause, Raw, Reply, Say, Think, Written
 from emulator.scenario.templates.variables import VARIABLES
+from emulator.scenario.types import Model
 from emulator.scenario.when import Prose, QueueFutures, Regex, Result, ResultTest, Test, When
 from emulator.suggestions import join
-from emulator.validation.models import Model
 
 # Parts of the language that have a name of their own, each with what the tables call it.
 _NAMED: tuple[tuple[Any, str], ...] = (

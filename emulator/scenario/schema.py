@@ -14,8 +14,7 @@ from pydantic_core.core_schema import ModelSchema
 
 from emulator.scenario.grammar import ModelLoc
 from emulator.scenario.rules import Scenario
-from emulator.validation.models import Model
-from emulator.validation.schemas import core_schema
+from emulator.scenario.types import Model
 
 
 def describe_keys(model: type[Model]) -> dict[str, str]:
@@ -51,8 +50,7 @@ class _Described(GenerateJsonSchema):
     def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
         """The schema of a model."""
         model: type[Model] = schema["cls"]
-        found = self.generate_inner(schema["schema"])
-        found |= {"description": model.__doc__, "additionalProperties": False}
+        found = super().model_schema(schema)
         for name, said in describe_keys(model).items():
             key = model.model_fields[name].alias or name
             found["properties"][key]["description"] = said
@@ -65,7 +63,7 @@ class _Described(GenerateJsonSchema):
 
 def scenario_schema() -> dict[str, Any]:
     """The schema, in draft 07: what editors understand everywhere."""
-    schema = _Described(ref_template="#/definitions/{model}").generate(core_schema(Scenario))
+    schema = Scenario.model_json_schema(ref_template="#/definitions/{model}", schema_generator=_Described)
     definitions = {name: _tidy(part) for name, part in sorted(schema.pop("$defs").items())}
     top = _tidy(schema)
     # JSON files name their schema by a key, as they cannot have the comment that YAML files begin with.

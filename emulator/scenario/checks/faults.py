@@ -8,9 +8,9 @@ from emulator.scenario.faults import Chunks, Cut, Fail, Odds, PlacedFail, Spot, 
 from emulator.scenario.grammar import ModelLoc
 from emulator.scenario.pace import Pace
 from emulator.scenario.templates.template import is_template
+from emulator.scenario.types import Model
 from emulator.scenario.yaml import Source
 from emulator.suggestions import find_near, join, quote
-from emulator.validation.models import Model
 
 _LONGEST_KEY = 100
 _ODDS = tuple(Odds.model_fields)

@@ -23,10 +23,10 @@ from emulator.scenario.pace import Pace
 from emulator.scenario.rules import Beside, ConversationRule, Rule, Scenario, SequenceRule, Tokens
 from emulator.scenario.steps import Audio, Call, Image, Json, Say, Step, Think
 from emulator.scenario.templates.template import is_template, strings_in
+from emulator.scenario.types import Model
 from emulator.scenario.when import When
 from emulator.scenario.yaml import Source
 from emulator.suggestions import find_near, join, quote
-from emulator.validation.models import Model
 
 
 def check_expect(rule: Rule, loc: ModelLoc, source: Source) -> Iterator[Problem]:
