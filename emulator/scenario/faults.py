@@ -10,7 +10,7 @@ from emulator.scenario.pace import Milliseconds
 from emulator.scenario.types import Model, Scalar, by_shape
 
 
-class Odds(Model):
+class FaultTrigger(Model):
     """When a fault happens: always, or only when everything given here holds."""
 
     chance: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
@@ -23,14 +23,14 @@ class Odds(Model):
     """Only after so many uses of the rule in a session."""
 
 
-class Chunks(Model):
+class ChunkPosition(Model):
     """Where in a stream."""
 
     after_chunks: int | None = Field(default=None, ge=0)
     """Behind so many chunks of the stream; 0 is behind the headers. Plain answers have no chunks: there it is the middle."""
 
 
-class Spot(Chunks):
+class FaultPosition(ChunkPosition):
     """Where in the answer: one of these, by default its middle."""
 
     at: Literal["before_headers", "inside_frame", "inside_json", "inside_character"] | None = None
@@ -41,7 +41,7 @@ class Spot(Chunks):
     """Behind this part of the body's bytes, from 0 to 1."""
 
 
-class Cut(Odds):
+class Cut(FaultTrigger):
     """The connection ends before the answer does."""
 
     cut: Literal["reset", "close", "end"]
@@ -54,21 +54,21 @@ def _duration(value: Any) -> Any:
     raise PydanticCustomError("wrong_shape", "expected a number of milliseconds, or forever")
 
 
-class Stall(Odds):
+class Stall(FaultTrigger):
     """Nothing comes for a while, or ever again."""
 
     stall: Annotated[Milliseconds | Literal["forever"], BeforeValidator(_duration)]
     """Milliseconds, or `forever`: until the client leaves."""
 
 
-class Garble(Odds):
+class Garble(FaultTrigger):
     """The answer comes, but not as it should."""
 
     garble: GarbleName
     """What is wrong with it."""
 
 
-class Fail(Odds):
+class Fail(FaultTrigger):
     """A failure: as the first step an HTTP error, later the form an error takes inside a stream."""
 
     fail: Scalar
@@ -85,23 +85,23 @@ class Fail(Odds):
     """The whole body instead of the error's: a text as it is, anything else as JSON."""
 
 
-class PlacedCut(Cut, Spot):
+class PlacedCut(Cut, FaultPosition):
     """The connection ends before the answer does."""
 
 
-class PlacedStall(Stall, Spot):
+class PlacedStall(Stall, FaultPosition):
     """Nothing comes for a while, or ever again."""
 
 
-class PlacedGarble(Garble, Chunks):
+class PlacedGarble(Garble, ChunkPosition):
     """The answer comes, but not as it should; of the places it knows `after_chunks`."""
 
 
-class PlacedFail(Fail, Chunks):
+class PlacedFail(Fail, ChunkPosition):
     """A failure instead of the answer, or with `after_chunks` inside the stream."""
 
 
-class SmallWrites(Odds):
+class SmallWrites(FaultTrigger):
     """The body is written in small pieces, all of it."""
 
     write_size: int = Field(ge=1)

@@ -6,6 +6,7 @@ from pydantic import Field, Tag
 
 from emulator.scenario.types import Model, Scalar, by_shape
 from emulator.scenario.when import Identifier
+from emulator.scenario.yaml import Location
 
 PROVISIONED = "provisioned_throughput_exceeded"
 """The error that makes a quota one of provisioned throughput."""
@@ -44,3 +45,12 @@ Quotas = Annotated[
     by_shape("a mapping or a list of mappings"),
 ]
 """One quota, or several, all of which must have room."""
+
+
+def list_quotas(quotas: Quotas | None, loc: Location = ("quota",)) -> list[tuple[Location, Quota]]:
+    """The quotas as a list, each with its location in the file."""
+    if quotas is None:
+        return []
+    if isinstance(quotas, Quota):
+        return [(loc, quotas)]
+    return [((*loc, number), quota) for number, quota in enumerate(quotas)]

@@ -11,23 +11,23 @@ from emulator.scenario.conversation import TURNS, Turn
 from emulator.scenario.faults import (
     Cut,
     Fail,
+    FaultPosition,
     FaultSetting,
+    FaultTrigger,
     Garble,
-    Odds,
     PlacedCut,
     PlacedFail,
     PlacedGarble,
     PlacedStall,
     SmallWrites,
-    Spot,
     Stall,
 )
 from emulator.scenario.flags import Flags
 from emulator.scenario.pace import Milliseconds, Pace, PaceSetting
 from emulator.scenario.quota import Queue, Quota, Quotas
 from emulator.scenario.rules import (
+    AnswerOptions,
     AnyRule,
-    Beside,
     ConversationRule,
     Expect,
     ReplyRule,
@@ -41,13 +41,13 @@ from emulator.scenario.schema import describe_keys
 from emulator.scenario.steps import Audio, Call, Chunks, Image, Json, Pause, Raw, Reply, Say, Think, Written
 from emulator.scenario.templates.variables import VARIABLES
 from emulator.scenario.types import Model
-from emulator.scenario.when import Prose, QueueFutures, Regex, Result, ResultTest, Test, When
+from emulator.scenario.when import Prose, Regex, Result, ResultTest, Test, TurnRange, When
 from emulator.suggestions import join
 
 # Parts of the language that have a name of their own, each with what the tables call it.
 _NAMED: tuple[tuple[Any, str], ...] = (
     (AnyRule, "[rule](#rules)"),
-    (Beside, "mapping with the keys that stand [beside](#beside-the-answer)"),
+    (AnswerOptions, "mapping with the keys that stand [beside](#beside-the-answer)"),
     (Chunks, "`words`, `sentences`, `whole`, `{size: 12}` or a list of the pieces"),
     (Expect, "[expect](#expect)"),
     (FaultSetting, "[fault](#faults), or a list of faults"),
@@ -63,7 +63,7 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (Result, "text or [test of a tool result](#tests)"),
     (Tokens, "[tokens](#tokens)"),
     (Turn, "[turn](#conversation)"),
-    (QueueFutures, "number, or range such as `2-4` or `3+`"),
+    (TurnRange, "number, or range such as `2-4` or `3+`"),
     (Usage, "[usage](#usage)"),
     (When, "[when](#when)"),
     (Written, "text, or list of its pieces"),
@@ -85,12 +85,12 @@ def reference_text() -> str:
         "## Rules\n",
         "A rule has exactly one answer, `reply`, `sequence` or `conversation`; everything else may be left out.\n",
         *_table(
-            _fields(Rule, without=Beside),
+            _fields(Rule, without=AnswerOptions),
             *(_fields(rule, without=Rule) for rule in (ReplyRule, SequenceRule, ConversationRule)),
         ),
         "## Beside the answer\n",
         "In a rule, or in `defaults` for all rules of the file.\n",
-        *_table(_fields(Beside)),
+        *_table(_fields(AnswerOptions)),
         "## When\n",
         *_keys(When),
         "## Tests\n",
@@ -102,8 +102,8 @@ def reference_text() -> str:
     ]
     for step in _STEPS:
         (verb, *_), *_ = _fields(step)
-        odds = ["[When it happens](#when-it-happens) can be said too.\n"] if issubclass(step, Odds) else []
-        parts += [f"### {verb}\n", f"{step.__doc__}\n", *_table(_fields(step, without=Odds)), *odds]
+        odds = ["[When it happens](#when-it-happens) can be said too.\n"] if issubclass(step, FaultTrigger) else []
+        parts += [f"### {verb}\n", f"{step.__doc__}\n", *_table(_fields(step, without=FaultTrigger)), *odds]
     parts += ["## Conversation\n", "A turn is one of these:\n", *(line for turn in TURNS for line in _keys(turn))]
     for model in (Usage, Expect, Tokens):
         parts += [f"## {model.__name__}\n", *_keys(model)]
@@ -122,14 +122,14 @@ def _pace_and_faults() -> list[str]:
         *_named("fault", ((fault.name, fault.effect) for fault in FAULTS.values())),
         *(row for fault in _FAULTS for row in _fault(fault)),
         "### Where in the answer\n",
-        *_keys(Spot),
+        *_keys(FaultPosition),
         "### When it happens\n",
-        *_keys(Odds),
+        *_keys(FaultTrigger),
     ]
 
 
 def _fault(fault: type[Model]) -> Iterator[str]:
-    own = [row for row in _fields(fault, without=Odds) if row not in _fields(Spot)]
+    own = [row for row in _fields(fault, without=FaultTrigger) if row not in _fields(FaultPosition)]
     yield f"### {own[0][0].strip('`')}, as a fault\n"
     yield f"{fault.__doc__}\n"
     yield from _table(own)

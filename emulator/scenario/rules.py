@@ -75,7 +75,7 @@ class Expect(Model):
     """How many it must have answered at least."""
 
 
-class Beside(Model):
+class AnswerOptions(Model):
     """What may stand beside an answer, and in `defaults` for all rules."""
 
     usage: Usage | None = None
@@ -92,7 +92,7 @@ class Beside(Model):
     """What goes wrong on the way: a fault by name, `{cut: reset, after_chunks: 3}`, or a list; a rule's take the place of the defaults'."""
 
 
-class Rule(Beside):
+class Rule(AnswerOptions):
     """What every rule has."""
 
     name: str | None = None
@@ -169,7 +169,7 @@ class Scenario(Model):
     """Makes every answer repeatable to the byte, ids and times included."""
     vetting: Vetting | None = None
     """What becomes of requests that Vertex itself refuses: `enforce` refuses them too, `warn` answers them with a warning, `off` does not look. Without it the server's `--vetting` holds."""
-    defaults: Beside = Beside.model_construct()
+    defaults: AnswerOptions = AnswerOptions.model_construct()
     """What stands beside the answers of all rules that do not say otherwise."""
     media: dict[str, str] = Field(default_factory=dict)
     """Local folders, beside the file, that stand for `gs://` prefixes."""

@@ -12,9 +12,9 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import ModelSchema
 
-from emulator.scenario.grammar import ModelLoc
 from emulator.scenario.rules import Scenario
 from emulator.scenario.types import Model
+from emulator.scenario.yaml import Location
 
 
 def describe_keys(model: type[Model]) -> dict[str, str]:
@@ -82,7 +82,7 @@ def schema_text() -> str:
     return json.dumps(scenario_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _tidy(part: Any, loc: ModelLoc = ()) -> Any:
+def _tidy(part: Any, loc: Location = ()) -> Any:
     """A part of pydantic's schema without what only a program could use: null for absent keys, made-up titles."""
     if isinstance(part, list):
         return [_tidy(item, loc) for item in part]

@@ -70,7 +70,7 @@ Identifier = Prose
 """A test of a name: written like `Prose`, but a string means *glob, ignoring case*."""
 Result = Annotated[Text | Annotated[ResultTest, Tag("<mapping>")], by_shape(_A_TEST)]
 """A test of a tool result: a string means *contains, ignoring case*."""
-QueueFutures = Annotated[str, BeforeValidator(_turns)]
+TurnRange = Annotated[str, BeforeValidator(_turns)]
 Role = Literal["system", "developer", "user", "assistant", "model", "tool", "function"]
 Medium = Literal["image", "audio", "video", "document", "gs_uri"]
 Modality = Literal["text", "image", "audio"]
@@ -123,7 +123,7 @@ class When(Model):
     """The system (or developer) messages, joined by line breaks."""
     last: _Roles | None = None
     """The role of the last message, or a list of roles of which it is one."""
-    turn: QueueFutures | None = None
+    turn: TurnRange | None = None
     """How many user turns there are: a number, or a range such as `2-4` or `3+`."""
     after_tool: _Name | None = None
     """The conversation ends with a result of this tool; `true` for any tool, `false` for none."""
