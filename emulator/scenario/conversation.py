@@ -1,13 +1,13 @@
 """A conversation: the transcript that a rule answers from, turn by turn."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field, Tag
 
 from emulator.scenario.steps import Call, Raw, Reply, Step
 from emulator.scenario.templates.template import is_template
-from emulator.scenario.types import Model, Text, by_shape
+from emulator.scenario.types import Model, Text, by_key, by_shape
 from emulator.scenario.when import Prose, Result
 
 
@@ -45,21 +45,11 @@ TURNS: tuple[type[Model], ...] = (UserTurn, AssistantTurn, ToolTurn)
 SPEAKERS = ("user", "assistant", "tool")
 """The keys of a turn of which it has exactly one."""
 
-
-def _speaker(turn: Any) -> str | None:
-    keys = turn if isinstance(turn, dict) else type(turn).model_fields if isinstance(turn, Model) else ()
-    return next((f"<{speaker}>" for speaker in SPEAKERS if speaker in keys), None)
-
-
 Turn = Annotated[
     Annotated[UserTurn, Tag("<user>")]
     | Annotated[AssistantTurn, Tag("<assistant>")]
     | Annotated[ToolTurn, Tag("<tool>")],
-    Discriminator(
-        _speaker,
-        custom_error_type="no_speaker",
-        custom_error_message="a turn needs one of " + ", ".join(SPEAKERS),
-    ),
+    by_key(SPEAKERS, error="no_speaker", message="a turn needs one of " + ", ".join(SPEAKERS)),
 ]
 """One turn of a conversation."""
 

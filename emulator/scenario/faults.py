@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, Field, Tag, TypeAdapter
 from pydantic_core import PydanticCustomError
 
 from emulator.catalogue.faults import FaultName, GarbleName
 from emulator.scenario.pace import Milliseconds
-from emulator.scenario.types import Model, Scalar, by_shape
+from emulator.scenario.types import Model, Scalar, by_key, by_shape
 
 
 class FaultTrigger(Model):
@@ -48,7 +48,7 @@ class Cut(FaultTrigger):
     """`reset` resets it (RST), `close` closes it in order with the transfer encoding unfinished, `end` ends HTTP in order but the answer too early."""
 
 
-def _duration(value: Any) -> Any:
+def _check_duration(value: Any) -> Any:
     if value == "forever" or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
     raise PydanticCustomError("wrong_shape", "expected a number of milliseconds, or forever")
@@ -57,7 +57,7 @@ def _duration(value: Any) -> Any:
 class Stall(FaultTrigger):
     """Nothing comes for a while, or ever again."""
 
-    stall: Annotated[Milliseconds | Literal["forever"], BeforeValidator(_duration)]
+    stall: Annotated[Milliseconds | Literal["forever"], BeforeValidator(_check_duration)]
     """Milliseconds, or `forever`: until the client leaves."""
 
 
@@ -111,23 +111,13 @@ class SmallWrites(FaultTrigger):
 FAULTS = ("cut", "stall", "garble", "fail", "write_size")
 """The keys a fault can begin with, in the order in which errors list them."""
 
-
-def _effect(fault: Any) -> str | None:
-    keys = fault if isinstance(fault, dict) else type(fault).model_fields if isinstance(fault, Model) else ()
-    return next((f"<{name}>" for name in FAULTS if name in keys), None)
-
-
 Fault = Annotated[
     Annotated[PlacedCut, Tag("<cut>")]
     | Annotated[PlacedStall, Tag("<stall>")]
     | Annotated[PlacedGarble, Tag("<garble>")]
     | Annotated[PlacedFail, Tag("<fail>")]
     | Annotated[SmallWrites, Tag("<write_size>")],
-    Discriminator(
-        _effect,
-        custom_error_type="no_effect",
-        custom_error_message="a fault needs one of the keys " + ", ".join(FAULTS),
-    ),
+    by_key(FAULTS, error="no_effect", message="a fault needs one of the keys " + ", ".join(FAULTS)),
 ]
 """One thing that goes wrong."""
 

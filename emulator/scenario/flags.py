@@ -11,13 +11,13 @@ from emulator.scenario.types import by_shape
 _FLAG = re.compile(r"(not +)?(?!not$)[A-Za-z_][A-Za-z0-9_-]*")
 
 
-def _flag(value: Any) -> Any:
+def _check_flag(value: Any) -> Any:
     if not isinstance(value, str) or not _FLAG.fullmatch(value):
         raise PydanticCustomError("bad_flag", "a flag is a name")
     return value
 
 
-Flag = Annotated[str, BeforeValidator(_flag)]
+Flag = Annotated[str, BeforeValidator(_check_flag)]
 Flags = Annotated[
     Annotated[Flag, Tag("<text>")] | Annotated[list[Flag], Field(min_length=1), Tag("<list>")],
     by_shape("a flag or a list of flags"),

@@ -10,14 +10,9 @@ from emulator.scenario.conversation import TURNS, AssistantTurn
 from emulator.scenario.faults import ChunkPosition
 from emulator.scenario.rules import Rule, Scenario
 from emulator.scenario.steps import VERBS
-from emulator.scenario.types import Model
+from emulator.scenario.types import Model, list_keys
 from emulator.scenario.when import Test, When
 from emulator.scenario.yaml import Location, is_tag
-
-
-def list_keys(model: type[Model]) -> tuple[str, ...]:
-    """The keys a model accepts, as they are written."""
-    return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
 def model_at(loc: Location) -> type[Model] | None:

@@ -9,9 +9,10 @@ from pydantic_core import ErrorDetails, ValidationError
 from emulator.errors import Place, Problem
 from emulator.scenario.conversation import SPEAKERS, TURNS
 from emulator.scenario.faults import FAULTS
-from emulator.scenario.locations import list_keys, model_at, name_of_mapping, name_of_value
+from emulator.scenario.locations import model_at, name_of_mapping, name_of_value
 from emulator.scenario.rules import ANSWERS, ConversationRule, ReplyRule, Rule, SequenceRule
 from emulator.scenario.steps import VERBS
+from emulator.scenario.types import list_keys
 from emulator.scenario.when import When
 from emulator.scenario.yaml import Source
 from emulator.suggestions import did_you_mean, find_near, join, list_accepted, quote, suggest, suggest_one

@@ -1,6 +1,6 @@
-"""A scenario file: rules, and what holds for all of them.
+"""The models of a scenario file and its rules.
 
-Defaults are constructed, not validated: that would build what reads them.
+Defaults are made by `model_construct`: to validate them would build their models' validators when this module is imported.
 """
 
 from typing import Annotated, Any, Literal
@@ -14,7 +14,7 @@ from emulator.scenario.flags import Flags
 from emulator.scenario.pace import PaceSetting
 from emulator.scenario.quota import Quotas
 from emulator.scenario.steps import Reply
-from emulator.scenario.types import Model, Scalar
+from emulator.scenario.types import Model, Scalar, list_keys
 from emulator.scenario.when import When
 from emulator.suggestions import join
 
@@ -136,14 +136,9 @@ ANSWERS = ("reply", "sequence", "conversation")
 """The keys of a rule of which it has exactly one."""
 
 
-def _answer(rule: Any) -> str | None:
-    if isinstance(rule, ReplyRule):
-        return "<reply>"
-    if isinstance(rule, SequenceRule):
-        return "<sequence>"
-    if isinstance(rule, ConversationRule):
-        return "<conversation>"
-    given = [key for key in ANSWERS if isinstance(rule, dict) and key in rule]
+def _find_answer(rule: Any) -> str | None:
+    keys = rule if isinstance(rule, dict) else list_keys(type(rule)) if isinstance(rule, Rule) else ()
+    given = [key for key in ANSWERS if key in keys]
     return f"<{given[0]}>" if len(given) == 1 else None
 
 
@@ -152,7 +147,7 @@ AnyRule = Annotated[
     | Annotated[SequenceRule, Tag("<sequence>")]
     | Annotated[ConversationRule, Tag("<conversation>")],
     Discriminator(
-        _answer,
+        _find_answer,
         custom_error_type="one_answer",
         custom_error_message="a rule needs exactly one answer: " + join(ANSWERS, "or"),
     ),

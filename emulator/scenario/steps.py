@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field, Tag
 
 from emulator.scenario.faults import Cut, Fail, Garble, Stall
 from emulator.scenario.pace import Milliseconds, Paced
-from emulator.scenario.types import Model, Text, by_shape
+from emulator.scenario.types import Model, Text, by_key, by_shape
 
 
 class Sized(Model):
@@ -110,16 +110,6 @@ class Raw(Paced):
 VERBS = ("say", "think", "call", "json", "image", "audio", "pause", "fail", "cut", "stall", "garble", "raw")
 """The verbs a step can begin with, in the order in which errors list them."""
 
-
-def _verb(step: Any) -> str | None:
-    keys = step if isinstance(step, dict) else type(step).model_fields if isinstance(step, Model) else ()
-    for verb in VERBS:
-        if verb in keys or f"{verb}_" in keys:
-            return f"<{verb}>"
-    return None
-
-
-# The tags have angle brackets because pydantic puts them into an error's location, where they must not look like keys.
 Step = Annotated[
     Annotated[Say, Tag("<say>")]
     | Annotated[Think, Tag("<think>")]
@@ -133,11 +123,7 @@ Step = Annotated[
     | Annotated[Stall, Tag("<stall>")]
     | Annotated[Garble, Tag("<garble>")]
     | Annotated[Raw, Tag("<raw>")],
-    Discriminator(
-        _verb,
-        custom_error_type="no_verb",
-        custom_error_message="a step needs one of the verbs " + ", ".join(VERBS),
-    ),
+    by_key(VERBS, error="no_verb", message="a step needs one of the verbs " + ", ".join(VERBS)),
 ]
 """One step of a reply."""
 

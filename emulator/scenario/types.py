@@ -1,5 +1,6 @@
 """The base class of the scenario models, and the kinds of values that several of them have."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
@@ -36,6 +37,21 @@ def shape(value: Any) -> str | None:
 def by_shape(expected: str) -> Discriminator:
     """A discriminator that chooses a union's branch by the YAML shape of the value, so that errors concern one branch only."""
     return Discriminator(shape, custom_error_type="wrong_shape", custom_error_message=f"expected {expected}")
+
+
+def by_key(keys: Sequence[str], *, error: str, message: str) -> Discriminator:
+    """A discriminator that chooses the branch `<key>` by the first of these keys that a mapping or model has."""
+
+    def find_tag(value: Any) -> str | None:
+        given = value if isinstance(value, dict) else list_keys(type(value)) if isinstance(value, Model) else ()
+        return next((f"<{key}>" for key in keys if key in given), None)
+
+    return Discriminator(find_tag, custom_error_type=error, custom_error_message=message)
+
+
+def list_keys(model: type[Model]) -> tuple[str, ...]:
+    """The keys a model accepts, as they are written."""
+    return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
 Text = Annotated[str, Tag("<text>")]

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from emulator.scenario.types import Model, Switch, Text, by_shape
 
 
-def _regex(pattern: str) -> str:
+def _check_regex(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
@@ -19,14 +19,14 @@ def _regex(pattern: str) -> str:
     return pattern
 
 
-def _turns(value: Any) -> Any:
+def _check_turns(value: Any) -> Any:
     is_written = isinstance(value, str | int) and not isinstance(value, bool)
     if not is_written or not re.fullmatch(r"[0-9]{1,9}(-[0-9]{1,9}|\+)?", str(value)):
         raise PydanticCustomError("bad_turn", 'a turn is a number or a range such as "2-4" or "3+"', {})
     return value
 
 
-Regex = Annotated[str, AfterValidator(_regex)]
+Regex = Annotated[str, AfterValidator(_check_regex)]
 
 
 class Test(Model):
@@ -70,7 +70,7 @@ Identifier = Prose
 """A test of a name: written like `Prose`, but a string means *glob, ignoring case*."""
 Result = Annotated[Text | Annotated[ResultTest, Tag("<mapping>")], by_shape(_A_TEST)]
 """A test of a tool result: a string means *contains, ignoring case*."""
-TurnRange = Annotated[str, BeforeValidator(_turns)]
+TurnRange = Annotated[str, BeforeValidator(_check_turns)]
 Role = Literal["system", "developer", "user", "assistant", "model", "tool", "function"]
 Medium = Literal["image", "audio", "video", "document", "gs_uri"]
 Modality = Literal["text", "image", "audio"]
