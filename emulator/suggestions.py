@@ -47,10 +47,21 @@ def find_near(word: str, known: Iterable[str]) -> str | None:
     return by_folded[near[0]] if near else None
 
 
+def did_you_mean(spelling: str) -> str:
+    """`did you mean "x"?`, the only place that words this."""
+    return f'did you mean "{spelling}"?'
+
+
+def suggest_one(word: str, known: Iterable[str]) -> str:
+    """`; did you mean "x"?`, or nothing when no known word is near."""
+    near = find_near(word, known)
+    return f"; {did_you_mean(near)}" if near else ""
+
+
 def suggest(word: str, known: Sequence[str]) -> str:
-    """`; did you mean "x"?`, or else the known words when they are few and the nearest ones when they are many."""
-    if near := find_near(word, known):
-        return f'; did you mean "{near}"?'
+    """`; did you mean "x"?`, or else the known words: all when they are few, the nearest when they are many."""
+    if near := suggest_one(word, known):
+        return near
     if not known:
         return ""
     if len(known) <= _SHOWN:
@@ -64,9 +75,3 @@ def list_accepted(word: str, accepted: Sequence[str]) -> str:
         return join(accepted, "or")
     nearest = _find_close(word, accepted, n=_FEW, cutoff=0.0)
     return f"one of {len(accepted)} names such as {join(nearest, 'and')}"
-
-
-def suggest_one(word: str, known: Iterable[str]) -> str:
-    """`; did you mean "x"?`, or nothing when no known word is near."""
-    near = find_near(word, known)
-    return f'; did you mean "{near}"?' if near else ""

@@ -16,7 +16,7 @@ from emulator.api.session import SessionScope, VertexSession
 from emulator.credentials.key_files import KeyFiles, write_key_files, write_private
 from emulator.engine.ruleset import compile_rules
 from emulator.errors import StartError
-from emulator.scenario.loading import default_scenario_path, read_given
+from emulator.scenario.loading import default_scenario_path, read_scenarios
 from emulator.server.clock import Clock, SystemClock
 from emulator.server.listening import base_url, bind, url_of
 from emulator.server.service import Service
@@ -74,7 +74,7 @@ def build_service(
     scenarios: Sequence[ScenarioPath] = (), settings: Settings | None = None, clock: Clock | None = None
 ) -> Service:
     """Create the service for scenario files, folders and texts, or for the built-in default. Raises ScenarioError."""
-    reading = read_given(scenarios or [default_scenario_path()])
+    reading = read_scenarios(scenarios or [default_scenario_path()])
     return Service(compile_rules(reading.scenarios), settings or Settings(), clock=clock or SystemClock())
 
 

@@ -11,7 +11,8 @@ from emulator.engine.matching.rule_index import RuleIndex
 from emulator.engine.reply.functions import FunctionRecipe, ReplyFunction, Steps
 from emulator.engine.ruleset import Ruleset, compile_rules
 from emulator.errors import Place, ScenarioError
-from emulator.scenario.loading import ScenarioFile, read_rule, show_path
+from emulator.scenario.loading import ScenarioFile, show_path
+from emulator.scenario.python_values import read_rule
 from emulator.server.service import Service
 
 

@@ -12,7 +12,7 @@ from emulator.api.rules import Conditions, RuleBuilder
 from emulator.catalogue.quirks import QuirkName
 from emulator.catalogue.variations import Variation
 from emulator.errors import ScenarioError
-from emulator.scenario.loading import is_text, read_given
+from emulator.scenario.loading import is_text, read_scenarios
 from emulator.server.service import Service
 from emulator.store.exchange import Exchange
 from emulator.store.views import JournalView, Sent
@@ -146,7 +146,7 @@ class VertexSession(SessionScope):
         """Replace the server's scenarios for this session by these (paths, or texts with a line break). Raises ScenarioError."""
         __tracebackhide__ = True
         try:
-            reading = read_given(scenarios)
+            reading = read_scenarios(scenarios)
         except ScenarioError as error:
             # The problems have their places; frames of the emulator would only hide them.
             raise error.with_traceback(None) from None

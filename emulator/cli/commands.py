@@ -1,6 +1,5 @@
 """`vertex-emulator` itself, and the registry of its commands."""
 
-import gc
 from collections import UserDict
 from importlib import import_module
 
@@ -48,5 +47,3 @@ def main() -> None:
 
     `vertex-emulator COMMAND --help` tells more. Exit status: 0 fine, 1 problems found, 2 wrong usage.
     """
-    # It was turned off while the command was imported.
-    gc.enable()

@@ -13,7 +13,7 @@ from emulator.errors import EmulatorError
 
 if TYPE_CHECKING:
     from emulator.engine.ruleset import Ruleset
-    from emulator.scenario.loading import Reading
+    from emulator.scenario.loading import LoadedScenarios
     from emulator.server.service import Service
 
 
@@ -34,7 +34,7 @@ def read_rules(scenarios: Sequence[str]) -> "Ruleset":
     return compile_rules(reading.scenarios)
 
 
-def _read(scenarios: Sequence[str]) -> "Reading":
+def _read(scenarios: Sequence[str]) -> "LoadedScenarios":
     from emulator.scenario.loading import default_scenario_path, read_paths
 
     return read_paths([one for one in scenarios if not _is_empty_folder(one)] or [default_scenario_path()])

@@ -5,8 +5,6 @@ from random import Random
 from threading import local
 from typing import Any
 
-from emulator.late import run_late
-
 _LOCALE = "en_US"
 _COMMON = "faker.providers"
 # The usual words, below the provider that makes them; those at the top every provider has.
@@ -41,7 +39,6 @@ class Faker:
     """As Faker itself, the same words for the same seed, except that what makes a usual word is loaded with the word."""
 
     def __init__(self) -> None:
-        run_late("faker")
         self._generator = _make_generator()
         self._whole: Any = None
 

@@ -14,9 +14,8 @@ from emulator.catalogue.errors import CatalogueError, entry, find
 from emulator.engine.matching.conditions import Condition, compile_when, matches
 from emulator.engine.refusals import refuse, values_for
 from emulator.engine.request.facts import Facts
-from emulator.scenario.checks.quotas import list_quotas
 from emulator.scenario.loading import ScenarioFile
-from emulator.scenario.quota import PROVISIONED
+from emulator.scenario.quota import PROVISIONED, list_quotas
 from emulator.scenario.rules import Traffic
 from emulator.scenario.when import When
 from emulator.wire.errors import Refusal

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from emulator.catalogue.quirks import EARLY, QuirkName, expand
 from emulator.engine.matching.conditions import Condition, compile_when
-from emulator.engine.matching.rule_index import RuleIndex, demand_of
+from emulator.engine.matching.rule_index import RuleIndex, required_texts_of
 from emulator.engine.quota import CompiledQuota, compile_quotas
 from emulator.engine.reply.steps import CompiledReply, compile_reply, find_signatures
 from emulator.engine.session import Flagging, compile_flags
@@ -15,12 +15,12 @@ from emulator.engine.timeline.directives import CompiledPace
 from emulator.engine.timeline.faults import CompiledFault, compile_faults
 from emulator.engine.timeline.pace import compile_pace
 from emulator.errors import Place
-from emulator.scenario.checks.scenario import rule_name
+from emulator.scenario.checks.parsed_file import rule_name
 from emulator.scenario.conversation import AssistantTurn
 from emulator.scenario.loading import ScenarioFile
 from emulator.scenario.rules import (
+    AnswerOptions,
     AnyRule,
-    Beside,
     ConversationRule,
     Endpoint,
     Expect,
@@ -30,7 +30,7 @@ from emulator.scenario.rules import (
     Vetting,
 )
 from emulator.scenario.steps import Reply
-from emulator.scenario.text_index import Demand
+from emulator.scenario.text_index import RequiredTexts
 
 if TYPE_CHECKING:
     from emulator.engine.matching.conversation import Conversation
@@ -62,7 +62,7 @@ class CompiledRule:
     """What it requires and sets, if it says anything of flags."""
     conversation: "Conversation | None" = None
     """The transcript whose answers the recipes are, if it has one."""
-    demand: Demand = ()
+    required_texts: RequiredTexts = ()
     """What a request must have for it to answer."""
 
     @cached_property
@@ -191,7 +191,7 @@ def _compile_rule(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRul
         expect=rule.expect,
         flags=compile_flags(rule.requires, rule.sets),
         conversation=_conversation(rule) if isinstance(rule, ConversationRule) else None,
-        demand=demand_of(rule),
+        required_texts=required_texts_of(rule),
     )
 
 
@@ -201,6 +201,6 @@ def _conversation(rule: ConversationRule) -> "Conversation":
     return compile_conversation(rule.conversation)
 
 
-def _usage(rule: Beside, defaults: Beside) -> Usage:
+def _usage(rule: AnswerOptions, defaults: AnswerOptions) -> Usage:
     given = [one for one in (defaults.usage, rule.usage) if one is not None]
     return Usage.model_construct(**{name: getattr(one, name) for one in given for name in one.model_fields_set})

@@ -1,14 +1,14 @@
 """A conversation: the transcript that a rule answers from, turn by turn."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
+
+from pydantic import Field, Tag
 
 from emulator.scenario.steps import Call, Raw, Reply, Step
 from emulator.scenario.templates.template import is_template
-from emulator.scenario.types import Text, by_shape
+from emulator.scenario.types import Model, Text, by_key, by_shape
 from emulator.scenario.when import Prose, Result
-from emulator.validation.annotations import Discriminator, Tag, field
-from emulator.validation.models import Model
 
 
 class UserTurn(Model):
@@ -29,7 +29,7 @@ class ToolTurn(Model):
     """The result of a call of the assistant turn before it; the results of parallel calls may come in any order."""
 
     tool: Annotated[
-        Text | Annotated[list[str], field(min_length=1), Tag("<list>")], by_shape("a function's name or a list of them")
+        Text | Annotated[list[str], Field(min_length=1), Tag("<list>")], by_shape("a function's name or a list of them")
     ]
     """The function's name; a list stands for the results of several calls."""
     result: Result | None = None
@@ -45,21 +45,11 @@ TURNS: tuple[type[Model], ...] = (UserTurn, AssistantTurn, ToolTurn)
 SPEAKERS = ("user", "assistant", "tool")
 """The keys of a turn of which it has exactly one."""
 
-
-def _speaker(turn: Any) -> str | None:
-    keys = turn if isinstance(turn, dict) else type(turn).model_fields if isinstance(turn, Model) else ()
-    return next((f"<{speaker}>" for speaker in SPEAKERS if speaker in keys), None)
-
-
 Turn = Annotated[
     Annotated[UserTurn, Tag("<user>")]
     | Annotated[AssistantTurn, Tag("<assistant>")]
     | Annotated[ToolTurn, Tag("<tool>")],
-    Discriminator(
-        _speaker,
-        error="no_speaker",
-        message="a turn needs one of " + ", ".join(SPEAKERS),
-    ),
+    by_key(SPEAKERS, error="no_speaker", message="a turn needs one of " + ", ".join(SPEAKERS)),
 ]
 """One turn of a conversation."""
 

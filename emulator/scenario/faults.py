@@ -2,75 +2,73 @@
 
 from typing import Annotated, Any, Literal
 
+from pydantic import BeforeValidator, ConfigDict, Field, Tag, TypeAdapter
 from pydantic_core import PydanticCustomError
 
 from emulator.catalogue.faults import FaultName, GarbleName
 from emulator.scenario.pace import Milliseconds
-from emulator.scenario.types import Scalar, by_shape
-from emulator.validation.annotations import Before, Discriminator, Tag, field
-from emulator.validation.models import Model
-from emulator.validation.schemas import validator
+from emulator.scenario.types import Model, Scalar, by_key, by_shape
 
 
-class Odds(Model):
+class FaultTrigger(Model):
     """When a fault happens: always, or only when everything given here holds."""
 
-    chance: float | None = field(default=None, ge=0, le=1, allow_inf_nan=False)
+    chance: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
     """How probable it is, from 0 to 1; decided by the seed, if there is one, and by what is asked."""
-    first: int | None = field(default=None, ge=1)
+    first: int | None = Field(default=None, ge=1)
     """Only in so many uses of the rule, the first ones of a session."""
-    every: int | None = field(default=None, ge=1)
+    every: int | None = Field(default=None, ge=1)
     """Only in every so many-th use of the rule in a session."""
-    after: int | None = field(default=None, ge=0)
+    after: int | None = Field(default=None, ge=0)
     """Only after so many uses of the rule in a session."""
 
 
-class Chunks(Model):
+class ChunkPosition(Model):
     """Where in a stream."""
 
-    after_chunks: int | None = field(default=None, ge=0)
+    after_chunks: int | None = Field(default=None, ge=0)
     """Behind so many chunks of the stream; 0 is behind the headers. Plain answers have no chunks: there it is the middle."""
 
 
-class Spot(Chunks):
+class FaultPosition(ChunkPosition):
     """Where in the answer: one of these, by default its middle."""
 
     at: Literal["before_headers", "inside_frame", "inside_json", "inside_character"] | None = None
     """Before anything is sent, behind the JSON of an event but before its end, inside the JSON, or between the bytes of a character."""
-    after_bytes: int | None = field(default=None, ge=0)
+    after_bytes: int | None = Field(default=None, ge=0)
     """Behind so many bytes of the body."""
-    fraction: float | None = field(default=None, ge=0, le=1, allow_inf_nan=False)
+    fraction: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
     """Behind this part of the body's bytes, from 0 to 1."""
 
 
-class Cut(Odds):
+class Cut(FaultTrigger):
     """The connection ends before the answer does."""
 
     cut: Literal["reset", "close", "end"]
     """`reset` resets it (RST), `close` closes it in order with the transfer encoding unfinished, `end` ends HTTP in order but the answer too early."""
 
 
-def _duration(value: Any) -> Any:
+def _check_duration(value: Any) -> Any:
     if value == "forever" or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
     raise PydanticCustomError("wrong_shape", "expected a number of milliseconds, or forever")
 
 
-class Stall(Odds):
+class Stall(FaultTrigger):
     """Nothing comes for a while, or ever again."""
 
-    stall: Annotated[Milliseconds | Literal["forever"], Before(_duration)]
+    stall: Annotated[Milliseconds | Literal["forever"], BeforeValidator(_check_duration)]
     """Milliseconds, or `forever`: until the client leaves."""
 
 
-class Garble(Odds):
+class Garble(FaultTrigger):
     """The answer comes, but not as it should."""
 
     garble: GarbleName
     """What is wrong with it."""
 
 
-class Fail(Odds):
+class Fail(FaultTrigger):
     """A failure: as the first step an HTTP error, later the form an error takes inside a stream."""
 
     fail: Scalar
@@ -79,45 +77,39 @@ class Fail(Odds):
     """The message instead of the catalogue's."""
     details: list[dict[str, Any]] | None = None
     """The `details` instead of the catalogue's."""
-    retry_after_s: int | None = field(default=None, ge=0)
+    retry_after_s: int | None = Field(default=None, ge=0)
     """Seconds in a `retry-after` header, which Vertex does not send by itself."""
-    status: int | None = field(default=None, ge=200, le=599)
+    status: int | None = Field(default=None, ge=200, le=599)
     """The HTTP status instead of the error's."""
     body: Any = None
     """The whole body instead of the error's: a text as it is, anything else as JSON."""
 
 
-class PlacedCut(Cut, Spot):
+class PlacedCut(Cut, FaultPosition):
     """The connection ends before the answer does."""
 
 
-class PlacedStall(Stall, Spot):
+class PlacedStall(Stall, FaultPosition):
     """Nothing comes for a while, or ever again."""
 
 
-class PlacedGarble(Garble, Chunks):
+class PlacedGarble(Garble, ChunkPosition):
     """The answer comes, but not as it should; of the places it knows `after_chunks`."""
 
 
-class PlacedFail(Fail, Chunks):
+class PlacedFail(Fail, ChunkPosition):
     """A failure instead of the answer, or with `after_chunks` inside the stream."""
 
 
-class SmallWrites(Odds):
+class SmallWrites(FaultTrigger):
     """The body is written in small pieces, all of it."""
 
-    write_size: int = field(ge=1)
+    write_size: int = Field(ge=1)
     """Bytes in a piece."""
 
 
 FAULTS = ("cut", "stall", "garble", "fail", "write_size")
 """The keys a fault can begin with, in the order in which errors list them."""
-
-
-def _effect(fault: Any) -> str | None:
-    keys = fault if isinstance(fault, dict) else type(fault).model_fields if isinstance(fault, Model) else ()
-    return next((f"<{name}>" for name in FAULTS if name in keys), None)
-
 
 Fault = Annotated[
     Annotated[PlacedCut, Tag("<cut>")]
@@ -125,11 +117,7 @@ Fault = Annotated[
     | Annotated[PlacedGarble, Tag("<garble>")]
     | Annotated[PlacedFail, Tag("<fail>")]
     | Annotated[SmallWrites, Tag("<write_size>")],
-    Discriminator(
-        _effect,
-        error="no_effect",
-        message="a fault needs one of the keys " + ", ".join(FAULTS),
-    ),
+    by_key(FAULTS, error="no_effect", message="a fault needs one of the keys " + ", ".join(FAULTS)),
 ]
 """One thing that goes wrong."""
 
@@ -144,7 +132,11 @@ FaultSetting = Annotated[
 """What goes wrong: a fault by name, as a mapping, or several in a list."""
 
 
+_FAULT: TypeAdapter[PlacedCut | PlacedStall | PlacedGarble | PlacedFail | SmallWrites] = TypeAdapter(
+    Fault, config=ConfigDict(defer_build=True)
+)
+
+
 def read_fault(written: dict[str, Any]) -> PlacedCut | PlacedStall | PlacedGarble | PlacedFail | SmallWrites:
-    """A fault of the catalogue."""
-    found: PlacedCut | PlacedStall | PlacedGarble | PlacedFail | SmallWrites = validator(Fault).validate_python(written)
-    return found
+    """A fault of the catalogue, as a model."""
+    return _FAULT.validate_python(written)

@@ -1,29 +1,25 @@
 """Flags: what a session remembers from one rule to the next, by names that a scenario gives."""
 
 import re
-from collections.abc import Iterator
 from typing import Annotated, Any
 
+from pydantic import BeforeValidator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from emulator.errors import Problem
 from emulator.scenario.types import by_shape
-from emulator.scenario.yaml import Loc, Source
-from emulator.suggestions import quote
-from emulator.validation.annotations import Before, Tag, field
 
 _FLAG = re.compile(r"(not +)?(?!not$)[A-Za-z_][A-Za-z0-9_-]*")
 
 
-def _flag(value: Any) -> Any:
+def _check_flag(value: Any) -> Any:
     if not isinstance(value, str) or not _FLAG.fullmatch(value):
         raise PydanticCustomError("bad_flag", "a flag is a name")
     return value
 
 
-Flag = Annotated[str, Before(_flag)]
+Flag = Annotated[str, BeforeValidator(_check_flag)]
 Flags = Annotated[
-    Annotated[Flag, Tag("<text>")] | Annotated[list[Flag], field(min_length=1), Tag("<list>")],
+    Annotated[Flag, Tag("<text>")] | Annotated[list[Flag], Field(min_length=1), Tag("<list>")],
     by_shape("a flag or a list of flags"),
 ]
 """One flag or several, each a name or, with `not` before it, the name of one that is not set."""
@@ -39,12 +35,3 @@ def split_flags(written: Any) -> tuple[frozenset[str], frozenset[str]]:
     """The names without and with a `not` before them."""
     names = [(one.startswith("not "), one.rpartition(" ")[2]) for one in list_flags(written)]
     return frozenset(name for is_not, name in names if not is_not), frozenset(name for is_not, name in names if is_not)
-
-
-def check_own_flags(requires: object, sets: object, loc: Loc, source: Source) -> Iterator[Problem]:
-    """A flag that one rule wants both set and not set."""
-    for key, written in (("requires", requires), ("sets", sets)):
-        yes, no = split_flags(written)
-        for name in sorted(yes & no):
-            message = f'"{key}" has both {quote(name)} and {quote(f"not {name}")}'
-            yield source.problem(source.find((*loc, key), f"not {name}"), message)

@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from emulator.catalogue.paces import PaceName
-from emulator.scenario.types import by_shape
-from emulator.validation.annotations import Tag, field
-from emulator.validation.models import Model
+from pydantic import Field, Tag
 
-Milliseconds = Annotated[float, field(ge=0, le=86_400_000, allow_inf_nan=False)]
+from emulator.catalogue.paces import PaceName
+from emulator.scenario.types import Model, by_shape
+
+Milliseconds = Annotated[float, Field(ge=0, le=86_400_000, allow_inf_nan=False)]
 
 
 class Pace(Model):
@@ -17,11 +17,11 @@ class Pace(Model):
     """A pace by name, from which the other keys depart."""
     first_token_ms: Milliseconds | None = None
     """Milliseconds until the first token."""
-    tokens_per_second: float | None = field(default=None, gt=0, allow_inf_nan=False)
+    tokens_per_second: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Tokens that follow each second; an answer has as many as its usage says, thoughts included. A chunk comes when its last token is there."""
     every_ms: Milliseconds | None = None
     """Milliseconds between one chunk and the next, instead of `tokens_per_second`."""
-    jitter: float | None = field(default=None, ge=0, le=1, allow_inf_nan=False)
+    jitter: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
     """How much each wait may differ: 0.2 is up to 20 % more or less; seeded."""
 
 

@@ -4,18 +4,18 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pydantic_core import ValidationError
+from pydantic_core import ErrorDetails, ValidationError
 
 from emulator.errors import Place, Problem
 from emulator.scenario.conversation import SPEAKERS, TURNS
 from emulator.scenario.faults import FAULTS
-from emulator.scenario.grammar import find_model, list_keys, name_part, subject
+from emulator.scenario.locations import model_at, name_of_mapping, name_of_value
 from emulator.scenario.rules import ANSWERS, ConversationRule, ReplyRule, Rule, SequenceRule
 from emulator.scenario.steps import VERBS
+from emulator.scenario.types import list_keys
 from emulator.scenario.when import When
 from emulator.scenario.yaml import Source
-from emulator.suggestions import find_near, join, list_accepted, quote, suggest, suggest_one
-from emulator.validation.schemas import ErrorDetails
+from emulator.suggestions import did_you_mean, find_near, join, list_accepted, quote, suggest, suggest_one
 
 Finding = tuple[Place, str]
 
@@ -26,7 +26,7 @@ def explain(error: ValidationError, source: Source) -> list[Problem]:
     misspelt = {
         (tuple(detail["loc"][:-1]), find_near(str(detail["loc"][-1]), list_keys(model)))
         for detail in details
-        if detail["type"] == "extra_forbidden" and (model := find_model(detail["loc"][:-1])) is not None
+        if detail["type"] == "extra_forbidden" and (model := model_at(detail["loc"][:-1])) is not None
     }
     findings: dict[Finding, None] = {}
     for detail in details:
@@ -47,14 +47,14 @@ def _must_be(wanted: str) -> Callable[[ErrorDetails, Source], Iterator[Finding]]
 
 
 def _mismatch(detail: ErrorDetails, wanted: str) -> str:
-    name = subject(detail["loc"])
+    name = name_of_value(detail["loc"])
     if detail["input"] is None:
         return f"{name} has no value; it must be {wanted}"
     return f"{name} must be {wanted}, not {quote(detail['input'])}"
 
 
 def _empty(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
-    yield source.place(detail["loc"]), f"{subject(detail['loc'])} must not be empty"
+    yield source.place(detail["loc"]), f"{name_of_value(detail['loc'])} must not be empty"
 
 
 def _wrong_shape(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
@@ -62,12 +62,12 @@ def _wrong_shape(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
 
 
 def _bad_regex(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
-    message = f"{subject(detail['loc'])} is not a regular expression: {detail['ctx']['reason']}"
+    message = f"{name_of_value(detail['loc'])} is not a regular expression: {detail['ctx']['reason']}"
     yield source.place(detail["loc"]), message
 
 
 def _bad_flag(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
-    name = subject(detail["loc"])
+    name = name_of_value(detail["loc"])
     wanted = 'a flag such as "paid" or "not paid": letters, digits, "_" and "-", no digit first'
     yield source.place(detail["loc"]), f"{name} must be {wanted}; not {quote(detail['input'])}"
 
@@ -83,15 +83,15 @@ def _literal(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
 
 
 def _missing(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
-    *outer, key = detail["loc"]
-    yield source.place(outer), f'{name_part(outer)} needs the key "{key}"'
+    outer, key = detail["loc"][:-1], detail["loc"][-1]
+    yield source.place(outer), f'{name_of_mapping(outer)} needs the key "{key}"'
 
 
 def _extra(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
     loc = detail["loc"]
-    model = find_model(loc[:-1])
+    model = model_at(loc[:-1])
     known = list_keys(model) if model else ()
-    yield source.key_place(loc), _unknown_key(str(loc[-1]), name_part(loc[:-1]), known, model)
+    yield source.key_place(loc), _unknown_key(str(loc[-1]), name_of_mapping(loc[:-1]), known, model)
 
 
 def _unknown_key(key: str, where: str, known: tuple[str, ...], model: type[Any] | None) -> str:
@@ -126,7 +126,7 @@ def _no_verb(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
         return
     for key in step:
         if verb := find_near(key, VERBS):
-            yield source.key_place((*loc, key)), f'unknown step "{key}"; did you mean "{verb}"?'
+            yield source.key_place((*loc, key)), f'unknown step "{key}"; {did_you_mean(verb)}'
             return
     written = join(map(quote, step), "and")
     yield source.place(loc), f"a step needs one of the verbs {join(VERBS, 'or')}, but this one has only {written}"
@@ -136,7 +136,7 @@ def _no_effect(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
     fault, loc = detail["input"], detail["loc"]
     for key in fault:
         if near := find_near(key, FAULTS):
-            yield source.key_place((*loc, key)), f'unknown key "{key}" in a fault; did you mean "{near}"?'
+            yield source.key_place((*loc, key)), f'unknown key "{key}" in a fault; {did_you_mean(near)}'
             return
     written = f"this one has only {join(map(quote, fault), 'and')}" if fault else "this one is empty"
     yield source.place(loc), f"a fault needs one of the keys {join(FAULTS, 'or')}, but {written}"
@@ -149,7 +149,7 @@ def _no_speaker(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
         return
     for key in turn:
         if speaker := find_near(key, SPEAKERS):
-            yield source.key_place((*loc, key)), f'unknown turn "{key}"; did you mean "{speaker}"?'
+            yield source.key_place((*loc, key)), f'unknown turn "{key}"; {did_you_mean(speaker)}'
             return
     written = f", but this one has only {join(map(quote, turn), 'and')}" if turn else ", but this one is empty"
     yield source.place(loc), f"a turn needs {join(map(quote, SPEAKERS), 'or')}{written}"

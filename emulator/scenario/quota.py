@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from emulator.scenario.types import Scalar, by_shape
+from pydantic import Field, Tag
+
+from emulator.scenario.types import Model, Scalar, by_shape
 from emulator.scenario.when import Identifier
-from emulator.validation.annotations import Tag, field
-from emulator.validation.models import Model
+from emulator.scenario.yaml import Location
 
 PROVISIONED = "provisioned_throughput_exceeded"
 """The error that makes a quota one of provisioned throughput."""
@@ -14,20 +15,20 @@ PROVISIONED = "provisioned_throughput_exceeded"
 class Queue(Model):
     """Requests that wait instead of being refused at once."""
 
-    length: int = field(ge=1)
+    length: int = Field(ge=1)
     """How many may wait at the same time; the next one is refused."""
-    wait_ms: int = field(ge=1)
+    wait_ms: int = Field(ge=1)
     """How long one waits at most; a request that would have to wait longer is refused."""
 
 
 class Quota(Model):
     """How much is answered. What a minute allows comes back continuously, and all of it may be used at once."""
 
-    requests_per_minute: int | None = field(default=None, ge=1)
+    requests_per_minute: int | None = Field(default=None, ge=1)
     """Requests that are answered in a minute."""
-    tokens_per_minute: int | None = field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
     """Tokens in a minute: the prompt's estimate when the request comes, settled by the answer's `total_tokens` when it ends."""
-    concurrent: int | None = field(default=None, ge=1)
+    concurrent: int | None = Field(default=None, ge=1)
     """Requests that are answered at the same time."""
     per: Literal["session", "model", "server"] = "session"
     """What has the quota to itself: each session (project id), each model of a session, or the whole server, which all share."""
@@ -44,3 +45,12 @@ Quotas = Annotated[
     by_shape("a mapping or a list of mappings"),
 ]
 """One quota, or several, all of which must have room."""
+
+
+def list_quotas(quotas: Quotas | None, loc: Location = ("quota",)) -> list[tuple[Location, Quota]]:
+    """The quotas as a list, each with its location in the file."""
+    if quotas is None:
+        return []
+    if isinstance(quotas, Quota):
+        return [(loc, quotas)]
+    return [((*loc, number), quota) for number, quota in enumerate(quotas)]

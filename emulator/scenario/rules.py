@@ -1,9 +1,11 @@
-"""A scenario file: rules, and what holds for all of them.
+"""The models of a scenario file and its rules.
 
-Defaults are constructed, not validated: that would build what reads them.
+Defaults are made by `model_construct`: to validate them would build their models' validators when this module is imported.
 """
 
 from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
 
 from emulator.catalogue.quirks import QuirkName
 from emulator.scenario.conversation import Turn
@@ -12,11 +14,9 @@ from emulator.scenario.flags import Flags
 from emulator.scenario.pace import PaceSetting
 from emulator.scenario.quota import Quotas
 from emulator.scenario.steps import Reply
-from emulator.scenario.types import Scalar
+from emulator.scenario.types import Model, Scalar, list_keys
 from emulator.scenario.when import When
 from emulator.suggestions import join
-from emulator.validation.annotations import Discriminator, Tag, field
-from emulator.validation.models import Model
 
 Vetting = Literal["enforce", "warn", "off"]
 """What becomes of a request that Vertex refuses: it is refused too, or answered with a warning, or just answered."""
@@ -32,15 +32,15 @@ Family = Literal[
 class Usage(Model):
     """The token counts an answer reports; what is not given is estimated."""
 
-    prompt: int | None = field(default=None, ge=0)
+    prompt: int | None = Field(default=None, ge=0)
     """`prompt_tokens`: the input, its cached part included."""
-    completion: int | None = field(default=None, ge=0)
+    completion: int | None = Field(default=None, ge=0)
     """`completion_tokens`: the visible output, thoughts not counted, but for open models, which count them in."""
-    reasoning: int | None = field(default=None, ge=0)
+    reasoning: int | None = Field(default=None, ge=0)
     """`reasoning_tokens`: the thoughts; 0 leaves the detail out."""
-    cached: int | None = field(default=None, ge=0)
+    cached: int | None = Field(default=None, ge=0)
     """`cached_tokens` of the input; when not given, a fixed estimate for requests with `cached_content`."""
-    total: int | None = field(default=None, ge=0)
+    total: int | None = Field(default=None, ge=0)
     """`total_tokens`; without it the sum of prompt, completion and reasoning."""
     traffic: Traffic | None = None
     """`traffic_type`; when not given, what the headers `X-Vertex-AI-LLM-…` ask for, else `ON_DEMAND`."""
@@ -60,22 +60,22 @@ class Tokens(Model):
 
     fail: Scalar | None = None
     """The error instead of a token: an HTTP status (`503`) or the name of a token endpoint's error (`token_refresh_revoked`)."""
-    times: int | None = field(default=None, ge=1)
+    times: int | None = Field(default=None, ge=1)
     """How many token requests of a session fail; later ones get their tokens. Without it all fail."""
-    lifetime_s: int | None = field(default=None, ge=1)
+    lifetime_s: int | None = Field(default=None, ge=1)
     """Seconds after which tokens expire, where that is less than the server's `--token-lifetime`."""
 
 
 class Expect(Model):
     """What `verify` demands of a rule: one of the two."""
 
-    times: int | None = field(default=None, ge=0)
+    times: int | None = Field(default=None, ge=0)
     """How many requests of a session it must have answered, no more and no fewer; 0 forbids it to answer."""
-    at_least: int | None = field(default=None, ge=1)
+    at_least: int | None = Field(default=None, ge=1)
     """How many it must have answered at least."""
 
 
-class Beside(Model):
+class AnswerOptions(Model):
     """What may stand beside an answer, and in `defaults` for all rules."""
 
     usage: Usage | None = None
@@ -92,14 +92,14 @@ class Beside(Model):
     """What goes wrong on the way: a fault by name, `{cut: reset, after_chunks: 3}`, or a list; a rule's take the place of the defaults'."""
 
 
-class Rule(Beside):
+class Rule(AnswerOptions):
     """What every rule has."""
 
     name: str | None = None
     """What reports and the journal call the rule; `rule 3` when not given."""
     when: When = When.model_construct()
     """What the request must be like; without it the rule answers every request."""
-    times: int | None = field(default=None, ge=1)
+    times: int | None = Field(default=None, ge=1)
     """How many requests of a session it answers before it is used up."""
     expect: Expect | None = None
     """How many requests it must have answered when the session is verified."""
@@ -119,7 +119,7 @@ class ReplyRule(Rule):
 class SequenceRule(Rule):
     """A rule that gives successive replies to the successive requests of a session."""
 
-    sequence: list[Reply] = field(min_length=1)
+    sequence: list[Reply] = Field(min_length=1)
     """The replies, in order."""
     then: Literal["repeat", "loop", "exhaust"] = "repeat"
     """After the last: repeat it, start again, or be used up."""
@@ -128,7 +128,7 @@ class SequenceRule(Rule):
 class ConversationRule(Rule):
     """A rule that answers from a transcript; the request's own messages tell where in it a conversation stands."""
 
-    conversation: list[Turn] = field(min_length=1)
+    conversation: list[Turn] = Field(min_length=1)
     """The turns, from the user's first words on; the rule answers where the messages so far are those before an `assistant` turn."""
 
 
@@ -136,14 +136,9 @@ ANSWERS = ("reply", "sequence", "conversation")
 """The keys of a rule of which it has exactly one."""
 
 
-def _answer(rule: Any) -> str | None:
-    if isinstance(rule, ReplyRule):
-        return "<reply>"
-    if isinstance(rule, SequenceRule):
-        return "<sequence>"
-    if isinstance(rule, ConversationRule):
-        return "<conversation>"
-    given = [key for key in ANSWERS if isinstance(rule, dict) and key in rule]
+def _find_answer(rule: Any) -> str | None:
+    keys = rule if isinstance(rule, dict) else list_keys(type(rule)) if isinstance(rule, Rule) else ()
+    given = [key for key in ANSWERS if key in keys]
     return f"<{given[0]}>" if len(given) == 1 else None
 
 
@@ -152,9 +147,9 @@ AnyRule = Annotated[
     | Annotated[SequenceRule, Tag("<sequence>")]
     | Annotated[ConversationRule, Tag("<conversation>")],
     Discriminator(
-        _answer,
-        error="one_answer",
-        message="a rule needs exactly one answer: " + join(ANSWERS, "or"),
+        _find_answer,
+        custom_error_type="one_answer",
+        custom_error_message="a rule needs exactly one answer: " + join(ANSWERS, "or"),
     ),
 ]
 """A rule: `when`, and one answer."""
@@ -169,11 +164,11 @@ class Scenario(Model):
     """Makes every answer repeatable to the byte, ids and times included."""
     vetting: Vetting | None = None
     """What becomes of requests that Vertex itself refuses: `enforce` refuses them too, `warn` answers them with a warning, `off` does not look. Without it the server's `--vetting` holds."""
-    defaults: Beside = Beside.model_construct()
+    defaults: AnswerOptions = AnswerOptions.model_construct()
     """What stands beside the answers of all rules that do not say otherwise."""
-    media: dict[str, str] = field(default={})
+    media: dict[str, str] = Field(default_factory=dict)
     """Local folders, beside the file, that stand for `gs://` prefixes."""
-    endpoints: dict[str, Endpoint] = field(default={})
+    endpoints: dict[str, Endpoint] = Field(default_factory=dict)
     """Endpoints of one's own by their ids; once there are any, others do not exist. Without them every id answers as vLLM."""
     order: Literal["strict"] | None = None
     """`strict`: a session that is verified must have used the rules in the order of the file, each as often as it likes."""
@@ -181,5 +176,5 @@ class Scenario(Model):
     """Failures of the token endpoints and of the metadata server, and a shorter life for their tokens."""
     quota: Quotas | None = None
     """How much is answered in a minute and at once, and how the rest is refused: one quota, or a list of them."""
-    rules: list[AnyRule] = field(default=[])
+    rules: list[AnyRule] = Field(default_factory=list)
     """Tried top to bottom; the first that holds and is not used up answers."""

@@ -4,7 +4,6 @@ import ast
 import inspect
 import json
 import sys
-from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -12,32 +11,33 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import ModelSchema
 
-from emulator.scenario.grammar import ModelLoc
 from emulator.scenario.rules import Scenario
-from emulator.validation.models import Model
-from emulator.validation.schemas import core_schema
+from emulator.scenario.types import Model
+from emulator.scenario.yaml import Location
 
 
 def describe_keys(model: type[Model]) -> dict[str, str]:
-    """The docstrings below the fields of a model, those that it inherits among them, by the fields' names."""
+    """The docstrings below the fields of a model, inherited ones included, by the names of the fields.
+
+    Pydantic's `use_attribute_docstrings` would read the sources whenever the models are imported.
+    """
     found: dict[str, str] = {}
-    for one in reversed(model.__mro__):
-        found |= _read(one.__module__).get(one.__name__, {}) if issubclass(one, Model) else {}
+    for part in reversed(model.__mro__):
+        found |= _read_docstrings(part.__module__).get(part.__name__, {}) if issubclass(part, Model) else {}
     return found
 
 
 @cache
-def _read(module: str) -> dict[str, dict[str, str]]:
+def _read_docstrings(module: str) -> dict[str, dict[str, str]]:
     """The docstrings below the fields of all classes of a module."""
     tree = ast.parse(inspect.getsource(sys.modules[module]))
-    return {part.name: dict(_read_class(part)) for part in tree.body if isinstance(part, ast.ClassDef)}
-
-
-def _read_class(part: ast.ClassDef) -> Iterator[tuple[str, str]]:
-    for field, text in pairwise(part.body):
-        match field, text:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):
-                yield name, inspect.cleandoc(said)
+    found: dict[str, dict[str, str]] = {}
+    for part in (part for part in tree.body if isinstance(part, ast.ClassDef)):
+        for field, text in pairwise(part.body):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(docstring))):
+                    found.setdefault(part.name, {})[name] = inspect.cleandoc(docstring)
+    return found
 
 
 TITLE = "Scenario of the Vertex AI OpenAI endpoint emulator"
@@ -45,27 +45,22 @@ _DRAFT = "http://json-schema.org/draft-07/schema#"
 _ABSENT: tuple[Any, ...] = (None, {}, [])
 
 
-class _Described(GenerateJsonSchema):
-    """Schemas that have the docstrings of models and of their fields as descriptions."""
+class _DescribedJsonSchema(GenerateJsonSchema):
+    """Describes the keys of models by the docstrings below their fields."""
 
     def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
         """The schema of a model."""
         model: type[Model] = schema["cls"]
-        found = self.generate_inner(schema["schema"])
-        found |= {"description": model.__doc__, "additionalProperties": False}
-        for name, said in describe_keys(model).items():
+        found = super().model_schema(schema)
+        for name, docstring in describe_keys(model).items():
             key = model.model_fields[name].alias or name
-            found["properties"][key]["description"] = said
+            found["properties"][key]["description"] = docstring
         return found
-
-    def encode_default(self, dft: Any) -> Any:
-        """A default as JSON; a model that is one need not be written by anybody."""
-        return None if isinstance(dft, Model) else super().encode_default(dft)
 
 
 def scenario_schema() -> dict[str, Any]:
     """The schema, in draft 07: what editors understand everywhere."""
-    schema = _Described(ref_template="#/definitions/{model}").generate(core_schema(Scenario))
+    schema = Scenario.model_json_schema(ref_template="#/definitions/{model}", schema_generator=_DescribedJsonSchema)
     definitions = {name: _tidy(part) for name, part in sorted(schema.pop("$defs").items())}
     top = _tidy(schema)
     # JSON files name their schema by a key, as they cannot have the comment that YAML files begin with.
@@ -84,8 +79,8 @@ def schema_text() -> str:
     return json.dumps(scenario_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _tidy(part: Any, loc: ModelLoc = ()) -> Any:
-    """A part of pydantic's schema without what only a program could use: null for absent keys, made-up titles."""
+def _tidy(part: Any, loc: Location = ()) -> Any:
+    """A part of pydantic's schema without what only programs need: null for absent keys, titles made of names."""
     if isinstance(part, list):
         return [_tidy(item, loc) for item in part]
     if not isinstance(part, dict):

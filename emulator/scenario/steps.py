@@ -2,17 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
+from pydantic import Field, Tag
+
 from emulator.scenario.faults import Cut, Fail, Garble, Stall
 from emulator.scenario.pace import Milliseconds, Paced
-from emulator.scenario.types import Text, by_shape
-from emulator.validation.annotations import Discriminator, Tag, field
-from emulator.validation.models import Model
+from emulator.scenario.types import Model, Text, by_key, by_shape
 
 
 class Sized(Model):
     """Pieces of a fixed length."""
 
-    size: int = field(ge=1)
+    size: int = Field(ge=1)
     """Characters in a piece."""
 
 
@@ -52,9 +52,9 @@ class Think(Paced):
 class Call(Paced):
     """A tool call; several in a row are parallel calls."""
 
-    call: str = field(min_length=1)
+    call: str = Field(min_length=1)
     """The function's name; `auto` chooses among the declared tools."""
-    with_: _Arguments = field(default="auto", alias="with")
+    with_: _Arguments = Field(default="auto", alias="with")
     """The arguments; `auto` (default) makes valid ones from the tool's schema; any other string is sent as it is, valid or not."""
     id: str | None = None
     """The call's id; without it `function-call-` and a UUID."""
@@ -67,7 +67,7 @@ class Call(Paced):
 class Json(Paced):
     """JSON as the text of the answer."""
 
-    json_: Any = field(alias="json")
+    json_: Any = Field(alias="json")
     """The value; `auto` makes a valid one from the request's `response_format`."""
     chunks: Chunks | None = None
     """How it is divided when streamed, as for `say`."""
@@ -76,7 +76,7 @@ class Json(Paced):
 class Image(Paced):
     """A picture, sent where Vertex sends it: in `message.audio.data` with its MIME type beside it."""
 
-    image: str = field(min_length=1)
+    image: str = Field(min_length=1)
     """`auto` for a drawn PNG, or a file beside the scenario, a `gs://` address found through `media`, or a `data:` URL."""
     mime_type: str | None = None
     """Its MIME type, when the file's name does not tell it; `image/jpeg` makes `auto` draw a JPEG."""
@@ -87,7 +87,7 @@ class Image(Paced):
 class Audio(Paced):
     """Sound, sent in `message.audio.data` with its MIME type beside it."""
 
-    audio: str = field(min_length=1)
+    audio: str = Field(min_length=1)
     """`auto` for a short WAV tone, or a file beside the scenario, a `gs://` address found through `media`, or a `data:` URL."""
     mime_type: str | None = None
     """Its MIME type, when the file's name does not tell it."""
@@ -110,16 +110,6 @@ class Raw(Paced):
 VERBS = ("say", "think", "call", "json", "image", "audio", "pause", "fail", "cut", "stall", "garble", "raw")
 """The verbs a step can begin with, in the order in which errors list them."""
 
-
-def _verb(step: Any) -> str | None:
-    keys = step if isinstance(step, dict) else type(step).model_fields if isinstance(step, Model) else ()
-    for verb in VERBS:
-        if verb in keys or f"{verb}_" in keys:
-            return f"<{verb}>"
-    return None
-
-
-# The tags have angle brackets because pydantic puts them into an error's location, where they must not look like keys.
 Step = Annotated[
     Annotated[Say, Tag("<say>")]
     | Annotated[Think, Tag("<think>")]
@@ -133,11 +123,7 @@ Step = Annotated[
     | Annotated[Stall, Tag("<stall>")]
     | Annotated[Garble, Tag("<garble>")]
     | Annotated[Raw, Tag("<raw>")],
-    Discriminator(
-        _verb,
-        error="no_verb",
-        message="a step needs one of the verbs " + ", ".join(VERBS),
-    ),
+    by_key(VERBS, error="no_verb", message="a step needs one of the verbs " + ", ".join(VERBS)),
 ]
 """One step of a reply."""
 

@@ -3,14 +3,13 @@
 import re
 from typing import Annotated, Any, Literal
 
+from pydantic import AfterValidator, BeforeValidator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from emulator.scenario.types import Switch, Text, by_shape
-from emulator.validation.annotations import After, Before, Tag, field
-from emulator.validation.models import Model
+from emulator.scenario.types import Model, Switch, Text, by_shape
 
 
-def _regex(pattern: str) -> str:
+def _check_regex(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
@@ -20,14 +19,14 @@ def _regex(pattern: str) -> str:
     return pattern
 
 
-def _turns(value: Any) -> Any:
+def _check_turns(value: Any) -> Any:
     is_written = isinstance(value, str | int) and not isinstance(value, bool)
     if not is_written or not re.fullmatch(r"[0-9]{1,9}(-[0-9]{1,9}|\+)?", str(value)):
         raise PydanticCustomError("bad_turn", 'a turn is a number or a range such as "2-4" or "3+"', {})
     return value
 
 
-Regex = Annotated[str, After(_regex)]
+Regex = Annotated[str, AfterValidator(_check_regex)]
 
 
 class Test(Model):
@@ -45,9 +44,9 @@ class Test(Model):
     """A Python regular expression found anywhere in the value; named groups become template variables."""
     glob: str | None = None
     """A pattern for the whole value with `*`, `?` and `[...]`, ignoring letter case."""
-    any_of: "list[Prose] | None" = field(default=None, min_length=1)
+    any_of: "list[Prose] | None" = Field(default=None, min_length=1)
     """At least one of these tests holds; a string has the meaning it has in place of the whole test."""
-    not_: "Prose | None" = field(default=None, alias="not")
+    not_: "Prose | None" = Field(default=None, alias="not")
     """This test does not hold."""
 
 
@@ -59,7 +58,7 @@ _Container = Annotated[
 class ResultTest(Test):
     """A test of a tool result: of its text, or of its parts when it is JSON."""
 
-    json_: _Container | None = field(default=None, alias="json")
+    json_: _Container | None = Field(default=None, alias="json")
     """JSON that the result must contain: keys not named here may have any value."""
 
 
@@ -71,7 +70,7 @@ Identifier = Prose
 """A test of a name: written like `Prose`, but a string means *glob, ignoring case*."""
 Result = Annotated[Text | Annotated[ResultTest, Tag("<mapping>")], by_shape(_A_TEST)]
 """A test of a tool result: a string means *contains, ignoring case*."""
-QueueFutures = Annotated[str, Before(_turns)]
+TurnRange = Annotated[str, BeforeValidator(_check_turns)]
 Role = Literal["system", "developer", "user", "assistant", "model", "tool", "function"]
 Medium = Literal["image", "audio", "video", "document", "gs_uri"]
 Modality = Literal["text", "image", "audio"]
@@ -124,7 +123,7 @@ class When(Model):
     """The system (or developer) messages, joined by line breaks."""
     last: _Roles | None = None
     """The role of the last message, or a list of roles of which it is one."""
-    turn: QueueFutures | None = None
+    turn: TurnRange | None = None
     """How many user turns there are: a number, or a range such as `2-4` or `3+`."""
     after_tool: _Name | None = None
     """The conversation ends with a result of this tool; `true` for any tool, `false` for none."""
@@ -154,9 +153,9 @@ class When(Model):
     """JSON that the body must contain: keys not named here may have any value, lists may have more items."""
 
     # Nesting.
-    any: "list[When] | None" = field(default=None, min_length=1)
+    any: "list[When] | None" = Field(default=None, min_length=1)
     """At least one of these holds."""
-    all: "list[When] | None" = field(default=None, min_length=1)
+    all: "list[When] | None" = Field(default=None, min_length=1)
     """Each of these holds."""
-    not_: "When | None" = field(default=None, alias="not")
+    not_: "When | None" = Field(default=None, alias="not")
     """This does not hold."""

@@ -256,8 +256,13 @@ def _end(event: Any) -> Mark:
 MAX_BYTES = 4 * 1024 * 1024
 """How large a scenario file may be."""
 
-Loc = Sequence[str | int]
-"""The way from the top of a file to a value: keys, numbers of items from 0; `<tags>` of unions are passed over."""
+Location = tuple[str | int, ...]
+"""Keys and item numbers (from 0) that lead from the top of a file to a value; pydantic's `<tags>` of unions may be among them."""
+
+
+def is_tag(part: str | int) -> bool:
+    """Whether a part of a location is the tag of a union's branch, which is not written in the file."""
+    return isinstance(part, str) and part.startswith("<") and part.endswith(">")
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,20 +280,20 @@ class Source:
         """The text of a line, counted from 1; empty beyond the end."""
         return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
-    def place(self, loc: Loc) -> Place:
+    def place(self, loc: Location) -> Place:
         """Where a value is written; of a way that leads nowhere, where its last existing part is."""
         return Place(self.file, *self._walk(loc).value.start)
 
-    def key_place(self, loc: Loc) -> Place:
+    def key_place(self, loc: Location) -> Place:
         """Where the key of a value is written; for an item of a list, where the item is."""
         return Place(self.file, *self._walk(loc).key.start)
 
-    def spans(self, loc: Loc, line: int) -> bool:
+    def spans(self, loc: Location, line: int) -> bool:
         """Whether a written value has a part on a line."""
         node = self._walk(loc).value
         return node.start[0] <= line <= node.end[0] - (node.end[1] == 1)
 
-    def find(self, loc: Loc, text: str) -> Place:
+    def find(self, loc: Location, text: str) -> Place:
         """Where a text first occurs inside a written value; the value's place when it cannot be found."""
         node = self._walk(loc).value
         (first, column), (last, end) = node.start, node.end
@@ -303,7 +308,7 @@ class Source:
         """A problem at a place of this file, with the line it stands on."""
         return Problem(place, message, quote_line(self.lines, (place.line, place.column)), severity)
 
-    def _walk(self, loc: Loc) -> Entry:
+    def _walk(self, loc: Location) -> Entry:
         entry = Entry(self.root, self.root)
         for part in loc:
             children = entry.value.value
@@ -311,7 +316,7 @@ class Source:
                 entry = children[part]
             elif isinstance(part, int) and isinstance(children, list) and 0 <= part < len(children):
                 entry = Entry(children[part], children[part])
-            elif not (isinstance(part, str) and part.startswith("<") and part.endswith(">")):
+            elif not is_tag(part):
                 break
         return entry
 

@@ -10,7 +10,7 @@ from emulator.engine.timeline.directives import CompiledPace
 from emulator.engine.timeline.faults import compile_faults
 from emulator.engine.timeline.pace import compile_pace
 from emulator.errors import AnswerError, StartError
-from emulator.scenario.loading import read_beside
+from emulator.scenario.python_values import read_answer_option
 from emulator.server.settings import Settings
 
 PACE_HEADER = b"x-emulator-pace"
@@ -23,7 +23,7 @@ def build_overrides(settings: Settings) -> Overrides:
         faults = tuple(
             compiled_fault
             for number, text in enumerate(settings.faults)
-            for compiled_fault in compile_faults(read_beside("fault", text).fault, f"server {number}")
+            for compiled_fault in compile_faults(read_answer_option("fault", text).fault, f"server {number}")
         )
     except AnswerError as error:
         raise StartError(str(error)) from None
@@ -52,5 +52,5 @@ def read_requested_pace(headers: Sequence[tuple[bytes, bytes]]) -> CompiledPace 
 @lru_cache(maxsize=256)
 def read_pace(text: str) -> CompiledPace:
     """The tempo that a text names: `slow-train`, or `first_token_ms=300,every_ms=20`. Raises AnswerError."""
-    pace = read_beside("pace", text).pace
+    pace = read_answer_option("pace", text).pace
     return CompiledPace() if pace is None else compile_pace(pace)

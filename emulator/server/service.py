@@ -20,7 +20,7 @@ from emulator.engine.ruleset import Ruleset, compile_rules, put_before
 from emulator.engine.vetting.case import Policy
 from emulator.engine.vetting.vet import Check, VettingResult, judge, refuse_malformed
 from emulator.errors import AnswerError
-from emulator.scenario.loading import Reading, default_scenario_path, read_paths
+from emulator.scenario.loading import LoadedScenarios, default_scenario_path, read_paths
 from emulator.scenario.rules import Endpoint, Tokens
 from emulator.server.authentication import check_bearer, describe_sender, read_credentials
 from emulator.server.clock import Clock
@@ -318,7 +318,7 @@ class Service:
         """The same where there is one worker."""
         run_without_waiting(self.share(project, text))
 
-    def push_reading(self, project: str, reading: Reading, text: str) -> None:
+    def push_reading(self, project: str, reading: LoadedScenarios, text: str) -> None:
         """The same with a scenario that has been read; `text` is what the control API shows of it."""
         run_without_waiting(self.store.push(project, Pushed(text, compile_rules(reading.scenarios))))
 

@@ -4,15 +4,17 @@ import re
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Annotated, Any, TypedDict, TypeVar
+from typing import Annotated, Any, TypeVar
 
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import ValidationError, from_json, to_json
+from typing_extensions import TypedDict
 
-from emulator.validation.annotations import field
-from emulator.validation.schemas import validator
-
-_Number = Annotated[float, field(allow_inf_nan=False)]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
 Object = dict[str, Any]
+
+REQUEST_CONFIG = ConfigDict(extra="allow", strict=True, defer_build=True)
+"""How request bodies are read: unknown keys are kept and nothing is converted; the validator is built at first use."""
 
 
 class ExtraContent(TypedDict, total=False):
@@ -101,6 +103,7 @@ class ExtraBody(TypedDict, total=False):
     google: Object | None
 
 
+@with_config(REQUEST_CONFIG)
 class ChatRequest(TypedDict, total=False):
     """The body of a chat-completions request."""
 
@@ -129,6 +132,9 @@ class ChatRequest(TypedDict, total=False):
     google: Object | None
     """Alias of `extra_body.google` (assumed; observed to be sent)."""
 
+
+CHAT_REQUEST = TypeAdapter(ChatRequest)
+_MESSAGES = TypeAdapter(list[Message], config=REQUEST_CONFIG)
 
 UNKNOWN_EFFECT = frozenset({"stream_options"})
 """Known keys that change nothing."""
@@ -207,7 +213,7 @@ class ParsedRequest:
 
 def read_options(options: bytes) -> ChatRequest:
     """A request without its messages. Raises ValueError if it has another shape than documented."""
-    read: ChatRequest = validator(ChatRequest).validate_json(options)
+    read: ChatRequest = CHAT_REQUEST.validator.validate_json(options)
     return read
 
 
@@ -225,7 +231,7 @@ def parse_request(
         except ValueError:
             # What is wrong with it, or has to be overlooked, is seen when all of it is read as one shape.
             pass
-    request, warnings = parse_shape(ChatRequest, body, strict_json=strict_json)
+    request, warnings = parse_shape(CHAT_REQUEST, body, strict_json=strict_json)
     beside: dict[str, Any] = {**request, "messages": None} if "messages" in request else {**request}
     return ParsedRequest(request, to_json(beside, inf_nan_mode="constants"), None, warnings)
 
@@ -242,18 +248,18 @@ def _read_request(sent: Any, find_options: Callable[[bytes], ChatRequest]) -> Pa
     request, plain = find_options(options).copy(), None
     if messages is not None:
         plain = read_plain_messages(messages)
-        request["messages"] = messages if plain else validator(list[Message]).validate_python(messages)
+        request["messages"] = messages if plain else _MESSAGES.validator.validate_python(messages)
     return ParsedRequest(request, options, plain)
 
 
-def parse_shape(shape: type[Shape], body: bytes, *, strict_json: bool = False) -> tuple[Shape, tuple[str, ...]]:
+def parse_shape(shape: TypeAdapter[Shape], body: bytes, *, strict_json: bool = False) -> tuple[Shape, tuple[str, ...]]:
     """Read a body; backslashes before line ends, as in the documented curl samples, are dropped if only then it is JSON.
 
     What the real service does with such bodies is unknown (assumed to be lenient, because the samples are documented).
     Raises MalformedRequestError.
     """
     try:
-        return validator(shape).validate_json(body), ()
+        return shape.validator.validate_json(body), ()
     except ValidationError as error:
         if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
             raise _wrong_shape(error) from None
@@ -261,7 +267,7 @@ def parse_shape(shape: type[Shape], body: bytes, *, strict_json: bool = False) -
         repaired = _BACKSLASH_LINE_END.sub(b"", body)
         if repaired != body:
             try:
-                return validator(shape).validate_json(repaired), (_REPAIRED,)
+                return shape.validator.validate_json(repaired), (_REPAIRED,)
             except ValidationError as error:
                 if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
                     raise _wrong_shape(error) from None

@@ -15,7 +15,7 @@ from emulator.api.rules import Conditions, RuleBuilder
 from emulator.api.session import VertexSession
 from emulator.engine.request.facts import Facts
 from emulator.errors import ScenarioError
-from emulator.scenario.grammar import list_keys
+from emulator.scenario.types import list_keys
 from emulator.scenario.when import When
 
 MODEL = "google/gemini-2.5-flash"

@@ -17,9 +17,9 @@ from emulator.scenario.rules import ConversationRule, ReplyRule, SequenceRule
 from emulator.scenario.schema import describe_keys
 from emulator.scenario.steps import VERBS
 from emulator.scenario.templates.variables import VARIABLES
+from emulator.scenario.types import Model
 from emulator.scenario.when import When
 from emulator.server.settings import SEEDED_MOMENT
-from emulator.validation.models import Model
 from emulator.wire.urls import parse_target
 
 PATH = "/v1/projects/one/locations/global/endpoints/openapi/chat/completions"

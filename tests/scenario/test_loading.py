@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from emulator.errors import Place, ScenarioError
-from emulator.scenario.checks.scenario import rule_name
+from emulator.scenario.checks.parsed_file import rule_name
 from emulator.scenario.loading import default_scenario_path, read_paths, read_text
 from emulator.scenario.yaml import MAX_BYTES
 

@@ -148,9 +148,9 @@ def test_failures_are_told_in_our_words(text: str, said: str) -> None:
 )
 def test_work_is_bounded(text: str) -> None:
     """No short template makes endless text or takes long."""
-    begin = time.perf_counter()
+    begin = time.process_time()
     failure(text)
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 @given(st.text(st.sampled_from(list("{}%| ab.()[]'\"=+~,1#-"))))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.wire.requests import (
-    ChatRequest,
+    CHAT_REQUEST,
     MalformedRequestError,
     google_options,
     parse_request,
@@ -149,7 +149,7 @@ def test_a_request_is_what_its_shape_says(before: dict[str, Any], messages: Any,
     """Whether its messages are only said or hold more, in whatever order its keys come: the same values in the same order, or refusal."""
     body = json.dumps({**before, "messages": messages, **after}).encode()
     try:
-        expected, refused = parse_shape(ChatRequest, body)[0], ""
+        expected, refused = parse_shape(CHAT_REQUEST, body)[0], ""
     except MalformedRequestError as error:
         expected, refused = {}, str(error)
     if refused:
@@ -173,7 +173,7 @@ def test_long_conversations_are_read_alike_with_calls_and_without() -> None:
     for messages in (said, [*said, call, result], [said[0], call, result, *said]):
         body = json.dumps({"temperature": 1, "messages": messages, "model": "m"}).encode()
         parsed = parse_request(body)
-        assert json.dumps(parsed.request) == json.dumps(parse_shape(ChatRequest, body)[0])
+        assert json.dumps(parsed.request) == json.dumps(parse_shape(CHAT_REQUEST, body)[0])
         assert (parsed.plain is None) is (call in messages)
         assert json.loads(parsed.options) == {"temperature": 1, "messages": None, "model": "m"}
 

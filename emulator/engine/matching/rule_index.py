@@ -10,22 +10,22 @@ from emulator.engine.request.facts import Facts
 from emulator.engine.request.history import MODEL_ROLES, is_result, read_dialogue
 from emulator.scenario.conversation import UserTurn
 from emulator.scenario.rules import ConversationRule, Rule
-from emulator.scenario.text_index import Demand, Index, demand_text, find_demand
+from emulator.scenario.text_index import InvertedIndex, RequiredTexts, find_required_texts, required_by_test
 
 _OPENING = "opening"
 """What the user says before anybody answers: the first turn of a transcript."""
 
 
-class Demanding(Protocol):
+class Indexed(Protocol):
     """What is looked for."""
 
     @property
-    def demand(self) -> Demand:
+    def required_texts(self) -> RequiredTexts:
         """What a request must have for it to hold."""
         ...
 
 
-Item = TypeVar("Item", bound=Demanding)
+Item = TypeVar("Item", bound=Indexed)
 
 
 class RuleIndex(Generic[Item]):
@@ -33,7 +33,7 @@ class RuleIndex(Generic[Item]):
 
     def __init__(self, rules: Sequence[Item]) -> None:
         self.rules = tuple(rules)
-        self._index = Index([rule.demand for rule in rules])
+        self._index = InvertedIndex([rule.required_texts for rule in rules])
         self._asks_all = len(self._index.find(lambda _: ())) == len(rules)
         """Whether there is nothing to look for, because all of them may hold whatever the request has."""
         self._narrowed: dict[Callable[[Item], bool], RuleIndex[Item]] = {}
@@ -52,12 +52,12 @@ class RuleIndex(Generic[Item]):
         return narrowed
 
 
-def demand_of(rule: Rule) -> Demand:
+def required_texts_of(rule: Rule) -> RequiredTexts:
     """What a request must have for a rule to answer it."""
-    demand = find_demand(rule.when)
+    required_texts = find_required_texts(rule.when)
     if isinstance(rule, ConversationRule) and isinstance(rule.conversation[0], UserTurn):
-        demand += demand_text(_OPENING, rule.conversation[0].user, "contains")
-    return demand
+        required_texts += required_by_test(_OPENING, rule.conversation[0].user, "contains")
+    return required_texts
 
 
 def _read(facts: Facts, fact: str) -> Sequence[str]:

@@ -12,7 +12,8 @@ from emulator.engine.reply.steps import CompiledReply, compile_reply
 from emulator.engine.reply.templates import Context
 from emulator.engine.request.facts import Facts
 from emulator.errors import AnswerError, Place, ScenarioError
-from emulator.scenario.loading import quote_templates, read_rule, show_path, to_json
+from emulator.scenario.loading import show_path
+from emulator.scenario.python_values import quote_templates, read_rule, to_json
 from emulator.scenario.rules import ReplyRule
 
 Steps = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]

@@ -17,14 +17,14 @@ from emulator.errors import AnswerError
 from emulator.scenario.faults import (
     Cut,
     Fail,
+    FaultPosition,
     FaultSetting,
+    FaultTrigger,
     Garble,
-    Odds,
     PlacedCut,
     PlacedFail,
     PlacedStall,
     SmallWrites,
-    Spot,
     Stall,
     read_fault,
 )
@@ -33,7 +33,7 @@ from emulator.wire.json_text import dump, parse_or_text
 from emulator.wire.sse import DONE, event
 
 
-def happens(odds: Odds, context: Context, label: str) -> bool:
+def happens(odds: FaultTrigger, context: Context, label: str) -> bool:
     """Whether all that is said about when it happens holds; `label` tells this fault from others of the same reply.
 
     With a seed, chance follows from seed, project, request and use; without one it is new each time.
@@ -135,9 +135,9 @@ def locate(timeline: Timeline, effect: Cut | Stall | PlacedCut | PlacedStall, in
     `index` is the number of frames before a step that stands in a reply: the first step comes before the head.
     """
     ends = [0, *accumulate(len(frame.data) for frame in timeline.frames)]
-    if index is not None and not isinstance(effect, Spot):
+    if index is not None and not isinstance(effect, FaultPosition):
         return ends[min(index, len(timeline.frames))] or None
-    spot = effect if isinstance(effect, Spot) else Spot()
+    spot = effect if isinstance(effect, FaultPosition) else FaultPosition()
     if spot.at == "before_headers":
         return None
     if spot.at is not None:

@@ -15,12 +15,11 @@ from emulator.scenario.conversation import (
     steps_of,
 )
 from emulator.scenario.faults import Fail
-from emulator.scenario.grammar import ModelLoc
-from emulator.scenario.yaml import Source
+from emulator.scenario.yaml import Location, Source
 from emulator.suggestions import join, quote, suggest
 
 
-def check_conversation(turns: Sequence[Turn], loc: ModelLoc, source: Source) -> Iterator[Problem]:
+def check_conversation(turns: Sequence[Turn], loc: Location, source: Source) -> Iterator[Problem]:
     """The problems of a conversation: what stands in the wrong place, results without calls, turns never reached."""
     for number, turn in enumerate(turns):
         before = turns[number - 1] if number else None
@@ -58,7 +57,7 @@ def _fails(turn: Turn) -> bool:
     return isinstance(turn, AssistantTurn) and any(isinstance(step, Fail) for step in steps_of(turn.assistant) or ())
 
 
-def _check_results(turns: Sequence[Turn], loc: ModelLoc, source: Source) -> Iterator[Problem]:
+def _check_results(turns: Sequence[Turn], loc: Location, source: Source) -> Iterator[Problem]:
     """Every call but those of the last turn has its result, and every result its call."""
     for number, turn in enumerate(turns[:-1]):
         if not isinstance(turn, AssistantTurn) or may_call_anything(turn.assistant):
@@ -82,7 +81,7 @@ def _check_results(turns: Sequence[Turn], loc: ModelLoc, source: Source) -> Iter
             yield source.problem(source.place((*loc, number)), message)
 
 
-def _named(turn: ToolTurn, loc: ModelLoc) -> Iterator[tuple[tuple[Any, ...], str]]:
+def _named(turn: ToolTurn, loc: Location) -> Iterator[tuple[tuple[Any, ...], str]]:
     if isinstance(turn.tool, list):
         yield from (((*loc, "tool", number), name) for number, name in enumerate(turn.tool))
     else:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from emulator.errors import Place, Problem
 from emulator.scenario.checks.implications import find_contradiction
-from emulator.scenario.checks.scenario import Checked, list_rules
+from emulator.scenario.checks.parsed_file import ParsedFile, list_rules
 from emulator.scenario.flags import split_flags
-from emulator.scenario.grammar import ModelLoc
-from emulator.scenario.yaml import Source
+from emulator.scenario.yaml import Location, Source
 from emulator.suggestions import join, quote, suggest_one
 
 _SHOWN = 9
@@ -19,7 +18,7 @@ class _Entry:
     """A rule as it is written: the rules of a file share their flags with those of the files beside it, even with mistakes."""
 
     source: Source
-    loc: ModelLoc
+    loc: Location
     name: str
     required: frozenset[str]
     ruled_out: frozenset[str]
@@ -38,7 +37,16 @@ class _Entry:
         )
 
 
-def check_flags(files: Sequence[Checked]) -> Iterator[Problem]:
+def check_own_flags(requires: object, sets: object, loc: Location, source: Source) -> Iterator[Problem]:
+    """A flag that one rule wants both set and not set."""
+    for key, written in (("requires", requires), ("sets", sets)):
+        yes, no = split_flags(written)
+        for name in sorted(yes & no):
+            message = f'"{key}" has both {quote(name)} and {quote(f"not {name}")}'
+            yield source.problem(source.find((*loc, key), f"not {name}"), message)
+
+
+def check_flags(files: Sequence[ParsedFile]) -> Iterator[Problem]:
     """Flags that are required but never set, set but never required, and rules that wait for each other.
 
     A session's flags are those of all files that are loaded together, so all of them must be given.
@@ -57,7 +65,7 @@ def check_flags(files: Sequence[Checked]) -> Iterator[Problem]:
         yield from _warn_of_waiting(entries)
 
 
-def _list_entries(file: Checked) -> Iterator[_Entry]:
+def _list_entries(file: ParsedFile) -> Iterator[_Entry]:
     dead = {loc for loc, _name, rule in file.named_rules() if find_contradiction(rule.when)}
     for number, rule in enumerate(list_rules(file.source)):
         if isinstance(rule, dict):

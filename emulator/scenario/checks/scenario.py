@@ -1,46 +1,119 @@
-"""What the models cannot see: whether the parts of a scenario fit each other, its files and the catalogue."""
+"""Checks of one file beyond its models: whether its parts fit each other, the files it names and the catalogue."""
 
-import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from emulator.catalogue.errors import find_token_error, token_error_names
 from emulator.errors import Problem
 from emulator.scenario.checks.conversation import check_conversation
-from emulator.scenario.checks.faults import check_mishap, ends_reply
+from emulator.scenario.checks.error_names import explain_unknown_error, explain_unknown_token_error
+from emulator.scenario.checks.faults import check_fault
+from emulator.scenario.checks.flags import check_own_flags
 from emulator.scenario.checks.implications import find_contradiction, read_turns
-from emulator.scenario.checks.quotas import check_quotas, list_quotas
+from emulator.scenario.checks.parsed_file import ParsedFile, list_rules
+from emulator.scenario.checks.steps import check_chunks, check_reply
 from emulator.scenario.checks.templates import check_templates
 from emulator.scenario.conversation import AssistantTurn
-from emulator.scenario.faults import Odds
-from emulator.scenario.flags import check_own_flags
-from emulator.scenario.grammar import ModelLoc, subject, walk_models
+from emulator.scenario.faults import FaultTrigger
+from emulator.scenario.locations import name_of_value, walk_models
 from emulator.scenario.media import check_attachment, check_media
 from emulator.scenario.pace import Pace
-from emulator.scenario.rules import Beside, ConversationRule, Rule, Scenario, SequenceRule, Tokens
-from emulator.scenario.steps import Audio, Call, Image, Json, Say, Step, Think
-from emulator.scenario.templates.template import is_template, strings_in
+from emulator.scenario.quota import Quota
+from emulator.scenario.rules import AnswerOptions, ConversationRule, ReplyRule, Rule, SequenceRule, Tokens
+from emulator.scenario.steps import Audio, Call, Image, Json, Say, Think
+from emulator.scenario.templates.template import is_template
+from emulator.scenario.types import Model
 from emulator.scenario.when import When
-from emulator.scenario.yaml import Source
-from emulator.suggestions import find_near, join, quote
-from emulator.validation.models import Model
+from emulator.scenario.yaml import Location, Source
+from emulator.suggestions import did_you_mean, quote
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OWN_HEADERS = ("content-length", "transfer-encoding", "connection")
 
 
-def check_expect(rule: Rule, loc: ModelLoc, source: Source) -> Iterator[Problem]:
-    """An `expect` says one thing, and no more than the rule's limit lets come true."""
+def check(file: ParsedFile) -> Iterator[Problem]:
+    """Every problem of a file that its models accept, but those that concern several files."""
+    scenario, source = file.scenario, file.source
+    yield from check_media(scenario.media, source, file.folder)
+    yield from _check_names(source)
+    for key in ("defaults", "tokens", "quota"):
+        yield from _check_models(walk_models(getattr(scenario, key), (key,)), file)
+    for loc, _name, rule in file.named_rules():
+        yield from _check_models(walk_models(rule, loc), file)
+    for loc, model in file.parts:
+        yield from _check_models(walk_models(model, loc), file)
+    yield from check_templates(("defaults",), source)
+    for number in range(len(list_rules(source))):
+        yield from check_templates(("rules", number), source)
+
+
+def _check_names(source: Source) -> Iterator[Problem]:
+    lines: dict[str, int] = {}
+    for number, rule in enumerate(list_rules(source)):
+        if not isinstance(rule, dict):
+            continue
+        name = str(rule.get("name") or f"rule {number + 1}")
+        place = source.place(("rules", number, "name") if rule.get("name") else ("rules", number))
+        if name in lines:
+            message = f"two rules are called {quote(name)}; the first is on line {lines[name]}"
+            yield source.problem(place, message)
+        lines.setdefault(name, place.line)
+
+
+def _check_models(  # noqa: C901  # one case for each kind of model
+    models: Iterable[tuple[Location, Model]], file: ParsedFile
+) -> Iterator[Problem]:
+    source = file.source
+    for loc, model in models:
+        yield from _check_absent(model, loc, source)
+        match model:
+            case Say() | Think() | Call() | Json():
+                yield from check_chunks(model, loc, source)
+            case Image(image=written) | Audio(audio=written):
+                if problem := check_attachment(written, file.folder, file.scenario.media):
+                    key = "image" if isinstance(model, Image) else "audio"
+                    yield source.problem(source.place((*loc, key)), problem)
+            case FaultTrigger() | Pace():
+                yield from check_fault(model, loc, source)
+            case When():
+                yield from _check_when(model, loc, source)
+            case AnswerOptions(headers=headers) if headers:
+                yield from _check_headers(headers, (*loc, "headers"), source)
+            case Quota():
+                yield from _check_quota(model, loc, source)
+            case Tokens():
+                yield from _check_tokens(model, loc, source)
+        if isinstance(model, Rule):
+            yield from _check_rule(model, loc, source)
+
+
+def _check_rule(rule: Rule, loc: Location, source: Source) -> Iterator[Problem]:
+    yield from _check_expect(rule, (*loc, "expect"), source)
+    yield from check_own_flags(rule.requires, rule.sets, loc, source)
+    match rule:
+        case ReplyRule():
+            yield from check_reply(rule.reply, (*loc, "reply"), source)
+        case SequenceRule():
+            for number, reply in enumerate(rule.sequence):
+                yield from check_reply(reply, (*loc, "sequence", number), source)
+        case ConversationRule():
+            yield from check_conversation(rule.conversation, (*loc, "conversation"), source)
+            for number, turn in enumerate(rule.conversation):
+                if isinstance(turn, AssistantTurn):
+                    yield from check_reply(turn.assistant, (*loc, "conversation", number, "assistant"), source)
+
+
+def _check_expect(rule: Rule, loc: Location, source: Source) -> Iterator[Problem]:
+    """Whether `expect` has exactly one key, and no number that the rule's limit makes impossible."""
     expect = rule.expect
     if expect is None:
         return
-    at = (*loc, "expect")
     wanted = [one for one in (expect.times, expect.at_least) if one is not None]
     if not wanted and not expect.model_fields_set:
-        yield source.problem(source.place(at), '"expect" must have "times" or "at_least"')
+        yield source.problem(source.place(loc), '"expect" must have "times" or "at_least"')
     if len(wanted) > 1:
         message = '"expect" has "times" or "at_least", not both'
-        yield source.problem(source.key_place((*at, "at_least")), message)
+        yield source.problem(source.key_place((*loc, "at_least")), message)
         return
     limits = [rule.times] if rule.times is not None else []
     if isinstance(rule, SequenceRule) and rule.then == "exhaust":
@@ -48,216 +121,41 @@ def check_expect(rule: Rule, loc: ModelLoc, source: Source) -> Iterator[Problem]
     if wanted and limits and wanted[0] > min(limits):
         key = "times" if expect.times is not None else "at_least"
         message = f'"expect" can never be met: the rule is used up after {min(limits)}, and {wanted[0]} are expected'
-        yield source.problem(source.place((*at, key)), message)
+        yield source.problem(source.place((*loc, key)), message)
 
 
-_LONGEST_KEY = 100
+def _check_quota(quota: Quota, loc: Location, source: Source) -> Iterator[Problem]:
+    if not quota.model_fields_set.intersection(("requests_per_minute", "tokens_per_minute", "concurrent")):
+        message = 'this quota limits nothing; it needs "requests_per_minute", "tokens_per_minute" or "concurrent"'
+        yield source.problem(source.place(loc), message)
+    if problem := explain_unknown_error(quota.on_excess):
+        yield source.problem(source.place((*loc, "on_excess")), problem)
 
 
-def check_tokens(tokens: Tokens, loc: ModelLoc, source: Source) -> Iterator[Problem]:
-    """Every problem of a scenario's `tokens`."""
-    if tokens.fail is None:
-        if tokens.times is not None:
-            message = '"times" says how many token requests fail, but there is no "fail" that says how'
-            yield source.problem(source.key_place((*loc, "times")), message)
-        return
-    text = str(tokens.fail)
-    if len(text) <= _LONGEST_KEY and find_token_error(tokens.fail) is not None:
-        return
-    known = token_error_names()
-    near = None if text.isdecimal() else find_near(text, known)
-    numbers = [name for name in known if name.isdecimal()]
-    hint = f'did you mean "{near}"?' if near else f"use {join(numbers, 'or')}, or a name such as {known[0]}"
-    message = f"the token endpoints have no error {quote(tokens.fail)}; {hint}"
-    yield source.problem(source.place((*loc, "fail")), message)
+def _check_tokens(tokens: Tokens, loc: Location, source: Source) -> Iterator[Problem]:
+    if tokens.fail is not None:
+        if problem := explain_unknown_token_error(tokens.fail):
+            yield source.problem(source.place((*loc, "fail")), problem)
+    elif tokens.times is not None:
+        message = '"times" says how many token requests fail, but there is no "fail" that says how'
+        yield source.problem(source.key_place((*loc, "times")), message)
 
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_OWN_HEADERS = ("content-length", "transfer-encoding", "connection")
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A scenario with what its checks need; rules that could not be read are left out, so the others bring their numbers."""
-
-    scenario: Scenario
-    numbers: Sequence[int]
-    """The numbers of the scenario's rules in the file, from 0."""
-    source: Source
-    folder: Path | None
-    parts: Sequence[tuple[ModelLoc, Model]] = ()
-    """Parts of the rules that were left out."""
-
-    def without(self, lines: Collection[int]) -> "Checked":
-        """The same without the rules that have one of these lines."""
-        kept = [
-            (number, rule)
-            for number, rule in zip(self.numbers, self.scenario.rules, strict=True)
-            if not any(self.source.spans(("rules", number), line) for line in lines)
-        ]
-        scenario = self.scenario.model_copy(update={"rules": [rule for _number, rule in kept]})
-        return replace(self, scenario=scenario, numbers=[number for number, _rule in kept])
-
-    def named_rules(self) -> Iterator[tuple[ModelLoc, str, Rule]]:
-        """The rules, each with its way in the file and its name."""
-        for number, rule in zip(self.numbers, self.scenario.rules, strict=True):
-            yield ("rules", number), rule_name(rule, number + 1), rule
-
-
-def rule_name(rule: Rule, number: int) -> str:
-    """What a rule is called: its name, else `rule N` with its number in the file from 1."""
-    return rule.name or f"rule {number}"
-
-
-def check(part: Checked) -> Iterator[Problem]:
-    """Every problem of a scenario that its models accept."""
-    scenario, source = part.scenario, part.source
-    yield from check_media(scenario.media, source, part.folder)
-    yield from _check_names(part)
-    yield from _check_models(walk_models(scenario.defaults, ("defaults",)), part)
-    if scenario.tokens is not None:
-        yield from _check_models(walk_models(scenario.tokens, ("tokens",)), part)
-        yield from check_tokens(scenario.tokens, ("tokens",), source)
-    for loc, quota in list_quotas(scenario.quota):
-        yield from _check_models(walk_models(quota, loc), part)
-    yield from check_quotas(scenario.quota, source)
-    for loc, _name, rule in part.named_rules():
-        yield from _check_models(walk_models(rule, loc), part)
-    for loc, model in part.parts:
-        yield from _check_models(walk_models(model, loc), part)
-    yield from check_templates(("defaults",), source)
-    for number in range(len(list_rules(source))):
-        yield from check_templates(("rules", number), source)
-
-
-def _check_names(part: Checked) -> Iterator[Problem]:
-    lines: dict[str, int] = {}
-    for number, rule in enumerate(list_rules(part.source)):
-        if not isinstance(rule, dict):
-            continue
-        name = str(rule.get("name") or f"rule {number + 1}")
-        place = part.source.place(("rules", number, "name") if rule.get("name") else ("rules", number))
-        if name in lines:
-            message = f"two rules are called {quote(name)}; the first is on line {lines[name]}"
-            yield part.source.problem(place, message)
-        lines.setdefault(name, place.line)
-
-
-def list_rules(source: Source) -> list[Any]:
-    """The rules as they are written, those with mistakes too."""
-    rules = source.data.get("rules")
-    return rules if isinstance(rules, list) else []
-
-
-def _check_models(models: Iterable[tuple[ModelLoc, Model]], part: Checked) -> Iterator[Problem]:
-    source = part.source
-    for loc, model in models:
-        yield from _check_absent(model, loc, source)
-        match model:
-            case Say() | Think() | Call() | Json():
-                yield from _check_chunks(model, loc, source)
-            case Image(image=written) | Audio(audio=written):
-                key = "image" if isinstance(model, Image) else "audio"
-                problem = check_attachment(written, part.folder, part.scenario.media)
-                if problem:
-                    yield source.problem(source.place((*loc, key)), problem)
-            case Odds() | Pace():
-                yield from check_mishap(model, loc, source)
-            case When():
-                yield from _check_when(model, loc, source)
-            case Beside(headers=headers) if headers:
-                yield from _check_headers(headers, (*loc, "headers"), source)
-        if isinstance(model, Rule):
-            yield from _check_rule(model, loc, source)
-
-
-def _check_rule(rule: Rule, loc: ModelLoc, source: Source) -> Iterator[Problem]:
-    yield from check_expect(rule, loc, source)
-    yield from check_own_flags(rule.requires, rule.sets, loc, source)
-    for key in ("reply", "sequence"):
-        yield from _check_reply(getattr(rule, key, None), (*loc, key), source)
-    if isinstance(rule, ConversationRule):
-        yield from check_conversation(rule.conversation, (*loc, "conversation"), source)
-        for number, turn in enumerate(rule.conversation):
-            if isinstance(turn, AssistantTurn):
-                yield from _check_reply(turn.assistant, (*loc, "conversation", number, "assistant"), source)
-
-
-def _check_absent(model: Model, loc: ModelLoc, source: Source) -> Iterator[Problem]:
-    """A key with nothing behind it: a `last_user:` that was not finished would let every request through."""
+def _check_absent(model: Model, loc: Location, source: Source) -> Iterator[Problem]:
+    """Keys without a value: an unfinished `last_user:` would let every request match."""
     for name, field in type(model).model_fields.items():
         if name in model.model_fields_set and getattr(model, name) is None and field.annotation is not Any:
             key = (*loc, field.alias or name)
-            yield source.problem(source.key_place(key), f"{subject(key)} has no value; write one or leave the key out")
+            yield source.problem(
+                source.key_place(key), f"{name_of_value(key)} has no value; write one or leave the key out"
+            )
 
 
-def _check_reply(reply: Any, loc: ModelLoc, source: Source) -> Iterator[Problem]:
-    if not isinstance(reply, list):
-        return
-    if loc[-1] == "sequence":
-        for number, item in enumerate(reply):
-            yield from _check_reply(item, (*loc, number), source)
-        return
-    if not reply:
-        yield source.problem(source.place(loc), f'{subject(loc)} must not be empty; an empty answer is written as ""')
-    for number, step in enumerate(reply[:-1]):
-        if verb := ends_reply(step):
-            line = source.place((*loc, number)).line
-            message = f'this step is never reached: the reply ends with the "{verb}" on line {line}'
-            yield source.problem(source.place((*loc, number + 1)), message, "warning")
-            return
-
-
-def _check_chunks(step: Step, loc: ModelLoc, source: Source) -> Iterator[Problem]:
-    key, written = _written(step)
-    chunks = step.chunks if isinstance(step, Say | Think | Call | Json) else None
-    if isinstance(written, list) and key in ("say", "think") and chunks is not None:
-        message = f'"{key}" is already given in pieces, so "chunks" has nothing to say'
-        yield source.problem(source.key_place((*loc, "chunks")), message)
-        return
-    if not isinstance(chunks, list) or any(map(is_template, _texts([written, *chunks]))):
-        return
-    if written == "auto" and key in ("with", "json"):
-        return
-    joined = "".join(chunks)
-    if isinstance(written, str) and key != "json":
-        if joined != written:
-            message = f'"chunks" must together make the text of "{key}", but they make {quote(joined)}'
-            yield source.problem(source.place((*loc, "chunks")), message)
-    elif not _is_json_of(joined, written):
-        message = f'"chunks" must together make the JSON of "{key}", but they make {quote(joined)}'
-        yield source.problem(source.place((*loc, "chunks")), message)
-
-
-def _written(step: Step) -> tuple[str, Any]:
-    match step:
-        case Say():
-            return "say", step.say
-        case Think():
-            return "think", step.think
-        case Call():
-            return "with", step.with_
-        case Json():
-            return "json", step.json_
-    return "", None
-
-
-def _texts(value: Any) -> Iterator[str]:
-    return (text for _loc, text in strings_in(value))
-
-
-def _is_json_of(text: str, value: Any) -> bool:
-    try:
-        return bool(json.loads(text) == value)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _check_when(when: When, loc: ModelLoc, source: Source) -> Iterator[Problem]:
+def _check_when(when: When, loc: Location, source: Source) -> Iterator[Problem]:
     if when.turn is not None:
         first, last = read_turns(when.turn)
         if first > last:
-            message = f'the range of turns {quote(when.turn)} is empty; did you mean "{last}-{first}"?'
+            message = f"the range of turns {quote(when.turn)} is empty; {did_you_mean(f'{last}-{first}')}"
             yield source.problem(source.place((*loc, "turn")), message)
     for name in when.header or {}:
         if not _HEADER_NAME.fullmatch(name):
@@ -267,7 +165,7 @@ def _check_when(when: When, loc: ModelLoc, source: Source) -> Iterator[Problem]:
         yield source.problem(source.key_place(loc), f'this "when" can never hold: {reason}', "warning")
 
 
-def _check_headers(headers: dict[str, str], loc: ModelLoc, source: Source) -> Iterator[Problem]:
+def _check_headers(headers: dict[str, str], loc: Location, source: Source) -> Iterator[Problem]:
     for name, value in headers.items():
         key = (*loc, name)
         if not _HEADER_NAME.fullmatch(name):

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from emulator.errors import Problem
-from emulator.scenario.grammar import ModelLoc
 from emulator.scenario.rules import ANSWERS
 from emulator.scenario.templates.budget import TemplateError
 from emulator.scenario.templates.template import compile_template, is_template, strings_in, unknown_names
 from emulator.scenario.templates.variables import VARIABLES, explain_unknown
-from emulator.scenario.yaml import Source
+from emulator.scenario.yaml import Location, Source
 
 _GROUP = re.compile(r"\(\?P<([^>]+)>")
 
@@ -24,7 +23,7 @@ def list_groups(written: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for pattern in patterns for name in _GROUP.findall(pattern)))
 
 
-def check_templates(loc: ModelLoc, source: Source) -> Iterator[Problem]:
+def check_templates(loc: Location, source: Source) -> Iterator[Problem]:
     """The problems of the templates in the rule (or `defaults`) that is written at a place."""
     written: Any = source.data
     for part in loc:
@@ -37,7 +36,7 @@ def check_templates(loc: ModelLoc, source: Source) -> Iterator[Problem]:
             yield from _check_template(text, inner, (*known, *groups), source)
 
 
-def _list_texts(written: dict[str, Any], loc: ModelLoc) -> Iterator[tuple[ModelLoc, str, tuple[str, ...]]]:
+def _list_texts(written: dict[str, Any], loc: Location) -> Iterator[tuple[Location, str, tuple[str, ...]]]:
     """The texts that may be templates, each with the groups of a conversation that are known where it stands."""
     turns = written.get("conversation")
     turns = turns if isinstance(turns, list) else []
@@ -57,7 +56,7 @@ def _groups_of_turn(turn: Any) -> tuple[str, ...]:
     return list_groups(turn) if is_heard else ()
 
 
-def _check_template(text: str, loc: ModelLoc, known: tuple[str, ...], source: Source) -> Iterator[Problem]:
+def _check_template(text: str, loc: Location, known: tuple[str, ...], source: Source) -> Iterator[Problem]:
     try:
         compile_template(text)
         unknown = unknown_names(text, known)

@@ -6,12 +6,12 @@ from itertools import groupby
 
 from emulator.errors import Place, Problem
 from emulator.scenario.checks.implications import find_contradiction, implies
-from emulator.scenario.checks.scenario import Checked
+from emulator.scenario.checks.parsed_file import ParsedFile
 from emulator.scenario.flags import list_flags
-from emulator.scenario.grammar import walk_models
+from emulator.scenario.locations import walk_models
 from emulator.scenario.rules import ConversationRule, Rule, SequenceRule
 from emulator.scenario.templates.template import strings_in
-from emulator.scenario.text_index import Index, find_demand
+from emulator.scenario.text_index import InvertedIndex, find_required_texts
 from emulator.scenario.when import When
 
 _MOST_COMPARISONS = 125_000
@@ -22,7 +22,7 @@ _SPLITS = ("stream", "after_tool", "tools")
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    file: Checked
+    file: ParsedFile
     name: str
     rule: Rule
     flags: frozenset[str]
@@ -30,14 +30,14 @@ class _Entry:
     place: Place
 
 
-def warn_of_silent_rules(files: Sequence[Checked]) -> Iterator[Problem]:
+def find_unreachable_rules(files: Sequence[ParsedFile]) -> Iterator[Problem]:
     """A warning for each rule that can never answer; the rules of a file are tried after those of the files before it."""
     entries = [
         _Entry(file, name, rule, frozenset(list_flags(rule.requires)), file.source.place(loc))
         for file in files
         for loc, name, rule in file.named_rules()
     ]
-    index = Index([find_demand(entry.rule.when) for entry in entries])
+    index = InvertedIndex([find_required_texts(entry.rule.when) for entry in entries])
     takers: dict[int, _Entry] = {}
     comparisons = 0
     for _, group in groupby(enumerate(entries), key=lambda one: one[1].file.source.file):
@@ -57,7 +57,7 @@ def warn_of_silent_rules(files: Sequence[Checked]) -> Iterator[Problem]:
         yield from _warn_of_file(silent) if len(silent) > 1 and not answering else map(_warn_of_rule, silent)
 
 
-def find_near(when: When, index: Index) -> Sequence[int]:
+def find_near(when: When, index: InvertedIndex) -> Sequence[int]:
     """The rules that might take all that fulfils a `when`: a text follows from one that has it inside, or from nothing."""
     parts = [getattr(part, name) for _, part in walk_models(when) for name in part.model_fields_set]
     texts = [text for part in parts for _, text in strings_in(part)]

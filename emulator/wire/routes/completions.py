@@ -4,18 +4,21 @@ No body was captured. Assumed: the shape that SGLang servers give, with the mark
 (documented: keys alphabetical, `matched_stop`, `metadata`, completion tokens that include thinking).
 """
 
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
-from emulator.validation.annotations import field
+from pydantic import Field, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
 from emulator.wire.json_text import dump
-from emulator.wire.requests import ChatRequest
+from emulator.wire.requests import REQUEST_CONFIG, ChatRequest
 from emulator.wire.responses import Identity
 from emulator.wire.sse import event
 from emulator.wire.usage import Usage
 
-_Number = Annotated[float, field(allow_inf_nan=False)]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
+@with_config(REQUEST_CONFIG)
 class CompletionsRequest(TypedDict, total=False):
     """The body of a request; unknown keys are kept and change nothing, `echo`, `suffix` and `logprobs` among them."""
 
@@ -28,6 +31,9 @@ class CompletionsRequest(TypedDict, total=False):
     stop: str | list[str] | None
     n: int | None
     seed: int | None
+
+
+COMPLETIONS_REQUEST = TypeAdapter(CompletionsRequest)
 
 
 def prompts_of(request: CompletionsRequest) -> list[str]:

@@ -6,11 +6,16 @@ The shape of the answer is OpenAI's list object (assumed: no capture is known), 
 import struct
 from base64 import b64encode
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any
+
+from pydantic import TypeAdapter, with_config
+from typing_extensions import TypedDict
 
 from emulator.wire.json_text import dump
+from emulator.wire.requests import REQUEST_CONFIG
 
 
+@with_config(REQUEST_CONFIG)
 class EmbeddingsRequest(TypedDict, total=False):
     """The body of a request; unknown keys are kept and change nothing."""
 
@@ -19,6 +24,9 @@ class EmbeddingsRequest(TypedDict, total=False):
     """One text, several, or the same as token ids."""
     encoding_format: str | None
     """`float` or `base64`."""
+
+
+EMBEDDINGS_REQUEST = TypeAdapter(EmbeddingsRequest)
 
 
 def embeddings_body(vectors: Sequence[Sequence[float]], model: str, tokens: int, *, base64: bool) -> bytes:

@@ -6,15 +6,17 @@ alphabetical at every level. There is no `[DONE]` (assumed): `response.completed
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
-from emulator.validation.annotations import field
+from pydantic import Field, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
 from emulator.wire.json_text import dump
-from emulator.wire.requests import ChatRequest, Object
+from emulator.wire.requests import REQUEST_CONFIG, ChatRequest, Object
 from emulator.wire.responses import Identity
 from emulator.wire.usage import Usage
 
-_Number = Annotated[float, field(allow_inf_nan=False)]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class InputPart(TypedDict, total=False):
@@ -37,6 +39,7 @@ class InputItem(TypedDict, total=False):
     output: Any
 
 
+@with_config(REQUEST_CONFIG)
 class ResponsesRequest(TypedDict, total=False):
     """The body of a request; unknown keys are kept and change nothing."""
 
@@ -55,6 +58,9 @@ class ResponsesRequest(TypedDict, total=False):
     parallel_tool_calls: bool | None
     previous_response_id: str | None
     store: bool | None
+
+
+RESPONSES_REQUEST = TypeAdapter(ResponsesRequest)
 
 
 def response_to_chat(request: ResponsesRequest) -> ChatRequest:

@@ -13,7 +13,8 @@ from emulator.engine.randomness import AnswerInputs
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import Ruleset, compile_rules
 from emulator.engine.session import State
-from emulator.scenario.loading import quote_templates, read_text
+from emulator.scenario.loading import read_text
+from emulator.scenario.python_values import quote_templates
 from emulator.wire.urls import Target
 
 TARGET = Target("v1", "p-42", "us-central1", "openapi")

@@ -1,17 +1,11 @@
 """What is loaded of Faker is what is asked for, and says what all of it would say."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
 from random import Random
 
 import faker
 import pytest
 
 from emulator.engine.faking import PROVIDER_OF, Faker
-
-ROOT = Path(__file__).parents[3]
 
 
 def both(seed: int) -> tuple[Faker, faker.Faker]:
@@ -49,29 +43,3 @@ def test_what_faker_has_not_is_not_there() -> None:
         ours.sentense()
     with pytest.raises(TypeError, match="deprecated"):
         ours.seed(1)
-
-
-LATE = """
-import json, sys
-from random import Random
-from emulator.engine.faking import Faker
-ours = Faker()
-ours.begin(Random(1))
-said = ours.sentence()
-loaded = sorted(name for name in sys.modules if name.startswith("faker."))
-import faker.factory
-from faker import Faker as Theirs
-theirs = Theirs("en_US")
-theirs.seed_instance(Random(1).getrandbits(64))
-print(json.dumps([loaded, said == theirs.sentence(), faker.VERSION, faker.Faker is Theirs, type(faker).__name__]))
-"""
-
-
-def test_faker_is_loaded_in_part_and_stays_whole_for_others() -> None:
-    """A sentence needs few modules of Faker; who imports it in the same process finds all of it."""
-    done = subprocess.run([sys.executable, "-c", LATE], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stderr == ""
-    loaded, same, version, is_same_class, kind = json.loads(done.stdout)
-    assert "faker.providers.lorem.en_US" in loaded
-    assert not {"faker.config", "faker.providers.person", "faker.proxy"}.intersection(loaded)
-    assert (same, version, is_same_class, kind) == (True, faker.VERSION, True, "module")

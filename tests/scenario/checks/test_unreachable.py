@@ -11,7 +11,7 @@ from emulator.engine.matching.texts import Short, compile_test
 from emulator.scenario.checks.implications import entails, find_contradiction, implies
 from emulator.scenario.checks.unreachable import find_near
 from emulator.scenario.loading import read_paths, read_text
-from emulator.scenario.text_index import Index, find_demand
+from emulator.scenario.text_index import InvertedIndex, find_required_texts
 from emulator.scenario.when import Test as TextTest
 from emulator.scenario.when import When
 
@@ -196,7 +196,7 @@ def test_rules_that_take_others_are_always_compared_with_them(conditions: list[d
     """The index that spares comparisons never spares one that would have found something."""
     crowd = [{name: f"~{number}~~"} for number in range(4) for name in ("model", "publisher", "last_user", "any_user")]
     whens = [when(**one) for one in (*conditions, *crowd)]
-    index = Index([find_demand(one) for one in whens])
+    index = InvertedIndex([find_required_texts(one) for one in whens])
     for given_ in whens:
         near = find_near(given_, index)
         for number, wanted in enumerate(whens):

@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from emulator.wire.requests import MalformedRequestError, parse_shape
-from emulator.wire.routes.completions import CompletionsRequest, completion_to_chat
-from emulator.wire.routes.embeddings import EmbeddingsRequest
+from emulator.wire.routes.completions import COMPLETIONS_REQUEST, completion_to_chat
+from emulator.wire.routes.embeddings import EMBEDDINGS_REQUEST
 from emulator.wire.routes.responses import ResponsesRequest, response_to_chat
 
 
 @pytest.mark.parametrize("given", ['"a"', '["a","b"]', "[1,2]", "[[1],[2,3]]"])
 def test_embeddings_input(given: str) -> None:
     """A text, texts, token ids, lists of token ids."""
-    request, warnings = parse_shape(EmbeddingsRequest, b'{"model":"m","input":%s}' % given.encode())
+    request, warnings = parse_shape(EMBEDDINGS_REQUEST, b'{"model":"m","input":%s}' % given.encode())
     assert request["input"] is not None
     assert warnings == ()
 
@@ -22,7 +22,7 @@ def test_embeddings_input(given: str) -> None:
 def test_embeddings_input_of_another_type(given: str) -> None:
     """Anything else is malformed, and the place is named without the names of types."""
     with pytest.raises(MalformedRequestError, match=r"^input(\[\d\])* is ") as caught:
-        parse_shape(EmbeddingsRequest, b'{"input":%s}' % given.encode())
+        parse_shape(EMBEDDINGS_REQUEST, b'{"input":%s}' % given.encode())
     assert caught.value.place.startswith("input")
 
 
@@ -39,7 +39,7 @@ def test_completion_to_chat(prompt: Any, texts: list[str]) -> None:
 
 def test_completion_without_prompt() -> None:
     """No prompt is an empty one, which vetting refuses."""
-    request, _ = parse_shape(CompletionsRequest, b'{"model":"m"}')
+    request, _ = parse_shape(COMPLETIONS_REQUEST, b'{"model":"m"}')
     assert completion_to_chat(request)["messages"] == [{"role": "user", "content": ""}]
 
 

@@ -1,44 +1,33 @@
-"""Which part of the language stands where: from a way through a file to the model that reads it, and its name."""
+"""Locations in a scenario file: which model reads the value there, and what messages call it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from pydantic import Tag
 
 from emulator.scenario.conversation import TURNS, AssistantTurn
-from emulator.scenario.faults import Chunks
+from emulator.scenario.faults import ChunkPosition
 from emulator.scenario.rules import Rule, Scenario
 from emulator.scenario.steps import VERBS
+from emulator.scenario.types import Model, list_keys
 from emulator.scenario.when import Test, When
-from emulator.validation.annotations import Tag
-from emulator.validation.models import Model
-
-ModelLoc = tuple[str | int, ...]
+from emulator.scenario.yaml import Location, is_tag
 
 
-def is_tag(part: str | int) -> bool:
-    """Whether a part of a way is the tag of a union's branch, which is not written in the file."""
-    return isinstance(part, str) and part.startswith("<") and part.endswith(">")
-
-
-def list_keys(model: type[Model]) -> tuple[str, ...]:
-    """The keys a model accepts, as they are written."""
-    return tuple(field.alias or name for name, field in model.model_fields.items())
-
-
-def find_model(loc: Sequence[str | int]) -> type[Model] | None:
-    """The model that reads the mapping at a place, None where there is none (a list, free JSON)."""
+def model_at(loc: Location) -> type[Model] | None:
+    """The model that reads the mapping at a location, None where there is none (a list, free JSON)."""
     found: Any = Scenario
     for part in loc:
         found = _descend(found, part)
-    models = [option for _tag, option in _branches(found) if isinstance(option, type) and issubclass(option, Model)]
-    return models[0] if models else None
+    return next((branch for _tag, branch in _branches(found) if _is_model(branch)), None)
 
 
-def name_part(loc: Sequence[str | int]) -> str:
-    """What a person calls the mapping at a place: `a rule`, `a say step`, `"usage"`."""
-    model = find_model(loc)
+def name_of_mapping(loc: Location) -> str:
+    """What a person calls the mapping at a location: `a rule`, `a say step`, `"usage"`."""
+    model = model_at(loc)
     if model is None:
-        return subject(loc)
+        return name_of_value(loc)
     if model is Scenario:
         return "a scenario"
     if issubclass(model, Rule):
@@ -49,26 +38,26 @@ def name_part(loc: Sequence[str | int]) -> str:
         return "a test"
     if issubclass(model, When):
         return '"when"'
-    verbs = [verb for verb in VERBS if verb in list_keys(model) and isinstance(loc[-1], str) and is_tag(loc[-1])]
-    if verbs and issubclass(model, Chunks):
+    verbs = [verb for verb in VERBS if verb in list_keys(model) and is_tag(loc[-1])]
+    if verbs and issubclass(model, ChunkPosition):
         return f"a {verbs[0]} fault"
     if verbs:
         return f"{'an' if verbs[0][0] in 'aeiou' else 'a'} {verbs[0]} step"
-    return subject(loc)
+    return name_of_value(loc)
 
 
-def subject(loc: Sequence[str | int]) -> str:
+def name_of_value(loc: Location) -> str:
     """A value by its key: `"times"`, `item 2 of "has"`."""
-    written = [part for part in loc if not is_tag(part)]
+    written = tuple(part for part in loc if not is_tag(part))
     if not written:
         return "the scenario"
     if isinstance(written[-1], int):
-        return f"item {written[-1] + 1} of {subject(written[:-1])}"
+        return f"item {written[-1] + 1} of {name_of_value(written[:-1])}"
     return f'"{written[-1]}"'
 
 
-def walk_models(value: Any, loc: ModelLoc = ()) -> Iterator[tuple[ModelLoc, Model]]:
-    """Every model inside a value, itself first, each with its way in the file."""
+def walk_models(value: Any, loc: Location = ()) -> Iterator[tuple[Location, Model]]:
+    """Every model inside a value, itself first, each with its location in the file."""
     if isinstance(value, Model):
         yield loc, value
         for name, field in type(value).model_fields.items():
@@ -80,6 +69,10 @@ def walk_models(value: Any, loc: ModelLoc = ()) -> Iterator[tuple[ModelLoc, Mode
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from walk_models(item, (*loc, key))
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Model)
 
 
 def _branches(annotation: Any) -> Iterator[tuple[str | None, Any]]:
@@ -101,18 +94,20 @@ def _branches(annotation: Any) -> Iterator[tuple[str | None, Any]]:
 
 
 def _descend(annotation: Any, part: str | int) -> Any:
-    for tag, option in _branches(annotation):
+    """The annotation of what an annotated value has under a key, a number or a tag; Any if nothing is known of it."""
+    for tag, branch in _branches(annotation):
         if is_tag(part):
             if tag == part:
-                return option
+                return branch
             continue
-        if isinstance(option, type) and issubclass(option, Model) and isinstance(part, str):
-            for name, field in option.model_fields.items():
+        if _is_model(branch):
+            for name, field in branch.model_fields.items():
                 if part == (field.alias or name):
-                    return field.annotation
-        origin = get_origin(option)
+                    # Not `field.annotation`, in which a class that is defined later may still be a name.
+                    return get_type_hints(branch, include_extras=True)[name]
+        origin = get_origin(branch)
         if origin is list and isinstance(part, int):
-            return get_args(option)[0]
+            return get_args(branch)[0]
         if origin is dict and isinstance(part, str):
-            return get_args(option)[1]
+            return get_args(branch)[1]
     return Any
