@@ -8,6 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import ahocorasick
+
 from emulator.scenario.checks.implications import (
     NAMES,
     PROSE,
@@ -18,14 +20,10 @@ from emulator.scenario.checks.implications import (
 )
 from emulator.scenario.when import Test, When
 
-_GRAM = 4
-"""Characters of the n-grams under which a part of a text is indexed; shorter parts are indexed whole."""
-_LONGEST = 256
-"""Characters of a part that are indexed."""
 _FEWEST = 4
 """A fact that fewer rules than this are indexed by is not looked up: to try those rules costs no more."""
-_MANY_GRAMS = 64
-"""Up to so many n-grams are each searched for in the text; more are intersected with the n-grams of the text."""
+_MOST_MATCHES = 10_000
+"""So many occurrences of required texts are looked at; in a text with more, all rules are tried."""
 
 
 class RequiredText(NamedTuple):
@@ -44,14 +42,6 @@ class AnyOf(NamedTuple):
 
 RequiredTexts = tuple[RequiredText | AnyOf, ...]
 """What a request must contain, all of it; empty if nothing is certain."""
-
-
-class _Key(NamedTuple):
-    """A key of the index: an n-gram of so many characters, or a whole text (size 0)."""
-
-    fact: str
-    size: int
-    text: str
 
 
 def find_required_texts(when: When) -> RequiredTexts:
@@ -91,84 +81,71 @@ def _required_by(name: str, value: Any) -> Iterable[RequiredText | AnyOf]:
 
 
 class InvertedIndex:
-    """Finds those of many rules whose required texts a request may contain; each is indexed by the rarest of its texts."""
+    """Finds those of many rules whose required texts a request may contain; each is indexed by the rarest of its texts.
+
+    The texts of a fact are searched for all at once by an Aho-Corasick automaton, in time linear in the length of the value.
+    """
 
     def __init__(self, required: Sequence[RequiredTexts]) -> None:
-        counts = Counter(key for texts in required for key in set(_list_keys(texts)))
-        selected = [_select_keys(texts, counts) for texts in required]
-        users = Counter(fact for keys in selected for fact in {key.fact for key in keys})
+        counts = Counter(text for texts in required for text in set(_list_texts(texts)))
+        selected = [_select_texts(texts, counts) for texts in required]
+        users = Counter(fact for texts in selected for fact in {text.fact for text in texts})
         self._always: list[int] = []
-        tables: dict[str, dict[int, dict[str, list[int]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-        for number, keys in enumerate(selected):
-            if not keys or any(users[key.fact] < _FEWEST for key in keys):
+        whole: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        parts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for number, texts in enumerate(selected):
+            if not texts or any(users[text.fact] < _FEWEST for text in texts):
                 self._always.append(number)
                 continue
-            for fact, size, text in keys:
-                tables[fact][size][text].append(number)
+            for text in texts:
+                (whole if text.is_whole else parts)[text.fact][text.text].append(number)
+        self._all = range(len(required))
         self._tables = [
-            (fact, [_PostingTable(size, numbers) for size, numbers in sizes.items()]) for fact, sizes in tables.items()
+            (fact, dict(whole.get(fact, {})), _build_automaton(parts[fact]) if fact in parts else None)
+            for fact in dict.fromkeys((*whole, *parts))
         ]
 
     def find(self, read: Callable[[str], Iterable[str]]) -> Sequence[int]:
         """The numbers, in order, of all whose required texts may be there; `read` gives the values of a fact."""
-        found: list[int] = []
-        for fact, tables in self._tables:
+        found: set[int] = set()
+        for fact, whole, automaton in self._tables:
             for value in read(fact):
                 text = value.casefold()
-                for table in tables:
-                    found += table.find(text)
-        return sorted({*found, *self._always}) if found else self._always
+                if text in whole:
+                    found.update(whole[text])
+                if automaton is not None:
+                    for count, (_, numbers) in enumerate(automaton.iter(text)):
+                        found.update(numbers)
+                        if count == _MOST_MATCHES:
+                            return self._all
+        return sorted(found.union(self._always)) if found else self._always
 
 
-class _PostingTable:
-    """The posting lists of the keys that have one fact and one size."""
-
-    def __init__(self, size: int, numbers: Mapping[str, Sequence[int]]) -> None:
-        self._size = size
-        self._numbers = dict(numbers)
-        self._grams = frozenset(map(tuple, numbers))
-
-    def find(self, text: str) -> Sequence[int]:
-        """The postings of all keys that the text is or contains."""
-        numbers = self._numbers
-        if not self._size:
-            return numbers.get(text, ())
-        if len(numbers) < min(len(text), _MANY_GRAMS):
-            return [number for gram in numbers if gram in text for number in numbers[gram]]
-        # The n-grams of the text stay tuples, as `zip` makes them: joining them to texts takes twice the time.
-        grams = zip(*(text, text[1:], text[2:], text[3:])[: self._size], strict=False)
-        return [number for gram in self._grams.intersection(grams) for number in numbers["".join(gram)]]
+def _build_automaton(texts: Mapping[str, Sequence[int]]) -> Any:
+    automaton = ahocorasick.Automaton()
+    for text, numbers in texts.items():
+        automaton.add_word(text, tuple(numbers))
+    automaton.make_automaton()
+    return automaton
 
 
-def _list_keys(required: RequiredTexts) -> Iterator[_Key]:
+def _list_texts(required: RequiredTexts) -> Iterator[RequiredText]:
     for part in required:
         if isinstance(part, AnyOf):
             for option in part.options:
-                yield from _list_keys(option)
+                yield from _list_texts(option)
         else:
-            yield from _keys_of(part)
+            yield part
 
 
-def _keys_of(required: RequiredText) -> Iterator[_Key]:
-    if required.is_whole:
-        yield _Key(required.fact, 0, required.text)
-        return
-    text = required.text[:_LONGEST]
-    size = min(_GRAM, len(text))
-    for start in range(len(text) - size + 1):
-        yield _Key(required.fact, size, text[start : start + size])
+def _select_texts(required: RequiredTexts, counts: Mapping[RequiredText, int]) -> Sequence[RequiredText]:
+    """The least used texts such that one of them occurs in every request that may match; empty if nothing is certain."""
+    candidates = (texts for part in required if (texts := _candidate_texts(part, counts)))
+    return min(candidates, key=lambda texts: sum(counts[text] for text in texts), default=())
 
 
-def _select_keys(required: RequiredTexts, counts: Mapping[_Key, int]) -> Sequence[_Key]:
-    """The fewest-used keys such that one of them occurs in every request that may match; empty if nothing is certain."""
-    candidates = (keys for part in required for keys in _candidate_keys(part, counts))
-    return min(candidates, key=lambda keys: sum(counts[key] for key in keys), default=())
-
-
-def _candidate_keys(part: RequiredText | AnyOf, counts: Mapping[_Key, int]) -> Iterator[Sequence[_Key]]:
+def _candidate_texts(part: RequiredText | AnyOf, counts: Mapping[RequiredText, int]) -> Sequence[RequiredText]:
     if isinstance(part, RequiredText):
-        yield from ((key,) for key in _keys_of(part))
-        return
-    selected = [_select_keys(option, counts) for option in part.options]
-    if all(selected):
-        yield [key for keys in selected for key in keys]
+        return (part,)
+    selected = [_select_texts(option, counts) for option in part.options]
+    return [text for texts in selected for text in texts] if all(selected) else ()
