@@ -268,8 +268,8 @@ class Service:
             outcome = await agree(
                 self.store, session, outcome, lambda state: ask(rulesets, facts, state, inputs), project
             )
-        if quota_ticket.held:
-            outcome = outcome._replace(timeline=outcome.timeline.delay(quota_ticket.held))
+        if quota_ticket.delay:
+            outcome = outcome._replace(timeline=outcome.timeline.delay(quota_ticket.delay))
         return outcome, verdict.warnings + outcome.warnings
 
     async def _find_terms(
@@ -324,7 +324,7 @@ class Service:
     def finish(self, exchange: Exchange) -> None:
         """Put an exchange that has ended into the journal and tell those who listen; its places of quotas are free again."""
         quota_ticket = exchange.quota_ticket
-        if quota_ticket.has_asked:
+        if quota_ticket.is_submitted:
             usage = exchange.outcome.usage
             self.store.leave(
                 quota_ticket.number, 0 if usage is None else usage.sum - quota_ticket.tokens, self.clock.elapsed()

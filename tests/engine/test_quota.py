@@ -74,7 +74,7 @@ def test_who_waits_as_long_as_is_said_passes(requests: int, tokens: int, asked: 
 
 
 def test_who_waits_takes_now_so_the_next_waits_longer() -> None:
-    """Three at once when one passes each second: 0, 1 and 2 seconds; the queue's length and patience bound them."""
+    """Three at once when one passes each second: 0, 1 and 2 seconds; the queue's length and timeout bound them."""
     quota = quota_of("{requests_per_minute: 60, queue: {length: 2, wait_ms: 1500}}")
     levels = replace(fill(quota, 0.0), requests=0.0)
     shortage = find_shortage(quota, levels, 0)
@@ -87,14 +87,14 @@ def test_who_waits_takes_now_so_the_next_waits_longer() -> None:
     assert second is not None
     assert second.seconds == pytest.approx(2.0)
     assert not may_wait(quota, levels, second)
-    patient = replace(quota, patience=10.0)
+    patient = replace(quota, queue_timeout=10.0)
     levels = take(patient, levels, 0, second)
-    assert len(levels.passing) == 2
+    assert len(levels.queued) == 2
     third = find_shortage(patient, levels, 0)
     assert third is not None
     assert not may_wait(patient, levels, third), "the queue is full"
     later = refill(patient, levels, 1.5)
-    assert len(later.passing) == 1
+    assert len(later.queued) == 1
 
 
 def test_a_request_larger_than_a_minute_passes_when_it_is_full() -> None:
