@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any, Literal, Self, TypedDict
 
 from emulator.engine.matching.rule_index import RuleIndex
-from emulator.engine.reply.functions import FunctionRecipe, ReplyFunction, Steps
+from emulator.engine.reply.functions import FunctionReply, ReplyFunction, Steps
 from emulator.engine.ruleset import CompiledRule, Ruleset, compile_rules
 from emulator.errors import Place, ScenarioError
 from emulator.scenario.loading import ScenarioFile, read_rule, show_path
@@ -232,9 +232,7 @@ class RuleBuilder:
             return None
         made = ruleset.rules[0].replies
         replies = tuple(
-            FunctionRecipe((), None, one.function, one.place, one.path)
-            if isinstance(one, _Function)
-            else compiled_reply
+            FunctionReply((), None, one.function, one.place, one.path) if isinstance(one, _Function) else compiled_reply
             for one, compiled_reply in zip(ready or [None] * len(made), made, strict=True)
         )
         name = self._free_name(str(beside.get("name") or self._name))

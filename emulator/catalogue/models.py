@@ -11,6 +11,9 @@ Level = Literal["MINIMAL", "LOW", "MEDIUM", "HIGH"]
 Medium = Literal["image", "audio", "video", "document"]
 ReasoningPlace = Literal["content", "reasoning_content", "think_tags", "open_think_tag", "hidden"]
 
+MOST_CHOICES = 8
+"""Documented for `n` on models that allow more than one."""
+
 # From the generation on that each name says.
 THINKING_FROM = 2.5
 LEVELS_FROM = SIGNATURES_FROM = 3.0

@@ -11,14 +11,15 @@ from emulator.engine.matching.choose import Chosen, choose
 from emulator.engine.matching.misses import Miss
 from emulator.engine.randomness import AnswerInputs, Overrides, SeededRandom
 from emulator.engine.rendering.forms import GAP, GAP_CREATED, GAP_OCCASION, LARGEST_FORM, Drawn, Form
+from emulator.engine.rendering.render import as_stream, pace_answer
 from emulator.engine.rendering.render import render as render_chat
 from emulator.engine.reply.compose import compose, draw_calls, identify
 from emulator.engine.reply.parts import Answer
-from emulator.engine.reply.signatures import sign
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import Ruleset
 from emulator.engine.session import State
-from emulator.engine.timeline.pace import AT_ONCE, as_stream, give_times
+from emulator.engine.signatures import sign
+from emulator.engine.timeline.pace import AT_ONCE
 from emulator.engine.timeline.timeline import Timeline, plain_timeline, refusal_timeline
 from emulator.errors import AnswerError
 from emulator.wire.errors import JSON_TYPE, Refusal
@@ -147,7 +148,7 @@ def _perform(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Render)
             facts = copy.copy(facts)
             facts.google = {"thought_tag_marker": "thought", **facts.google}
         made = compose(chosen, facts, inputs, rng, quirks)
-        timeline = give_times(
+        timeline = pace_answer(
             render(made, identity, facts),
             made,
             overrides.asked or rule.compiled_pace or overrides.compiled_pace or AT_ONCE,

@@ -9,10 +9,10 @@ from emulator.engine.lazy import Lazy
 from emulator.engine.matching.conditions import Condition, compile_when
 from emulator.engine.matching.rule_index import RuleIndex, demand_of
 from emulator.engine.quota import CompiledQuota, compile_quotas
+from emulator.engine.reply.fault_triggers import CompiledFault, compile_faults
 from emulator.engine.reply.steps import CompiledReply, compile_reply, find_signatures
 from emulator.engine.session import Flagging, compile_flags
 from emulator.engine.timeline.directives import CompiledPace
-from emulator.engine.timeline.faults import CompiledFault, compile_faults
 from emulator.engine.timeline.pace import compile_pace
 from emulator.errors import Place
 from emulator.scenario.checks.scenario import rule_name

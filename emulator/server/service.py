@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.catalogue.variations import Variation
 from emulator.engine.answer import Outcome, answer, emulator_failure, refuse_request, unexpected_error
+from emulator.engine.families import family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.matching.choose import find_chosen
 from emulator.engine.quota import QuotaTicket, admit
 from emulator.engine.randomness import AnswerInputs, Overrides
-from emulator.engine.rendering.families import family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.request.facts import Facts
 from emulator.engine.routes.route import Ask, as_unary, refuse_unary
 from emulator.engine.ruleset import Ruleset, compile_rules, put_before

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emulator.catalogue.models import ModelCard, describe_model, find_model, generation
+from emulator.engine.families import AnswerStyle, choose_style, family_of
 from emulator.engine.lazy import Common
-from emulator.engine.rendering.families import AnswerStyle, choose_style, family_of
 from emulator.engine.rendering.forms import Forms
 from emulator.engine.request.token_estimates import CACHED_TOKENS, estimate_tokens
 from emulator.scenario.rules import Endpoint, Traffic

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from emulator.catalogue.faults import FAULT_NAMES, FAULTS, GarbleName
 from emulator.engine.answer import Outcome, answer
 from emulator.engine.randomness import AnswerInputs, Overrides
+from emulator.engine.reply.fault_triggers import compile_faults
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import compile_rules
 from emulator.engine.session import State
-from emulator.engine.timeline.faults import compile_faults
 from emulator.scenario.faults import read_fault
 from emulator.scenario.loading import read_text
 from emulator.wire.sse import DONE

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from emulator.catalogue.models import all_models
 from emulator.engine.answer import Outcome, answer
+from emulator.engine.families import choose_style, family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.randomness import AnswerInputs
-from emulator.engine.rendering.families import choose_style, family_of, refuse_endpoint, refuse_in_container
-from emulator.engine.rendering.render import render
+from emulator.engine.rendering.render import adapt_parts, render
 from emulator.engine.reply.parts import Answer, CallPart, Choice, TextPart, make_text
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import Ruleset, compile_rules
@@ -155,7 +155,7 @@ def test_every_known_model_has_its_voice(card: Any) -> None:
     style = choose_style(card.id, None)
     assert style.dialect.finished.get("matched_stop") == card.matched_stop
     assert style.is_gemini == card.family.startswith("gemini") or "/" not in card.id
-    assert style.is_gemini or (style.place, style.thinks) == (card.reasoning_in, card.thinking)
+    assert style.is_gemini or (style.reasoning_in, style.thinks) == (card.reasoning_in, card.thinking)
 
 
 def test_unknown_models_of_others_are_sglangs() -> None:
@@ -369,7 +369,7 @@ def test_thoughts_before_a_failure_do_not_hide_it() -> None:
 
 
 def test_parts_of_gemini_are_left_alone() -> None:
-    """Nothing is put elsewhere where thoughts have rules of their own."""
+    """The thoughts of a Gemini are neither moved nor removed."""
     parts = (TextPart("Hm.", ("Hm.",), (b'"Hm."',), is_thought=True),)
     style = choose_style("google/gemini-2.5-flash", None)
-    assert style.put(style.keep_thoughts(parts, {})) is parts
+    assert adapt_parts(parts, style) is parts
