@@ -48,12 +48,7 @@ def apply_quirks(timeline: Timeline, quirks: frozenset[QuirkName], signature: st
         chunks = [_openai_key_order(chunk) for chunk in chunks]
     frames, calls, last = _write(timeline, bodies, chunks, quirks)
     if is_stream and chunks:
-        if "no_final_chunk" in quirks:
-            frames = frames[:last]
-        elif "midstream_unavailable" in quirks:
-            frames = [*frames[:last], _break_off("unavailable", frames[last])]
-        elif "midstream_cancelled" in quirks:
-            frames = _midstream_cancelled(frames, calls)
+        frames = _end_early(frames, calls, last, quirks)
     return timeline._replace(frames=tuple(frames))
 
 
@@ -111,6 +106,20 @@ def _edit_error(frame: Frame, quirks: frozenset[QuirkName]) -> Frame:
         return frame._replace(data=event(dump(json.loads(data))))
     except ValueError:
         return frame
+
+
+def _end_early(frames: list[Frame], calls: list[list[Body]], last: int, quirks: frozenset[QuirkName]) -> list[Frame]:
+    """`no_final_chunk`, `midstream_unavailable` and `midstream_cancelled`: the frames before the place where a stream ends early."""
+    if "no_final_chunk" in quirks:
+        return frames[:last]
+    if "midstream_unavailable" in quirks:
+        return [*frames[:last], _break_off("unavailable", frames[last])]
+    seen: set[str] = set()
+    for at, found in enumerate(calls if "midstream_cancelled" in quirks else ()):
+        seen.update(call.get("id", "") for call in found)
+        if len(seen) > 1:
+            return [*frames[:at], _break_off("cancelled", frames[at])]
+    return frames
 
 
 def _break_off(error: str, replaced: Frame) -> Frame:
@@ -334,15 +343,6 @@ def _openai_key_order(value: Any) -> Any:
         return value
     keys = sorted(value, key=lambda key: _KEY_RANKS.get(key, len(_OPENAI_KEYS)))
     return {key: _openai_key_order(value[key]) for key in keys}
-
-
-def _midstream_cancelled(frames: list[Frame], calls: list[list[Body]]) -> list[Frame]:
-    seen: set[str] = set()
-    for at, found in enumerate(calls):
-        seen.update(call.get("id", "") for call in found)
-        if len(seen) > 1:
-            return [*frames[:at], _break_off("cancelled", frames[at])]
-    return frames
 
 
 _BOTH: dict[QuirkName, Edit] = {
