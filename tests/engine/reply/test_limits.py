@@ -1,4 +1,4 @@
-"""Where an answer ends early."""
+"""Output limits: token limit and stop sequences."""
 
 import pytest
 from hypothesis import given
@@ -12,12 +12,12 @@ CALL = CallPart("get_weather", '{"city":"Oslo"}', "id", None, None)
 
 
 def texts(parts: tuple[Part, ...]) -> list[str]:
-    """What the parts say."""
+    """The texts of parts."""
     return [part.text if isinstance(part, TextPart) else "call" for part in parts]
 
 
 def test_requests_without_limits_have_none() -> None:
-    """Nothing is looked for unless the request asks for it."""
+    """A request without limits is not searched."""
     assert read_limits({}) is None
     assert read_limits({"stop": None, "max_tokens": None}) is None
     assert read_limits({"stop": ""}) is None
@@ -39,8 +39,8 @@ def test_what_fits_is_left_alone() -> None:
     assert apply_limits(parts, OutputLimits(100, ())) == (parts, None)
 
 
-def test_thoughts_count_and_can_eat_the_budget() -> None:
-    """Then no content is left at all."""
+def test_thoughts_count_towards_the_limit() -> None:
+    """They can leave no content at all."""
     parts: tuple[Part, ...] = (make_text(("12345678",), is_thought=True), make_text(("Answer.",)))
     assert texts(apply_limits(parts, OutputLimits(3, ()))[0]) == ["12345678", "Answ"]
     assert texts(apply_limits(parts, OutputLimits(2, ()))[0]) == ["12345678"]
