@@ -1,6 +1,6 @@
 """Model families: the dialect of a model's answers, whether it thinks, where its thoughts go, and what the ids of its tool calls look like.
 
-Also what an endpoint of one's own refuses in its container's words.
+Also the refusals of endpoints of one's own, in the format of their containers.
 """
 
 import re

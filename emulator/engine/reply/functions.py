@@ -41,7 +41,7 @@ class FunctionReply(CompiledReply):
             returned = self.function(Facts(facts.target, facts.raw_headers, request, facts.endpoint))
         except Exception as error:  # noqa: BLE001  # whatever somebody else's function raises
             text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-            raise AnswerError(f"the function given at {self.place} failed at {self._where(error)}: {text}") from None
+            raise AnswerError(f"the function given at {self.place} failed at {self._locate(error)}: {text}") from None
         try:
             written = quote_templates(to_json(returned))
             file = read_rule({"reply": written}, self.place, self.path)
@@ -52,7 +52,7 @@ class FunctionReply(CompiledReply):
         (rule,) = file.scenario.rules
         return compile_reply(rule.reply, file).make(context) if isinstance(rule, ReplyRule) else ()
 
-    def _where(self, error: Exception) -> str:
+    def _locate(self, error: Exception) -> str:
         """The file and line that raised: the last in the file where the function was given, else the very last."""
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if frame.filename == str(self.path)]

@@ -1,7 +1,8 @@
 """Faults: what goes wrong with an answer, as functions from timeline to timeline.
 
 An answer is cut off, stalls, fails, or is garbled: sent, but not as it should be. Where a fault occurs is found by `locate`; when it is
-triggered is decided in `emulator.engine.reply.fault_triggers`.
+triggered is decided in `emulator.engine.reply.fault_triggers`. A new kind of garbling needs a name in `emulator.catalogue.faults` and
+a function in `_GARBLERS`; another fault also a model in `emulator.scenario.faults`.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
-"""Quirks: deviations of the real service and of its sibling, as functions that edit the JSON of an answer in place.
+"""Quirks: deviations of the real service and of the Gemini API, as functions that edit the JSON of an answer in place.
 
-Each function has the name of its quirk; `_PLAIN` and `_STREAM` list them in the order in which they are applied. Sources are in
-`emulator.catalogue.quirks`. Quirks that act before an answer is rendered are read there: `EARLY` ones by vetting, `tagged_thoughts` and
+Each function has the name of its quirk; `_PLAIN` and `_STREAM` list them in the order in which they are applied. A new quirk needs an
+entry in `emulator.catalogue.quirks` and a function here. Quirks that act before an answer is rendered are read there: `EARLY` ones by vetting, `tagged_thoughts` and
 `signature_on_every_call` when a reply is composed.
 """
 
