@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any, Literal, Self, TypedDict
 
 from emulator.engine.matching.rule_index import RuleIndex
-from emulator.engine.reply.functions import FunctionRecipe, ReplyFunction, Steps
+from emulator.engine.reply.functions import FunctionReply, ReplyFunction, Steps
 from emulator.engine.ruleset import Ruleset, compile_rules
 from emulator.errors import Place, ScenarioError
 from emulator.scenario.loading import ScenarioFile, show_path
@@ -231,7 +231,7 @@ class RuleBuilder:
             return None
         compiled_replies = ruleset.rules[0].replies
         replies = tuple(
-            FunctionRecipe((), None, one.function, one.place, one.path)
+            FunctionReply((), None, one.function, one.place, one.path)
             if isinstance(one, _FunctionReply)
             else compiled_reply
             for one, compiled_reply in zip(complete or [None] * len(compiled_replies), compiled_replies, strict=True)

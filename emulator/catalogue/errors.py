@@ -1,4 +1,7 @@
-"""The errors the real service has been seen or documented to send, found by number, status or name."""
+"""The error catalogue: what the real service was observed or is documented to send, found by number, status or name.
+
+The entries are in `errors.json`, in the format of `CatalogueError`.
+"""
 
 import json
 import re
@@ -13,7 +16,7 @@ Confidence = Literal["high", "medium", "low"]
 
 _PLACEHOLDER = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
 
-# What a plain number or a plain status stands for, where the catalogue knows several errors of that kind.
+# The entries that a plain number or a plain status stands for; the catalogue has several errors of most kinds.
 _BY_NUMBER = {
     400: "generic_invalid_argument",
     401: "invalid_token",
@@ -38,6 +41,18 @@ _BY_STATUS = {
     "DEADLINE_EXCEEDED": "deadline_exceeded",
 }
 
+# The errors of a token endpoint that a plain number stands for (assumed); clients retry after 408, 429 and 5xx.
+_TOKEN_BY_NUMBER = {
+    400: "token_refresh_bad_request",
+    401: "token_invalid_client",
+    408: "token_internal_failure",
+    429: "token_internal_failure",
+    500: "token_internal_failure",
+    502: "token_internal_failure",
+    503: "token_internal_failure",
+    504: "token_internal_failure",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueError:
@@ -57,9 +72,9 @@ class CatalogueError:
     message: str
     details: list[dict[str, Any]] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
-    """What else the body holds beside message, code, status and details, such as the `error` of a token endpoint."""
+    """Other keys of the body besides message, code, status and details, such as the `error` of a token endpoint."""
     defaults: dict[str, str] = field(default_factory=dict)
-    """Values for placeholders that a request need not tell, such as the range of a number."""
+    """Values for placeholders that do not follow from a request, such as the range of a number."""
     framing: Framing
     service: Service
     when: str
@@ -81,7 +96,7 @@ def find(key: int | str) -> CatalogueError | None:
 
 
 def entry(name: str) -> CatalogueError:
-    """Return the entry of that exact name; a name that the catalogue lacks is a mistake of the caller (KeyError)."""
+    """Return the entry of that exact name. Raises KeyError."""
     return _by_name()[name]
 
 
@@ -90,12 +105,9 @@ def all_errors() -> tuple[CatalogueError, ...]:
     return tuple(_by_name().values())
 
 
-def spellings() -> tuple[str, ...]:
-    """Return all that `find` understands: the names, then the statuses, then the numbers."""
+def names() -> tuple[str, ...]:
+    """Return all keys that `find` accepts: the names, then the statuses, then the numbers."""
     return (*_by_name(), *_BY_STATUS, *map(str, _BY_NUMBER))
-
-
-names = spellings
 
 
 @cache
@@ -115,32 +127,15 @@ def _fill(value: Any, values: dict[str, str]) -> Any:
     return value
 
 
-# What a plain status stands for (assumed); clients try again after those that speak of the service itself.
-_TOKEN_ERRORS_BY_NUMBER = {
-    400: "token_refresh_bad_request",
-    401: "token_invalid_client",
-    408: "token_internal_failure",
-    429: "token_internal_failure",
-    500: "token_internal_failure",
-    502: "token_internal_failure",
-    503: "token_internal_failure",
-    504: "token_internal_failure",
-}
-
-
 def find_token_error(key: int | str) -> CatalogueError | None:
-    """The error that an HTTP status (503, "503") or an entry's name stands for at a token endpoint."""
+    """Return the error of a token endpoint that an HTTP status (503, "503") or an entry's name stands for."""
     text = str(key).strip()
     if text.isdecimal():
-        number = int(text)
-        return (
-            replace(entry(_TOKEN_ERRORS_BY_NUMBER[number]), http_status=number, code=number)
-            if number in _TOKEN_ERRORS_BY_NUMBER
-            else None
-        )
+        name = _TOKEN_BY_NUMBER.get(int(text))
+        return replace(entry(name), http_status=int(text), code=int(text)) if name else None
     return next((each for each in all_errors() if each.service == "oauth" and each.name == text.lower()), None)
 
 
 def token_error_names() -> tuple[str, ...]:
-    """All that `find_token_error` understands: the names, then the statuses."""
-    return (*(each.name for each in all_errors() if each.service == "oauth"), *map(str, _TOKEN_ERRORS_BY_NUMBER))
+    """Return all keys that `find_token_error` accepts: the names, then the numbers."""
+    return (*(each.name for each in all_errors() if each.service == "oauth"), *map(str, _TOKEN_BY_NUMBER))

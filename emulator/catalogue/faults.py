@@ -1,4 +1,4 @@
-"""Faults by name: everything that can go wrong between an answer and its client, each written in the scenario language."""
+"""The fault catalogue: faults by name, each as it would be written in a scenario."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -35,7 +35,7 @@ FaultName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class NamedFault:
-    """One fault: how it is written under `fault`, and what a client meets."""
+    """One fault: how it is written under `fault`, and what a client sees."""
 
     name: FaultName
     written: dict[str, Any]

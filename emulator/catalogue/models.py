@@ -1,4 +1,7 @@
-"""The models of the real service and what each can do."""
+"""The model catalogue: the models of the real service and what each can do.
+
+The cards are in `models.json`, in the format of `ModelCard`.
+"""
 
 import json
 import re
@@ -11,7 +14,10 @@ Level = Literal["MINIMAL", "LOW", "MEDIUM", "HIGH"]
 Medium = Literal["image", "audio", "video", "document"]
 ReasoningPlace = Literal["content", "reasoning_content", "think_tags", "open_think_tag", "hidden"]
 
-# From the generation on that each name says.
+MOST_CHOICES = 8
+"""Documented for `n` on models that allow more than one."""
+
+# The first Gemini generation with each of these.
 THINKING_FROM = 2.5
 LEVELS_FROM = SIGNATURES_FROM = 3.0
 
@@ -25,11 +31,11 @@ class ModelCard:
     """What is known of one model; None where nothing is known, and `source` names what is only assumed."""
 
     id: str
-    """As it is sent in `model`: with its publisher, except for models that are deployed on an endpoint of their own."""
+    """As sent in `model`: with its publisher, except for models that are deployed on an endpoint of their own."""
     family: str
     thinking: bool
     thinks_by_default: bool = False
-    """Whether it thinks when the request says nothing of it."""
+    """Whether it thinks if the request does not say."""
     thinking_switch: str | None = None
     """The key of `chat_template_kwargs` that turns thinking on or off."""
     levels: tuple[Level, ...] = ()
@@ -43,16 +49,16 @@ class ModelCard:
     image_output: bool = False
     audio_output: bool | None = None
     input_media: tuple[Medium, ...] = ()
-    """What it reads besides text."""
+    """The media that it accepts besides text."""
     max_candidates: int | None = None
     """The highest `n`."""
     max_output_tokens: int | None = None
     context_tokens: int | None = None
-    """How many tokens of input it reads."""
+    """The most tokens of input."""
     enforces_signatures: bool = False
     """Whether tool calls must come back with their thought signatures."""
     reasoning_in: ReasoningPlace = "hidden"
-    """Where thoughts stand in an answer: in `content` when asked for, in `reasoning_content`, in `content` between think
+    """Where an answer has thoughts: in `content` when asked for, in `reasoning_content`, in `content` between think
     tags, in `content` before a closing tag that was never opened, or nowhere."""
     matched_stop: int | None = None
     """The token id in `matched_stop`; None for models whose answers have no such key."""
@@ -109,9 +115,8 @@ def generation(name: str) -> float | None:
 @cache
 def _by_id() -> dict[str, ModelCard]:
     cards = json.loads(Path(__file__).with_name("models.json").read_text("utf-8"))
-    return {card["id"]: _read(card) for card in cards}
-
-
-def _read(card: dict[str, Any]) -> ModelCard:
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in card.items()}
-    return ModelCard(**values)
+    found: dict[str, ModelCard] = {}
+    for card in cards:
+        values: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in card.items()}
+        found[card["id"]] = ModelCard(**values)
+    return found

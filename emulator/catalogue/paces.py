@@ -1,4 +1,4 @@
-"""Paces by name: how fast an answer comes, from none at all to a bad line. All figures are assumed, as round values."""
+"""The pace catalogue: named speeds at which answers are sent. All figures are assumed, as round values."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -10,7 +10,7 @@ PaceName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class PaceProfile:
-    """One pace; what is None plays no part."""
+    """One pace; a value that is None adds no delay."""
 
     name: PaceName
     effect: str

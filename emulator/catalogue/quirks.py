@@ -1,4 +1,4 @@
-"""Quirks: named deviations from what the emulator does by default, each seen on the real service or on its sibling.
+"""The quirk catalogue: named deviations from the emulator's default behaviour, observed on the real service or on the Gemini API.
 
 All are off until a rule, a scenario's `defaults` or `--quirk` names them.
 """
@@ -48,7 +48,7 @@ QuirkName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
-    """One deviation: what it does and who has seen it."""
+    """One deviation: what it does and its source."""
 
     name: QuirkName
     effect: str
@@ -234,11 +234,11 @@ EARLY: frozenset[QuirkName] = frozenset(
         "unknown_fields_refused",
     }
 )
-"""Quirks that matter before a rule has answered, because they change what is refused, or how."""
+"""Quirks that act before a rule is chosen, because they change what is refused, or how."""
 
 QUIRK_NAMES: tuple[QuirkName, ...] = get_args(QuirkName)
 
 
 def expand(names: frozenset[QuirkName]) -> frozenset[QuirkName]:
-    """The quirks themselves, profiles replaced by what they stand for."""
+    """Replace profiles by the quirks that they stand for."""
     return names.union(*(PROFILES[name] for name in names & PROFILES.keys())).difference(PROFILES) if names else names

@@ -1,6 +1,6 @@
-"""Variations: the bad days a client can be tried on, each as what it adds to a server's settings.
+"""Variations for sweeps: ways in which the service misbehaves, each as additions to a server's settings.
 
-Waits are some seconds long, so that a client which can bear them survives; `speed` makes them shorter.
+Delays are some seconds long, so that a client with usual timeouts survives them; `speed` shortens them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,16 +18,16 @@ SET_NAMES: tuple[SetName, ...] = get_args(SetName)
 
 _FIRST = "first=1"
 _LENIENT: frozenset[QuirkName] = frozenset({"bare_models", "signatures_off", "signatures_warn"})
-"""Quirks that disturb no client: with them the service only asks for less."""
-_PASSING = {
+"""Quirks that affect no client: with them the service only refuses less."""
+_TRANSIENT = {
     "429": "resource_exhausted",
     "500": "internal",
     "503": "unavailable",
     "504": "deadline_exceeded",
     "401_expired": "expired_token",
 }
-"""Errors after which the same request can be answered; the last one with a new token."""
-_FINAL = {
+"""Errors after which a retry of the same request can succeed; the last one with a new token."""
+_PERMANENT = {
     "400": "generic_invalid_argument",
     "403": "permission_denied_predict",
     "404": "publisher_model_not_found",
@@ -37,7 +37,7 @@ _FINAL = {
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """One bad day: its name, what a client meets, and the settings that make it so."""
+    """One variation: its name, what a client sees, and its settings."""
 
     name: str
     effect: str
@@ -49,7 +49,7 @@ class Variation:
     speed: float | None = None
 
     def once(self) -> "Variation":
-        """The same with faults only in the first use of each rule, so that whoever tries again is answered."""
+        """The same with faults only in the first use of each rule, so that a retry succeeds."""
         faults = tuple(fault if _FIRST in fault else f"{fault},{_FIRST}" for fault in self.faults)
         return replace(self, faults=faults)
 
@@ -76,8 +76,8 @@ def choose_variations(
 ) -> tuple[Variation, ...]:
     """The variations of sets, or those named, each once, of which at least one of the globs in `only` holds.
 
-    Without names those of all sets if there are globs, else the faults. With `once` what goes wrong does so only at first. Raises
-    KeyError with a name that there is not.
+    Without names those of all sets if there are globs, else the faults. With `once` faults occur only in the first use of each rule.
+    Raises KeyError for an unknown name.
     """
     known = {one.name: one for one in variations_of("all")}
     found: dict[str, Variation] = {}
@@ -86,7 +86,7 @@ def choose_variations(
         found |= {one.name: one for one in several if not only or any(fnmatchcase(one.name, glob) for glob in only)}
     if not once:
         return tuple(found.values())
-    # What happens only at first anyhow is then there twice.
+    # Variations that occur only at first anyway are then there twice; one of the two is dropped.
     first = [one.once() for one in found.values()]
     return tuple({(one.faults, one.quirks, one.pace): one for one in reversed(first)}.values())[::-1]
 
@@ -96,11 +96,11 @@ def _write(fault: dict[str, object]) -> str:
 
 
 def _errors() -> Iterator[Variation]:
-    for name, error in (_PASSING | _FINAL).items():
+    for name, error in (_TRANSIENT | _PERMANENT).items():
         found = entry(error)
         what = f"{found.http_status} {found.status or 'as a page of HTML'}"
         yield Variation(name, f"{what}, whatever is asked", (f"fail={error}",))
-        if name in _PASSING:
+        if name in _TRANSIENT:
             yield Variation(f"{name}_once", f"{what} at first, then the answer", (f"fail={error},{_FIRST}",))
 
 

@@ -12,14 +12,15 @@ from emulator.engine.matching.choose import Chosen, choose
 from emulator.engine.matching.misses import Miss
 from emulator.engine.randomness import AnswerInputs, Overrides, SeededRandom
 from emulator.engine.rendering.encoded import LARGEST_ENCODED, SLOT_INPUTS, SLOT_PROMPT, EncodedAnswer, slot_identity
+from emulator.engine.rendering.render import as_stream, pace_answer
 from emulator.engine.rendering.render import render as render_chat
-from emulator.engine.reply.compose import compose, count_said, draw_calls, identify, tally
+from emulator.engine.reply.compose import compose, count_usage, draw_calls, estimate_output, identify
 from emulator.engine.reply.parts import Answer
-from emulator.engine.reply.signatures import sign
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import Ruleset
 from emulator.engine.session import State
-from emulator.engine.timeline.pace import AT_ONCE, as_stream, give_times
+from emulator.engine.signatures import sign
+from emulator.engine.timeline.pace import AT_ONCE
 from emulator.engine.timeline.timeline import Timeline, plain_timeline, refusal_timeline
 from emulator.errors import AnswerError
 from emulator.wire.errors import JSON_TYPE, Refusal
@@ -106,7 +107,7 @@ def _answer_literally(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> Out
         if encoded.size <= LARGEST_ENCODED:
             facts.keep_encoded(compiled_reply, encoded, encoded.size)
     rng = SeededRandom(inputs, facts.request, chosen.position)
-    usage = tally(rule.usage, encoded.counts, facts)
+    usage = count_usage(rule.usage, encoded.counts, facts)
     drawn = draw_calls(compiled_reply.calls, facts, rng) if compiled_reply.calls else ()
     timeline = encoded.fill(identify(facts, rng, inputs.moment), write_usage(usage, facts.style.dialect), drawn)
     return Outcome("answer", timeline, chosen, None, usage)
@@ -117,7 +118,7 @@ def _encode(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> EncodedAnswer
     calls = chosen.rule.replies[chosen.position].calls
     slot_rng, rng = (SeededRandom(one, facts.request, chosen.position) for one in (SLOT_INPUTS, inputs))
     made = compose(chosen, facts, SLOT_INPUTS, slot_rng)
-    counts = count_said(made.choices)
+    counts = estimate_output(made.choices)
     usage = made.usage._replace(prompt=SLOT_PROMPT)
     timeline = render_chat(replace(made, usage=usage), slot_identity(facts.answering_model), facts)
     slot_drawn, drawn = (draw_calls(calls, facts, one) if calls else () for one in (slot_rng, rng))
@@ -145,7 +146,7 @@ def _perform(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Render)
             facts = copy.copy(facts)
             facts.google = {"thought_tag_marker": "thought", **facts.google}
         made = compose(chosen, facts, inputs, rng, quirks)
-        timeline = give_times(
+        timeline = pace_answer(
             render(made, identity, facts),
             made,
             overrides.asked or rule.compiled_pace or overrides.compiled_pace or AT_ONCE,

@@ -1,6 +1,7 @@
-"""Accounts of quotas: what is left for each session, model or the whole server, who is in hand and who waits.
+"""Quotas: token buckets of requests and tokens per minute, limits on concurrent requests, and the queues before them.
 
-Plain data goes in and comes out, so that the workers of a server can share the accounts of one process.
+`compile_quotas` reads them from scenarios, `TokenBuckets` keeps what is left of each, `admit` lets a request in or refuses it. Demands
+and results are plain data, because the buckets may be kept by another process.
 """
 
 import threading
@@ -16,77 +17,60 @@ from emulator.engine.refusals import refuse, values_for
 from emulator.engine.request.facts import Facts
 from emulator.scenario.loading import ScenarioFile
 from emulator.scenario.quota import PROVISIONED, list_quotas
-from emulator.scenario.rules import Traffic
 from emulator.scenario.when import When
 from emulator.wire.errors import Refusal
 
+MOST_BUCKETS = 10_000
+"""Buckets kept at a time; the least recently used one is dropped, so it is full again."""
+
 _MINUTE = 60.0
-# What is waited for must have come when the wait is over, although floats round.
-_ENOUGH = 1e-6
+_TOLERANCE = 1e-6
+"""Seconds; a request that has waited as long as it was told is admitted in spite of rounding."""
+_TENTHS_UNTIL = 10.0
+"""Seconds beyond which a wait is shown without tenths."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a quota gives, as plain data: it may be counted in another process."""
+    """The limits of a quota as plain data, so that another process can count against them."""
 
     place: str
     key: str
-    """What its levels are kept under; it survives a reload."""
+    """What its buckets are kept under; it survives a reload."""
     per: Literal["session", "model", "server"]
     requests: float | None
-    """In a minute."""
+    """Per minute."""
     tokens: float | None
-    """In a minute."""
+    """Per minute."""
     concurrent: int | None
-    length: int = 0
+    queue_length: int = 0
     """How many requests may wait at the same time."""
-    patience: float = 0.0
+    queue_timeout: float = 0.0
     """Seconds that a request waits at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledQuota:
-    """A quota ready to be asked."""
+    """A quota with its model conditions compiled."""
 
     limits: Limits
     conditions: tuple[Condition, ...]
-    """Which models it is about."""
+    """Which models it applies to."""
     error: CatalogueError
+    """What a request beyond it is refused with."""
 
     @property
     def is_provisioned(self) -> bool:
-        """Whether it is one of provisioned throughput."""
+        """Whether it is provisioned throughput."""
         return self.error.name == PROVISIONED
 
-    def concerns(self, facts: Facts) -> bool:
-        """Whether it is about the request's model."""
+    def applies_to(self, facts: Facts) -> bool:
+        """Whether the request's model is one of its models."""
         return matches(self.conditions, facts)
 
 
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """What is left of a minute at a moment (seconds, on any clock that never goes back); below zero what was taken in advance."""
-
-    moment: float
-    requests: float = 0.0
-    tokens: float = 0.0
-    passing: tuple[float, ...] = ()
-    """When the requests that wait will pass."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shortage:
-    """What there is too little of, and for how many seconds."""
-
-    limit: Literal["requests", "tokens"]
-    per_minute: float
-    left: float
-    needed: float
-    seconds: float
-
-
 def compile_quotas(files: Sequence[ScenarioFile]) -> tuple[CompiledQuota, ...]:
-    """The quotas of scenarios in order; all that concern a request must have room for it."""
+    """The quotas of scenarios in order; a request needs room in all that apply to it."""
     return tuple(
         CompiledQuota(
             Limits(
@@ -96,8 +80,8 @@ def compile_quotas(files: Sequence[ScenarioFile]) -> tuple[CompiledQuota, ...]:
                 requests=quota.requests_per_minute,
                 tokens=quota.tokens_per_minute,
                 concurrent=quota.concurrent,
-                length=quota.queue.length if quota.queue else 0,
-                patience=quota.queue.wait_ms / 1000 if quota.queue else 0.0,
+                queue_length=quota.queue.length if quota.queue else 0,
+                queue_timeout=quota.queue.wait_ms / 1000 if quota.queue else 0.0,
             ),
             compile_when(When(model=quota.model)),
             find(quota.on_excess) or entry("resource_exhausted"),
@@ -107,63 +91,85 @@ def compile_quotas(files: Sequence[ScenarioFile]) -> tuple[CompiledQuota, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Fill levels of a token bucket at a moment (seconds of any monotonic clock); negative after requests took more than was left."""
+
+    moment: float
+    requests: float = 0.0
+    tokens: float = 0.0
+    queued: tuple[float, ...] = ()
+    """The moments at which the queued requests will be admitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """The limit that a request exceeds, and in how many seconds it would not."""
+
+    limit: Literal["requests", "tokens"]
+    per_minute: float
+    left: float
+    needed: float
+    seconds: float
+
+
 def fill(limits: Limits, now: float) -> Levels:
-    """The levels before any request: a full minute."""
+    """The levels of a full bucket: one minute's worth."""
     return Levels(now, limits.requests or 0.0, limits.tokens or 0.0)
 
 
 def refill(limits: Limits, levels: Levels, now: float) -> Levels:
-    """The levels at a later moment: what the time since gives, up to a full minute."""
+    """The levels at a later moment: refilled continuously, up to one minute's worth."""
     minutes = max(0.0, now - levels.moment) / _MINUTE
+
+    def rise(level: float, limit: float | None) -> float:
+        return 0.0 if limit is None else min(limit, level + limit * minutes)
+
     return Levels(
         max(now, levels.moment),
-        _rise(levels.requests, limits.requests, minutes),
-        _rise(levels.tokens, limits.tokens, minutes),
-        tuple(moment for moment in levels.passing if moment > now),
+        rise(levels.requests, limits.requests),
+        rise(levels.tokens, limits.tokens),
+        tuple(moment for moment in levels.queued if moment > now),
     )
 
 
-def _rise(level: float, limit: float | None, minutes: float) -> float:
-    return 0.0 if limit is None else min(limit, level + limit * minutes)
-
-
 def find_shortage(limits: Limits, levels: Levels, tokens: int) -> Shortage | None:
-    """What a request of so many tokens lacks for longest, at the moment of the levels; None if it fits.
+    """The limit for which a request of so many tokens would have to wait longest, at the moment of the levels; None if it fits.
 
-    A request larger than a whole minute fits when the minute is full, for otherwise it never would.
+    A request larger than one minute's worth fits into a full bucket, for otherwise it never would.
     """
-    asked = (
+    needs: tuple[tuple[Literal["requests", "tokens"], float | None, float, float], ...] = (
         ("requests", limits.requests, levels.requests, 1.0),
         ("tokens", limits.tokens, levels.tokens, float(tokens)),
     )
     found: Shortage | None = None
-    for limit, per_minute, left, needed in asked:
+    for limit, per_minute, left, needed in needs:
         if per_minute is None:
             continue
         missing = min(needed, per_minute) - left
         seconds = missing / per_minute * _MINUTE
-        if seconds > _ENOUGH and (found is None or seconds > found.seconds):
-            found = Shortage("requests" if limit == "requests" else "tokens", per_minute, left, needed, seconds)
+        if seconds > _TOLERANCE and (found is None or seconds > found.seconds):
+            found = Shortage(limit, per_minute, left, needed, seconds)
     return found
 
 
 def may_wait(limits: Limits, levels: Levels, shortage: Shortage) -> bool:
-    """Whether a request may wait until it fits."""
-    return shortage.seconds <= limits.patience + _ENOUGH and len(levels.passing) < limits.length
+    """Whether the queue has room for a request, and lets it wait as long as it must."""
+    return shortage.seconds <= limits.queue_timeout + _TOLERANCE and len(levels.queued) < limits.queue_length
 
 
 def take(limits: Limits, levels: Levels, tokens: int, shortage: Shortage | None = None) -> Levels:
-    """The levels after a request is let in; one that waits takes its part now, so the next one waits for longer."""
+    """The levels after a request is admitted; a queued one takes its part now, so that the next one waits longer."""
     return replace(
         levels,
         requests=0.0 if limits.requests is None else levels.requests - 1,
         tokens=0.0 if limits.tokens is None else levels.tokens - tokens,
-        passing=(*levels.passing, levels.moment + shortage.seconds) if shortage else levels.passing,
+        queued=(*levels.queued, levels.moment + shortage.seconds) if shortage else levels.queued,
     )
 
 
 def settle(limits: Limits, levels: Levels, more: int) -> Levels:
-    """The levels once an answer's tokens are known: `more` than estimated are taken too, fewer are given back.
+    """The levels once the tokens of an answer are known: `more` than estimated are taken too, fewer (negative) are given back.
 
     Documented for provisioned throughput: estimated first, reconciled when the answer is there. Assumed for other quotas.
     """
@@ -172,30 +178,24 @@ def settle(limits: Limits, levels: Levels, more: int) -> Levels:
     return replace(levels, tokens=min(limits.tokens, levels.tokens - more))
 
 
-MOST_BUCKETS = 10_000
-"""Sessions, models and servers whose levels are kept; the one unused for longest is full again."""
-_LONG = 10.0
-"""Seconds beyond which tenths are not shown."""
-
-
 @dataclass(slots=True)
 class QuotaTicket:
-    """What a request has taken of quotas, and how long it waits for it."""
+    """What a request has taken of quotas, and how long it waits."""
 
     number: int
-    """That of its exchange."""
-    held: float = 0.0
-    """Seconds that its answer is held back."""
+    """The number of its exchange."""
+    delay: float = 0.0
+    """Seconds by which its answer is delayed."""
     tokens: int = 0
-    """What the prompt was estimated to be."""
-    has_asked: bool = False
-    """Whether the accounts may know of it."""
-    patience: float | None = None
-    """Seconds for which it may stand in a queue; it was refused for now."""
+    """The estimated tokens of its prompt."""
+    is_submitted: bool = False
+    """Whether the buckets may know the ticket."""
+    queue_timeout: float | None = None
+    """Seconds for which it may stay in a queue, if it was refused but may try again; else None."""
 
 
 class BucketKey(NamedTuple):
-    """Who has an account: a quota, and of it a session and a model, each empty where they share."""
+    """The key of a token bucket: a quota, a session and a model; the latter two are empty where they share a bucket."""
 
     quota: str
     session: str
@@ -203,279 +203,265 @@ class BucketKey(NamedTuple):
 
 
 class QuotaDemand(NamedTuple):
-    """A quota that a request must have room in."""
+    """A quota that a request needs room in, and the bucket that counts."""
 
     limits: Limits
-    owner: BucketKey
+    key: BucketKey
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaRefusal:
-    """Why a request does not get in."""
+    """Why a request is not admitted."""
 
     which: int
-    """The place, among the demands, of the quota that is too small."""
+    """The index of the exceeded quota among the demands."""
     reason: str
-    patience: float | None = None
-    """Seconds for which it stands in a queue now; None if it may not wait."""
+    queue_timeout: float | None = None
+    """Seconds for which it is in a queue now; None if it may not wait."""
 
 
 @dataclass(slots=True, eq=False)
 class TokenBucket:
-    """What one owner has left, in hand and waiting."""
+    """What is left under one key, how many requests are in flight, and which ones wait for a place."""
 
     levels: Levels
-    in_hand: int = 0
+    in_flight: int = 0
     waiting: list[int] = field(default_factory=list)
-    """The tickets in its queue."""
+    """The tickets in the queue for a concurrent place, first come first served."""
 
-    def has_place(self, most: int, quota_ticket: int) -> bool:
-        """Whether one more may be in hand: those who wait come first, in the order in which they came."""
-        before = self.waiting.index(quota_ticket) if quota_ticket in self.waiting else len(self.waiting)
-        return self.in_hand + before < most
+    def has_place(self, most: int, ticket: int) -> bool:
+        """Whether one more request may be in flight; tickets ahead of this one in the queue go first."""
+        ahead = self.waiting.index(ticket) if ticket in self.waiting else len(self.waiting)
+        return self.in_flight + ahead < most
 
 
 @dataclass(slots=True)
-class _Holding:
-    """What a ticket has taken, and the queue in which it stands."""
+class _Reservation:
+    """What a ticket has taken, and the queue that it is in."""
 
     taken: list[tuple[Limits, TokenBucket]] = field(default_factory=list)
     queue: TokenBucket | None = None
 
 
 class TokenBuckets:
-    """The accounts of a server, as many as there is room for. Each request that asks has a ticket: a number."""
+    """All token buckets of a server, at most `MOST_BUCKETS`. Every request that needs quota has a ticket number."""
 
     def __init__(self, wake: Callable[[int], object]) -> None:
-        """`wake` is given the ticket of each who waits when it is worth asking again."""
+        """`wake` is called with a waiting ticket when it is worth trying again."""
         self._wake = wake
-        self._accounts: OrderedDict[BucketKey, TokenBucket] = OrderedDict()
-        self._holdings: dict[int, _Holding] = {}
+        self._buckets: OrderedDict[BucketKey, TokenBucket] = OrderedDict()
+        self._reservations: dict[int, _Reservation] = {}
         # A test resets a session on its own thread while the server answers on another.
         self._lock = threading.Lock()
 
     def enter(
         self, quota_ticket: int, demands: Sequence[QuotaDemand], tokens: int, now: float, *, wait: bool = True
     ) -> QuotaRefusal | float:
-        """Take from all accounts, and return for how many seconds to hold the answer back; or take from none, and say why.
+        """Take from all buckets and return the seconds by which to delay the answer; or take from none and say why.
 
-        With `wait`, who may wait for a place stands in its queue from then on, and asks again when woken, until it enters or leaves.
+        With `wait`, a request that may wait for a concurrent place is queued. It calls again when woken, until it enters or leaves.
         """
-        holding = self._holdings.get(quota_ticket) or _Holding()
+        reservation = self._reservations.get(quota_ticket) or _Reservation()
         found: list[tuple[Limits, TokenBucket, Shortage | None]] = []
-        for which, (limits, owner) in enumerate(demands):
-            account = self._find(limits, owner, now)
-            if limits.concurrent is not None and not account.has_place(limits.concurrent, quota_ticket):
-                return self._refuse(
-                    quota_ticket, holding, account, _explain_full(which, demands[which], account, quota_ticket), wait
-                )
-            shortage = find_shortage(limits, account.levels, tokens)
-            if shortage is not None and not (wait and may_wait(limits, account.levels, shortage)):
-                return self._refuse(
-                    quota_ticket,
-                    holding,
-                    None,
-                    QuotaRefusal(which, _explain_shortage(limits, shortage, account, owner)),
-                    wait,
-                )
-            found.append((limits, account, shortage))
-        for limits, account, shortage in found:
-            account.levels = take(limits, account.levels, tokens, shortage)
-            account.in_hand += 1
-            holding.taken.append((limits, account))
-        self._holdings[quota_ticket] = holding
-        self._step_out(quota_ticket, holding)
+        for which, demand in enumerate(demands):
+            limits = demand.limits
+            bucket = self._find(demand, now)
+            if limits.concurrent is not None and not bucket.has_place(limits.concurrent, quota_ticket):
+                refusal = _explain_full(which, demand, bucket, quota_ticket)
+                if not wait:
+                    return replace(refusal, queue_timeout=None)
+                self._move_to_queue(quota_ticket, reservation, None if refusal.queue_timeout is None else bucket)
+                return refusal
+            shortage = find_shortage(limits, bucket.levels, tokens)
+            if shortage is not None and not (wait and may_wait(limits, bucket.levels, shortage)):
+                if wait:
+                    self._move_to_queue(quota_ticket, reservation, None)
+                return QuotaRefusal(which, _explain_shortage(demand, shortage, bucket))
+            found.append((limits, bucket, shortage))
+        for limits, bucket, shortage in found:
+            bucket.levels = take(limits, bucket.levels, tokens, shortage)
+            bucket.in_flight += 1
+            reservation.taken.append((limits, bucket))
+        self._reservations[quota_ticket] = reservation
+        self._move_to_queue(quota_ticket, reservation, None)
         return max((shortage.seconds for *_, shortage in found if shortage), default=0.0)
 
     def leave(self, quota_ticket: int, more: int, now: float) -> None:
-        """Give back the places of a request that has ended or gone, and settle its answer's tokens; a second time is nothing.
+        """Release the places of a request that has ended or gone, and settle its tokens; idempotent.
 
-        `more` is how many tokens it took beyond those it entered with.
+        `more` is the number of tokens beyond those that it entered with.
         """
-        holding = self._holdings.pop(quota_ticket, None)
-        if holding is None:
+        reservation = self._reservations.pop(quota_ticket, None)
+        if reservation is None:
             return
-        self._step_out(quota_ticket, holding)
-        for limits, account in holding.taken:
-            account.levels = settle(limits, refill(limits, account.levels, now), more)
-            account.in_hand -= 1
-            self._wake_all(account)
+        if reservation.queue is not None:
+            self._leave_queue(quota_ticket, reservation.queue)
+        for limits, bucket in reservation.taken:
+            bucket.levels = settle(limits, refill(limits, bucket.levels, now), more)
+            bucket.in_flight -= 1
+            self._wake_all(bucket)
 
-    def _refuse(
-        self, quota_ticket: int, holding: _Holding, full: TokenBucket | None, refusal_of_quota: QuotaRefusal, wait: bool
-    ) -> QuotaRefusal:  # passed on
-        """Let it stand in the queue of the account that is full, or in none."""
-        if not wait:
-            return replace(refusal_of_quota, patience=None)
-        queue = None if refusal_of_quota.patience is None else full
-        if holding.queue is not queue:
-            self._step_out(quota_ticket, holding)
-        if queue is not None and holding.queue is None:
-            queue.waiting.append(quota_ticket)
-            holding.queue = queue
-            self._holdings[quota_ticket] = holding
-        return refusal_of_quota
+    def _move_to_queue(self, ticket: int, reservation: _Reservation, queue: TokenBucket | None) -> None:
+        """Let a ticket wait in one bucket's queue, or in none."""
+        if reservation.queue is queue:
+            return
+        if reservation.queue is not None:
+            self._leave_queue(ticket, reservation.queue)
+        reservation.queue = queue
+        if queue is not None:
+            queue.waiting.append(ticket)
+            self._reservations[ticket] = reservation
 
-    def _step_out(self, quota_ticket: int, holding: _Holding) -> None:
-        if holding.queue is not None:
-            holding.queue.waiting.remove(quota_ticket)
-            # A place that this one did not take may be for the next.
-            self._wake_all(holding.queue)
-            holding.queue = None
+    def _leave_queue(self, ticket: int, queue: TokenBucket) -> None:
+        queue.waiting.remove(ticket)
+        # A place that this ticket did not take may be for the next.
+        self._wake_all(queue)
 
-    def _wake_all(self, account: TokenBucket) -> None:
-        for quota_ticket in account.waiting:
-            self._wake(quota_ticket)
+    def _wake_all(self, bucket: TokenBucket) -> None:
+        for ticket in bucket.waiting:
+            self._wake(ticket)
 
-    def _find(self, limits: Limits, owner: BucketKey, now: float) -> TokenBucket:
+    def _find(self, demand: QuotaDemand, now: float) -> TokenBucket:
+        limits, key = demand
         with self._lock:
-            account = self._accounts.get(owner)
-            if account is None:
-                account = self._accounts[owner] = TokenBucket(fill(limits, now))
-                if len(self._accounts) > MOST_BUCKETS:
-                    self._accounts.popitem(last=False)
+            bucket = self._buckets.get(key)
+            if bucket is None:
+                bucket = self._buckets[key] = TokenBucket(fill(limits, now))
+                if len(self._buckets) > MOST_BUCKETS:
+                    self._buckets.popitem(last=False)
             else:
-                self._accounts.move_to_end(owner)
-        account.levels = refill(limits, account.levels, now)
-        return account
+                self._buckets.move_to_end(key)
+        bucket.levels = refill(limits, bucket.levels, now)
+        return bucket
 
     def reset(self, session: str | None) -> None:
-        """Make the accounts of one session full again, or all; what sessions share is left as it is by the first."""
+        """Fill the buckets of one session, or all (None); buckets that sessions share are filled only with all."""
         with self._lock:
-            for owner in [owner for owner in self._accounts if session is None or owner.session == session]:
-                del self._accounts[owner]
+            for key in [key for key in self._buckets if session is None or key.session == session]:
+                del self._buckets[key]
 
     def show(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
-        """The accounts of each of these quotas that concern a session."""
+        """The buckets of each of these quotas that count for a session, as the control API shows them."""
         with self._lock:
-            accounts = tuple(self._accounts.items())
+            buckets = tuple(self._buckets.items())
         return [
             [
-                _show(one, owner, account, now)
-                for owner, account in accounts
-                if owner.quota == one.key and owner.session in {"", session}
+                _show_bucket(one, key, bucket, now)
+                for key, bucket in buckets
+                if key.quota == one.key and key.session in {"", session}
             ]
             for one in limits
         ]
 
 
-def _explain_full(which: int, demand: QuotaDemand, account: TokenBucket, quota_ticket: int) -> QuotaRefusal:
-    limits = demand.limits
-    reason = f"lets {limits.concurrent} be answered at the same time{_whose(demand.owner)}; {account.in_hand} in hand"
-    if not limits.length:
-        return QuotaRefusal(which, f"{reason}; the next passes when one of them ends")
-    if quota_ticket not in account.waiting and len(account.waiting) >= limits.length:
-        return QuotaRefusal(
-            which, f"{reason}, {len(account.waiting)} waiting, which is all that its queue has room for"
-        )
-    return QuotaRefusal(
-        which, f"{reason}, and no place came free within {limits.patience * 1000:.0f} ms", limits.patience
-    )
-
-
-def _explain_shortage(limits: Limits, shortage: Shortage, account: TokenBucket, owner: BucketKey) -> str:
-    # Rounded to the safe side: less than is left, more than there is to wait.
-    left = floor(shortage.left * 10) / 10
-    what = shortage.limit if shortage.per_minute > 1 else shortage.limit.removesuffix("s")
-    seconds = ceil(shortage.seconds) if shortage.seconds > _LONG else ceil(shortage.seconds * 10) / 10
-    reason = (
-        f"gives {shortage.per_minute:.0f} {what} per minute{_whose(owner)}; {left:g} left, "
-        f"{shortage.needed:.0f} needed; it would pass in {seconds:g} s"
-    )
-    if not limits.length:
-        return reason
-    if shortage.seconds > limits.patience:
-        return f"{reason}, but none may wait for more than {limits.patience * 1000:.0f} ms"
-    return f"{reason}, but {len(account.levels.passing)} wait already, which is all that its queue has room for"
-
-
-def _whose(owner: BucketKey) -> str:
-    if owner.model:
-        return f" of {owner.model} in session {owner.session}"
-    return f" in session {owner.session}" if owner.session else ""
-
-
-def _show(limits: Limits, owner: BucketKey, account: TokenBucket, now: float) -> dict[str, Any]:
-    levels = refill(limits, account.levels, now)
+def _show_bucket(limits: Limits, key: BucketKey, bucket: TokenBucket, now: float) -> dict[str, Any]:
+    levels = refill(limits, bucket.levels, now)
     return {
-        "session": owner.session or None,
-        "model": owner.model or None,
+        "session": key.session or None,
+        "model": key.model or None,
         "requests_left": round(levels.requests, 3) if limits.requests else None,
         "tokens_left": round(levels.tokens, 3) if limits.tokens else None,
-        "in_hand": account.in_hand,
-        "waiting": len(account.waiting) + len(levels.passing),
+        "in_hand": bucket.in_flight,
+        "waiting": len(bucket.waiting) + len(levels.queued),
     }
 
 
+def _explain_full(which: int, demand: QuotaDemand, bucket: TokenBucket, ticket: int) -> QuotaRefusal:
+    """Why there is no concurrent place; with `queue_timeout` if the ticket may wait for one."""
+    limits = demand.limits
+    reason = (
+        f"lets {limits.concurrent} be answered at the same time{_explain_key(demand.key)}; {bucket.in_flight} in hand"
+    )
+    if not limits.queue_length:
+        return QuotaRefusal(which, f"{reason}; the next passes when one of them ends")
+    if ticket not in bucket.waiting and len(bucket.waiting) >= limits.queue_length:
+        return QuotaRefusal(which, f"{reason}, {len(bucket.waiting)} waiting, which is all that its queue has room for")
+    timeout = f"{limits.queue_timeout * 1000:.0f} ms"
+    return QuotaRefusal(which, f"{reason}, and no place came free within {timeout}", limits.queue_timeout)
+
+
+def _explain_shortage(demand: QuotaDemand, shortage: Shortage, bucket: TokenBucket) -> str:
+    limits = demand.limits
+    # Rounded to the safe side: less than is left, more than there is to wait.
+    left = floor(shortage.left * 10) / 10
+    unit = shortage.limit if shortage.per_minute > 1 else shortage.limit.removesuffix("s")
+    seconds = ceil(shortage.seconds) if shortage.seconds > _TENTHS_UNTIL else ceil(shortage.seconds * 10) / 10
+    reason = (
+        f"gives {shortage.per_minute:.0f} {unit} per minute{_explain_key(demand.key)}; {left:g} left, "
+        f"{shortage.needed:.0f} needed; it would pass in {seconds:g} s"
+    )
+    if not limits.queue_length:
+        return reason
+    if shortage.seconds > limits.queue_timeout:
+        return f"{reason}, but none may wait for more than {limits.queue_timeout * 1000:.0f} ms"
+    return f"{reason}, but {len(bucket.levels.queued)} wait already, which is all that its queue has room for"
+
+
+def _explain_key(key: BucketKey) -> str:
+    if key.model:
+        return f" of {key.model} in session {key.session}"
+    return f" in session {key.session}" if key.session else ""
+
+
 class QuotaStore(Protocol):
-    """What keeps the accounts: the part of `emulator.store.store.Store` that quotas need."""
+    """The part of `emulator.store.store.Store` that quotas need: it keeps the token buckets."""
 
     async def enter(
         self, quota_ticket: int, demands: Sequence[QuotaDemand], tokens: int, now: float, *, wait: bool
     ) -> QuotaRefusal | float:
-        """Ask for room in quotas."""
+        """As `TokenBuckets.enter`."""
         ...
 
     async def show_buckets(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
-        """The accounts of quotas."""
+        """As `TokenBuckets.show`."""
         ...
-
-
-_PROVISIONED: Traffic = "PROVISIONED_THROUGHPUT"
 
 
 async def admit(
     store: QuotaStore, quotas: Sequence[CompiledQuota], facts: Facts, quota_ticket: QuotaTicket, now: float
 ) -> Refusal | None:
-    """Let a request in, which is written on its ticket, or refuse it, which takes nothing.
+    """Admit a request and note on its ticket what it takes, or refuse it, which takes nothing.
 
     Documented (pages on Provisioned Throughput and Priority PayGo): requests use provisioned throughput where there is some,
     and beyond it are paid as they go; with `X-Vertex-AI-LLM-Request-Type: dedicated` they are refused with 429 instead, with
     `shared` they never touch it. Assumed: what provisioned throughput carries does not count against other quotas, and
     without any such quota there is enough of it.
     """
-    concerning = [quota for quota in quotas if quota.concerns(facts)]
-    kind = facts.llm_headers.get("x-vertex-ai-llm-request-type", "").lower()
-    provisioned = [quota for quota in concerning if quota.is_provisioned]
-    if kind == "dedicated":
-        concerning = provisioned
+
+    async def enter(entered: Sequence[CompiledQuota], *, wait: bool = True) -> QuotaRefusal | float:
+        tokens = facts.prompt_tokens if any(quota.limits.tokens for quota in entered) else 0
+        quota_ticket.is_submitted = True
+        demands = [QuotaDemand(quota.limits, _bucket_key(quota.limits, facts)) for quota in entered]
+        result = await store.enter(quota_ticket.number, demands, tokens, now, wait=wait)
+        if not isinstance(result, QuotaRefusal):
+            quota_ticket.tokens, quota_ticket.delay = tokens, result
+        return result
+
+    applicable = [quota for quota in quotas if quota.applies_to(facts)]
+    request_type = facts.llm_headers.get("x-vertex-ai-llm-request-type", "").lower()
+    provisioned = [quota for quota in applicable if quota.is_provisioned]
+    if request_type == "dedicated":
+        applicable = provisioned
     else:
         # What can be paid for as it goes does not wait.
-        if provisioned and kind != "shared":
-            passes = await _enter(store, provisioned, facts, quota_ticket, now, wait=False)
-            if not isinstance(passes, QuotaRefusal):
-                facts.traffic = _PROVISIONED
-                return None
-        concerning = [quota for quota in concerning if not quota.is_provisioned]
-    refusal_of_quota = await _enter(store, concerning, facts, quota_ticket, now) if concerning else 0.0
-    if not isinstance(refusal_of_quota, QuotaRefusal):
+        if (
+            provisioned
+            and request_type != "shared"
+            and not isinstance(await enter(provisioned, wait=False), QuotaRefusal)
+        ):
+            facts.traffic = "PROVISIONED_THROUGHPUT"
+            return None
+        applicable = [quota for quota in applicable if not quota.is_provisioned]
+    refusal = await enter(applicable) if applicable else 0.0
+    if not isinstance(refusal, QuotaRefusal):
         return None
-    quota_ticket.patience = refusal_of_quota.patience
-    lacking = concerning[refusal_of_quota.which]
-    explanation = f"the quota at {lacking.limits.place} {refusal_of_quota.reason}"
-    return refuse(lacking.error, values_for(facts.target, facts.model), explanation=explanation)
+    quota_ticket.queue_timeout = refusal.queue_timeout
+    exceeded = applicable[refusal.which]
+    explanation = f"the quota at {exceeded.limits.place} {refusal.reason}"
+    return refuse(exceeded.error, values_for(facts.target, facts.model), explanation=explanation)
 
 
-async def _enter(
-    store: QuotaStore,
-    quotas: Sequence[CompiledQuota],
-    facts: Facts,
-    quota_ticket: QuotaTicket,
-    now: float,
-    *,
-    wait: bool = True,
-) -> QuotaRefusal | float:
-    tokens = facts.prompt_tokens if any(quota.limits.tokens for quota in quotas) else 0
-    quota_ticket.has_asked = True
-    demands = [QuotaDemand(quota.limits, _owner(quota, facts)) for quota in quotas]
-    entered = await store.enter(quota_ticket.number, demands, tokens, now, wait=wait)
-    if not isinstance(entered, QuotaRefusal):
-        quota_ticket.tokens, quota_ticket.held = tokens, entered
-    return entered
-
-
-def _owner(quota: CompiledQuota, facts: Facts) -> BucketKey:
-    limits = quota.limits
+def _bucket_key(limits: Limits, facts: Facts) -> BucketKey:
     session = "" if limits.per == "server" else facts.target.project
     return BucketKey(limits.key, session, facts.answering_model if limits.per == "model" else "")
 
@@ -483,8 +469,8 @@ def _owner(quota: CompiledQuota, facts: Facts) -> BucketKey:
 async def show_quotas(
     store: QuotaStore, quotas: Sequence[CompiledQuota], session: str, now: float
 ) -> list[dict[str, Any]]:
-    """The quotas of a session with their accounts, as the control API shows them."""
-    accounts = await store.show_buckets([quota.limits for quota in quotas], session, now)
+    """The quotas of a session with their buckets, as the control API shows them."""
+    buckets = await store.show_buckets([quota.limits for quota in quotas], session, now)
     return [
         {
             "place": quota.limits.place,
@@ -495,5 +481,5 @@ async def show_quotas(
             "on_excess": quota.error.name,
             "accounts": shown,
         }
-        for quota, shown in zip(quotas, accounts, strict=True)
+        for quota, shown in zip(quotas, buckets, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Refusals made from the error catalogue."""
+"""Refusals: error answers made from entries of the error catalogue."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from emulator.wire.urls import Target
 
 
 def values_for(target: Target, model: str = "") -> dict[str, str]:
-    """What the placeholders of the catalogue's texts stand for in a request."""
+    """Values for the placeholders in the catalogue's texts, from a request."""
     publisher, slash, name = model.partition("/")
     return {
         "API_VERSION": target.api_version,
@@ -32,7 +32,7 @@ def refuse(
     message: str | None = None,
     details: list[dict[str, Any]] | None = None,
 ) -> Refusal:
-    """A refusal with the catalogue's texts, or with a message and details of one's own."""
+    """A refusal with the texts of a catalogue entry, or with the given message and details."""
     found = entry(error) if isinstance(error, str) else error
     known_message, known_details = found.fill(**values)
     flat = None

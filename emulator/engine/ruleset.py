@@ -9,10 +9,10 @@ from emulator.catalogue.quirks import EARLY, QuirkName, expand
 from emulator.engine.matching.conditions import Condition, compile_when
 from emulator.engine.matching.rule_index import RuleIndex, required_texts_of
 from emulator.engine.quota import CompiledQuota, compile_quotas
+from emulator.engine.reply.fault_triggers import CompiledFault, compile_faults
 from emulator.engine.reply.steps import CompiledReply, compile_reply, find_signatures
-from emulator.engine.session import Flagging, compile_flags
+from emulator.engine.session import FlagChange, compile_flags
 from emulator.engine.timeline.directives import CompiledPace
-from emulator.engine.timeline.faults import CompiledFault, compile_faults
 from emulator.engine.timeline.pace import compile_pace
 from emulator.errors import Place
 from emulator.scenario.checks.parsed_file import rule_name
@@ -58,7 +58,7 @@ class CompiledRule:
     """What may happen to its answers."""
     expect: Expect | None = None
     """What `verify` demands of it."""
-    flags: Flagging | None = None
+    flags: FlagChange | None = None
     """What it requires and sets, if it says anything of flags."""
     conversation: "Conversation | None" = None
     """The transcript whose answers the recipes are, if it has one."""

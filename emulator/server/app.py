@@ -26,13 +26,13 @@ async def wait_for_place(
 
     First come, first served. Whoever waits for too long keeps the refusal, and one who leaves is marked as gone.
     """
-    number, end = exchange.number, clock.elapsed() + (exchange.quota_ticket.patience or 0.0)
+    number, end = exchange.number, clock.elapsed() + (exchange.quota_ticket.queue_timeout or 0.0)
     gone = asyncio.ensure_future(wait_for_leaving(receive))
     try:
-        while exchange.quota_ticket.patience is not None and await _comes(store.turn(number), clock, end, gone):
-            exchange.quota_ticket.patience = None
+        while exchange.quota_ticket.queue_timeout is not None and await _comes(store.turn(number), clock, end, gone):
+            exchange.quota_ticket.queue_timeout = None
             exchange = await respond(exchange)
-        if exchange.quota_ticket.patience is not None:
+        if exchange.quota_ticket.queue_timeout is not None:
             store.leave(number, 0, clock.elapsed())
         if gone.done():
             exchange.played.ended = "client left"
@@ -98,7 +98,7 @@ class App:
         started = clock.elapsed()
         asked = target, scope["query_string"], scope["headers"], body
         exchange = await service.respond(*asked)
-        if exchange.quota_ticket.patience is not None:
+        if exchange.quota_ticket.queue_timeout is not None:
             exchange = await wait_for_place(exchange, partial(service.respond, *asked), service.store, clock, receive)
         timeline, played = exchange.outcome.timeline, exchange.played
         try:

@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from emulator.catalogue.variations import Variation
 from emulator.engine.randomness import Overrides
+from emulator.engine.reply.fault_triggers import compile_faults
 from emulator.engine.timeline.directives import CompiledPace
-from emulator.engine.timeline.faults import compile_faults
 from emulator.engine.timeline.pace import compile_pace
 from emulator.errors import AnswerError, StartError
 from emulator.scenario.python_values import read_answer_option

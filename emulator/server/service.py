@@ -9,10 +9,10 @@ from dataclasses import replace
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.catalogue.variations import Variation
 from emulator.engine.answer import Outcome, answer, emulator_failure, refuse_request, unexpected_error
+from emulator.engine.families import family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.matching.choose import find_chosen
 from emulator.engine.quota import QuotaTicket, admit
 from emulator.engine.randomness import AnswerInputs
-from emulator.engine.rendering.families import family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.options import OptionsCache, RequestOptions, vertex_headers
 from emulator.engine.routes.route import Ask, as_unary, refuse_unary
@@ -248,8 +248,8 @@ class Service:
             outcome = await agree(
                 self.store, session, outcome, lambda state: ask(rulesets, facts, state, inputs), project
             )
-        if ticket.held:
-            outcome = outcome._replace(timeline=outcome.timeline.delay(ticket.held))
+        if ticket.delay:
+            outcome = outcome._replace(timeline=outcome.timeline.delay(ticket.delay))
         return outcome, vetted.warnings + outcome.warnings
 
     async def _early_quirks(self, ruleset: Ruleset, facts: Facts, session: Session) -> frozenset[QuirkName]:
@@ -288,7 +288,7 @@ class Service:
     def finish(self, exchange: Exchange) -> None:
         """Put an exchange that has ended into the journal and tell those who listen; its places of quotas are free again."""
         quota_ticket = exchange.quota_ticket
-        if quota_ticket.has_asked:
+        if quota_ticket.is_submitted:
             usage = exchange.outcome.usage
             self.store.leave(
                 quota_ticket.number, 0 if usage is None else usage.sum - quota_ticket.tokens, self.clock.elapsed()

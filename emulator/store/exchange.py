@@ -89,7 +89,7 @@ class Exchange:
     @property
     def held(self) -> float:
         """Seconds that its answer is held back because of a quota."""
-        return self.quota_ticket.held
+        return self.quota_ticket.delay
 
     @property
     def session(self) -> str:

@@ -43,7 +43,7 @@ def pack(entry: Entry) -> Sequence[bytes]:
         chosen and _pack_chosen(chosen),
     )
     own = _OWN.pack(
-        *(entry.number, entry.started, entry.duration, entry.quota_ticket.held, end_at),
+        *(entry.number, entry.started, entry.duration, entry.quota_ticket.delay, end_at),
         *(played.sent, len(body), len(answer), chosen.use if chosen else 0),
     )
     return own + common, body, answer

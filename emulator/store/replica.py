@@ -138,7 +138,7 @@ class ReplicaStore:
         entered: QuotaRefusal | float = await self._channel.call(
             "enter", (self._channel.worker, quota_ticket), demands, tokens, now, wait
         )
-        if not isinstance(entered, QuotaRefusal) or entered.patience is None:
+        if not isinstance(entered, QuotaRefusal) or entered.queue_timeout is None:
             self._turns.forget(quota_ticket)
         return entered
 

@@ -1,6 +1,6 @@
-"""Dialects: how a kind of model server writes an answer, as data. `emulator.wire.responses` writes by them.
+"""Dialects: how each kind of model server writes an answer, as data that `emulator.wire.responses` writes by.
 
-What a dialect says stands beside what all have in common: an envelope with `choices`, `created`, `id`, `model`, `object` and
+A dialect states its differences from what all have in common: an envelope with `choices`, `created`, `id`, `model`, `object` and
 `usage`; choices with an index, a message or delta, and a finish reason.
 """
 
@@ -17,39 +17,39 @@ _NO_LOGPROBS: Keys = {"logprobs": None}
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dialect:
-    """One way to write an answer; compared by identity."""
+    """The format of one kind of server; compared by identity."""
 
     name: str
     order: tuple[str, ...] | None = ()
-    """The order of keys at every level, alphabetical for those it does not name; None where they are already built so."""
+    """The order of keys at every level, alphabetical for those it does not name; None where they are built in order."""
     body: Keys = field(default_factory=dict)
-    """What the envelope of a plain answer holds besides."""
+    """Additional keys of the envelope of a plain answer."""
     chunk: Keys = field(default_factory=dict)
-    """What the envelope of a chunk holds besides."""
-    plain_stamp: bool = True
+    """Additional keys of the envelope of a chunk."""
+    plain_has_identity: bool = True
     """Whether plain answers have `created` and `id`."""
     choice: Keys = field(default_factory=lambda: _NO_LOGPROBS)
-    """What a choice holds besides."""
-    going: Keys = field(default_factory=dict)
-    """What the choice of a chunk holds until the last: nothing, or a finish reason that is null."""
+    """Additional keys of a choice."""
+    unfinished: Keys = field(default_factory=dict)
+    """Additional keys of a chunk's choice before the last: none, or a finish reason that is null."""
     finished: Keys = field(default_factory=dict)
-    """What stands beside a finish reason; null where that is `length`."""
+    """Additional keys next to a finish reason; null if that is `length`."""
     message: Keys = field(default_factory=lambda: {"content": None, "role": "assistant"})
-    """What a message holds unless there is something to say."""
+    """The keys of an empty message."""
     delta: Keys = field(default_factory=lambda: _ASSISTANT)
-    """What every delta holds unless there is something to say."""
-    opening: Keys | None = None
-    """The delta of a chunk of its own before all others."""
-    ending: Keys | None = None
-    """The delta of a chunk of its own for the finish reason."""
-    thought: str | None = None
-    """The key of message and delta for thoughts; None where they stand in `content`, flagged in streams."""
+    """The keys of an empty delta."""
+    first_delta: Keys | None = None
+    """The delta of an extra chunk before all others; None for no such chunk."""
+    last_delta: Keys | None = None
+    """The delta of an extra chunk for the finish reason; None for no such chunk."""
+    thought_key: str | None = None
+    """The key of message and delta for thoughts; None where they are in `content`, flagged in streams."""
     announces_calls: bool = False
-    """Whether a streamed call is first named, then given its arguments; else it comes whole."""
+    """Whether a streamed call is named in one chunk and given its arguments in the next ones; else it comes whole."""
     call_id: str | None = None
-    """How a call's id is made, of `{hex}`, `{name}` and `{position}`; None for the ids of Gemini."""
+    """The format of a call's id, with `{hex}`, `{name}` and `{position}`; None for the ids of Gemini."""
     answer_id: Literal["google", "dated", "vllm", "none"] = "google"
-    """What ids of answers look like."""
+    """The format of answers' ids."""
     created_later: bool = False
     """Whether `created` is some seconds after the time in the id."""
     usage: UsageWriter = Usage.to_wire
@@ -57,8 +57,8 @@ class Dialect:
     """Whether streams give usage only when `stream_options` asks, in a chunk without choices; else it is on the last chunk."""
     thoughts_in_completion: bool = True
     """Whether `completion_tokens` counts the thoughts."""
-    refuses: bool = False
-    """Whether what a filter lets the model say stands in `refusal` instead of `content`."""
+    writes_refusal: bool = False
+    """Whether the text of a filtered answer is in `refusal` instead of `content`."""
 
 
 GEMINI = Dialect(
@@ -70,16 +70,16 @@ GEMINI = Dialect(
 )
 """The documented shape of the seed samples."""
 
-_SGLANG_SAID: Keys = {"content": None, "reasoning_content": None, "role": "assistant", "tool_calls": None}
+_SGLANG_MESSAGE: Keys = {"content": None, "reasoning_content": None, "role": "assistant", "tool_calls": None}
 
 SGLANG = Dialect(
     name="sglang",
     body={"metadata": {"weight_version": "default"}},
-    going={"finish_reason": None, "matched_stop": None},
+    unfinished={"finish_reason": None, "matched_stop": None},
     finished={"matched_stop": None},
-    message=_SGLANG_SAID,
-    delta=_SGLANG_SAID,
-    thought="reasoning_content",
+    message=_SGLANG_MESSAGE,
+    delta=_SGLANG_MESSAGE,
+    thought_key="reasoning_content",
     announces_calls=True,
     call_id="call_{hex:.24}",
     created_later=True,
@@ -88,7 +88,7 @@ SGLANG = Dialect(
 """Open models behind SGLang. Plain shape documented (maas-thinking).
 
 Of streams no sample is known: their nulls, and calls that are named before they get arguments, are those of SGLang's own streams
-(observed elsewhere); the role in every delta and usage on the last chunk are assumed to be Vertex's way here too. `matched_stop`
+(observed elsewhere); the role in every delta and usage on the last chunk are assumed to hold here too as on Vertex's other models. `matched_stop`
 with `length` is null (observed in SGLang's answers elsewhere). Call ids assumed.
 """
 
@@ -104,11 +104,11 @@ LLAMA = Dialect(
     name="llama",
     body={"system_fingerprint": ""},
     chunk={"system_fingerprint": ""},
-    plain_stamp=False,
+    plain_has_identity=False,
     call_id="call_{hex:.24}",
     answer_id="dated",
     usage=Usage.to_counts,
-    refuses=True,
+    writes_refusal=True,
 )
 """Llama: chunks as on the generic page of open models, plain bodies without `created` and `id` (documented).
 
@@ -134,7 +134,7 @@ VLLM = Dialect(
         "prompt_token_ids": None,
         "kv_transfer_params": None,
     },
-    going={"finish_reason": None},
+    unfinished={"finish_reason": None},
     finished={"stop_reason": None},
     message={
         "role": "assistant",
@@ -147,9 +147,9 @@ VLLM = Dialect(
         "reasoning_content": None,
     },
     delta={},
-    opening={"role": "assistant", "content": ""},
-    ending={"content": ""},
-    thought="reasoning_content",
+    first_delta={"role": "assistant", "content": ""},
+    last_delta={"content": ""},
+    thought_key="reasoning_content",
     announces_calls=True,
     call_id="chatcmpl-tool-{hex}",
     answer_id="vllm",
@@ -167,7 +167,7 @@ TGI = Dialect(
     ),
     body={"system_fingerprint": "3.3.4-native"},
     chunk={"system_fingerprint": "3.3.4-native", "usage": None},
-    going={"finish_reason": None},
+    unfinished={"finish_reason": None},
     message=_ASSISTANT,
     announces_calls=True,
     call_id="{position}",

@@ -1,4 +1,4 @@
-"""Errors as Google sends them: the envelope and how it is framed. The wordings are in `emulator.catalogue.errors`."""
+"""Errors as Google sends them: the envelope and its framing. The texts are in `emulator.catalogue.errors`."""
 
 import json
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ TEXT_TYPE = "text/plain; charset=UTF-8"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer of the emulated service that is an error, with what the emulator has to explain about it."""
+    """An error answer of the emulated service, with the emulator's explanation."""
 
     code: int
     status: str | None
@@ -23,13 +23,13 @@ class Refusal:
     details: list[dict[str, Any]] | None = None
     framing: Framing = "array"
     flat: Any = None
-    """The whole body where it is no error object of Google's: that of a token endpoint, of a self-deployed container or of a rule."""
+    """The whole body if it is not Google's error object: that of a token endpoint, of a self-deployed container or of a rule."""
     rule: str = ""
-    """The name of the catalogue's entry, which is the rule of Vertex that was broken."""
+    """The name of the catalogue's entry: the rule of Vertex that was broken."""
     place: str = ""
     """Where in the request: `messages[3].tool_calls[0]`."""
     explanation: str = ""
-    """What the client did and what would pass, for the log, the journal and a header."""
+    """What the client did wrong and what would be accepted, for the log, the journal and a header."""
     legacy_errors: list[dict[str, Any]] | None = None
     """The older `errors` list that some routes add between message and status (observed)."""
     http_status: int | None = None
@@ -39,18 +39,18 @@ class Refusal:
 
     @property
     def content_type(self) -> str:
-        """Observed: errors are JSON, paths that nothing routes get HTML."""
+        """The content type. Observed: errors are JSON, unrouted paths get HTML."""
         return {"html": HTML_TYPE, "text": TEXT_TYPE}.get(self.framing, JSON_TYPE)
 
     def body(self) -> bytes:
-        """The body: pretty-printed with the odd brackets of an array of one (observed), a bare object, or the HTML as it is."""
+        """The body: pretty-printed, with the brackets of an array of one laid out as observed; a bare object; or the HTML as it is."""
         text = self.to_text()
         if self.framing in {"html", "text"} or self.flat is not None:
             return text.encode("utf-8", "replace")
         return (f"[{text}\n]\n" if self.framing == "array" else f"{text}\n").encode("utf-8", "replace")
 
     def to_text(self) -> str:
-        """The bare error object, pretty-printed by two spaces (observed); also what is written inside a broken stream."""
+        """The bare error object, indented by two spaces (observed); also what is written into a broken stream."""
         if self.framing in {"html", "text"}:
             return self.message
         if self.flat is not None:

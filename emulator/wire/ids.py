@@ -2,8 +2,8 @@
 
 from binascii import b2a_base64
 
-# Seconds, then three varints of full width: 3, 5 and 5 bytes, of which all but the last have their highest bit set. Of each number
-# the lower bits are random, and what is added to them keeps it where it was observed and as long as it is.
+# 4 bytes of seconds, then three varints of 3, 5 and 5 bytes, of which all but the last have their highest bit set. `_RANDOM` masks the
+# bits that are random; `_LEAST` is added so that each number is as long, and in the range, as it was observed.
 _RANDOM = int.from_bytes(b"\x7f\x7f\x1f\x7f\x7f\x7f\x3f\x00\x7f\x7f\x7f\x7f\x07", "little")
 _LEAST = int.from_bytes(b"\x80\x80\x10\x80\x80\x80\xb8\x0f\x80\x80\x80\x80\x08", "little")
 _WIDTH, _LENGTH = 4 + 3 + 5 + 5, 23

@@ -1,8 +1,8 @@
-"""Answers as bytes: the plain body and the chunks of a stream, in the words of a dialect.
+"""Answers as bytes: the plain body and the chunks of a stream, in the format of a dialect.
 
-JSON is compact; keys are alphabetical at every level (documented: seed samples; compactness of plain bodies assumed), except where
-the server of a model's own writes. All that the chunks of a choice share is written once: a chunk is a delta between two pieces of
-bytes that are ready.
+JSON is compact; keys are alphabetical at every level (documented: seed samples; compactness of plain bodies assumed), except where a
+dialect has an order of its own. What the chunks of a choice have in common is encoded once, as a template into which the deltas are
+filled.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from emulator.wire.usage import Usage
 
 
 class Identity(NamedTuple):
-    """What all parts of one answer share: its id, its time in Unix seconds, and the model as the request named it."""
+    """What all chunks of an answer share: its id, its time in Unix seconds, and the model as the request named it."""
 
     id: str
     created: int
@@ -24,14 +24,14 @@ class Identity(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """Bytes with a gap for what differs."""
+class ByteTemplate:
+    """Encoded bytes with a slot."""
 
     head: bytes
     tail: bytes
 
     def fill(self, content: bytes) -> bytes:
-        """The bytes with their gap filled."""
+        """The bytes with the slot filled."""
         return self.head + content + self.tail
 
 
@@ -48,7 +48,7 @@ def write_usage(usage: Usage, dialect: Dialect) -> bytes:
 def plain_body(choices: list[dict[str, Any]], identity: Identity, usage: Usage, dialect: Dialect) -> bytes:
     """A whole `chat.completion`."""
     body: dict[str, Any] = {"choices": choices}
-    if dialect.plain_stamp:
+    if dialect.plain_has_identity:
         body["created"], body["id"] = identity.created, identity.id
     body |= {"model": identity.model, "object": "chat.completion", **dialect.body, "usage": dialect.usage(usage)}
     return write(body, dialect)
@@ -59,34 +59,36 @@ def plain_choice(index: int, message: dict[str, Any], finish_reason: str, dialec
     return {**_finish(finish_reason, dialect), "index": index, **dialect.choice, "message": message}
 
 
-def chunk_template(index: int, identity: Identity, dialect: Dialect) -> Form:
-    """The chunks of a choice until the last, as events with a gap for the delta."""
-    return _event_form({"delta": None, **dialect.going, "index": index, **dialect.choice}, identity, None, dialect)
+def chunk_template(index: int, identity: Identity, dialect: Dialect) -> ByteTemplate:
+    """The template of a choice's chunks before the last: a whole event with a slot for the delta."""
+    return _event_template(
+        {"delta": None, **dialect.unfinished, "index": index, **dialect.choice}, identity, None, dialect
+    )
 
 
 def last_chunk_template(
     index: int, finish_reason: str, identity: Identity, usage: Usage | None, dialect: Dialect
-) -> Form:
-    """The last chunk of a choice; the answer's last has the usage, except where that comes by itself."""
+) -> ByteTemplate:
+    """The template of a choice's last chunk; the last one of the answer has the usage, unless that has its own chunk."""
     choice = {"delta": None, **_finish(finish_reason, dialect), "index": index, **dialect.choice}
-    return _event_form(choice, identity, None if dialect.usage_on_demand else usage, dialect)
+    return _event_template(choice, identity, None if dialect.usage_on_demand else usage, dialect)
 
 
 def usage_chunk(identity: Identity, usage: Usage, dialect: Dialect) -> bytes:
-    """The chunk without choices that carries the usage to a client that asked for it."""
+    """The chunk without choices that has the usage, for a client that asked for it."""
     return event(write(_chunk([], identity, usage, dialect), dialect))
 
 
 @lru_cache(maxsize=256)
-def text_template(key: str, dialect: Dialect) -> Form:
-    """A delta of text with a gap for the JSON string; `key` is `content`, `thought` or `refusal`.
+def text_template(key: str, dialect: Dialect) -> ByteTemplate:
+    """The template of a text delta, with a slot for the JSON string; `key` is `content`, `thought` or `refusal`.
 
-    Gemini's thoughts stand in `content` with a flag (observed).
+    Gemini's thoughts are in `content` with a flag (observed).
     """
-    flag = {"extra_content": {"google": {"thought": True}}} if key == "thought" and dialect.thought is None else {}
-    name = (dialect.thought or "content") if key == "thought" else key
-    said = {other: value for other, value in dialect.delta.items() if other != name}
-    return _split(write({name: None, **flag, **said}, dialect), b'"%s":' % name.encode())
+    flag = {"extra_content": {"google": {"thought": True}}} if key == "thought" and dialect.thought_key is None else {}
+    name = (dialect.thought_key or "content") if key == "thought" else key
+    others = {other: value for other, value in dialect.delta.items() if other != name}
+    return _make_template(write({name: None, **flag, **others}, dialect), b'"%s":' % name.encode())
 
 
 def message(
@@ -106,8 +108,8 @@ def message(
     if signature is not None:
         built["extra_content"] = _signed(signature)
     built |= {key: value for key, value in dialect.message.items() if key not in built}
-    if thought is not None and dialect.thought is not None:
-        built[dialect.thought] = thought
+    if thought is not None and dialect.thought_key is not None:
+        built[dialect.thought_key] = thought
     if refusal is not None:
         built["refusal"] = refusal
     if tool_calls:
@@ -122,7 +124,7 @@ def delta(
     audio: dict[str, Any] | None = None,
     signature: str | None = None,
 ) -> bytes:
-    """A delta of tool calls or media (tool calls documented, media assumed to stand where a plain answer has them)."""
+    """A delta of tool calls or media (tool calls documented; media assumed to be where a plain answer has them)."""
     built: dict[str, Any] = {} if audio is None else {"audio": audio}
     if signature is not None:
         built["extra_content"] = _signed(signature)
@@ -168,19 +170,19 @@ def _chunk(choices: list[dict[str, Any]], identity: Identity, usage: Usage | Non
     return chunk
 
 
-def _event_form(choice: dict[str, Any], identity: Identity, usage: Usage | None, dialect: Dialect) -> Form:
-    return _split(event(write(_chunk([choice], identity, usage, dialect), dialect)), b'"delta":')
+def _event_template(choice: dict[str, Any], identity: Identity, usage: Usage | None, dialect: Dialect) -> ByteTemplate:
+    return _make_template(event(write(_chunk([choice], identity, usage, dialect), dialect)), b'"delta":')
 
 
-def _split(written: bytes, key: bytes) -> Form:
-    """The bytes before and after the null behind a key; an unescaped quote in JSON is never part of a text."""
+def _make_template(written: bytes, key: bytes) -> ByteTemplate:
+    """The template whose slot is the null behind a key. An unescaped quote in JSON is never inside a string."""
     head, _, tail = written.partition(key + b"null")
-    return Form(head + key, tail)
+    return ByteTemplate(head + key, tail)
 
 
 def _finish(finish_reason: str, dialect: Dialect) -> dict[str, Any]:
-    cut = finish_reason == "length"
-    return {"finish_reason": finish_reason, **{key: None if cut else dialect.finished[key] for key in dialect.finished}}
+    others = dict.fromkeys(dialect.finished) if finish_reason == "length" else dialect.finished
+    return {"finish_reason": finish_reason, **others}
 
 
 def _arrange(value: Any, order: tuple[str, ...]) -> Any:

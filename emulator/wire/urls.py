@@ -1,4 +1,4 @@
-"""Where a request goes: the chat-completions URLs, and those of their siblings."""
+"""URLs: the paths of chat completions and of the other routes, parsed into a `Target`."""
 
 import re
 from functools import lru_cache
@@ -8,12 +8,12 @@ from typing import NamedTuple
 _ENDPOINT = r"/(v1|v1beta1)/projects/([^/]+)/locations/([^/]+)/endpoints/([^/]+)"
 _CHAT = re.compile(_ENDPOINT + r"/(chat/completions)")
 # Documented (embeddings, responses) and observed (completions), on the shared endpoint only.
-_SIBLING = re.compile(
+_OTHER_ROUTE = re.compile(
     _ENDPOINT.replace("endpoints/([^/]+)", "endpoints/(openapi)") + r"/(embeddings|completions|responses)"
 )
 _GET_ENDPOINT = re.compile(_ENDPOINT)
 # Documented: REST reference of v1beta1.
-_RESPONSE = re.compile(r"/(v1beta1)/projects/([^/]+)/locations/([^/]+)/endpoints/(openapi)/(responses/[^/]+)")
+_STORED_RESPONSE = re.compile(r"/(v1beta1)/projects/([^/]+)/locations/([^/]+)/endpoints/(openapi)/(responses/[^/]+)")
 
 CHAT = "chat/completions"
 
@@ -41,8 +41,8 @@ class Target(NamedTuple):
     def rpc(self) -> str:
         """The service and method that errors name.
 
-        Documented for chat and for the endpoint itself. Inferred for the siblings from the REST reference, which describes them in
-        the words of Invoke; for stored responses, assumed.
+        Documented for chat and for the endpoint itself. Inferred for the other routes from the REST reference, which describes them as it
+        describes Invoke; for stored responses, assumed.
         """
         match self.method:
             case "chat/completions":
@@ -61,15 +61,15 @@ class Target(NamedTuple):
 
 @lru_cache(maxsize=512)
 def parse_target(path: str) -> Target | None:
-    """The target of a POST: a decoded URL path without its query; None where nothing is routed. The host plays no part."""
-    found = _CHAT.fullmatch(path) or _SIBLING.fullmatch(path)
+    """The target of a POST to a decoded URL path without its query; None if the path is not routed. The host does not matter."""
+    found = _CHAT.fullmatch(path) or _OTHER_ROUTE.fullmatch(path)
     return Target(*found.groups()) if found else None
 
 
 def parse_unary(verb: str, path: str) -> Target | None:
-    """The target of a GET of the endpoint itself, or a GET or DELETE of a stored response; None where nothing is routed."""
+    """The target of a GET of the endpoint itself, or of a GET or DELETE of a stored response; None if the path is not routed."""
     if verb == "GET" and (found := _GET_ENDPOINT.fullmatch(path)):
         return Target(*found.groups())._replace(method="")
-    if verb in {"GET", "DELETE"} and (found := _RESPONSE.fullmatch(path)):
+    if verb in {"GET", "DELETE"} and (found := _STORED_RESPONSE.fullmatch(path)):
         return Target(*found.groups())
     return None

@@ -19,7 +19,7 @@ class Usage(NamedTuple):
 
     @property
     def sum(self) -> int:
-        """`total_tokens`: what was said, else prompt, completion and reasoning together."""
+        """`total_tokens`: as given, else prompt, completion and reasoning together."""
         return self.prompt + self.completion + self.reasoning if self.total is None else self.total
 
     def to_wire(self) -> dict[str, Any]:
@@ -35,7 +35,7 @@ class Usage(NamedTuple):
         return block
 
     def to_sglang(self) -> dict[str, Any]:
-        """As SGLang-type models write it: details that are null, reasoning that is 0 though it was paid for (documented)."""
+        """As SGLang-type models write it: details that are null, and `reasoning_tokens` that is 0 although thoughts are billed (documented)."""
         return {
             "completion_tokens": self.completion,
             "extra_properties": self._traffic(),
@@ -46,7 +46,7 @@ class Usage(NamedTuple):
         }
 
     def to_gemma(self) -> dict[str, Any]:
-        """As Gemma writes it: that of SGLang without `reasoning_tokens` (documented)."""
+        """As Gemma writes it: as SGLang, but without `reasoning_tokens` (documented)."""
         block = self.to_sglang()
         del block["reasoning_tokens"]
         return block
@@ -91,4 +91,4 @@ class Usage(NamedTuple):
 
 
 UsageWriter = Callable[[Usage], dict[str, Any]]
-"""One of the ways to write a `usage` block."""
+"""Writes a `usage` block in one format."""

@@ -1,4 +1,4 @@
-"""The error catalogue: every entry is well formed and can be found in each of its spellings."""
+"""The error catalogue: every entry is well formed and can be found by all of its keys."""
 
 import json
 import re
@@ -73,21 +73,20 @@ def test_details_are_google_types(each: CatalogueError) -> None:
         assert detail["@type"].startswith("type.googleapis.com/google.rpc.")
 
 
-@pytest.mark.parametrize("spelling", errors.spellings())
-def test_every_spelling_is_found(spelling: str) -> None:
-    """What is offered to the user as a spelling finds an error, in any case and with blanks around it."""
-    found = errors.find(spelling)
+@pytest.mark.parametrize("key", errors.names())
+def test_every_key_is_found(key: str) -> None:
+    """Every key that is offered to users finds an error, in any case and with blanks around it."""
+    found = errors.find(key)
     assert found is not None
-    assert errors.find(f" {spelling.upper()} ") == errors.find(spelling.lower()) == found
+    assert errors.find(f" {key.upper()} ") == errors.find(key.lower()) == found
 
 
-def test_spellings_come_as_names_statuses_numbers() -> None:
-    """Names come first, then statuses, then numbers, and `names` is another word for them."""
-    spellings = errors.spellings()
-    assert spellings[: len(ALL)] == tuple(each.name for each in ALL)
-    assert spellings[-1] == "504"
-    assert spellings[len(ALL)] == "INVALID_ARGUMENT"
-    assert errors.names() == spellings
+def test_keys_are_names_statuses_numbers() -> None:
+    """Names come first, then statuses, then numbers."""
+    keys = errors.names()
+    assert keys[: len(ALL)] == tuple(each.name for each in ALL)
+    assert keys[-1] == "504"
+    assert keys[len(ALL)] == "INVALID_ARGUMENT"
 
 
 @pytest.mark.parametrize(
@@ -113,14 +112,14 @@ def test_find(key: int | str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "each"), [(int(each), errors.find(each)) for each in errors.spellings() if each.isdecimal()]
+    ("number", "each"), [(int(each), errors.find(each)) for each in errors.names() if each.isdecimal()]
 )
 def test_number_finds_its_own_status(number: int, each: CatalogueError) -> None:
     """An HTTP status finds an error that is sent with it."""
     assert each.http_status == number
 
 
-@pytest.mark.parametrize("status", [each for each in errors.spellings() if each.isupper()])
+@pytest.mark.parametrize("status", [each for each in errors.names() if each.isupper()])
 def test_status_finds_itself(status: str) -> None:
     """A status name finds an error of that status."""
     found = errors.find(status)
@@ -129,14 +128,14 @@ def test_status_finds_itself(status: str) -> None:
 
 
 @pytest.mark.parametrize("status", sorted({each.status for each in ALL if each.status}))
-def test_every_status_is_a_spelling(status: str) -> None:
+def test_every_status_is_a_key(status: str) -> None:
     """There is no status in the catalogue that a scenario could not name."""
-    assert status in errors.spellings()
+    assert status in errors.names()
 
 
 @pytest.mark.parametrize("key", ["", "resource_exausted", 418, "419", -1, "²"])
-def test_find_knows_its_limits(key: int | str) -> None:
-    """What is no spelling finds nothing."""
+def test_unknown_keys_find_nothing(key: int | str) -> None:
+    """Other keys find nothing."""
     assert errors.find(key) is None
 
 

@@ -20,7 +20,7 @@ def test_names_and_effects_tell_them_apart() -> None:
 
 
 def test_nothing_is_left_out() -> None:
-    """Every fault has one, and every quirk but those that only ask for less."""
+    """Every fault has one, and every quirk but those that only refuse less."""
     assert [one.name for one in variations_of("faults")] == list(FAULTS)
     assert [one.name for one in variations_of("quirks")] == [name for name in QUIRK_NAMES if name not in LENIENT]
 
@@ -34,7 +34,7 @@ def test_each_can_be_served(variation: Variation) -> None:
         assert len(overrides.faults) == len(one.faults)
 
 
-def test_once_is_said_to_faults_only_once() -> None:
+def test_once_applies_to_faults_only_once() -> None:
     """With `once`, an error that passes is tried once, and quirks and paces stay as they are."""
     found = {one.name: one for one in choose_variations(only=["429*", "slow_stream", "no_done"], once=True)}
     assert set(found) == {"429", "slow_stream", "no_done"} or set(found) == {"429_once", "slow_stream", "no_done"}

@@ -1,4 +1,4 @@
-"""Quotas as values: continuous refill, bursts, waits that are long enough."""
+"""Token buckets as values: continuous refill, bursts, waits that are long enough."""
 
 from dataclasses import replace
 
@@ -11,41 +11,41 @@ from emulator.scenario.loading import read_text
 
 
 def quota_of(text: str) -> Limits:
-    """What the one quota of a scenario gives."""
+    """The limits of a scenario's only quota."""
     (quota,) = compile_quotas(read_text(f"quota: {text}\nrules: [{{reply: x}}]").scenarios)
     return quota.limits
 
 
-def pass_through(quota: Limits, levels: Levels, now: float, tokens: int = 0) -> tuple[bool, Levels]:
-    """Ask once, and take what is asked for if it is there."""
+def try_take(quota: Limits, levels: Levels, now: float, tokens: int = 0) -> tuple[bool, Levels]:
+    """Take a request's share if it is there."""
     levels = refill(quota, levels, now)
     if find_shortage(quota, levels, tokens) is not None:
         return False, levels
     return True, take(quota, levels, tokens)
 
 
-def test_a_minute_comes_back_continuously() -> None:
+def test_buckets_refill_continuously() -> None:
     """60 in a minute are one each second, not sixty after a minute."""
     quota = quota_of("{requests_per_minute: 60}")
     levels = fill(quota, 100.0)
     for _ in range(60):
-        passed, levels = pass_through(quota, levels, 100.0)
+        passed, levels = try_take(quota, levels, 100.0)
         assert passed
-    assert not pass_through(quota, levels, 100.0)[0]
-    assert not pass_through(quota, levels, 100.9)[0]
-    passed, levels = pass_through(quota, levels, 101.0)
+    assert not try_take(quota, levels, 100.0)[0]
+    assert not try_take(quota, levels, 100.9)[0]
+    passed, levels = try_take(quota, levels, 101.0)
     assert passed
-    assert not pass_through(quota, levels, 101.5)[0]
+    assert not try_take(quota, levels, 101.5)[0]
 
 
 @given(st.integers(1, 100), st.lists(st.tuples(st.floats(0, 30, allow_nan=False), st.integers(0, 300)), max_size=60))
-def test_no_more_passes_than_was_given(limit: int, asked: list[tuple[float, int]]) -> None:
-    """From the start to any moment at most a minute's worth and what has come back since; the level never exceeds a minute's."""
+def test_no_more_is_admitted_than_refilled(limit: int, demands: list[tuple[float, int]]) -> None:
+    """From the start to any moment at most one minute's worth and what was refilled since; the level never exceeds one minute's."""
     quota = replace(quota_of("{requests_per_minute: 1}"), requests=float(limit))
     levels, now, count = fill(quota, 0.0), 0.0, 0
-    for pause, tokens in asked:
+    for pause, tokens in demands:
         now += pause
-        passed, levels = pass_through(quota, levels, now, tokens)
+        passed, levels = try_take(quota, levels, now, tokens)
         count += passed
         assert levels.requests <= limit
         assert count <= limit + limit * now / 60 + 1e-3
@@ -56,11 +56,11 @@ def test_no_more_passes_than_was_given(limit: int, asked: list[tuple[float, int]
     st.integers(1, 5000),
     st.lists(st.tuples(st.floats(0, 20), st.integers(0, 4000)), min_size=1, max_size=30),
 )
-def test_who_waits_as_long_as_is_said_passes(requests: int, tokens: int, asked: list[tuple[float, int]]) -> None:
-    """The wait that a shortage names is enough, and one tenth less of it is not."""
+def test_the_wait_of_a_shortage_is_enough(requests: int, tokens: int, demands: list[tuple[float, int]]) -> None:
+    """The wait that a shortage names is enough, and a tenth less is not."""
     quota = replace(quota_of("{requests_per_minute: 1, tokens_per_minute: 1}"), requests=requests, tokens=tokens)
     levels, now = fill(quota, 5.0), 5.0
-    for pause, size in asked:
+    for pause, size in demands:
         now += pause
         levels = refill(quota, levels, now)
         shortage = find_shortage(quota, levels, size)
@@ -73,8 +73,8 @@ def test_who_waits_as_long_as_is_said_passes(requests: int, tokens: int, asked: 
         levels = take(quota, levels, size)
 
 
-def test_who_waits_takes_now_so_the_next_waits_longer() -> None:
-    """Three at once when one passes each second: 0, 1 and 2 seconds; the queue's length and patience bound them."""
+def test_queued_requests_take_their_share_at_once() -> None:
+    """Three at once when one passes each second: 0, 1 and 2 seconds; the queue's length and timeout bound them."""
     quota = quota_of("{requests_per_minute: 60, queue: {length: 2, wait_ms: 1500}}")
     levels = replace(fill(quota, 0.0), requests=0.0)
     shortage = find_shortage(quota, levels, 0)
@@ -87,20 +87,20 @@ def test_who_waits_takes_now_so_the_next_waits_longer() -> None:
     assert second is not None
     assert second.seconds == pytest.approx(2.0)
     assert not may_wait(quota, levels, second)
-    patient = replace(quota, patience=10.0)
+    patient = replace(quota, queue_timeout=10.0)
     levels = take(patient, levels, 0, second)
-    assert len(levels.passing) == 2
+    assert len(levels.queued) == 2
     third = find_shortage(patient, levels, 0)
     assert third is not None
     assert not may_wait(patient, levels, third), "the queue is full"
     later = refill(patient, levels, 1.5)
-    assert len(later.passing) == 1
+    assert len(later.queued) == 1
 
 
-def test_a_request_larger_than_a_minute_passes_when_it_is_full() -> None:
+def test_a_request_larger_than_a_full_bucket_is_admitted() -> None:
     """Otherwise it never would; it leaves a debt that the next ones wait for."""
     quota = quota_of("{tokens_per_minute: 100}")
-    passed, levels = pass_through(quota, fill(quota, 0.0), 0.0, 250)
+    passed, levels = try_take(quota, fill(quota, 0.0), 0.0, 250)
     assert passed
     assert levels.tokens == -150
     shortage = find_shortage(quota, levels, 10)
@@ -108,8 +108,8 @@ def test_a_request_larger_than_a_minute_passes_when_it_is_full() -> None:
     assert shortage.seconds == pytest.approx(96.0)
 
 
-def test_answers_are_settled() -> None:
-    """What an answer has more is taken, what it has less is given back, but never beyond a full minute."""
+def test_tokens_are_settled() -> None:
+    """Tokens beyond the estimate are taken, fewer are given back, but never beyond a full bucket."""
     quota = quota_of("{tokens_per_minute: 100}")
     assert settle(quota, Levels(0.0, tokens=50.0), 70).tokens == -20
     assert settle(quota, Levels(0.0, tokens=50.0), -20).tokens == 70

@@ -1,4 +1,4 @@
-"""Quotas of the service: who shares them, what carries whom, what is refused in which words, and who waits."""
+"""Quotas of the service: which requests share them, what is refused with which texts, and what is queued."""
 
 import asyncio
 import json
@@ -204,8 +204,8 @@ def test_dedicated_requests_are_refused_and_shared_ones_pass() -> None:
     assert one.statuses(3, headers=[(HEADER, b"shared")]) == [200, 200, 429]
 
 
-def test_a_queued_request_is_held_back() -> None:
-    """Its answer is made at once and says how long it waits; who would wait for too long, or beyond the length, is refused."""
+def test_a_queued_request_is_delayed() -> None:
+    """Its answer is made at once and delayed; a request that would wait for too long, or find the queue full, is refused."""
     one = played("{requests_per_minute: 60, queue: {length: 2, wait_ms: 2000}}")
     assert [one.send().held for _ in range(60)] == [0.0] * 60
     assert [one.send().held, one.send().held] == [pytest.approx(1.0), pytest.approx(2.0)]
@@ -217,8 +217,8 @@ def test_a_queued_request_is_held_back() -> None:
     assert "1 wait already, which is all that its queue has room for" in log_line(one.send())
 
 
-def test_levels_survive_a_reload_and_reset_forgets_them() -> None:
-    """A reload keeps them, also under other figures; `reset` and another scenario make a session's full again."""
+def test_levels_survive_a_reload_and_reset_fills_them() -> None:
+    """A reload keeps them, also with other limits; `reset` and another scenario fill those of a session."""
     one = played("{requests_per_minute: 1}")
     assert one.statuses(2) == [200, 429]
     text = "quota: {requests_per_minute: 30}\nrules: [{reply: new}]"
@@ -237,8 +237,8 @@ def test_levels_survive_a_reload_and_reset_forgets_them() -> None:
     assert one.send().status == 200
 
 
-def test_accounts_are_bounded() -> None:
-    """The one unused for longest is forgotten, as sessions are."""
+def test_buckets_are_bounded() -> None:
+    """The least recently used one is dropped, as sessions are."""
     one = played("{requests_per_minute: 1}")
     facts = [one.send(f"p{number}").status for number in range(MOST_BUCKETS + 1)]
     assert set(facts) == {200}
@@ -272,7 +272,7 @@ async def control(service: Service, path: str, query: str = "") -> tuple[int, An
 
 
 def test_the_control_path_shows_what_is_left() -> None:
-    """Each quota of the session with its accounts."""
+    """Each quota of the session with its buckets."""
     one = played("[{requests_per_minute: 60, tokens_per_minute: 1000}, {concurrent: 3, per: server}]")
     one.send("other")
     kept = one.begin()
@@ -331,7 +331,7 @@ class Visit:
 
 
 async def settle() -> None:
-    """Let everybody go on who can."""
+    """Let all tasks run that can."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -350,8 +350,8 @@ def run(quota: str, work: Callable[[Played, App], Awaitable[None]]) -> Played:
 QUEUE = "{concurrent: 1, queue: {length: 2, wait_ms: 60000}}"
 
 
-def test_who_waits_for_a_place_comes_in_order() -> None:
-    """The first leaves, the second is answered, and somebody who comes now stands behind the third."""
+def test_the_queue_is_first_come_first_served() -> None:
+    """The first leaves, the second is answered, and a new request queues behind the third."""
 
     async def work(one: Played, app: App) -> None:
         first = Visit(app)
@@ -375,7 +375,7 @@ def test_who_waits_for_a_place_comes_in_order() -> None:
     assert "2 waiting, which is all that its queue has room for" in log_line(journal[0])
 
 
-def test_who_waits_too_long_is_refused() -> None:
+def test_a_request_is_refused_after_its_queue_timeout() -> None:
     """After `wait_ms` the refusal goes out, and the place in the queue is free."""
 
     async def work(one: Played, app: App) -> None:
@@ -394,7 +394,7 @@ def test_who_waits_too_long_is_refused() -> None:
     assert "no place came free within 1 ms" in log_line(journal[0])
 
 
-def test_who_leaves_frees_the_place() -> None:
+def test_a_client_that_disconnects_frees_its_place() -> None:
     """In the queue, while the answer is sent, and when sending breaks in any other way."""
 
     async def work(_one: Played, app: App) -> None:
@@ -428,8 +428,8 @@ def test_who_leaves_frees_the_place() -> None:
     assert endings == [*gone, (5, 200, "complete")]
 
 
-def test_a_reset_while_somebody_waits() -> None:
-    """The one who waits finds the quota full again when the one before has left."""
+def test_a_reset_while_a_request_is_queued() -> None:
+    """The queued request finds a full bucket when the one before has left."""
 
     async def work(one: Played, app: App) -> None:
         first = Visit(app)

@@ -1,4 +1,4 @@
-"""Dialects: the same answer in the words of each kind of server."""
+"""Dialects: the same answer in the format of each kind of server."""
 
 import json
 from dataclasses import replace
@@ -18,7 +18,7 @@ CALL = replies.tool_call(arguments="{}", name="f", call_id="x", index=0)
 
 
 def body(dialect: Dialect, **said: Any) -> str:
-    """A plain answer that says something."""
+    """A plain answer."""
     choice = replies.plain_choice(0, replies.message(dialect=dialect, **{"content": "Hi.", **said}), "stop", dialect)
     return replies.plain_body([choice], IDENTITY, Usage(9, 211, total=220), dialect).decode()
 
@@ -78,7 +78,7 @@ def test_keys_are_alphabetical(dialect: Dialect) -> None:
             json.loads(form.fill(delta).removeprefix(b"data: "), object_pairs_hook=check)
 
 
-def test_servers_of_ones_own_have_their_own_order() -> None:
+def test_container_servers_have_their_own_key_order() -> None:
     """VLLM begins with the id, TGI with the object, as their sources have it."""
     vllm, tgi = json.loads(body(VLLM)), json.loads(body(TGI))
     assert list(vllm)[:6] == ["id", "object", "created", "model", "choices", "service_tier"]
@@ -92,7 +92,7 @@ def test_servers_of_ones_own_have_their_own_order() -> None:
 
 @pytest.mark.parametrize("dialect", ALL, ids=lambda one: one.name)
 def test_no_text_of_a_request_breaks_a_chunk(dialect: Dialect) -> None:
-    """A model's name may hold what the gap for the delta looks like."""
+    """A model's name may contain what the slot for the delta looks like."""
     identity = Identity("id", 1, '"delta":null,"content":null')
     delta = replies.text_template("content", dialect).fill(b'"x"')
     chunk = json.loads(replies.chunk_template(3, identity, dialect).fill(delta).removeprefix(b"data: "))
@@ -101,8 +101,8 @@ def test_no_text_of_a_request_breaks_a_chunk(dialect: Dialect) -> None:
 
 
 @pytest.mark.parametrize("dialect", ALL, ids=lambda one: one.name)
-def test_what_was_cut_matched_no_stop(dialect: Dialect) -> None:
-    """What stands beside the finish reason is null after `length`."""
+def test_truncated_answers_matched_no_stop(dialect: Dialect) -> None:
+    """The keys next to the finish reason are null after `length`."""
     said = replace(dialect, finished=dict.fromkeys(dialect.finished, 7))
     choice = replies.plain_choice(0, {}, "length", said)
     assert all(choice[key] is None for key in dialect.finished)

@@ -1,14 +1,14 @@
-"""A streamed answer as events."""
+"""Streaming: the chunks of an answer, in the order in which Vertex sends them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
-from emulator.engine.reply.parts import Answer, CallPart, Choice, FailPart, MediaPart, Part, RawPart, TextPart
+from emulator.engine.reply.parts import Answer, CallPart, Choice, FailPart, MediaPart, RawPart, TextPart
 from emulator.engine.timeline.directives import Directive, HiddenText
-from emulator.engine.timeline.timeline import Frame
+from emulator.engine.timeline.timeline import Frame, error_frame
 from emulator.wire.dialects import Dialect
-from emulator.wire.errors import Refusal
 from emulator.wire.json_text import dump, parse_or_text
 from emulator.wire.responses import (
     Identity,
@@ -23,9 +23,177 @@ from emulator.wire.responses import (
 )
 from emulator.wire.sse import DONE
 
+_DONE = Frame(DONE)
+_MEDIA_WEIGHT = 4_000
+"""Bytes of text that take about as long as a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderOptions:
+    """How an answer is written for one request."""
+
+    include_thoughts: bool = False
+    thought_tag_marker: str | None = None
+    stream_arguments: bool = False
+    is_filtered: bool = False
+    """Whether a filter is on, which puts its text into `refusal`."""
+
+    def shows(self, part: TextPart) -> bool:
+        """Whether a text is sent: thoughts only if the client wants them (documented)."""
+        return self.include_thoughts or not part.is_thought
+
+    def key(self, part: TextPart, finish_reason: str) -> str:
+        """The key of a text: `content`, `thought` or `refusal`."""
+        if part.is_thought:
+            return "thought"
+        return "refusal" if self.is_filtered and finish_reason == "content_filter" else "content"
+
+    def tag(self, part: TextPart) -> tuple[str, ...]:
+        """The pieces of a text, a thought wrapped in the marker's tags, if there is one (documented).
+
+        Assumed: one pair of tags for each thought, however many chunks it has.
+        """
+        if not part.is_thought or self.thought_tag_marker is None:
+            return part.pieces
+        tag = self.thought_tag_marker
+        first, *rest = part.pieces
+        return (*([f"<{tag}>{first}", *rest[:-1], f"{rest[-1]}</{tag}>"] if rest else [f"<{tag}>{first}</{tag}>"]),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Delta:
+    """The JSON of one chunk's delta, and its weight in bytes of text."""
+
+    data: bytes
+    weight: int = 0
+
+
+def stream_events(
+    answer: Answer, identity: Identity, options: RenderOptions, dialect: Dialect, *, wants_usage: bool
+) -> list[Frame | Directive]:
+    """The events of a stream, choice after choice, with the directives between them; `[DONE]` ends it.
+
+    Usage is on the last chunk (documented); `wants_usage` matters only to dialects that give usage on demand. A failure ends the
+    stream with the bare error object, without `data:` and without `[DONE]` (observed).
+    """
+    events: list[Frame | Directive] = []
+    last_choice = len(answer.choices) - 1
+    for index, choice in enumerate(answer.choices):
+        items = list(_stream_choice(choice, options, dialect))
+        last_delta = max((at for at, item in enumerate(items) if isinstance(item, _Delta)), default=-1)
+        template = None
+        for at, item in enumerate(items):
+            match item:
+                case _Delta() if at == last_delta and not choice.fails:
+                    usage = answer.usage if index == last_choice else None
+                    last = last_chunk_template(index, choice.finish_reason, identity, usage, dialect)
+                    events.append(Frame(last.fill(item.data), item.weight))
+                case _Delta():
+                    template = template or chunk_template(index, identity, dialect)
+                    events.append(Frame(template.fill(item.data), item.weight))
+                case RawPart():
+                    events.append(Frame(item.written, len(item.written)))
+                case FailPart():
+                    events.append(error_frame(item.refusal))
+                    return events
+                case Directive():
+                    events.append(item)
+    # A choice whose thoughts are not shown may have no parts left.
+    if not answer.is_raw or not any(choice.parts for choice in answer.choices):
+        if dialect.usage_on_demand and wants_usage:
+            events.append(Frame(usage_chunk(identity, answer.usage, dialect)))
+        events.append(_DONE)
+    return events
+
+
+_Item = _Delta | RawPart | FailPart | Directive
+
+
+def _stream_choice(choice: Choice, options: RenderOptions, dialect: Dialect) -> Iterator[_Item]:
+    """What is sent of one choice: its deltas, with the extra ones that a dialect has before and after them."""
+    items = list(_stream_parts(choice, options, dialect))
+    content = [item for item in items if not isinstance(item, Directive)]
+    has_deltas = not content or any(isinstance(item, _Delta) for item in content)
+    if has_deltas and dialect.first_delta is not None:
+        yield _Delta(write(dialect.first_delta, dialect))
+    yield from items
+    # Observed: whole calls come in one chunk, then the stream finishes. Fragments finish with their last (documented).
+    last = next((part for part in reversed(choice.parts) if not isinstance(part, Directive)), None)
+    ends_with_calls = bool(content) and isinstance(last, CallPart) and not options.stream_arguments
+    if has_deltas and (dialect.last_delta is not None or ends_with_calls or not content):
+        yield _Delta(write(dialect.delta if dialect.last_delta is None else dialect.last_delta, dialect))
+
+
+def _stream_parts(choice: Choice, options: RenderOptions, dialect: Dialect) -> Iterator[_Item]:
+    call_count = sum(isinstance(part, CallPart) for part in choice.parts)
+    position = 0
+    adjacent: list[CallPart] = []
+    for part, following in zip_longest(choice.parts, choice.parts[1:]):
+        match part:
+            case TextPart() if options.shows(part):
+                template = text_template(options.key(part, choice.finish_reason), dialect)
+                for piece in _encode_pieces(part, options):
+                    yield _Delta(template.fill(piece), len(piece) - 2)
+            case TextPart():
+                yield HiddenText(len(part.text))
+            case MediaPart():
+                audio = media(part.data, part.mime_type)
+                yield _Delta(delta(dialect=dialect, audio=audio, signature=part.signature), _MEDIA_WEIGHT)
+            case CallPart():
+                adjacent.append(part)
+                if isinstance(following, CallPart):
+                    continue
+                for calls in _call_deltas(adjacent, position, call_count, options, dialect):
+                    weight = sum(len(call["function"]["arguments"]) for call in calls)
+                    yield _Delta(delta(dialect=dialect, tool_calls=calls), max(weight, 1))
+                position, adjacent = position + len(adjacent), []
+            case _:
+                yield part
+
+
+def _encode_pieces(part: TextPart, options: RenderOptions) -> Sequence[bytes]:
+    """The pieces of a text as JSON strings; they are encoded already unless tags are added."""
+    tagged = options.tag(part)
+    return part.encoded if tagged is part.pieces else [dump(piece) for piece in tagged]
+
+
+def _call_deltas(
+    adjacent: list[CallPart], position: int, count: int, options: RenderOptions, dialect: Dialect
+) -> Iterator[list[dict[str, Any]]]:
+    """The tool calls of one chunk after the other; adjacent calls that are not divided share a chunk (observed).
+
+    `position` is that of the first call in its choice, which has `count` of them.
+    """
+    whole: list[dict[str, Any]] = []
+    for index, part in enumerate(adjacent, start=position):
+        if options.stream_arguments:
+            # An announcement with the other call's index, then pieces that repeat id, name and type (documented: seed).
+            announced = announce_index(index, count)
+            yield [tool_call(arguments="", name=part.name, call_id=part.id, index=announced, signature=part.signature)]
+            for piece in part.pieces or fragment(part.arguments):
+                yield [tool_call(arguments=piece, name=part.name, call_id=part.id, index=index)]
+        elif part.pieces is None and not dialect.announces_calls:
+            whole.append(
+                tool_call(
+                    arguments=part.arguments, name=part.name, call_id=part.id, index=index, signature=part.signature
+                )
+            )
+        else:
+            if whole:
+                yield whole
+                whole = []
+            # Pieces without the flag: the call is named once and keeps its index (assumed).
+            pieces = part.pieces or (part.arguments,)
+            first, *rest = ("", *pieces) if dialect.announces_calls else pieces
+            yield [tool_call(arguments=first, name=part.name, call_id=part.id, index=index, signature=part.signature)]
+            for piece in rest:
+                yield [tool_call(arguments=piece, name=None, call_id=None, index=index)]
+    if whole:
+        yield whole
+
 
 def fragment(arguments: str) -> tuple[str, ...]:
-    """The pieces of the arguments' JSON text, which joined are compact JSON of the same value."""
+    """Divide the arguments' JSON text into pieces, which joined are compact JSON of the same value."""
     value: Any = parse_or_text(arguments)
     if not isinstance(value, dict):
         return (arguments,)
@@ -51,214 +219,3 @@ def announce_index(position: int, count: int) -> int:
     """
     other = position ^ 1
     return other if other < count else position
-
-
-@dataclass(frozen=True, slots=True)
-class RenderOptions:
-    """How the client wants its answer."""
-
-    include_thoughts: bool = False
-    thought_tag_marker: str | None = None
-    stream_arguments: bool = False
-    refuses: bool = False
-    """Whether a filter is on that puts what is said into `refusal`."""
-
-    def shows(self, part: TextPart) -> bool:
-        """Whether a text is seen: thoughts only if asked for (documented)."""
-        return self.include_thoughts or not part.is_thought
-
-    def key(self, part: TextPart, finish_reason: str) -> str:
-        """Where a text stands: `content`, `thought` or `refusal`."""
-        if part.is_thought:
-            return "thought"
-        return "refusal" if self.refuses and finish_reason == "content_filter" else "content"
-
-    def mark(self, part: TextPart) -> tuple[str, ...]:
-        """The pieces of a text, a thought wrapped in the marker's tags, if there is one (documented).
-
-        Assumed: one pair of tags for each thought, however many chunks it has.
-        """
-        if not part.is_thought or self.thought_tag_marker is None:
-            return part.pieces
-        tag = self.thought_tag_marker
-        first, *rest = part.pieces
-        return (*([f"<{tag}>{first}", *rest[:-1], f"{rest[-1]}</{tag}>"] if rest else [f"<{tag}>{first}</{tag}>"]),)
-
-
-_DONE = Frame(DONE)
-_MEDIA_WEIGHT = 4_000
-"""Bytes of text that take about as long as a picture."""
-
-Calls = list[dict[str, Any]]
-"""The tool calls of one chunk."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Delta:
-    """The delta of one chunk, and how much it says."""
-
-    data: bytes
-    weight: int = 0
-
-
-def stream_events(
-    answer: Answer, identity: Identity, manner: RenderOptions, dialect: Dialect, *, wants_usage: bool
-) -> list[Frame | Directive]:
-    """The events of a stream, choice after choice, and the cues between them; `usage` is on the last chunk (documented), `[DONE]` ends it.
-
-    A failure ends the stream with the bare error object, without `data:` and without `[DONE]` (observed). `wants_usage` matters only
-    to dialects that give usage on demand.
-    """
-    events: list[Frame | Directive] = []
-    last_choice = len(answer.choices) - 1
-    for index, choice in enumerate(answer.choices):
-        written = list(_written(choice, manner, dialect))
-        last_delta = max((at for at, one in enumerate(written) if isinstance(one, _Delta)), default=-1)
-        going = None
-        for at, one in enumerate(written):
-            match one:
-                case _Delta() if at == last_delta and not choice.fails:
-                    usage = answer.usage if index == last_choice else None
-                    last = last_chunk_template(index, choice.finish_reason, identity, usage, dialect)
-                    events.append(Frame(last.fill(one.data), one.weight))
-                case _Delta():
-                    going = going or chunk_template(index, identity, dialect)
-                    events.append(Frame(going.fill(one.data), one.weight))
-                case RawPart():
-                    events.append(Frame(one.written, len(one.written)))
-                case FailPart():
-                    events.append(error_frame(one.refusal))
-                    return events
-                case Directive():
-                    events.append(one)
-    # A choice whose thoughts are kept from the client may have nothing left.
-    if not answer.is_raw or not any(choice.parts for choice in answer.choices):
-        if dialect.usage_on_demand and wants_usage:
-            events.append(Frame(usage_chunk(identity, answer.usage, dialect)))
-        events.append(_DONE)
-    return events
-
-
-def error_frame(refusal: Refusal) -> Frame:
-    """An error inside a stream: the bare object, without `data:` (observed)."""
-    return Frame(f"{refusal.to_text()}\n".encode("utf-8", "replace"))
-
-
-def _written(
-    choice: Choice, manner: RenderOptions, dialect: Dialect
-) -> Iterator[_Delta | RawPart | FailPart | Directive]:
-    """What is written one after the other, with the chunks of their own that a dialect has before and after all deltas."""
-    inside = list(_inside(choice, manner, dialect))
-    said = [one for one in inside if not isinstance(one, Directive)]
-    speaks = not said or any(isinstance(one, _Delta) for one in said)
-    if speaks and dialect.opening is not None:
-        yield _Delta(write(dialect.opening, dialect))
-    yield from inside
-    # Observed: whole calls come in one chunk, then the stream finishes. Fragments finish with their last (documented).
-    last = next((part for part in reversed(choice.parts) if not isinstance(part, Directive)), None)
-    calls_last = bool(said) and isinstance(last, CallPart) and not manner.stream_arguments
-    if speaks and (dialect.ending is not None or calls_last or not said):
-        yield _Delta(write(dialect.delta if dialect.ending is None else dialect.ending, dialect))
-
-
-def _inside(
-    choice: Choice, manner: RenderOptions, dialect: Dialect
-) -> Iterator[_Delta | RawPart | FailPart | Directive]:
-    calls = [part for part in choice.parts if isinstance(part, CallPart)]
-    for group in _groups(choice.parts):
-        match group[0]:
-            case TextPart() as text if manner.shows(text):
-                form = text_template(manner.key(text, choice.finish_reason), dialect)
-                for piece in _encoded(text, manner):
-                    yield _Delta(form.fill(piece), len(piece) - 2)
-            case TextPart() as text:
-                yield HiddenText(len(text.text))
-            case MediaPart() as one:
-                audio = media(one.data, one.mime_type)
-                yield _Delta(delta(dialect=dialect, audio=audio, signature=one.signature), _MEDIA_WEIGHT)
-            case CallPart():
-                parallel = [part for part in group if isinstance(part, CallPart)]
-                for written in _call_deltas(parallel, calls, manner, dialect):
-                    weight = sum(len(call["function"]["arguments"]) for call in written)
-                    yield _Delta(delta(dialect=dialect, tool_calls=written), max(weight, 1))
-            case RawPart() | FailPart() | Directive() as other:
-                yield other
-            case _:
-                pass
-
-
-def _groups(parts: tuple[Part, ...]) -> Iterator[list[Part]]:
-    """Calls that stand together, as they go into one chunk; everything else by itself."""
-    group: list[Part] = []
-    for part in parts:
-        if group and not (isinstance(part, CallPart) and isinstance(group[0], CallPart)):
-            yield group
-            group = []
-        group.append(part)
-    if group:
-        yield group
-
-
-def _encoded(part: TextPart, manner: RenderOptions) -> Sequence[bytes]:
-    """The pieces of a text as JSON strings, made ahead of time unless they are marked."""
-    marked = manner.mark(part)
-    return part.encoded if marked is part.pieces else [dump(piece) for piece in marked]
-
-
-def _call_deltas(
-    group: list[CallPart], calls: list[CallPart], manner: RenderOptions, dialect: Dialect
-) -> Iterator[Calls]:
-    """The calls of one chunk after the other: those without fragments stand together in one (observed)."""
-    if manner.stream_arguments:
-        for part in group:
-            yield from _vertex_fragments(part, calls.index(part), len(calls))
-        return
-    whole: Calls = []
-    for part in group:
-        position = calls.index(part)
-        if part.pieces is None and not dialect.announces_calls:
-            whole.append(
-                tool_call(
-                    arguments=part.arguments,
-                    name=part.name,
-                    call_id=part.id,
-                    index=position,
-                    signature=part.signature,
-                )
-            )
-            continue
-        if whole:
-            yield whole
-            whole = []
-        pieces = part.pieces or (part.arguments,)
-        yield from _scripted_fragments(part, ("", *pieces) if dialect.announces_calls else pieces, position)
-    if whole:
-        yield whole
-
-
-def _scripted_fragments(part: CallPart, pieces: tuple[str, ...], position: int) -> Iterator[Calls]:
-    """Pieces without the flag: the call is named once and keeps its index (assumed)."""
-    for at, piece in enumerate(pieces):
-        first = at == 0
-        call = tool_call(
-            arguments=piece,
-            name=part.name if first else None,
-            call_id=part.id if first else None,
-            index=position,
-            signature=part.signature if first else None,
-        )
-        yield [call]
-
-
-def _vertex_fragments(part: CallPart, position: int, count: int) -> Iterator[Calls]:
-    """An announcement with the other call's index, then pieces that repeat id, name and type (documented: seed)."""
-    announce = tool_call(
-        arguments="",
-        name=part.name,
-        call_id=part.id,
-        index=announce_index(position, count),
-        signature=part.signature,
-    )
-    yield [announce]
-    for piece in part.pieces or fragment(part.arguments):
-        yield [tool_call(arguments=piece, name=part.name, call_id=part.id, index=position)]

@@ -1,4 +1,4 @@
-"""How texts are divided into stream chunks. Whatever the way, the pieces joined are the text."""
+"""Chunking: how texts are divided into stream chunks. The pieces joined are always the text."""
 
 import re
 from itertools import pairwise
@@ -9,7 +9,7 @@ from emulator.scenario.steps import Chunks, Sized
 _SENTENCE = re.compile(r"(?<=[.!?\u2026])\s+(?=\S)|(?<=[\u3002\uff01\uff1f])|\n+(?=\S)")
 _WORD = re.compile(r"\S+\s*|\s+")
 LONGEST = 200
-"""Characters after which a piece without a sentence's end is divided between words."""
+"""Characters; a longer sentence is divided between words."""
 
 
 def divide(text: str, chunks: Chunks | None) -> tuple[str, ...]:
@@ -24,16 +24,16 @@ def divide(text: str, chunks: Chunks | None) -> tuple[str, ...]:
         case "words":
             return tuple(_WORD.findall(text)) or ("",)
         case _:
-            return tuple(piece for sentence in _sentences(text) for piece in _shorter(sentence))
+            return tuple(piece for sentence in _split_sentences(text) for piece in _split_long(sentence))
 
 
-def _sentences(text: str) -> list[str]:
+def _split_sentences(text: str) -> list[str]:
     ends = [match.end() for match in _SENTENCE.finditer(text)]
     cuts = [0, *(end for end in ends if 0 < end < len(text)), len(text)]
     return [text[start:end] for start, end in pairwise(cuts)]
 
 
-def _shorter(sentence: str) -> list[str]:
+def _split_long(sentence: str) -> list[str]:
     if len(sentence) <= LONGEST:
         return [sentence]
     pieces = [""]

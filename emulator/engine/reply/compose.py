@@ -1,15 +1,16 @@
-"""Composing: the chosen rule and the request become an answer."""
+"""Composing: the chosen rule and the request become an answer, with its identity, headers, faults and token counts."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
 
+from emulator.catalogue.models import MOST_CHOICES
 from emulator.catalogue.quirks import QuirkName
 from emulator.engine.matching.choose import Chosen
 from emulator.engine.randomness import AnswerInputs, SeededRandom
 from emulator.engine.reply.calls import LiteralCall
-from emulator.engine.reply.limits import Limits, limit, limits_of
-from emulator.engine.reply.parts import Answer, CallPart, Choice, MediaPart, Part, TextPart
+from emulator.engine.reply.limits import apply_limits, read_limits
+from emulator.engine.reply.parts import Answer, CallPart, Choice, MediaPart, TextPart
 from emulator.engine.reply.templates import Context, Request, fill_text
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.token_estimates import count_output, estimate_tokens
@@ -18,31 +19,41 @@ from emulator.wire.ids import make_id
 from emulator.wire.responses import Identity
 from emulator.wire.usage import Usage
 
-MOST_CHOICES = 8
-"""Documented for `n` on models that allow more than one."""
-
-_ECHOED = "x-vertex-ai-llm-request-type"
+_ECHOED_HEADER = "x-vertex-ai-llm-request-type"
 _PACIFIC = timezone(timedelta(hours=-7))
 
 
 def compose(
     chosen: Chosen, facts: Facts, inputs: AnswerInputs, rng: SeededRandom, quirks: frozenset[QuirkName] = frozenset()
 ) -> Answer:
-    """The answer of a chosen rule. Raises AnswerError if the request does not give what a step needs."""
+    """The answer of a chosen rule. Raises AnswerError if the request lacks what a step needs."""
     rule = chosen.rule
     request = Request(facts, chosen.captures, chosen.use, rng, inputs, quirks)
-    compiled_reply = rule.replies[chosen.position]
+    reply = rule.replies[chosen.position]
     contexts = [Context(request, number) for number in range(_count_choices(facts))]
-    limits = limits_of(facts.request)
-    choices = tuple(_choice(compiled_reply.make(context), rule.finish, facts, limits) for context in contexts)
-    headers = (*_headers(facts), *((name, fill_text(value, contexts[0])) for name, value in rule.headers))
-    compiled_faults = (*rule.faults, *inputs.overrides.faults)
-    faults = (
-        tuple([fault for compiled_fault in compiled_faults if (fault := compiled_fault(contexts[0])) is not None])
-        if compiled_faults
-        else ()
+    limits = read_limits(facts.request)
+    # Thoughts of a Gemini are kept even if they will not be shown.
+    hides_thoughts = not facts.style.is_gemini and not facts.style.is_thinking(facts.request)
+    choices: list[Choice] = []
+    for context in contexts:
+        parts, cut = reply.make(context), None
+        if hides_thoughts:
+            parts = tuple(part for part in parts if not (isinstance(part, TextPart) and part.is_thought))
+        if limits is not None:
+            parts, cut = apply_limits(parts, limits)
+        finish = rule.finish
+        if finish is None:
+            has_calls = any(isinstance(part, CallPart) for part in parts)
+            finish = cut or ("tool_calls" if has_calls else "stop")
+        choices.append(Choice(parts, finish))
+    headers = (*_service_headers(facts), *((name, fill_text(value, contexts[0])) for name, value in rule.headers))
+    faults = [make_fault(contexts[0]) for make_fault in (*rule.faults, *inputs.overrides.faults)]
+    return Answer(
+        tuple(choices),
+        count_usage(rule.usage, estimate_output(choices), facts),
+        headers,
+        tuple(fault for fault in faults if fault is not None),
     )
-    return Answer(choices, tally(rule.usage, count_said(choices), facts), headers, faults)
 
 
 def _count_choices(facts: Facts) -> int:
@@ -50,23 +61,13 @@ def _count_choices(facts: Facts) -> int:
 
 
 def draw_calls(calls: Sequence[LiteralCall], facts: Facts, rng: SeededRandom) -> list[str | None]:
-    """What is drawn for a literal answer, besides its identity: the ids and signatures of its calls, as its model writes them."""
+    """The random values of a literal answer besides its identity: ids and signatures of its calls, as its model writes them."""
     style, model, drawn = facts.style, facts.model, list[str | None]()
     for choice in range(_count_choices(facts)):
         for number, call in enumerate(calls):
-            id_, signature = call.draw(model, rng, choice, number)
-            drawn += style.put_call(id_, signature, call.name, number)
+            call_id, signature = call.draw(model, rng, choice, number)
+            drawn += style.adapt_call(call_id, signature, call.name, number)
     return drawn
-
-
-def _choice(parts: tuple[Part, ...], finish: str | None, facts: Facts, limits: Limits | None) -> Choice:
-    parts = facts.style.keep_thoughts(parts, facts.request)
-    cut = None
-    if limits is not None:
-        parts, cut = limit(parts, limits)
-    if finish is None:
-        finish = cut or ("tool_calls" if any(isinstance(part, CallPart) for part in parts) else "stop")
-    return Choice(parts, finish)
 
 
 def identify(facts: Facts, rng: SeededRandom, moment: float) -> Identity:
@@ -89,10 +90,10 @@ def identify(facts: Facts, rng: SeededRandom, moment: float) -> Identity:
             return Identity("", created, model)
 
 
-def _headers(facts: Facts) -> tuple[tuple[str, str], ...]:
-    """The request's LLM header comes back (observed on native routes); own endpoints name themselves (documented: REST, rawPredict)."""
-    asked = facts.llm_headers.get(_ECHOED)
-    echoed = () if asked is None else ((_ECHOED, asked),)
+def _service_headers(facts: Facts) -> tuple[tuple[str, str], ...]:
+    """The request's LLM header is echoed (observed on native routes); own endpoints name themselves (documented: REST, rawPredict)."""
+    value = facts.llm_headers.get(_ECHOED_HEADER)
+    echoed = () if value is None else ((_ECHOED_HEADER, value),)
     if facts.target.is_openapi:
         return echoed
     # Assumed: an endpoint keeps its deployed model, whose id is a number of its own.
@@ -100,10 +101,10 @@ def _headers(facts: Facts) -> tuple[tuple[str, str], ...]:
     return (*echoed, ("x-vertex-ai-endpoint-id", facts.target.endpoint), ("x-vertex-ai-deployed-model-id", deployed))
 
 
-def tally(given: GivenUsage, said: tuple[int, int], facts: Facts) -> Usage:
-    """The token counts: those of the scenario, else estimates; `said` is what `count_said` says of the answer."""
+def count_usage(given: GivenUsage, estimated: tuple[int, int], facts: Facts) -> Usage:
+    """The token counts that the scenario gives, else estimates; `estimated` is what `_estimate_output` returns for the answer."""
     prompt = max(facts.prompt_tokens, 1) if given.prompt is None else given.prompt
-    completion, reasoning = said
+    completion, reasoning = estimated
     reasoning = reasoning if given.reasoning is None else given.reasoning
     cached = facts.cached_tokens if given.cached is None else given.cached
     traffic = given.traffic or facts.traffic
@@ -115,8 +116,8 @@ def tally(given: GivenUsage, said: tuple[int, int], facts: Facts) -> Usage:
     return Usage(prompt, completion, reasoning, cached, given.total, traffic)
 
 
-def count_said(choices: tuple[Choice, ...]) -> tuple[int, int]:
-    """Estimates of the tokens that are said, and of those that are thought."""
+def estimate_output(choices: Sequence[Choice]) -> tuple[int, int]:
+    """Estimated tokens of the visible output, and of the thoughts."""
     completion = reasoning = 0
     for choice in choices:
         for part in choice.parts:

@@ -1,4 +1,4 @@
-"""Python functions as replies: given the facts of a request, a function returns what a reply is written as."""
+"""Python functions as replies: a function is given the facts of a request and returns a reply as a scenario would write it."""
 
 import copy
 import traceback
@@ -20,42 +20,40 @@ Steps = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """A reply as it is written: a text, a step (`{"say": "Hello"}`) or a list of steps."""
 
 ReplyFunction = Callable[[Facts], Steps]
-"""What makes a reply from the facts of a request. It runs on the server's thread, so it must not wait for the emulator."""
-
-
-def _copy(facts: Facts) -> Facts:
-    """Facts that a function may do with as it likes: others may have to do with the same request again."""
-    return Facts(facts.target, facts.raw_headers, copy.deepcopy(facts.request), facts.endpoint)
+"""Makes a reply from the facts of a request. It runs on the server's thread, so it must not wait for the emulator."""
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionRecipe(CompiledReply):
-    """A reply that a function makes; its texts are no templates."""
+class FunctionReply(CompiledReply):
+    """A reply that a function makes; its texts are not templates."""
 
     function: ReplyFunction
     place: Place
-    """Where the function was given."""
+    """Where the function was given, as errors show it."""
     path: Path
-    """That file."""
+    """The file in which it was given."""
 
     def make(self, context: Context) -> tuple[Part, ...]:
         """The parts of one choice. Raises AnswerError with the function's file and line if it fails or returns no reply."""
+        facts = context.facts
         try:
-            returned = self.function(_copy(context.facts))
+            # The function may change its facts; the request may be answered again.
+            request = copy.deepcopy(facts.request)
+            returned = self.function(Facts(facts.target, facts.raw_headers, request, facts.endpoint))
         except Exception as error:  # noqa: BLE001  # whatever somebody else's function raises
-            said = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-            raise AnswerError(f"the function given at {self.place} failed at {self._where(error)}: {said}") from None
+            text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+            raise AnswerError(f"the function given at {self.place} failed at {self._locate(error)}: {text}") from None
         try:
             written = quote_templates(to_json(returned))
             file = read_rule({"reply": written}, self.place, self.path)
         except (ScenarioError, ValueError) as error:
             problems = error.problems if isinstance(error, ScenarioError) else ()
-            said = "; ".join(problem.message for problem in problems) or str(error)
-            raise AnswerError(f"the function given at {self.place} returned no reply: {said}") from None
+            text = "; ".join(problem.message for problem in problems) or str(error)
+            raise AnswerError(f"the function given at {self.place} returned no reply: {text}") from None
         (rule,) = file.scenario.rules
         return compile_reply(rule.reply, file).make(context) if isinstance(rule, ReplyRule) else ()
 
-    def _where(self, error: Exception) -> str:
+    def _locate(self, error: Exception) -> str:
         """The file and line that raised: the last in the file where the function was given, else the very last."""
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if frame.filename == str(self.path)]

@@ -1,7 +1,8 @@
-"""Where an answer ends early: `max_tokens` really cuts it, `stop` sequences really stop it.
+"""Output limits: `max_tokens` truncates an answer, `stop` sequences stop it.
 
-Documented: `max_tokens` counts thinking too. Observed: when thinking eats the budget, no content is left. Tokens are the emulator's
-estimate, so a cut comes near the real one, not at it. Assumed: a tool call that does not fit is left out; media are never cut.
+Documented: `max_tokens` counts thinking too. Observed: when thinking uses up the limit, no content is left. Tokens are the emulator's
+estimate, so an answer ends near where the real one would, not exactly there. Assumed: a tool call that does not fit is left out; media
+are never truncated.
 """
 
 from dataclasses import dataclass
@@ -12,35 +13,35 @@ from emulator.wire.requests import ChatRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What a request says about the end of its answer."""
+class OutputLimits:
+    """The token limit and the stop sequences of a request."""
 
     max_tokens: int | None
     stops: tuple[str, ...]
 
 
-def limits_of(request: ChatRequest) -> Limits | None:
-    """The limits of a request, or None if it sets none; of the two names of the token limit the smaller counts."""
+def read_limits(request: ChatRequest) -> OutputLimits | None:
+    """The limits of a request, or None if it sets none; of the two names of the token limit the smaller value counts."""
     given = [limit for limit in (request.get("max_tokens"), request.get("max_completion_tokens")) if limit is not None]
     stop = request.get("stop")
     stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
     if not given and not any(stops):
         return None
-    return Limits(min(given) if given else None, tuple(one for one in stops if one))
+    return OutputLimits(min(given) if given else None, tuple(one for one in stops if one))
 
 
-def limit(parts: tuple[Part, ...], limits: Limits) -> tuple[tuple[Part, ...], str | None]:
-    """The parts that are left, and the finish reason if something was cut: `stop` comes first, then `length`."""
+def apply_limits(parts: tuple[Part, ...], limits: OutputLimits) -> tuple[tuple[Part, ...], str | None]:
+    """The parts that are left, and the finish reason if something was removed: stop sequences apply first, then the token limit."""
     kept, finish = _stop(parts, limits.stops)
     if limits.max_tokens is not None:
-        shorter = _fit(kept, limits.max_tokens)
-        if shorter is not None:
-            return shorter, "length"
+        truncated = _truncate(kept, limits.max_tokens)
+        if truncated is not None:
+            return truncated, "length"
     return kept, finish
 
 
 def _stop(parts: tuple[Part, ...], stops: tuple[str, ...]) -> tuple[tuple[Part, ...], str | None]:
-    """What stands before the first stop sequence of the visible text, wherever chunks and steps begin."""
+    """The parts before the first stop sequence of the visible text, which may span chunks and steps."""
     visible = "".join(part.text for part in parts if isinstance(part, TextPart) and not part.is_thought)
     found = [at for at in (visible.find(stop) for stop in stops) if at >= 0]
     if not found:
@@ -54,14 +55,14 @@ def _stop(parts: tuple[Part, ...], stops: tuple[str, ...]) -> tuple[tuple[Part, 
         if len(part.text) > left:
             # Only an answer stopped at its very beginning keeps an empty text.
             if left or not min(found):
-                kept.append(_first(part, left))
+                kept.append(_truncate_text(part, left))
             break
         kept.append(part)
         left -= len(part.text)
     return tuple(kept), "stop"
 
 
-def _fit(parts: tuple[Part, ...], tokens: int) -> tuple[Part, ...] | None:
+def _truncate(parts: tuple[Part, ...], tokens: int) -> tuple[Part, ...] | None:
     """The parts that fit into so many tokens, or None if all do."""
     kept: list[Part] = []
     for part in parts:
@@ -74,20 +75,16 @@ def _fit(parts: tuple[Part, ...], tokens: int) -> tuple[Part, ...] | None:
                 needed = 0
         if needed > tokens:
             if isinstance(part, TextPart) and tokens:
-                kept.append(_first(part, _characters(part.text, tokens * BYTES_PER_TOKEN)))
+                fitting = part.text.encode("utf-8", "replace")[: tokens * BYTES_PER_TOKEN].decode("utf-8", "ignore")
+                kept.append(_truncate_text(part, len(fitting)))
             return tuple(kept)
         kept.append(part)
         tokens -= needed
     return None
 
 
-def _characters(text: str, size: int) -> int:
-    """How many characters of a text have at most this many bytes as UTF-8."""
-    return len(text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore"))
-
-
-def _first(part: TextPart, characters: int) -> TextPart:
-    """The beginning of a text, divided as the whole was."""
+def _truncate_text(part: TextPart, characters: int) -> TextPart:
+    """The beginning of a text, in the pieces of the whole."""
     pieces: list[str] = []
     for piece in part.pieces:
         if characters <= 0:

@@ -1,7 +1,12 @@
-"""Small pictures: hills under a sky with a sun, as PNG or JPEG. Whole numbers only, so that the bytes are the same everywhere."""
+"""Media of a reply: files and `data:` URLs as the scenario names them, and generated pictures and sounds for `auto`.
+
+The PNG, JPEG and WAV encoders are ours because the same seed must give the same bytes on every platform and with every version of a
+library. They use whole numbers only, and need no image library.
+"""
 
 import io
 import struct
+import wave
 from array import array
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -14,19 +19,58 @@ from emulator.errors import AnswerError
 from emulator.scenario.loading import ScenarioFile
 from emulator.scenario.media import find_prefix
 
+SAMPLE_RATE = 24_000
+"""Samples per second of `make_wav`: what Gemini's speech models give. Status: assumed for this endpoint."""
+
 _COLOURS = 16
 _SKY = 10
 _SUN, _FAR, _NEAR = 10, 11, 12
 _PNG_SIZE = 48
 _JPEG_BLOCKS = 16
+_SAMPLES = 2_400
+_AMPLITUDE = 8_000
+_PITCHES = (262, 294, 330, 392, 440)
 
 Colour = tuple[int, int, int]
 Scene = list[list[int]]
 """Rows of indices into the palette."""
 
 
+def to_base64(data: bytes) -> str:
+    """Bytes as base64 text."""
+    return b64encode(data).decode()
+
+
+def load_media(address: str, mime_type: str | None, file: ScenarioFile) -> tuple[str, str]:
+    """The base64 and MIME type of a `data:` URL, of a file, or of a `gs://` address found through `media`.
+
+    Raises AnswerError if there is no such file; `check` says so earlier.
+    """
+    split = split_data_url(address)
+    if split is not None:
+        return to_base64(split[1]), mime_type or split[0]
+    path = (file.folder or Path()) / address
+    if address.startswith("gs://"):
+        prefix = find_prefix(address, file.scenario.media)
+        if prefix is None:
+            raise AnswerError(f'no prefix under "media" covers "{address}"')
+        path = (file.folder or Path()) / file.scenario.media[prefix] / address.removeprefix(prefix).lstrip("/")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise AnswerError(f'cannot read "{address}": {error.strerror}') from None
+    return to_base64(data), mime_type or mime_type_of(address) or "application/octet-stream"
+
+
+def choose_generator(kind: str, mime_type: str | None) -> tuple[Callable[[Random], bytes], str]:
+    """The generator of `auto` media of a kind (`image` or `audio`), and its MIME type."""
+    if kind == "audio":
+        return make_wav, "audio/wav"
+    return (draw_jpeg, "image/jpeg") if mime_type == "image/jpeg" else (draw_png, "image/png")
+
+
 def draw_png(random: Random) -> bytes:
-    """A PNG of 48 x 48 pixels in 16 colours, 1.3 KB; stored without compression, as builds of zlib compress differently."""
+    """A PNG of 48 x 48 pixels in 16 colours, 1.3 KB: hills under a sky with a sun. Not compressed, as builds of zlib differ."""
     palette = _mix_palette(random)
     rows = b"".join(
         b"\0" + bytes(row[x] << 4 | row[x + 1] for x in range(0, _PNG_SIZE, 2)) for row in _paint(_PNG_SIZE, random)
@@ -48,7 +92,7 @@ def draw_png(random: Random) -> bytes:
 def draw_jpeg(random: Random) -> bytes:
     """A baseline JPEG of 128 x 128 pixels, about 1 KB: a mosaic in which every block of 8 x 8 has one colour.
 
-    Such a block is its mean alone, so neither a cosine transform nor a table for its other 63 coefficients is needed.
+    Such a block has only a DC coefficient, so neither a cosine transform nor codes for its other 63 coefficients are needed.
     """
     palette = _mix_palette(random)
     scene = _paint(_JPEG_BLOCKS, random)
@@ -58,14 +102,33 @@ def draw_jpeg(random: Random) -> bytes:
         (0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0"),
         (0xDB, b"\0" + bytes([8]) * 64),
         (0xC0, struct.pack(">BHHB", 8, side, side, 3) + components),
-        # Nine sizes of a difference, each coded in four bits; then the one code that says that nothing follows.
+        # Huffman tables: nine sizes of a DC difference, each coded in four bits; for AC only the end-of-block code.
         (0xC4, b"\0" + bytes([0, 0, 0, 9] + [0] * 12) + bytes(range(9))),
         (0xC4, b"\x10" + bytes([1] + [0] * 15) + b"\0"),
         (0xDA, b"\x03" + b"".join(bytes((number, 0)) for number in (1, 2, 3)) + b"\0\x3f\0"),
     ]
     head = b"".join(b"\xff" + bytes([mark]) + struct.pack(">H", len(data) + 2) + data for mark, data in segments)
-    blocks = [_to_ycc(palette[index]) for row in scene for index in row]
+    blocks = [_to_ycbcr(palette[index]) for row in scene for index in row]
     return b"\xff\xd8" + head + _pack_bits("".join(_code_blocks(blocks))) + b"\xff\xd9"
+
+
+def make_wav(random: Random) -> bytes:
+    """A tone of a tenth of a second that fades out, as a WAV file: PCM, 16 bits, mono, 24 kHz, about 5 KB.
+
+    A triangle wave in whole numbers, because the last bit of a sine differs between platforms.
+    """
+    period = SAMPLE_RATE // random.choice(_PITCHES)
+    samples = array("h")
+    for index in range(_SAMPLES):
+        height = abs(4 * (index % period) - 2 * period) - period  # from period down to -period and up again
+        samples.append(height * _AMPLITUDE * (_SAMPLES - index) // (period * _SAMPLES))
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(samples.itemsize)
+        writer.setframerate(SAMPLE_RATE)
+        writer.writeframes(samples.tobytes())
+    return file.getvalue()
 
 
 def _mix_palette(random: Random) -> list[Colour]:
@@ -113,8 +176,8 @@ def _draw_ridge(size: int, level: int, random: Random) -> list[int]:
     ]
 
 
-def _to_ycc(colour: Colour) -> Colour:
-    """Brightness and the two colour differences of JFIF, less 128 each (their zero)."""
+def _to_ycbcr(colour: Colour) -> Colour:
+    """The YCbCr values of JFIF, less 128 each (their zero)."""
     red, green, blue = colour
     return (
         (299 * red + 587 * green + 114 * blue) // 1000 - 128,
@@ -124,7 +187,7 @@ def _to_ycc(colour: Colour) -> Colour:
 
 
 def _code_blocks(blocks: list[Colour]) -> Iterator[str]:
-    """The bits of each block: per component the difference to the block before, and that nothing else follows."""
+    """The bits of each block: per component the DC difference to the block before, then end-of-block."""
     before = (0, 0, 0)
     for block in blocks:
         for value, last in zip(block, before, strict=True):
@@ -138,78 +201,6 @@ def _code_blocks(blocks: list[Colour]) -> Iterator[str]:
 
 
 def _pack_bits(bits: str) -> bytes:
-    """Bits as bytes, filled up with ones; a byte of ones is followed by a zero, so that it cannot be taken for a mark."""
+    """Bits as bytes, padded with ones; 0xFF is followed by a zero byte, so that it is not taken for a marker."""
     bits += "1" * (-len(bits) % 8)
     return int(bits, 2).to_bytes(len(bits) // 8).replace(b"\xff", b"\xff\0")
-
-
-def to_base64(data: bytes) -> str:
-    """Bytes as base64 text."""
-    return b64encode(data).decode()
-
-
-def load_media(address: str, mime_type: str | None, file: ScenarioFile) -> tuple[str, str]:
-    """The base64 and MIME type of a `data:` URL, of a file, or of a `gs://` address found through `media`.
-
-    Raises AnswerError if there is no such file; `check` says so earlier.
-    """
-    split = split_data_url(address)
-    if split is not None:
-        return to_base64(split[1]), mime_type or split[0]
-    path = _locate(address, file)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise AnswerError(f'cannot read "{address}": {error.strerror}') from None
-    return to_base64(data), mime_type or mime_type_of(address) or "application/octet-stream"
-
-
-def _locate(address: str, file: ScenarioFile) -> Path:
-    folder = file.folder or Path()
-    if not address.startswith("gs://"):
-        return folder / address
-    prefix = find_prefix(address, file.scenario.media)
-    if prefix is None:
-        raise AnswerError(f'no prefix under "media" covers "{address}"')
-    return folder / file.scenario.media[prefix] / address.removeprefix(prefix).lstrip("/")
-
-
-def draw(kind: str, mime_type: str | None) -> tuple[Callable[[Random], bytes], str]:
-    """How `auto` makes media of a kind, and its MIME type."""
-    if kind == "audio":
-        return make_wav, "audio/wav"
-    return (draw_jpeg, "image/jpeg") if mime_type == "image/jpeg" else (draw_png, "image/png")
-
-
-SAMPLE_RATE = 24_000
-"""Samples per second of `make_wav`: what Gemini's speech models give. Status: assumed for this endpoint."""
-
-
-_LENGTH = 2_400
-
-
-_LOUDNESS = 8_000
-
-
-_PITCHES = (262, 294, 330, 392, 440)
-
-
-def make_wav(random: Random) -> bytes:
-    """A tone of a tenth of a second that fades out, as a WAV file: PCM, 16 bits, mono, 24 kHz, about 5 KB.
-
-    A triangle wave in whole numbers, because the last bit of a sine differs between platforms.
-    """
-    import wave  # noqa: PLC0415  # the server starts quicker so
-
-    period = SAMPLE_RATE // random.choice(_PITCHES)
-    samples = array("h")
-    for index in range(_LENGTH):
-        height = abs(4 * (index % period) - 2 * period) - period  # from period down to -period and up again
-        samples.append(height * _LOUDNESS * (_LENGTH - index) // (period * _LENGTH))
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(samples.itemsize)
-        writer.setframerate(SAMPLE_RATE)
-        writer.writeframes(samples.tobytes())
-    return file.getvalue()

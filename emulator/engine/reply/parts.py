@@ -1,4 +1,4 @@
-"""What an answer consists of, once made: the values between a rule's steps and the bytes on the wire."""
+"""The parts of an answer: plain values between the steps of a rule and the bytes on the wire."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from emulator.wire.usage import Usage
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """Visible text, or a thought, in the pieces in which it is streamed, with each piece as a JSON string."""
+    """Visible text, or a thought, in the pieces in which it is streamed, and each piece encoded as a JSON string."""
 
     text: str
     pieces: tuple[str, ...]
@@ -19,13 +19,13 @@ class TextPart:
 
 
 def make_text(pieces: tuple[str, ...], *, is_thought: bool = False) -> TextPart:
-    """A text part of these pieces."""
+    """Make a text part from its pieces."""
     return TextPart("".join(pieces), pieces, tuple(dump(piece) for piece in pieces), is_thought)
 
 
 @dataclass(frozen=True, slots=True)
 class CallPart:
-    """A tool call; `pieces` are the scripted pieces of its arguments, if any."""
+    """A tool call; `pieces` are those of its arguments if the scenario divides them."""
 
     name: str
     arguments: str
@@ -52,7 +52,7 @@ class FailPart:
 
 @dataclass(frozen=True, slots=True)
 class RawPart:
-    """Bytes as the scenario gives them: for the body of a plain answer, and as written into a stream."""
+    """Bytes as the scenario writes them: `body` for a plain answer, `written` for a stream."""
 
     body: bytes
     written: bytes
@@ -76,13 +76,13 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer, neither streamed nor plain yet."""
+    """A whole answer before it is rendered, plain or streamed."""
 
     choices: tuple[Choice, ...]
     usage: Usage
     headers: tuple[tuple[str, str], ...] = ()
     faults: tuple[Fault, ...] = ()
-    """What happens to it besides what its parts say."""
+    """Its faults that are not steps."""
 
     @property
     def failure(self) -> Refusal | None:
@@ -92,18 +92,18 @@ class Answer:
 
     @property
     def fails_at_once(self) -> bool:
-        """Whether it fails before anything is said."""
+        """Whether it fails before any content."""
         return isinstance(
             next((part for part in self.choices[0].parts if not isinstance(part, Directive)), None), FailPart
         )
 
     @property
-    def has_cues(self) -> bool:
-        """Whether it says anything about time and mishaps."""
+    def has_directives(self) -> bool:
+        """Whether its steps say anything about time and faults."""
         return any(isinstance(part, Directive) for choice in self.choices for part in choice.parts)
 
     @property
     def is_raw(self) -> bool:
-        """Whether it is nothing but bytes of the scenario's own."""
+        """Whether all its content is bytes that the scenario writes."""
         parts = [part for choice in self.choices for part in choice.parts if not isinstance(part, Directive)]
         return bool(parts) and all(isinstance(part, RawPart) for part in parts)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from emulator.catalogue.models import ModelCard, describe_model, find_model, generation
-from emulator.engine.rendering.families import AnswerStyle, choose_style, family_of
+from emulator.engine.families import AnswerStyle, choose_style, family_of
 from emulator.engine.request.token_estimates import CACHED_TOKENS, estimate_tokens
 from emulator.scenario.rules import Endpoint, Traffic
 from emulator.wire.requests import UNKNOWN_EFFECT, ChatRequest, google_options, read_options

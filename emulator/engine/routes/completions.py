@@ -7,14 +7,21 @@ from typing import Final
 from emulator.catalogue.models import find_model
 from emulator.engine.answer import Outcome, answer, emulator_failure
 from emulator.engine.randomness import AnswerInputs
-from emulator.engine.rendering.streaming import error_frame
+from emulator.engine.rendering.render import adapt_parts
 from emulator.engine.reply.parts import Answer, CallPart, Choice, FailPart, RawPart, TextPart
 from emulator.engine.request.facts import Facts
 from emulator.engine.routes.route import forbid_media, refuse_argument, refuse_model
 from emulator.engine.ruleset import Ruleset
 from emulator.engine.session import State
 from emulator.engine.timeline.directives import Directive
-from emulator.engine.timeline.timeline import Frame, Timeline, plain_timeline, refusal_timeline, stream_timeline
+from emulator.engine.timeline.timeline import (
+    Frame,
+    Timeline,
+    error_frame,
+    plain_timeline,
+    refusal_timeline,
+    stream_timeline,
+)
 from emulator.errors import AnswerError
 from emulator.wire.errors import JSON_TYPE, Refusal
 from emulator.wire.json_text import dump
@@ -90,7 +97,7 @@ def _finishes(made: Answer) -> list[str]:
 
 def _written(choice: Choice, facts: Facts) -> Iterator[TextPart | RawPart | FailPart | Directive]:
     """What of a choice is seen: its text, with the thoughts of models that have them there, without those of others (assumed)."""
-    for part in facts.style.put(choice.parts):
+    for part in adapt_parts(choice.parts, facts.style):
         forbid_media(part, facts.target)
         match part:
             case TextPart(is_thought=False) | RawPart() | FailPart() | Directive():

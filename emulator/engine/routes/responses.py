@@ -8,14 +8,21 @@ from itertools import count
 from emulator.engine.answer import Outcome, answer
 from emulator.engine.randomness import AnswerInputs
 from emulator.engine.refusals import refuse, values_for
-from emulator.engine.rendering.streaming import error_frame
+from emulator.engine.rendering.render import adapt_parts
 from emulator.engine.reply.parts import Answer, CallPart, FailPart, RawPart, TextPart
 from emulator.engine.request.facts import Facts
 from emulator.engine.routes.route import forbid_media, refuse_argument, refuse_model
 from emulator.engine.ruleset import Ruleset
 from emulator.engine.session import State
 from emulator.engine.timeline.directives import Directive
-from emulator.engine.timeline.timeline import Frame, Timeline, plain_timeline, refusal_timeline, stream_timeline
+from emulator.engine.timeline.timeline import (
+    Frame,
+    Timeline,
+    error_frame,
+    plain_timeline,
+    refusal_timeline,
+    stream_timeline,
+)
 from emulator.wire.errors import JSON_TYPE, Refusal
 from emulator.wire.json_text import dump
 from emulator.wire.requests import ChatRequest, Object
@@ -114,7 +121,7 @@ def render_response(asked: ResponsesRequest, made: Answer, identity: Identity, f
 def _items(made: Answer, identity: Identity, facts: Facts) -> list[_Item | RawPart | FailPart | Directive]:
     """Texts next to each other are one message, whose id is that of the response (documented); thoughts are not shown."""
     items: list[_Item | RawPart | FailPart | Directive] = []
-    for part in facts.style.put(made.choices[0].parts):
+    for part in adapt_parts(made.choices[0].parts, facts.style):
         forbid_media(part, facts.target)
         match part:
             case TextPart(is_thought=False):

@@ -1,6 +1,6 @@
-"""Cues: what a reply says about time and mishaps, between the parts that are said.
+"""Directives: steps of a reply that are about time and faults instead of content.
 
-They pass through composing and rendering as they are, become marks of the timeline, and are followed by pacing and faults.
+They pass through rendering unchanged, become marks of the timeline, and are carried out by `pace` and `faults`.
 """
 
 from dataclasses import dataclass
@@ -10,55 +10,56 @@ from emulator.wire.errors import Refusal
 
 
 class Directive:
-    """One direction."""
+    """Base class of all directives."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledPace:
-    """How fast an answer comes, in seconds."""
+    """How fast an answer is sent, in seconds."""
 
     first: float = 0.0
-    """Until the first token."""
+    """Delay of the first token."""
     per_token: float = 0.0
-    """From one token to the next."""
+    """Delay between tokens."""
     every: float = 0.0
-    """From one chunk to the next."""
+    """Delay between chunks."""
     jitter: float = 0.0
-    """How much each wait may differ: 0.2 is up to 20 % more or less."""
+    """How much each delay varies: 0.2 is up to 20 % more or less."""
 
     @property
     def takes_time(self) -> bool:
-        """Whether there is anything to wait for."""
+        """Whether it delays anything."""
         return bool(self.first or self.per_token or self.every)
 
 
 @dataclass(frozen=True, slots=True)
 class Pause(Directive):
-    """Time that passes."""
+    """A delay."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class PaceChange(Directive):
-    """Another tempo from here on; None for that of the whole answer."""
+    """Another pace from here on; None for the pace of the whole answer."""
 
     compiled_pace: CompiledPace | None
 
 
 @dataclass(frozen=True, slots=True)
 class HiddenText(Directive):
-    """Thoughts that take their time, but are not shown."""
+    """Thoughts that take time, but are not shown."""
 
     weight: int
+    """Bytes of text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault(Directive):
-    """A mishap that happens; as a step where it stands, else where its effect says."""
+    """A fault that occurs: at its position if it is a step of the reply, else where its effect says."""
 
     effect: Cut | Stall | Garble | PlacedFail | SmallWrites
     refusal: Refusal | None = None
-    """What `fail` answers."""
+    """The error of `fail`."""

@@ -1,7 +1,7 @@
-"""The timeline: an answer, whatever it is, as a head, a short list of timed events and an end.
+"""The timeline: every answer as a head, a short list of timed frames and an end.
 
-A plain reply is a timeline with one frame, a stream one with many; a refusal and a miss are timelines too. Pace and faults are functions
-from timeline to timeline. Times are planned: seconds from the moment at which the answer was made.
+A plain reply is a timeline with one frame, a stream is one with many; refusals and misses are timelines too. Pace, quirks and faults are
+functions from timeline to timeline. Times are planned: seconds from the moment at which the answer was made.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,30 +14,30 @@ from emulator.wire.headers import Headers
 from emulator.wire.sse import EVENT_STREAM_TYPE
 
 Ending = Literal["complete", "end", "close", "reset", "stall"]
-"""How an answer ends: complete; too early, with HTTP in order; too early by closing or resetting the connection; or never."""
+"""How an answer ends: complete; early, with its HTTP framing complete; early, with the connection closed or reset; or never (`stall`)."""
 
 
 class Frame(NamedTuple):
-    """Bytes of the body that belong together: a whole plain body, or one event of a stream."""
+    """Bytes that are sent together: a whole plain body, or one event of a stream."""
 
     data: bytes
     weight: int = 0
-    """How much of what is said it carries, in bytes of text: what its share of the tokens follows from."""
+    """Bytes of the answer's text in it; its share of the answer's tokens is proportional to this."""
     at: float = 0.0
-    """When it is sent."""
+    """When it is sent, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A cue that stands between the frames of a stream."""
+    """A directive between the frames of a stream."""
 
     index: int
-    """How many frames come before it."""
-    cue: Directive | None
+    """The number of frames before it."""
+    directive: Directive
 
 
 class FramesAsOne(Protocol):
-    """Frames that have been joined already."""
+    """Frames whose joined bytes are at hand without making them one by one."""
 
     @property
     def body(self) -> bytes:
@@ -46,7 +46,7 @@ class FramesAsOne(Protocol):
 
     @property
     def size(self) -> int:
-        """How many these are."""
+        """The number of these bytes."""
         ...
 
     def __len__(self) -> int: ...
@@ -62,19 +62,19 @@ Frames = tuple[Frame, ...] | FramesAsOne
 
 
 class Timeline(NamedTuple):
-    """An answer as it is played: status and headers, then the frames one after the other, then the end."""
+    """An answer as it is sent: status and headers, then the frames in order, then the end."""
 
     status: int
     headers: Headers
     frames: Frames
     marks: tuple[Mark, ...] = ()
-    """What is not followed yet."""
+    """The directives that are not carried out yet."""
     head_at: float | None = 0.0
     """When the head is sent; None if it never is."""
     ending: Ending = "complete"
     end_at: float = 0.0
     write_size: int | None = None
-    """The bytes that are written at once; None for as many as are due."""
+    """The number of bytes per write to the socket; None for all that are due."""
 
     @property
     def body(self) -> bytes:
@@ -84,7 +84,7 @@ class Timeline(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many bytes the body has."""
+        """The number of bytes of the body."""
         frames = self.frames
         return sum([len(frame.data) for frame in frames]) if isinstance(frames, tuple) else frames.size
 
@@ -99,13 +99,13 @@ class Timeline(NamedTuple):
         return ("content-type", EVENT_STREAM_TYPE) in self.headers
 
     def delay(self, seconds: float, index: int = 0, *, with_head: bool = True) -> "Timeline":
-        """The same, everything from a frame on so much later."""
+        """The timeline with everything from a frame on delayed."""
         frames = (*self.frames[:index], *(frame._replace(at=frame.at + seconds) for frame in self.frames[index:]))
         head_at = self.head_at + seconds if with_head and self.head_at is not None else self.head_at
         return self._replace(frames=frames, head_at=head_at, end_at=self.end_at + seconds)
 
     def quicken(self, factor: float) -> "Timeline":
-        """The same so many times as fast."""
+        """The timeline played faster by a factor."""
         if not self.end_at or factor == 1:
             return self
         frames = tuple(frame._replace(at=frame.at / factor) for frame in self.frames)
@@ -114,12 +114,12 @@ class Timeline(NamedTuple):
 
 
 def plain_timeline(status: int, content_type: str, body: bytes, headers: Headers = ()) -> Timeline:
-    """An answer in one piece."""
+    """An answer with one frame."""
     return Timeline(status, (("content-type", content_type), *headers), (Frame(body),))
 
 
 def stream_timeline(events: Sequence[Frame | Directive], headers: Headers = ()) -> Timeline:
-    """A stream of events; the cues between them become marks."""
+    """A stream of events; the directives between them become marks."""
     head = (("content-type", EVENT_STREAM_TYPE), *headers)
     frames: list[Frame] = []
     marks: list[Mark] = []
@@ -132,6 +132,11 @@ def stream_timeline(events: Sequence[Frame | Directive], headers: Headers = ()) 
 
 
 def refusal_timeline(refusal: Refusal, headers: Headers = ()) -> Timeline:
-    """An error of the emulated service."""
+    """An error answer of the emulated service."""
     status = refusal.http_status or refusal.code
     return plain_timeline(status, refusal.content_type, refusal.body(), (*headers, *refusal.headers))
+
+
+def error_frame(refusal: Refusal) -> Frame:
+    """An error inside a stream: the bare object, without `data:` (observed)."""
+    return Frame(f"{refusal.to_text()}\n".encode("utf-8", "replace"))

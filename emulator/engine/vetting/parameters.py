@@ -1,8 +1,7 @@
 """What is asked of the answer: its length, how many, of which kind, in which pieces; and whether the prompt fits."""
 
 from emulator.catalogue.errors import entry
-from emulator.catalogue.models import find_model
-from emulator.engine.reply.compose import MOST_CHOICES
+from emulator.catalogue.models import MOST_CHOICES, find_model
 from emulator.engine.vetting.case import Case
 from emulator.wire.errors import Refusal
 from emulator.wire.requests import ChatRequest

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from emulator.engine.reply.signatures import BYPASSES, PLACEHOLDER, fits_call
 from emulator.engine.request.history import PastCall, calls_of
+from emulator.engine.signatures import BYPASSES, PLACEHOLDER, fits_call
 from emulator.engine.vetting.case import Case
 from emulator.wire.errors import Refusal
 from emulator.wire.requests import write_place

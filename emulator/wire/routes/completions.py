@@ -1,6 +1,6 @@
-"""`POST /completions`, legacy text completions (observed to exist for some open models): its request and its answer.
+"""`POST /completions`, legacy text completions (observed to exist for some open models): request and response bodies.
 
-No body was captured. Assumed: the shape that SGLang servers give, with the marks that their chat answers have on this service
+No body was captured. Assumed: the format of SGLang servers, with the additions that their chat answers have on this service
 (documented: keys alphabetical, `matched_stop`, `metadata`, completion tokens that include thinking).
 """
 
@@ -37,7 +37,7 @@ COMPLETIONS_REQUEST = TypeAdapter(CompletionsRequest)
 
 
 def prompts_of(request: CompletionsRequest) -> list[str]:
-    """The prompts as texts; token ids, which only the model's own tokenizer can read, are written as numbers."""
+    """The prompts as texts; token ids, which only the model's own tokenizer could decode, are written as numbers."""
     prompt = request.get("prompt", "")
     if isinstance(prompt, str):
         return [prompt]
@@ -47,7 +47,7 @@ def prompts_of(request: CompletionsRequest) -> list[str]:
 
 
 def completion_to_chat(request: CompletionsRequest) -> ChatRequest:
-    """The chat request that asks the same: the prompt is the last, and only, user text."""
+    """The equivalent chat request: the prompt is the only user message."""
     texts = prompts_of(request)
     messages = [{"role": "user", "content": text} for text in texts]
     chat: ChatRequest = {**request, "messages": messages}  # type: ignore[typeddict-item]  # its keys mean the same here
@@ -55,13 +55,13 @@ def completion_to_chat(request: CompletionsRequest) -> ChatRequest:
 
 
 def text_choice(index: int, text: str, finish: str | None, matched_stop: int | None) -> dict[str, Any]:
-    """A choice of a plain answer, or of an event, where all but the last have no `finish`."""
+    """A choice of a plain answer, or of an event, of which only the last has a `finish`."""
     matched = matched_stop if finish == "stop" else None
     return {"finish_reason": finish, "index": index, "logprobs": None, "matched_stop": matched, "text": text}
 
 
 def completion_body(choices: list[dict[str, Any]], identity: Identity, usage: Usage | None) -> dict[str, Any]:
-    """A whole answer, or one event, which has usage only at the end (assumed, as documented for chat)."""
+    """A whole answer, or one event; only the last event has usage (assumed, as documented for chat)."""
     body: dict[str, Any] = {
         "choices": choices,
         "created": identity.created,

@@ -1,6 +1,6 @@
-"""`POST /embeddings` (documented for two models): its request and its answer.
+"""`POST /embeddings` (documented for two models): request and response bodies.
 
-The shape of the answer is OpenAI's list object (assumed: no capture is known), keys alphabetical as everywhere on this service.
+The shape of the response is OpenAI's list object (assumed: no capture is known), keys alphabetical as everywhere on this service.
 """
 
 import struct
@@ -30,14 +30,10 @@ EMBEDDINGS_REQUEST = TypeAdapter(EmbeddingsRequest)
 
 
 def embeddings_body(vectors: Sequence[Sequence[float]], model: str, tokens: int, *, base64: bool) -> bytes:
-    """The whole answer; base64 packs a vector as little-endian 32-bit floats, as OpenAI's clients ask by default."""
-    data: list[dict[str, Any]] = [
-        {"embedding": _pack(vector) if base64 else list(vector), "index": index, "object": "embedding"}
-        for index, vector in enumerate(vectors)
-    ]
+    """The whole body; base64 packs a vector as little-endian 32-bit floats, as OpenAI's clients request by default."""
+    data: list[dict[str, Any]] = []
+    for index, vector in enumerate(vectors):
+        packed = b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode() if base64 else list(vector)
+        data.append({"embedding": packed, "index": index, "object": "embedding"})
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return dump({"data": data, "model": model, "object": "list", "usage": usage})
-
-
-def _pack(vector: Sequence[float]) -> str:
-    return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

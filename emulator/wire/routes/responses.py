@@ -1,4 +1,4 @@
-"""What `POST /responses` answers: the response object and the events of its stream.
+"""`POST /responses`: request body, response object and the events of its stream.
 
 Documented: the keys of the object down to `previous_response_id`, those of a message and of usage but `total_tokens`' arithmetic,
 and the event `response.output_text.delta`. Assumed, as OpenAI's clients expect it: the other keys and events. Keys are
@@ -64,7 +64,7 @@ RESPONSES_REQUEST = TypeAdapter(ResponsesRequest)
 
 
 def response_to_chat(request: ResponsesRequest) -> ChatRequest:
-    """The chat request that asks the same. Built-in tools of the service are left out, and so is what only it can read."""
+    """The equivalent chat request. Built-in tools of the service are left out, and so are items that only the service can read."""
     messages: list[Object] = []
     if request.get("instructions"):
         messages.append({"role": "system", "content": request["instructions"]})
@@ -72,7 +72,7 @@ def response_to_chat(request: ResponsesRequest) -> ChatRequest:
     if isinstance(given, str):
         messages.append({"role": "user", "content": given})
     for item in given if isinstance(given, list) else ():
-        _add(item, messages)
+        _add_item(item, messages)
     tools = [
         {"type": "function", "function": {key: value for key, value in tool.items() if key != "type"}}
         for tool in request.get("tools") or ()
@@ -87,7 +87,7 @@ def response_to_chat(request: ResponsesRequest) -> ChatRequest:
     return chat  # type: ignore[return-value]  # made of what ChatRequest declares, and of keys it does not know
 
 
-def _add(item: InputItem, messages: list[Object]) -> None:
+def _add_item(item: InputItem, messages: list[Object]) -> None:
     match item.get("type") or "message":
         case "message":
             messages.append({"role": item.get("role", "user"), "content": _content(item.get("content"))})
@@ -103,7 +103,7 @@ def _add(item: InputItem, messages: list[Object]) -> None:
             text = output if isinstance(output, str) else _content(output if isinstance(output, list) else None)
             messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": text})
         case _:
-            pass  # Thoughts and references, which no rule can ask for.
+            pass  # Thoughts and references, which no condition matches.
 
 
 def _content(content: str | list[InputPart] | None) -> str | list[Object] | None:
@@ -129,22 +129,23 @@ def _response_format(given: Any) -> Object | None:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a response has come; what it was cut for, if it was."""
+    """The state of a response so far."""
 
     fingerprint: str
     output: list[Object]
     usage: Usage | None = None
     """None until it has ended."""
     cut_by: str | None = None
+    """Why it is incomplete, if it is."""
 
     @property
     def status(self) -> str:
-        """The state, as the object names it."""
+        """The `status` of the response object."""
         return "in_progress" if self.usage is None else "incomplete" if self.cut_by else "completed"
 
 
 def response_object(request: ResponsesRequest, identity: Identity, progress: Progress) -> Object:
-    """The response as it stands; what the request said is repeated in it."""
+    """The response object, which repeats the parameters of the request."""
     has_ended = progress.usage is not None
     reasoning = request.get("reasoning") or {}
     return {
@@ -184,7 +185,7 @@ def response_object(request: ResponsesRequest, identity: Identity, progress: Pro
 
 
 def response_usage(usage: Usage) -> Object:
-    """Output includes reasoning (observed: answers of xAI's own service), so the total is the sum of input and output."""
+    """The `usage` object. Output includes reasoning (observed: answers of xAI's own service), so the total is input and output."""
     return {
         "extra_properties": {"google": {"traffic_type": usage.traffic}},
         "input_tokens": usage.prompt,
@@ -198,18 +199,18 @@ def response_usage(usage: Usage) -> Object:
 
 
 def text_part(text: str) -> Object:
-    """The content of a message."""
+    """A text part of a message."""
     return {"annotations": [], "logprobs": [], "text": text, "type": "output_text"}
 
 
 def message_item(item_id: str, text: str | None, status: str = "completed") -> Object:
-    """A message; without text it has only begun."""
+    """A message item; without text it has just begun."""
     content = [] if text is None else [text_part(text)]
     return {"content": content, "id": item_id, "role": "assistant", "status": status, "type": "message"}
 
 
 def call_item(item_id: str, call_id: str, name: str, arguments: str, status: str = "completed") -> Object:
-    """A function call."""
+    """A function call item."""
     return {
         "arguments": arguments,
         "call_id": call_id,
@@ -221,6 +222,6 @@ def call_item(item_id: str, call_id: str, name: str, arguments: str, status: str
 
 
 def response_event(kind: str, number: int, **more: Any) -> bytes:
-    """One event of a stream, named twice: in its `event` line and in its `type`."""
+    """One event of a stream; its name is in the `event` line and in `type`."""
     data = dump(dict(sorted({**more, "sequence_number": number, "type": kind}.items())))
     return b"event: %s\ndata: %s\n\n" % (kind.encode(), data)

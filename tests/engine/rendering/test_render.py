@@ -44,7 +44,7 @@ CALLS = st.builds(
 PARTS = st.lists(TEXTS | CALLS, min_size=1, max_size=6).map(tuple)
 CHOICES = st.lists(st.builds(Choice, PARTS, st.sampled_from(["stop", "length"])), min_size=1, max_size=3).map(tuple)
 ANSWERS = st.builds(Answer, CHOICES, st.just(Usage(1, 2, 3)))
-MANNERS = st.fixed_dictionaries(
+OPTIONS = st.fixed_dictionaries(
     {},
     optional={
         "thinking_config": st.fixed_dictionaries({"include_thoughts": st.booleans()}),
@@ -86,9 +86,9 @@ def join(chunks: list[Any]) -> dict[int, dict[str, Any]]:
     return joined
 
 
-@given(ANSWERS, MANNERS)
+@given(ANSWERS, OPTIONS)
 def test_joined_chunks_are_the_plain_answer(answer: Answer, google: dict[str, Any]) -> None:
-    """For any answer and any manner of asking, the chunks of a stream add up to the plain reply."""
+    """For any answer and any options, the chunks of a stream add up to the plain reply."""
     plain = json.loads(play(answer, google, stream=False).body)
     chunks = read_events(play(answer, google, stream=True))
     joined = join(chunks)
@@ -221,7 +221,7 @@ def test_failures_end_streams_without_done() -> None:
 
 
 def test_failures_at_the_start_are_http_errors() -> None:
-    """Before anything is said, a failure is the whole answer, streamed or not."""
+    """Before any content, a failure is the whole answer, streamed or not."""
     answer = one(FailPart(Refusal(429, "RESOURCE_EXHAUSTED", "Later.")))
     assert play(answer, {}, stream=True) == play(answer, {}, stream=False)
     assert play(answer, {}, stream=True).status == 429
@@ -237,6 +237,6 @@ def test_raw_bytes_are_written_as_they_are() -> None:
 
 
 def test_text_parts_keep_their_pieces_encoded() -> None:
-    """What a piece is on the wire is made once."""
+    """Each piece is encoded once."""
     assert make_text(("a\n", "“")).encoded == (b'"a\\n"', '"“"'.encode())
     assert isinstance(make_text(("a",)), TextPart)

@@ -1,4 +1,4 @@
-"""Faults: where they happen, what they make of an answer, how often; and that none makes an exception, whatever is answered."""
+"""Faults: where and how often they occur, what they do to an answer; and that none raises, whatever the answer."""
 
 import json
 from typing import Any, get_args
@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from emulator.catalogue.faults import FAULT_NAMES, FAULTS, GarbleName
 from emulator.engine.answer import Outcome, answer
 from emulator.engine.randomness import AnswerInputs, Overrides
+from emulator.engine.reply.fault_triggers import compile_faults
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import compile_rules
 from emulator.engine.session import State
-from emulator.engine.timeline.faults import compile_faults
 from emulator.scenario.faults import read_fault
 from emulator.scenario.loading import read_text
 from emulator.wire.sse import DONE
@@ -90,7 +90,7 @@ def test_every_fault_of_the_catalogue_can_be_read() -> None:
     ],
     ids=str,
 )
-def test_a_cut_is_where_it_says(spot: dict[str, Any], sent: int) -> None:
+def test_a_cut_is_at_its_place(spot: dict[str, Any], sent: int) -> None:
     """Behind so many whole events; without a place in the middle of the chunks."""
     timeline = play({"say": SAID}, {"cut": "close", **spot}).timeline
     assert (timeline.body, timeline.ending, timeline.head_at) == (b"".join(FRAMES[:sent]), "close", 0)
@@ -117,7 +117,7 @@ def test_cuts_before_the_headers_send_nothing(stream: bool) -> None:
         assert (timeline.head_at, timeline.frames, timeline.ending) == (None, (), ending)
 
 
-def test_a_cut_inside_a_frame_spares_the_json() -> None:
+def test_a_cut_inside_a_frame_keeps_the_json() -> None:
     """The event has its JSON, not its end; plain JSON lacks its last brace."""
     sent = body_of("cut_inside_frame")
     last = sent.rpartition(b"\n\n")[2]
@@ -142,8 +142,8 @@ def test_a_cut_inside_a_character_leaves_no_text() -> None:
             body_of("cut_inside_character", stream=stream).decode()
 
 
-def test_a_fault_without_a_place_is_told() -> None:
-    """What cannot happen leaves the answer as it is, with a warning."""
+def test_a_fault_without_a_place_warns() -> None:
+    """A fault that cannot be applied leaves the answer unchanged, with a warning."""
     outcome = play("ASCII only.", "cut_inside_character")
     assert outcome.timeline == play("ASCII only.").timeline
     assert outcome.warnings == ("fault without effect: the answer has no character of several bytes to be cut in",)
@@ -155,8 +155,8 @@ def test_a_fault_without_a_place_is_told() -> None:
     assert "a single chunk" in play("One.", "reordered_chunks").warnings[0]
 
 
-def test_what_never_begins_cannot_go_wrong_twice() -> None:
-    """Behind a cut before the headers no other fault has a place."""
+def test_no_other_fault_applies_without_a_head() -> None:
+    """After a cut before the headers no other fault has a place."""
     cut = {"cut": "reset", "at": "before_headers"}
     alone = play("One. Two.", cut).timeline
     for name in GARBLES:
@@ -166,8 +166,8 @@ def test_what_never_begins_cannot_go_wrong_twice() -> None:
     assert play([{**cut, "first": 1}, {"garble": "bom"}, {"say": "x"}][1:], cut).timeline == alone
 
 
-def test_steps_happen_where_they_stand() -> None:
-    """A step that cuts, stalls or garbles does so between what is said before and after it."""
+def test_fault_steps_apply_at_their_position() -> None:
+    """A step that cuts, stalls or garbles does so between the content before and after it."""
     cut = play([{"say": SAID[:1]}, {"cut": "reset"}]).timeline
     assert (len(cut.frames), cut.ending) == (1, "reset")
     assert play([{"cut": "reset", "chance": 1}, {"say": SAID}]).timeline.head_at is None
@@ -177,8 +177,8 @@ def test_steps_happen_where_they_stand() -> None:
     assert garbled.frames[1].data.startswith(b"event: ping\n")
 
 
-def test_a_step_stands_as_far_into_a_plain_answer() -> None:
-    """What comes before the step decides how much of the body is sent; before everything, nothing is."""
+def test_a_step_applies_at_the_same_fraction_of_a_plain_answer() -> None:
+    """The content before the step decides how much of the body is sent; without any, nothing is."""
     reply = [{"say": "a" * 30}, {"cut": "close", "chance": 1}, {"say": "b" * 10}]
     plain = play(reply, stream=False)
     assert len(plain.timeline.body) == int(len(play([reply[0], reply[2]], stream=False).timeline.body) * 0.75)
@@ -201,7 +201,7 @@ def test_stalls_last() -> None:
 
 
 def test_a_failure_instead_of_the_answer() -> None:
-    """Beside an answer, without a place, it is the HTTP error, streamed or not."""
+    """A `fail` of a rule without a place is the HTTP error, streamed or not."""
     for stream in (True, False):
         outcome = play("Hi.", {"fail": 429, "retry_after_s": 3}, stream=stream)
         assert (outcome.timeline.status, outcome.refusal and outcome.refusal.code) == (429, 429)
@@ -223,8 +223,8 @@ def test_a_failure_inside_a_stream_is_bare() -> None:
     assert beside == quirky
 
 
-def test_a_failure_says_what_the_scenario_wants() -> None:
-    """Message, details, status and body take the place of the catalogue's; the message is a template."""
+def test_a_failure_has_the_texts_of_the_scenario() -> None:
+    """Message, details, status and body replace those of the catalogue; the message is a template."""
     said = {"fail": 429, "message": "{{ project }} is tired", "details": [{"@type": "x"}], "status": 200}
     timeline = play(said, project="blue").timeline
     error = json.loads(timeline.body)[0]["error"]
@@ -239,7 +239,7 @@ def test_a_failure_says_what_the_scenario_wants() -> None:
 
 
 def test_garbled_streams() -> None:
-    """Each kind does what it says to the chunk in the middle, and nothing else."""
+    """Each kind changes the chunk in the middle as its name says, and nothing else."""
     one, two, three, four, done = FRAMES
     ping, comment = b'event: ping\ndata: {"type":"ping"}\n\n', b": keep-alive\n\n"
     assert frames_of("invalid_json") == [one, two, three.replace(b"{", b"", 1), four, done]
@@ -259,14 +259,14 @@ def test_garbled_streams() -> None:
 
 
 @pytest.mark.parametrize(("chunks", "at"), [(0, 0), (1, 1), (3, 3), (4, 3), (99, 3)])
-def test_garbling_has_a_place(chunks: int, at: int) -> None:
-    """`after_chunks` is the chunk that is meant; [DONE] is none."""
+def test_garbling_applies_to_the_named_chunk(chunks: int, at: int) -> None:
+    """`after_chunks` names the chunk; [DONE] is none."""
     sent = frames_of({"garble": "duplicate_chunk", "after_chunks": chunks})
     assert sent == [*FRAMES[: at + 1], *FRAMES[at:]]
 
 
 def test_garbled_plain_answers() -> None:
-    """What can be wrong with a plain body is."""
+    """The kinds that apply to plain bodies change them."""
     assert body_of("invalid_json", stream=False) == PLAIN[1:]
     assert body_of("truncated_json", stream=False) == PLAIN[: len(PLAIN) // 2]
     assert body_of("bom", stream=False) == b"\xef\xbb\xbf" + PLAIN
@@ -275,7 +275,7 @@ def test_garbled_plain_answers() -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_wrong_content_type_changes_only_that(stream: bool) -> None:
-    """The bytes stay, their name changes."""
+    """The bytes stay, only the header changes."""
     timeline, right = (play("Hi.", *faults, stream=stream).timeline for faults in (["wrong_content_type"], NO_FAULT))
     assert (timeline.body, dict(timeline.headers)["content-type"]) == (right.body, "text/html")
 
@@ -298,8 +298,8 @@ def test_a_wrong_content_type_changes_only_that(stream: bool) -> None:
     ],
     ids=str,
 )
-def test_odds_count_uses(odds: dict[str, Any], happens: str) -> None:
-    """All that is said must hold; beside the answer and as a step alike."""
+def test_triggers_count_uses(odds: dict[str, Any], happens: str) -> None:
+    """All conditions must hold, for faults of a rule and for steps."""
     fail = {"fail": 503, **odds}
     for reply, faults in (("Hi.", [fail]), ([fail, {"say": "Hi."}], [])):
         statuses = [play(reply, *faults, use=use).timeline.status for use in range(1, 7)]
@@ -312,7 +312,7 @@ def fails(count: int, **how: Any) -> list[bool]:
 
 
 def test_chance_follows_from_the_seed() -> None:
-    """The same seed gives the same fortune, another seed or project another; about half of them happen."""
+    """The same seed gives the same faults, another seed or project others; about half of them are triggered."""
     one = fails(40)
     assert fails(40, entropy=b"x" * 16) == one
     assert 8 < sum(one) < 32
@@ -321,14 +321,14 @@ def test_chance_follows_from_the_seed() -> None:
 
 
 def test_chance_without_a_seed_is_new_each_time() -> None:
-    """It follows from the occasion's entropy, and differs between projects that meet the same one."""
+    """It follows from the entropy of the answer, and differs between projects with the same entropy."""
     one = fails(40, seed=None)
     assert fails(40, seed=None, entropy=b"x" * 16) != one
     assert fails(40, seed=None, project="q") != one
 
 
-def test_faults_of_one_answer_have_fortunes_of_their_own() -> None:
-    """Of two faults at one in two, beside a rule, as steps or from the server, each happens without the other."""
+def test_faults_of_one_answer_are_triggered_independently() -> None:
+    """Of two faults with a chance of one in two, of a rule, as steps or from the server, each occurs without the other."""
     cut, late = {"cut": "close", "chance": 0.5}, {"write_size": 7, "chance": 0.5}
     server = Overrides(faults=compile_faults([read_fault(cut), read_fault(late)], "server 0"))
     for faults, overrides in (([cut, late], CALM), ([], server), ([late], server)):
@@ -374,7 +374,7 @@ SPOTS: Any = st.one_of(
 
 
 def _place(effect: dict[str, Any], spot: dict[str, Any]) -> dict[str, Any]:
-    """A fault where it may be."""
+    """A fault at a place that it may have."""
     chunks = {key: value for key, value in spot.items() if key == "after_chunks"}
     return {**effect, **(spot if "cut" in effect or "stall" in effect else chunks)}
 
@@ -384,7 +384,7 @@ ASKED = st.fixed_dictionaries({"stream": st.booleans(), "n": st.integers(1, 3)})
 
 
 @given(REPLIES, st.lists(FAULT, max_size=3), ASKED)
-def test_no_fault_makes_an_exception(reply: Any, faults: list[Any], asked: dict[str, Any]) -> None:
+def test_no_fault_raises(reply: Any, faults: list[Any], asked: dict[str, Any]) -> None:
     """Any reply with any faults, plain and streamed, is an answer whose times never decrease, the same for the same seed."""
     outcome = play(reply, *faults, **asked)
     assert outcome.result == "answer"

@@ -1,4 +1,4 @@
-"""Pace: when each part of an answer is sent; absolute moments that follow from tokens, tempo and seed."""
+"""Pace: when each part of an answer is sent; absolute times that follow from tokens, pace and seed."""
 
 import json
 from itertools import pairwise
@@ -93,15 +93,15 @@ def test_the_estimate_is_what_the_usage_says() -> None:
     assert outcome.timeline.end_at == pytest.approx(outcome.usage.sum - outcome.usage.prompt - 1)
 
 
-def test_chunks_by_the_clock() -> None:
-    """`every_ms` is between one chunk and the next, however long they are; it takes the place of a profile's tokens."""
+def test_every_ms_is_between_chunks() -> None:
+    """`every_ms` is the delay between chunks, however long they are; it replaces a profile's token rate."""
     assert times({"say": PIECES}, pace={"first_token_ms": 5, "every_ms": 20}) == [5, 25, 45, 45]
     profile = {"profile": "slow-train", "first_token_ms": 5, "every_ms": 20, "jitter": 0}
     assert times({"say": PIECES}, pace=profile) == [5, 25, 45, 45]
 
 
-def test_keys_depart_from_their_profile() -> None:
-    """What is given wins, the rest is the profile's."""
+def test_keys_override_their_profile() -> None:
+    """Given values win, the others are the profile's."""
     flash = PACES["gemini-flash"]
     assert flash.first_token_ms is not None
     assert flash.tokens_per_second is not None
@@ -114,7 +114,7 @@ def test_keys_depart_from_their_profile() -> None:
 
 
 def test_hidden_thoughts_take_time() -> None:
-    """The client that does not see a thought waits for it; who sees it gets it earlier, and the rest when the other does."""
+    """A client that does not see a thought waits for it; one that sees it gets it earlier, and the rest at the same time."""
     reply = [{"think": "t" * 50}, {"say": "s" * 50}]
     how: Any = {"pace": {"tokens_per_second": 10}, "usage": {"completion": 5, "reasoning": 5}}
     hidden = times(reply, **how)
@@ -124,7 +124,7 @@ def test_hidden_thoughts_take_time() -> None:
 
 
 def test_pauses_take_time() -> None:
-    """Before, between and behind what is said, with a pace and without."""
+    """Before, between and after the content, with a pace and without."""
     reply = [{"pause": 50}, {"say": "One"}, {"pause": 100}, {"say": " two"}, {"pause": 30}]
     timeline = play(reply)
     assert times(reply) == [50, 150, 180]
@@ -133,14 +133,14 @@ def test_pauses_take_time() -> None:
 
 
 def test_a_failure_waits_for_the_pauses_before_it() -> None:
-    """The error comes after what stands before it, and no first token is waited for."""
+    """The error comes after the directives before it, without the delay of a first token."""
     for stream in (True, False):
         timeline = play([{"pause": 250}, {"fail": 429}], stream=stream, pace={"first_token_ms": 999})
         assert (timeline.status, timeline.head_at, timeline.end_at) == (429, 0.25, 0.25)
     assert play({"fail": 429}, pace="slow-train").is_instant
 
 
-def test_a_failure_on_the_way_takes_the_time_until_then() -> None:
+def test_a_late_failure_takes_the_time_until_then() -> None:
     """The plain answer fails when the stream does."""
     reply = [{"say": PIECES}, {"pause": 100}, {"fail": 503}]
     pace = {"first_token_ms": 300, "tokens_per_second": 100}
@@ -151,7 +151,7 @@ def test_a_failure_on_the_way_takes_the_time_until_then() -> None:
 
 
 def test_a_step_has_a_pace_of_its_own() -> None:
-    """Its first token and its rate are its own; the next step goes on as the answer does."""
+    """Its first token and its rate are its own; the next step has the pace of the answer again."""
     own = {"first_token_ms": 1000, "every_ms": 5}
     reply = [{"say": PIECES[:1]}, {"say": PIECES[1:], "pace": own}, {"say": ["d", "e"]}]
     assert times(reply, pace={"first_token_ms": 10, "every_ms": 100}) == [10, 1010, 1015, 1115, 1215, 1215]
@@ -179,8 +179,8 @@ def test_speed_divides_all_times(stream: bool) -> None:
     assert (fast.head_at, fast.end_at) == pytest.approx((slow.head_at / 10, slow.end_at / 10))
 
 
-def test_who_decides_the_pace() -> None:
-    """What the request asks for wins, then the rule, then the server."""
+def test_precedence_of_paces() -> None:
+    """The pace of the request wins, then the rule's, then the server's."""
     server, asked = CompiledPace(first=1), CompiledPace(first=2)
     assert times("Hi", overrides=Overrides(compiled_pace=server))[0] == 1000
     assert times("Hi", pace={"first_token_ms": 5}, overrides=Overrides(compiled_pace=server))[0] == 5
@@ -189,7 +189,7 @@ def test_who_decides_the_pace() -> None:
 
 
 def test_jitter_follows_from_the_seed() -> None:
-    """The same seed gives the same moments, another others."""
+    """The same seed gives the same times, another others."""
     how: Any = {"pace": {"first_token_ms": 100, "tokens_per_second": 10, "jitter": 0.5}}
     assert times({"say": PIECES}, **how) == times({"say": PIECES}, **how)
     assert times({"say": PIECES}, **how) != times({"say": PIECES}, **how, seed="other")
@@ -197,7 +197,7 @@ def test_jitter_follows_from_the_seed() -> None:
 
 @given(st.integers(0, 10_000), st.floats(0, 1))
 def test_jitter_is_bounded(seed: int, jitter: float) -> None:
-    """No wait is off by more than its part, at either end."""
+    """No delay varies by more than its share, in either direction."""
     pace = {"first_token_ms": 100, "every_ms": 50}
     timeline = play({"say": PIECES}, pace={**pace, "jitter": jitter}, seed=str(seed))
     at = [frame.at for frame in timeline.frames]
@@ -227,7 +227,7 @@ STEP = st.one_of(
 
 @given(st.lists(STEP, min_size=1, max_size=5), PACE, st.integers(1, 3))
 def test_times_never_decrease(reply: Any, pace: Any, n: int) -> None:
-    """Whatever is said at whatever pace: in order, the end is last, the bytes are those of no pace, and plain takes as long."""
+    """For any reply and pace: times are in order, the end is last, the bytes are those without pace, and plain takes as long."""
     timeline = play(reply, pace=pace, request={"n": n})
     moments = [timeline.head_at or 0.0, *(frame.at for frame in timeline.frames), timeline.end_at]
     assert moments == sorted(moments)
@@ -239,7 +239,7 @@ def test_times_never_decrease(reply: Any, pace: Any, n: int) -> None:
     assert play(reply, pace=pace, stream=False, request={"n": n}).end_at == timeline.end_at
 
 
-def test_moments_are_absolute() -> None:
-    """A thousand chunks do not add up errors: the last one comes at the sum of its waits."""
+def test_times_are_absolute() -> None:
+    """A thousand chunks do not add up rounding errors: the last one comes at the sum of its delays."""
     timeline = play({"say": ["ab"] * 1000}, pace={"every_ms": 1}, usage={"completion": 1000})
     assert timeline.end_at == pytest.approx(0.999)

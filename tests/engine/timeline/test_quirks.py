@@ -1,4 +1,4 @@
-"""Quirks: what each makes of an answer."""
+"""Quirks: what each does to an answer."""
 
 import json
 from typing import Any, get_args
@@ -8,10 +8,10 @@ import pytest
 from emulator.catalogue.quirks import PROFILES, QUIRK_NAMES, QUIRKS, QuirkName, expand
 from emulator.engine.answer import Outcome, answer
 from emulator.engine.randomness import AnswerInputs, Overrides
-from emulator.engine.reply.signatures import fits_call
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import compile_rules
 from emulator.engine.session import State
+from emulator.engine.signatures import fits_call
 from emulator.scenario.loading import read_text
 from emulator.wire.sse import DONE
 from emulator.wire.urls import Target
@@ -79,7 +79,7 @@ def test_every_quirk_is_described() -> None:
     assert expand(frozenset()) == frozenset()
 
 
-def test_announce_index_puts_the_own_index_everywhere() -> None:
+def test_announce_index_uses_one_index_per_call() -> None:
     """Without the quirk the announcements are swapped."""
     assert [call["index"] for call in calls_in(chunks("calls", google=FRAGMENTS))][:2] == [1, 0]
     found = calls_in(chunks("calls", "announce_index", google=FRAGMENTS))
@@ -104,7 +104,7 @@ def test_raw_newlines_make_arguments_that_are_no_json() -> None:
 
 
 def test_stop_on_calls_and_missing_indices_and_ids() -> None:
-    """What the sister endpoint does with streamed calls."""
+    """How the Gemini API streams calls."""
     found = chunks("calls", "stop_on_calls", "no_call_index", "empty_call_ids")
     assert found[-1]["choices"][0]["finish_reason"] == "stop"
     assert all("index" not in call and call["id"] == "" for call in calls_in(found))
@@ -153,7 +153,7 @@ def test_malformed_function_call_leaves_nothing_of_the_calls() -> None:
 
 
 def test_empty_stop() -> None:
-    """Nothing is said."""
+    """The answer has no content."""
     body = plain("text", "empty_stop")
     assert body["choices"][0]["message"] == {"content": "", "role": "assistant"}
     assert (body["choices"][0]["finish_reason"], body["usage"]["completion_tokens"]) == ("stop", 0)
@@ -202,7 +202,7 @@ def test_text_signatures_and_renamed_content() -> None:
     assert call["extra_content"] == {"vertex": {"thought_signature": "s"}}
 
 
-def test_what_openai_does_otherwise() -> None:
+def test_quirks_of_openai() -> None:
     """Role once, a null finish reason, usage in a chunk of its own, reasoning in completion, OpenAI's order of keys."""
     found = chunks("text", "role_once", "null_finish_reason", "usage_chunk", "no_logprobs", "openai_key_order")
     first, last, extra = found
@@ -221,8 +221,8 @@ def test_what_openai_does_otherwise() -> None:
     assert plain("text", "reasoning_in_completion") == plain("text")
 
 
-def test_usage_chunk_leaves_servers_alone_that_send_one() -> None:
-    """A vLLM server does so by itself."""
+def test_usage_chunk_is_not_sent_twice() -> None:
+    """A vLLM server sends one by itself."""
     options: dict[str, Any] = {"stream": True, "model": "own", "stream_options": {"include_usage": True}}
     usages = [
         frame.data.count(b'"usage":{')
@@ -257,15 +257,15 @@ def test_every_call_can_be_signed() -> None:
     assert ["extra_content" in call for call in usual] == [True, False]
 
 
-def test_what_is_missing() -> None:
-    """The message of an answer that was cut, the traffic type."""
+def test_missing_message_and_traffic_type() -> None:
+    """A truncated answer has no message; usage has no traffic type."""
     assert "message" not in plain("cut", "missing_message")["choices"][0]
     assert "delta" not in chunks("cut", "missing_message")[-1]["choices"][0]
     assert "message" in plain("text", "missing_message")["choices"][0]
     assert "extra_properties" not in plain("text", "no_traffic_type")["usage"]
 
 
-def test_overload_takes_the_place_of_the_last_chunk() -> None:
+def test_midstream_unavailable_replaces_the_last_chunk() -> None:
     """Bare JSON, no `[DONE]`."""
     frames = play("text", "midstream_unavailable", stream=True).timeline.frames
     assert len(frames) == 2

@@ -1,4 +1,4 @@
-"""The requests of siblings, and the chat requests that ask the same."""
+"""Requests of the other routes, and the equivalent chat requests."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Families: who speaks how, and that a stream and a plain answer say the same in every dialect."""
+"""Model families: which dialect each model has, and that stream and plain answer agree in every dialect."""
 
 import base64
 import json
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from emulator.catalogue.models import all_models
 from emulator.engine.answer import Outcome, answer
+from emulator.engine.families import choose_style, family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.randomness import AnswerInputs
-from emulator.engine.rendering.families import choose_style, family_of, refuse_endpoint, refuse_in_container
-from emulator.engine.rendering.render import render
+from emulator.engine.rendering.render import adapt_parts, render
 from emulator.engine.reply.parts import Answer, CallPart, Choice, TextPart, make_text
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import Ruleset, compile_rules
@@ -36,8 +36,8 @@ rules:
       - say: Yes.
 """
 
-# Who is asked: the model, and the family of its own endpoint if it has one.
-SPEAKERS: list[tuple[str, str | None]] = [
+# Models, each with the family of its own endpoint if it has one.
+MODELS: list[tuple[str, str | None]] = [
     ("google/gemini-2.5-flash", None),
     ("google/gemma-4-26b-a4b-it-maas", None),
     ("deepseek-ai/deepseek-r1-0528-maas", None),
@@ -102,7 +102,7 @@ def join(chunks: list[Any]) -> dict[int, dict[str, Any]]:
     return joined
 
 
-@pytest.mark.parametrize(("model", "family"), SPEAKERS[1:])
+@pytest.mark.parametrize(("model", "family"), MODELS[1:])
 @given(choices=CHOICES)
 def test_joined_chunks_are_the_plain_answer(model: str, family: str | None, choices: tuple[Choice, ...]) -> None:
     """In every dialect the chunks of a stream add up to the plain reply, usage included where it is asked for."""
@@ -144,22 +144,22 @@ def test_joined_chunks_are_the_plain_answer(model: str, family: str | None, choi
         ("deepseek-r1-0528-maas", "deepseek", R1),
     ],
 )
-def test_who_speaks_how(model: str, family: str | None, dialect: Any) -> None:
-    """Known models by their cards, unknown ones by publisher, own endpoints by what is said of them."""
+def test_dialect_of_each_model(model: str, family: str | None, dialect: Any) -> None:
+    """Known models by their cards, unknown ones by publisher, own endpoints by their given family."""
     assert choose_style(model, family).dialect is dialect
 
 
 @pytest.mark.parametrize("card", all_models(), ids=lambda card: card.id)
-def test_every_known_model_has_its_voice(card: Any) -> None:
-    """The documented stop tokens stand in the answers, and thoughts where the card has them."""
+def test_style_of_every_known_model(card: Any) -> None:
+    """The documented stop tokens are in the answers, and thoughts where the card has them."""
     style = choose_style(card.id, None)
     assert style.dialect.finished.get("matched_stop") == card.matched_stop
     assert style.is_gemini == card.family.startswith("gemini") or "/" not in card.id
-    assert style.is_gemini or (style.place, style.thinks) == (card.reasoning_in, card.thinking)
+    assert style.is_gemini or (style.reasoning_in, style.thinks) == (card.reasoning_in, card.thinking)
 
 
-def test_unknown_models_of_others_are_sglangs() -> None:
-    """New ones speak as their publisher's, of publishers nobody knows as SGLang does."""
+def test_unknown_open_models_use_sglang() -> None:
+    """New ones have the style of their publisher's models, or SGLang's if the publisher is unknown."""
     assert choose_style("zai-org/glm-9-maas", None).dialect.finished == {"matched_stop": 151336}
     assert choose_style("somebody/new", None).dialect is SGLANG
     assert choose_style("google/gemma-9-maas", None).dialect.finished == {"matched_stop": 106}
@@ -173,7 +173,7 @@ def test_grok_has_a_fingerprint_for_each_model() -> None:
     assert first.body == first.chunk != second.body
 
 
-def notify(model: str, *, stream: bool = False, family: str | None = None, **body: Any) -> dict[str, Any]:
+def answer_body(model: str, *, stream: bool = False, family: str | None = None, **body: Any) -> dict[str, Any]:
     """What a model that thinks `Hm.` and says `Yes.` answers."""
     body = {"messages": [{"role": "user", "content": "Hi"}], "stream": stream, **body}
     made: dict[str, Any] = json.loads(outcome_of(RULES, facts_of(model, family, **body)).timeline.body)
@@ -216,14 +216,14 @@ def test_where_thoughts_go(
 ) -> None:
     """Each model's place and switch, at the top of the body or in extra_body."""
     options: dict[str, Any] = {"chat_template_kwargs": body}
-    made = notify(model, **({"extra_body": options} if inside else options))
+    made = answer_body(model, **({"extra_body": options} if inside else options))
     message = made["choices"][0]["message"]
     assert (message["content"], message.get("reasoning_content")) == (content, reasoning)
 
 
-def test_thoughts_count_where_they_are_paid() -> None:
+def test_thoughts_count_where_they_are_billed() -> None:
     """Inside completion for open models, beside it for Grok, not at all where there are none."""
-    glm, grok, gemma = (notify(name)["usage"] for name in ("zai-org/glm-5-maas", "xai/grok-4.3", "google/gemma-x"))
+    glm, grok, gemma = (answer_body(name)["usage"] for name in ("zai-org/glm-5-maas", "xai/grok-4.3", "google/gemma-x"))
     assert (glm["completion_tokens"], glm["reasoning_tokens"], glm["total_tokens"]) == (2, 0, 3)
     assert (grok["completion_tokens"], grok["total_tokens"]) == (1, 3)
     assert grok["completion_tokens_details"]["reasoning_tokens"] == 1
@@ -245,23 +245,23 @@ def test_a_scenarios_numbers_win() -> None:
 )
 def test_open_models_are_created_later(model: str, least: int, most: int) -> None:
     """`created` is 2 to 8 seconds after the time in the id, but for R1."""
-    made = notify(model)
+    made = answer_body(model)
     seconds = int.from_bytes(base64.urlsafe_b64decode(made["id"] + "===")[:4], "little")
     assert least <= made["created"] - seconds <= most
 
 
 def test_ids_of_other_servers() -> None:
     """VLLM's begin with chatcmpl, TGI has none, Llama's chunks have a date, and its plain answers neither id nor time."""
-    assert len(notify("x", family="vllm")["id"]) == len("chatcmpl-") + 32
-    assert notify("x", family="tgi")["id"] == ""
-    assert not {"id", "created"} & notify("meta/llama-3.3-70b-instruct-maas").keys()
+    assert len(answer_body("x", family="vllm")["id"]) == len("chatcmpl-") + 32
+    assert answer_body("x", family="tgi")["id"] == ""
+    assert not {"id", "created"} & answer_body("meta/llama-3.3-70b-instruct-maas").keys()
     facts = facts_of("meta/llama-3.3-70b-instruct-maas", None, stream=True)
     (chunk,) = read_events(outcome_of(RULES, facts).timeline)
     assert chunk["id"].startswith("2026-02-11|10:58:59.500000-07|9.")
 
 
-def test_calls_have_the_ids_of_their_servers() -> None:
-    """Ids of the scenario's own stay; nobody but Gemini signs."""
+def test_call_ids_of_each_server() -> None:
+    """Ids written in a scenario stay; only Gemini signs."""
     rules = "rules:\n  - reply: [{call: f, with: {}, signature: mine}, {call: f, with: {}, id: own}]\n"
 
     def calls(model: str, family: str | None = None) -> list[dict[str, Any]]:
@@ -285,7 +285,7 @@ def test_calls_have_the_ids_of_their_servers() -> None:
 
 @pytest.mark.parametrize("guard", [None, {}, {"enabled": True}, {"enabled": False}])
 def test_llama_guard(guard: dict[str, Any] | None) -> None:
-    """What the filter lets it say stands in `refusal`, unless the filter is off."""
+    """The text of a filtered answer is in `refusal`, unless the filter is off."""
     rules = "rules: [{reply: I cannot., finish: content_filter}]"
     google = {"google": {} if guard is None else {"model_safety_settings": guard}}
     for stream in (False, True):
@@ -328,7 +328,7 @@ def test_model_in_answers(model: str, endpoint: Endpoint | None, named: str) -> 
     assert dict(outcome.timeline.headers)["x-vertex-ai-endpoint-id"] == OWN.endpoint
 
 
-def test_request_type_comes_back() -> None:
+def test_request_type_is_echoed() -> None:
     """The header that was sent is echoed; a scenario's own header wins."""
     sent = [(b"x-vertex-ai-llm-request-type", b"dedicated")]
     facts = Facts(OPENAPI, sent, {"model": "google/gemini-2.5-flash"})
@@ -349,7 +349,7 @@ def test_endpoints_of_a_scenario() -> None:
     assert (family_of(OWN, None), family_of(OPENAPI, None)) == ("vllm", None)
 
 
-def test_containers_refuse_in_their_own_words() -> None:
+def test_refusals_of_containers() -> None:
     """An invalid request is a flat object of vLLM or TGI; what Google itself refuses stays Google's."""
     invalid = Refusal(400, "INVALID_ARGUMENT", "Google's words", place="n", explanation="n is 9")
     vllm, tgi = refuse_in_container(invalid, "vllm"), refuse_in_container(invalid, "tgi")
@@ -369,7 +369,7 @@ def test_thoughts_before_a_failure_do_not_hide_it() -> None:
 
 
 def test_parts_of_gemini_are_left_alone() -> None:
-    """Nothing is put elsewhere where thoughts have rules of their own."""
+    """The thoughts of a Gemini are neither moved nor removed."""
     parts = (TextPart("Hm.", ("Hm.",), (b'"Hm."',), is_thought=True),)
     style = choose_style("google/gemini-2.5-flash", None)
-    assert style.put(style.keep_thoughts(parts, {})) is parts
+    assert adapt_parts(parts, style) is parts

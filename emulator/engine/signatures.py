@@ -1,4 +1,4 @@
-"""Thought signatures: opaque base64 that any worker can recognise from the seed alone."""
+"""Thought signatures: opaque base64, made and recognised with a key that follows from the seed alone."""
 
 import binascii
 from base64 import b64decode, b64encode
@@ -14,9 +14,9 @@ from emulator.wire.json_text import dump
 BYPASSES = frozenset(
     {"skip_thought_signature_validator", b64encode(b"skip_thought_signature_validator").decode()},
 )
-"""What passes in place of a signature (observed: pydantic/pydantic-ai#3881), as it is and, because SDKs encode it, as base64."""
+"""Values accepted in place of a signature (observed: pydantic/pydantic-ai#3881): plain and, because SDKs encode it, as base64."""
 PLACEHOLDER = "<THOUGHT_SIGNATURE>"
-"""What stands in the documented sample (documented: seed); the real service cannot take it."""
+"""The placeholder of the documented sample (documented: seed); the real service cannot accept it."""
 
 _KEY = b"vertex-openai-emulator"
 _SALT_BYTES, _DIGEST_BYTES = 16, 32
@@ -25,18 +25,18 @@ _FIRST_ON_CALLS = 2.5
 _FIRST_ON_MEDIA = 3.0
 
 
-def sign(what: str, salt: int, seed: str | None) -> str:
+def sign(text: str, salt: int, seed: str | None) -> str:
     """A signature over a text: 16 bytes of salt and a keyed digest, in standard base64."""
-    return _sign(what, salt.to_bytes(_SALT_BYTES, "big"), seed)
+    return _sign(text, salt.to_bytes(_SALT_BYTES, "big"), seed)
 
 
 def sign_call(name: str, arguments: str, salt: int, seed: str | None) -> str:
-    """A signature over a tool call, which holds however a client writes the same arguments."""
+    """A signature over a tool call; it stays valid when a client writes the same arguments differently."""
     return sign(text_of_call(name, arguments), salt, seed)
 
 
 def fits_call(signature: str, name: str, arguments: str | None, seed: str | None) -> bool:
-    """Whether this is a signature of `sign_call` for this very call."""
+    """Whether `sign_call` made this signature for this call."""
     try:
         packed = b64decode(signature, validate=True)
     except (binascii.Error, ValueError):
@@ -57,8 +57,8 @@ def signs_media(model: str) -> bool:
     return (generation(model) or 0) >= _FIRST_ON_MEDIA
 
 
-def _sign(what: str, salt: bytes, seed: str | None) -> str:
-    digest = blake2b(salt + what.encode("utf-8", "replace"), key=_key_of(seed), digest_size=_DIGEST_BYTES).digest()
+def _sign(text: str, salt: bytes, seed: str | None) -> str:
+    digest = blake2b(salt + text.encode("utf-8", "replace"), key=_key_of(seed), digest_size=_DIGEST_BYTES).digest()
     return b64encode(salt + digest).decode()
 
 
@@ -68,7 +68,7 @@ def _key_of(seed: str | None) -> bytes:
 
 
 def text_of_call(name: str, arguments: str) -> str:
-    """What `sign_call` signs of a call, which is the same however a client writes the same arguments."""
+    """The canonical text of a call, which `sign_call` signs: the same however a client writes the same arguments."""
     try:
         value = from_json(arguments.encode("utf-8", "surrogatepass"))
     except ValueError:
@@ -78,7 +78,7 @@ def text_of_call(name: str, arguments: str) -> str:
 
 
 def _canonical(value: Any) -> Any:
-    """A value whose JSON is the same after any parser and writer: keys sorted, numbers as JavaScript knows them."""
+    """A value whose JSON is the same after any parser and writer: keys sorted, numbers as JavaScript has them."""
     match value:
         case dict():
             return {key: _canonical(value[key]) for key in sorted(value)}

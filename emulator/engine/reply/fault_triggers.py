@@ -1,0 +1,98 @@
+"""Faults of a rule, compiled: when each is triggered, and the error that a `fail` answers.
+
+What a triggered fault does to an answer is in `emulator.engine.timeline.faults`, the language in `emulator.scenario.faults`.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from emulator.catalogue.errors import find
+from emulator.catalogue.faults import FAULTS
+from emulator.engine.refusals import refuse, values_for
+from emulator.engine.reply.parts import FailPart
+from emulator.engine.reply.templates import Context, fill_text, fill_value
+from emulator.engine.timeline.directives import Fault
+from emulator.errors import AnswerError
+from emulator.scenario.faults import (
+    Cut,
+    Fail,
+    FaultSetting,
+    FaultTrigger,
+    Garble,
+    PlacedFail,
+    SmallWrites,
+    Stall,
+    read_fault,
+)
+from emulator.wire.errors import Refusal
+
+CompiledFault = Callable[[Context], Fault | None]
+"""Makes the fault of one answer; None if it is not triggered this time."""
+
+
+def compile_faults(written: FaultSetting | None, label: str = "beside") -> tuple[CompiledFault, ...]:
+    """Compile the faults of a rule or of a server; `label` seeds their chances differently from others."""
+    if written is None:
+        return ()
+    several = written if isinstance(written, list) else [written]
+    faults = [read_fault(FAULTS[one].written) if isinstance(one, str) else one for one in several]
+    return tuple(_compile_fault(fault, f"{label} {number}") for number, fault in enumerate(faults))
+
+
+def compile_fault_step(step: Fail | Cut | Stall | Garble, label: str) -> Callable[[Context], FailPart | Fault | None]:
+    """Compile a fault that is a step of a reply; `label` seeds its chance differently from those of other steps."""
+    if not isinstance(step, Fail):
+        return _compile_fault(step, label)
+    make_refusal = _compile_refusal(step)
+    return lambda context: FailPart(make_refusal(context)) if _is_triggered(step, context, label) else None
+
+
+def _compile_fault(fault: Cut | Stall | Garble | PlacedFail | SmallWrites, label: str) -> CompiledFault:
+    if isinstance(fault, PlacedFail):
+        make_refusal = _compile_refusal(fault)
+        return lambda context: Fault(fault, make_refusal(context)) if _is_triggered(fault, context, label) else None
+    made = Fault(fault)
+    return lambda context: made if _is_triggered(fault, context, label) else None
+
+
+def _is_triggered(trigger: FaultTrigger, context: Context, label: str) -> bool:
+    """Whether `first`, `after`, `every` and `chance` all hold for this use of the rule.
+
+    With a seed, chance follows from seed, label, project and use; without one it is new each time.
+    """
+    request = context.request
+    use = request.use
+    if trigger.first is not None and use > trigger.first:
+        return False
+    if trigger.after is not None and use <= trigger.after:
+        return False
+    if trigger.every is not None and use % trigger.every:
+        return False
+    if trigger.chance is None:
+        return True
+    labels = ("odds", label, use, request.facts.target.project)
+    entropy = "" if request.inputs.seed is not None else request.inputs.entropy.hex()
+    return request.rng.random(*labels, entropy).random() < trigger.chance
+
+
+def _compile_refusal(fail: Fail) -> Callable[[Context], Refusal]:
+    """Compile the error of a `fail`: a catalogue entry, with a message, details or a whole body of the scenario's own."""
+    error = find(fail.fail)
+    if error is None:
+        raise AnswerError(f'the error catalogue has no "{fail.fail}"')
+    headers = () if fail.retry_after_s is None else (("retry-after", str(fail.retry_after_s)),)
+
+    def make(context: Context) -> Refusal:
+        message = None if fail.message is None else fill_text(fail.message, context)
+        values = values_for(context.facts.target, context.facts.model)
+        refusal = refuse(error, values, message=message, details=fail.details)
+        refusal = replace(refusal, headers=headers, http_status=fail.status)
+        if fail.body is None:
+            return refusal
+        body = fill_value(fail.body, context)
+        if isinstance(body, str):
+            is_html = body.lstrip().startswith("<")
+            return replace(refusal, message=body, framing="html" if is_html else "text", flat=None)
+        return replace(refusal, flat=body, framing="object")
+
+    return make
