@@ -26,7 +26,7 @@ from emulator.errors import AnswerError
 from emulator.wire.errors import JSON_TYPE, Refusal
 from emulator.wire.headers import Headers
 from emulator.wire.json_text import dump
-from emulator.wire.responses import Identity, write_usage
+from emulator.wire.responses import Identity
 from emulator.wire.usage import Usage
 
 Result = Literal["answer", "refusal", "miss", "error"]
@@ -96,33 +96,42 @@ def _answer_literally(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> Out
     """The answer of a reply without templates: encoded once for the options of the request, then only filled in."""
     rule = chosen.rule
     compiled_reply = rule.replies[chosen.position]
-    encoded: EncodedAnswer | None = facts.encoded.get(compiled_reply)
-    if encoded is None:
+    if compiled_reply not in facts.encoded:
         try:
-            encoded = _encode(chosen, facts, inputs)
+            made = _encode(chosen, facts, inputs)
         except AnswerError as error:
             return _cannot_answer(chosen, error)
-        if not encoded.is_complete:
-            return _carry_out(chosen, facts, inputs, render_chat)
-        if encoded.size <= LARGEST_ENCODED:
-            facts.keep_encoded(compiled_reply, encoded, encoded.size)
+        facts.keep_encoded(compiled_reply, made, 0 if made is None else made.size)
+    encoded: EncodedAnswer | None = facts.encoded[compiled_reply]
+    if encoded is None:
+        return _carry_out(chosen, facts, inputs, render_chat)
     rng = SeededRandom(inputs, facts.request, chosen.position)
     usage = count_usage(rule.usage, encoded.counts, facts)
     drawn = draw_calls(compiled_reply.calls, facts, rng) if compiled_reply.calls else ()
-    timeline = encoded.fill(identify(facts, rng, inputs.moment), write_usage(usage, facts.style.dialect), drawn)
-    return Outcome("answer", timeline, chosen, None, usage)
+    return Outcome("answer", encoded.fill(identify(facts, rng, inputs.moment), usage, drawn), chosen, None, usage)
 
 
-def _encode(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> EncodedAnswer:
-    """The answer with slots. Raises AnswerError if the request does not give what a step needs."""
+def _encode(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> EncodedAnswer | None:
+    """The answer with slots; None if it is large, or if more than these depends on the request. Raises AnswerError as `compose` does."""
     calls = chosen.rule.replies[chosen.position].calls
     slot_rng, rng = (SeededRandom(one, facts.request, chosen.position) for one in (SLOT_INPUTS, inputs))
-    made = compose(chosen, facts, SLOT_INPUTS, slot_rng)
-    counts = estimate_output(made.choices)
-    usage = made.usage._replace(prompt=SLOT_PROMPT)
-    timeline = render_chat(replace(made, usage=usage), slot_identity(facts.answering_model), facts)
     slot_drawn, drawn = (draw_calls(calls, facts, one) if calls else () for one in (slot_rng, rng))
-    return EncodedAnswer(timeline, counts, write_usage(usage, facts.style.dialect), slot_drawn, drawn)
+    made, identity = compose(chosen, facts, SLOT_INPUTS, slot_rng), slot_identity(facts.answering_model)
+    prompted = copy.copy(facts)
+
+    def render_prompted(prompt: int) -> tuple[Usage, Timeline]:
+        prompted.prompt_tokens = prompt
+        usage = count_usage(chosen.rule.usage, counts, prompted)
+        return usage, render_chat(replace(made, usage=usage), identity, facts)
+
+    counts = estimate_output(made.choices)
+    usage, timeline = render_prompted(SLOT_PROMPT)
+    encoded = EncodedAnswer(timeline, counts, usage, slot_drawn, drawn)
+    if encoded.size > LARGEST_ENCODED:
+        return None
+    # Another prompt shows whether all that is counted with it has a slot.
+    usage, timeline = render_prompted(SLOT_PROMPT + 1_000_000)
+    return encoded if encoded.fill(identity, usage, slot_drawn).body == timeline.body else None
 
 
 def _carry_out(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Render) -> Outcome:

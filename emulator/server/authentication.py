@@ -31,8 +31,9 @@ class Credentials(NamedTuple):
     @property
     def is_api_key(self) -> bool:
         """Whether the bearer is an API key."""
-        bearer = self.bearer
-        return bearer is not None and bearer[:2] in _KEY_STARTS and _API_KEY.fullmatch(bearer) is not None
+        return (
+            self.bearer is not None and self.bearer[:2] in _KEY_STARTS and _API_KEY.fullmatch(self.bearer) is not None
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,12 @@ def encode_headers(headers: Headers, status: int) -> tuple[tuple[bytes, bytes], 
 
     Raises RuntimeError for a header that HTTP does not allow.
     """
+    if len(headers) == 1 and headers[0][0] == "content-type" and status != _UNAUTHORIZED:
+        # Most answers have no other header of their own.
+        first = _encode(headers)
+        encoded = EncodedHeaders(first + _FRONT_END_ENCODED)
+        encoded.lines = write_lines(first) + _FRONT_END_LINES
+        return encoded
     given = {name.lower(): value for name, value in (*(_UNAUTHENTICATED if status == _UNAUTHORIZED else ()), *headers)}
     content_type = given.pop("content-type", None)
     first = () if content_type is None else _encode((("content-type", content_type),))

@@ -40,11 +40,6 @@ def write(value: Any, dialect: Dialect) -> bytes:
     return dump(value if dialect.order is None else _arrange(value, dialect.order))
 
 
-def write_usage(usage: Usage, dialect: Dialect) -> bytes:
-    """The block of usage as it stands in bodies and chunks."""
-    return write(dialect.usage(usage), dialect)
-
-
 def plain_body(choices: list[dict[str, Any]], identity: Identity, usage: Usage, dialect: Dialect) -> bytes:
     """A whole `chat.completion`."""
     body: dict[str, Any] = {"choices": choices}

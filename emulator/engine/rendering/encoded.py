@@ -7,13 +7,14 @@ from typing import overload
 from emulator.engine.randomness import AnswerInputs
 from emulator.engine.timeline.timeline import Frame, Timeline
 from emulator.wire.responses import Identity
+from emulator.wire.usage import Usage
 
 # Private characters of Unicode, numbers that no clock and no count will show, and what nobody else draws: none of it stands in an
 # answer for any other reason.
 _ID = "\ue000the id\ue000"
 _CREATED = 9_007_199_254_740_881
 _ID_BYTES, _CREATED_BYTES = _ID.encode(), str(_CREATED).encode()
-SLOT_PROMPT = 9_007_199_254_740_771
+SLOT_PROMPT = 9_007_199_000_000_000
 """Prompt tokens of an answer that is encoded; what is counted with them changes with them."""
 SLOT_INPUTS = AnswerInputs(0.0, None, b"\xe0what is a gap\xe0")
 """What ids and signatures are drawn from that stand in slots."""
@@ -33,9 +34,14 @@ class EncodedAnswer:
     """A timeline with slots, in which no time passes."""
 
     def __init__(
-        self, timeline: Timeline, counts: tuple[int, int], usage: bytes, slot_drawn: Drawn = (), drawn: Drawn = ()
+        self,
+        timeline: Timeline,
+        counts: tuple[int, int],
+        usage: Usage,
+        slot_drawn: Drawn = (),
+        drawn: Drawn = (),
     ) -> None:
-        """`counts` are the tokens that it says and thinks, `usage` is the block of usage as it stands in the timeline.
+        """`counts` are the tokens that it says and thinks, `usage` is its usage with `SLOT_PROMPT` as prompt.
 
         `slot_drawn` is what was drawn for slots; what is drawn alike for an answer has no slot, because it always is.
         """
@@ -49,27 +55,22 @@ class EncodedAnswer:
         # In all chunks of a stream, id and time stand with the same bytes between them: one slot for both.
         both = re.search(b"%b[^{}]*?%b|%b[^{}]*?%b" % (id_, created, created, id_), body)
         self._stamp = both[0] if both and not any(slot in both[0] for slot in more) else b""
-        self._slots = [slot for slot in (self._stamp, usage, id_, created, *more) if slot]
+        numbers = (str(usage.prompt).encode(), str(usage.sum).encode())
+        self._slots = [self._stamp or id_, *numbers, id_, created, *more]
         self._pattern = re.compile(b"(%b)" % b"|".join(map(re.escape, self._slots)))
         self._parts, self._indexes = self._split(body)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all that depends on the prompt stands in a slot."""
-        return not any(str(SLOT_PROMPT).encode()[:-3] in part for part in self._parts[::2])
 
     def _split(self, data: bytes) -> tuple[list[bytes], list[int]]:
         """The bytes before, between and behind slots, with the slots at the odd places, and which slots these are."""
         parts = self._pattern.split(data)
         return parts, [self._slots.index(slot) for slot in parts[1::2]]
 
-    def fill(self, identity: Identity, usage: bytes, drawn: Drawn = ()) -> Timeline:
+    def fill(self, identity: Identity, usage: Usage, drawn: Drawn = ()) -> Timeline:
         """The timeline of one answer."""
         # Neither ids nor signatures have characters that JSON would escape.
-        id_, created = identity.id.encode(), str(identity.created).encode()
-        values = [usage, id_, created]
-        if self._stamp:
-            values.insert(0, self._stamp.replace(_ID_BYTES, id_).replace(_CREATED_BYTES, created))
+        id_, created = identity.id.encode(), b"%d" % identity.created
+        stamp = self._stamp.replace(_ID_BYTES, id_).replace(_CREATED_BYTES, created) if self._stamp else id_
+        values = [stamp, b"%d" % usage.prompt, b"%d" % usage.sum, id_, created]
         if self._drawn:
             values += [str(drawn[at]).encode() for at in self._drawn]
         timeline = self.timeline

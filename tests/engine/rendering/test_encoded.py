@@ -58,7 +58,9 @@ def test_encoded_answers_are_filled_as_answers_are_made(text: str, model: str, m
     bodies = []
     for moment in (1_767_225_600.0, 1_767_225_661.5):
         filled, made = ask(facts, moment).timeline, ask(facts, moment, directly=True).timeline
-        assert len(facts.encoded) == 1
+        (encoded,) = facts.encoded.values()
+        # Grok counts more than tokens with the prompt.
+        assert (encoded is None) is (model.startswith("xai/") and text != "json")
         assert filled.body == made.body
         assert filled.size == made.size == len(made.body)
         assert [frame.data for frame in filled.frames] == [frame.data for frame in made.frames]
@@ -74,13 +76,13 @@ def test_encoded_answers_are_filled_as_answers_are_made(text: str, model: str, m
 
 
 def test_large_answers_are_not_kept() -> None:
-    """They are encoded for each request."""
+    """They are made for each request."""
     rules = compile_rules(read_text(f"rules: [{{reply: {'x' * LARGEST_ENCODED}}}]").scenarios)
     request: Any = {"model": MODELS[0], "messages": [{"role": "user", "content": "hi"}]}
     facts = Facts(Target("v1", "p", "global", "openapi"), [], request)
     outcome = answer([rules], facts, State(), AnswerInputs(0, None, bytes(16)))
     assert outcome.timeline.body.count(b"x") >= LARGEST_ENCODED
-    assert facts.encoded == {}
+    assert list(facts.encoded.values()) == [None]
 
 
 def test_an_answer_that_looks_like_a_slot_is_not_encoded() -> None:
@@ -90,7 +92,7 @@ def test_an_answer_that_looks_like_a_slot_is_not_encoded() -> None:
     facts = Facts(Target("v1", "p", "global", "openapi"), [], request)
     outcome = answer([rules], facts, State(), AnswerInputs(0, None, bytes(16)))
     assert f"It is {SLOT_PROMPT}.".encode() in outcome.timeline.body
-    assert facts.encoded == {}
+    assert list(facts.encoded.values()) == [None]
 
 
 def share(request: Any, endpoint: str = "openapi", options: RequestOptions | None = None) -> Facts:
