@@ -79,17 +79,6 @@ def test_first_answer_loads_only_what_it_needs(tmp_path: Path) -> None:
     assert modules.intersection(LATE) == set()
 
 
-def test_a_made_up_sentence_needs_little_of_faker() -> None:
-    """The first answer of the built-in default is there without what makes names, numbers and all other words."""
-    status, modules = answer_first()
-    assert status == 200
-    assert {name for name in modules if name.startswith("faker.providers.")} == {
-        "faker.providers.lorem",
-        "faker.providers.lorem.en_US",
-    }
-    assert modules.intersection({*LATE} - {"faker", "jinja2"}) == set()
-
-
 def test_garbage_is_collected_once_a_command_is_loaded() -> None:
     """A command runs with the garbage collector on, which is off only while the command is loaded."""
     program = "import gc, sys\nfrom emulator.__main__ import run\ntry:\n    run()\nfinally:\n    print(gc.isenabled())"
