@@ -5,20 +5,10 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from emulator.engine.sampling.schema import (
-    TYPES,
-    Document,
-    Part,
-    TooLarge,
-    among,
-    contradiction,
-    hinted_type,
-    listed,
-    too_large,
-    types_of,
-)
+from emulator.engine.sampling.keywords import TYPES, among
+from emulator.engine.sampling.schema import Document, Part, TooLarge, contradiction, too_large
 from emulator.engine.sampling.state import Heights, Parts, Spot, expand, where
-from emulator.engine.sampling.validity import is_valid
+from emulator.engine.sampling.validity import Validity
 from emulator.engine.sampling.values import make_array, make_number, make_object, make_text
 from emulator.errors import AnswerError
 
@@ -37,6 +27,7 @@ class Sampler:
     def __init__(self, document: Document, random: Random) -> None:
         self.document = document
         self.heights = Heights(document)
+        self._validity = Validity(document)
         self.random = random
         self._made = 0
         self._failed: dict[tuple[str, ...], str] = {}
@@ -90,7 +81,7 @@ class Sampler:
 
     def is_satisfied(self, value: Any, parts: Parts) -> bool:
         """Whether the value satisfies all the schemas."""
-        return all(is_valid(value, part, self.document) for part in parts)
+        return all(self._validity.is_valid(value, part) for part in parts)
 
     def comes_round(self, parts: Parts, spot: Spot) -> bool:
         """Whether the schemas force the value into a schema it already stands in."""
@@ -121,8 +112,8 @@ class Sampler:
     def _kinds(self, way: Parts) -> list[str]:
         """The types that all the schemas allow, in the order in which they are tried."""
         kinds = [kind for kind in TYPES if all(_allows(part, kind) for part in way)]
-        hinted = [hint for part in way if (hint := hinted_type(part)) is not None] or ["string"]
-        named = [part for part in way if types_of(part) != TYPES]
+        hinted = [hint for part in way if (hint := part.hinted_type()) is not None] or ["string"]
+        named = [part for part in way if part.types != TYPES]
         if named:
             kinds = [kind for kind in kinds if kind != "null"]
             if "integer" in kinds and "number" in kinds:
@@ -133,7 +124,7 @@ class Sampler:
 
     def _attempts(self, way: Parts, kind: str, spot: Spot, avoided: Sequence[Any]) -> Iterator[Any]:
         """Values of one type that are worth judging, the best looking first."""
-        lists = [values for part in way if (values := listed(part)) is not None]
+        lists = [values for part in way if (values := part.listed) is not None]
         if lists:
             chosen = [value for value in lists[0] if value is not None or kind == "null"]
             yield from self.random.sample(chosen, len(chosen))
@@ -149,7 +140,7 @@ class Sampler:
         """Defaults, then examples in random order; what is null or empty shows nothing."""
         defaults = [part.keywords["default"] for part in way if "default" in part.keywords]
         examples = [part.keywords["example"] for part in way if "example" in part.keywords]
-        examples += [example for part in way for example in part.values("examples")]
+        examples += [example for part in way for example in part.keywords.get("examples", ())]
         yield from (
             value
             for value in [*defaults, *self.random.sample(examples, len(examples))]
@@ -198,15 +189,15 @@ _SILENT = {
 
 
 def _show_types(way: Parts) -> str:
-    return " and ".join(dict.fromkeys("/".join(types_of(part)) for part in way if types_of(part) != TYPES))
+    return " and ".join(dict.fromkeys("/".join(part.types) for part in way if part.types != TYPES))
 
 
 def _is_null(branch: Parts) -> bool:
-    return any(types_of(part) == ("null",) or listed(part) == [None] for part in branch)
+    return any(part.types == ("null",) or part.listed == [None] for part in branch)
 
 
 def _allows(part: Part, kind: str) -> bool:
-    kinds = types_of(part)
+    kinds = part.types
     return kind in kinds or (kind == "integer" and "number" in kinds)
 
 
@@ -221,8 +212,7 @@ def sample(schema: Any, random: Random) -> Any:
     Raises:
         AnswerError: No value was found; the message names the place in the schema and what is contradictory.
     """
-    document = Document(schema)
-    return _make((document.root,), document, random)
+    return _make(schema, (), random)
 
 
 def sample_arguments(parameters: Any, random: Random) -> dict[str, Any]:
@@ -233,13 +223,13 @@ def sample_arguments(parameters: Any, random: Random) -> dict[str, Any]:
     """
     if not isinstance(parameters, dict) or not parameters:
         return {}
-    document = Document(parameters)
-    made = _make((document.root, _OBJECT), document, random)
+    made = _make(parameters, (_OBJECT,), random)
     return made if isinstance(made, dict) else {}
 
 
-def _make(parts: tuple[Part, ...], document: Document, random: Random) -> Any:
+def _make(schema: Any, others: Parts, random: Random) -> Any:
     try:
-        return Sampler(document, random).make(parts, Spot())
+        document = Document(schema)
+        return Sampler(document, random).make((document.root, *others), Spot())
     except RecursionError:
         raise contradiction("#", "it nests too deeply") from None

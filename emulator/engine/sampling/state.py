@@ -6,8 +6,7 @@ from itertools import product
 from random import Random
 from typing import Any, Protocol
 
-from emulator.engine.sampling.patterns import matches
-from emulator.engine.sampling.schema import Document, Part, listed, members, slots, types_of
+from emulator.engine.sampling.schema import Document, Part
 
 ENDLESS = 65
 """The height of a schema that never ends, or not within what is made: 64 steps, `$ref`s and branches included."""
@@ -55,7 +54,7 @@ class Heights:
     def _reaches(self, part: Part, steps: int) -> bool:
         target = self._document.target(part)
         needed = list(part.each("allOf")) + ([target] if target else [])
-        if listed(part) is None:
+        if part.listed is None:
             needed += self._forced_children(part)
         if not all(self._can_end(inner, steps) for inner in needed):
             return False
@@ -64,11 +63,11 @@ class Heights:
 
     @staticmethod
     def _forced_children(part: Part) -> list[Part]:
-        kinds = types_of(part)
+        kinds = part.types
         if kinds == ("object",):
-            return [inner for name in part.names("required") for inner in members(part, name, matches)]
-        if kinds == ("array",) and part.count("minItems"):
-            return list(slots(part, 0))
+            return [inner for name in part.required for inner in part.property_schemas(name)]
+        if kinds == ("array",) and part.keywords.get("minItems"):
+            return list(part.item_schema(0))
         return []
 
 
@@ -116,11 +115,11 @@ def _expand(
 
 def _groups(part: Part) -> list[list[Parts]]:
     groups: list[list[Parts]] = [
-        [(inner,) for inner in part.each(keyword)] for keyword in ("anyOf", "oneOf") if part.values(keyword)
+        [(inner,) for inner in part.each(keyword)] for keyword in ("anyOf", "oneOf") if keyword in part.keywords
     ]
-    if part.has_schema("if"):
-        then: Parts = (part.at("then"),) if part.has_schema("then") else ()
-        otherwise: Parts = (part.at("else"),) if part.has_schema("else") else ()
+    if "if" in part.keywords:
+        then: Parts = (part.at("then"),) if "then" in part.keywords else ()
+        otherwise: Parts = (part.at("else"),) if "else" in part.keywords else ()
         groups.append([(part.at("if"), *then), otherwise])
     return groups
 
@@ -172,12 +171,12 @@ class Maker(Protocol):
 
 def highest(parts: Parts, keyword: str, default: int = 0) -> int:
     """The largest count that the schemas give for a keyword (`minItems`: all must hold)."""
-    return max((count for part in parts if (count := part.count(keyword)) is not None), default=default)
+    return max((count for part in parts if (count := part.keywords.get(keyword)) is not None), default=default)
 
 
 def lowest(parts: Parts, keyword: str, default: int) -> int:
     """The smallest count that the schemas give for a keyword (`maxItems`: all must hold)."""
-    return min((count for part in parts if (count := part.count(keyword)) is not None), default=default)
+    return min((count for part in parts if (count := part.keywords.get(keyword)) is not None), default=default)
 
 
 def where(parts: Parts, *keywords: str) -> str:

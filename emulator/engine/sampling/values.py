@@ -8,17 +8,13 @@ from random import Random
 from typing import Any
 
 from emulator.engine.sampling.formats import has_format, is_known, write_format
+from emulator.engine.sampling.keywords import as_number
 from emulator.engine.sampling.patterns import LONGEST_TEXT, matches, write_matching
 from emulator.engine.sampling.schema import (
     Part,
     TooLarge,
-    as_number,
-    bounds,
     contradiction,
     escape,
-    members,
-    prefix_length,
-    slots,
     too_large,
 )
 from emulator.engine.sampling.state import Maker, Parts, Spot, highest, lowest, where
@@ -38,10 +34,10 @@ def make_array(parts: Parts, spot: Spot, maker: Maker) -> list[Any]:
     least, most = highest(parts, "minItems"), lowest(parts, "maxItems", MOST_ITEMS)
     if least > MOST_ITEMS:
         raise too_large(where(parts, "minItems"), f"minItems {least} is above {MOST_ITEMS}, the most items made")
-    contained = [part for part in parts if part.has_schema("contains")]
-    wanted = max((1 if (count := part.count("minContains")) is None else count for part in contained), default=0)
+    contained = [part for part in parts if "contains" in part.keywords]
+    wanted = max((1 if (count := part.keywords.get("minContains")) is None else count for part in contained), default=0)
     # What must be contained comes after the items that are described one by one, if there is room.
-    first = min(max((prefix_length(part) for part in parts), default=0), max(most - wanted, 0)) if wanted else 0
+    first = min(max((len(part.keywords.get("prefixItems", ())) for part in parts), default=0), max(most - wanted, 0)) if wanted else 0
     least = max(least, first + wanted)
     if least > most:
         raise contradiction(where(parts, "minItems", "maxItems"), f"minItems {least} is above maxItems {most}")
@@ -49,7 +45,7 @@ def make_array(parts: Parts, spot: Spot, maker: Maker) -> list[Any]:
     is_unique = any(part.keywords.get("uniqueItems") is True for part in parts)
     made: list[Any] = []
     for index in range(_length(parts, inner, maker.random, (least, most))):
-        item = tuple(slot for part in parts for slot in slots(part, index))
+        item = tuple(slot for part in parts for slot in part.item_schema(index))
         if index >= least and not _is_wanted_item(item, inner, maker):
             break
         if first <= index < first + wanted:
@@ -68,8 +64,8 @@ def make_array(parts: Parts, spot: Spot, maker: Maker) -> list[Any]:
 def _length(parts: Parts, inner: Spot, random: Random, size: tuple[int, int]) -> int:
     """How many items to try for: all of a tuple, one or two of a list, only what must be when nesting is deep."""
     least, most = size
-    few = max((prefix_length(part) for part in parts), default=0)
-    if not inner.is_lean and (inner.is_retry or any(part.has_schema("items") for part in parts)):
+    few = max((len(part.keywords.get("prefixItems", ())) for part in parts), default=0)
+    if not inner.is_lean and (inner.is_retry or any("items" in part.keywords for part in parts)):
         few = max(few, random.randint(0 if inner.is_retry else 1, 1 if inner.depth > _FEW else _FEW))
     return min(max(least, few), most)
 
@@ -113,7 +109,7 @@ def make_number(parts: Parts, spot: Spot, random: Random, *, whole: bool) -> int
 
 def _limit(parts: Parts, side: str) -> tuple[Fraction, bool] | None:
     """The tightest bound of a side and whether it is excluded itself."""
-    limits = [(limit, strict) for part in parts for keyword, limit, strict in bounds(part) if keyword == side]
+    limits = [(limit, strict) for part in parts for keyword, limit, strict in part.bounds if keyword == side]
     if not limits:
         return None
     pick = max if side == "minimum" else min
@@ -123,7 +119,7 @@ def _limit(parts: Parts, side: str) -> tuple[Fraction, bool] | None:
 
 def _step(parts: Parts, *, whole: bool) -> Fraction | None:
     """The least number of which all multiples satisfy every `multipleOf`."""
-    steps = [step for part in parts if (step := part.number("multipleOf")) is not None and step > 0]
+    steps = [step for part in parts if (step := as_number(part.keywords.get("multipleOf"))) is not None and step > 0]
     if whole:
         steps.append(Fraction(1))
     if not steps:
@@ -182,7 +178,7 @@ def _is_within(number: Fraction, low: tuple[Fraction, bool] | None, high: tuple[
 def _divides(number: float, parts: Parts) -> bool:
     """Whether a number is a multiple for those, too, who divide floats: 0.3 is not one of 0.1 to them."""
     for part in parts:
-        exact, step = as_number(number), part.number("multipleOf")
+        exact, step = as_number(number), as_number(part.keywords.get("multipleOf"))
         if exact is None or step is None or step <= 0:
             continue
         if exact % step != 0:
@@ -245,7 +241,7 @@ def _named(parts: Parts) -> list[str]:
 
 
 def _required(parts: Parts) -> list[str]:
-    return list(dict.fromkeys(name for part in parts for name in part.names("required")))
+    return list(dict.fromkeys(name for part in parts for name in part.required))
 
 
 def _sorted(made: dict[str, Any], parts: Parts) -> dict[str, Any]:
@@ -255,7 +251,7 @@ def _sorted(made: dict[str, Any], parts: Parts) -> dict[str, Any]:
 
 def _property(name: str, parts: Parts) -> Parts:
     """What the schemas together ask of a property; free when they say nothing."""
-    found = tuple(member for part in parts for member in members(part, name, matches))
+    found = tuple(member for part in parts for member in part.property_schemas(name))
     return found or (Part(f"{where(parts, 'required')}/properties/{escape(name)}"),)
 
 
@@ -268,7 +264,7 @@ def _make_required(name: str, parts: Parts, inner: Spot, maker: Maker) -> Any:
 
 def _may_be_called(name: str, parts: Parts, maker: Maker) -> bool:
     return maker.is_satisfied(
-        name, tuple(part.at("propertyNames") for part in parts if part.has_schema("propertyNames"))
+        name, tuple(part.at("propertyNames") for part in parts if "propertyNames" in part.keywords)
     )
 
 
@@ -306,7 +302,7 @@ def _other_names(parts: Parts, inner: Spot, maker: Maker) -> Iterator[str]:
     """Names for properties that the schemas do not name, as far as they may have any."""
     if any(part.keywords.get("unevaluatedProperties") is False for part in parts):
         return
-    rules = tuple(part.at("propertyNames") for part in parts if part.has_schema("propertyNames"))
+    rules = tuple(part.at("propertyNames") for part in parts if "propertyNames" in part.keywords)
     patterns = list(dict.fromkeys(pattern for part in parts for pattern in part.mapping("patternProperties")))
     taken: list[str] = []
     for attempt in range(MOST_PROPERTIES + _NAME_TRIES):
@@ -353,8 +349,8 @@ def make_text(parts: Parts, spot: Spot, random: Random) -> str:
         if most == LONGEST_TEXT:
             raise too_large(pointer, f"minLength {least} is above {LONGEST_TEXT}, the longest text made")
         raise contradiction(pointer, f"minLength {least} is above maxLength {most}")
-    formats = [name for part in parts if (name := part.text("format")) is not None]
-    patterns = [pattern for part in parts if (pattern := part.text("pattern")) is not None]
+    formats = [name for part in parts if (name := part.keywords.get("format")) is not None]
+    patterns = [pattern for part in parts if (pattern := part.keywords.get("pattern")) is not None]
     for text in _text_candidates(parts, spot, random, (max(least, min(most, 1)), most)):
         if all(matches(pattern, text) for pattern in patterns) and all(has_format(text, name) for name in formats):
             return text
@@ -373,11 +369,11 @@ def make_text(parts: Parts, spot: Spot, random: Random) -> str:
 
 def _text_candidates(parts: Parts, spot: Spot, random: Random, size: tuple[int, int]) -> Iterator[str]:
     least, most = size
-    known = [name for part in parts if (name := part.text("format")) is not None and is_known(name)]
-    patterns = [pattern for part in parts if (pattern := part.text("pattern")) is not None]
+    known = [name for part in parts if (name := part.keywords.get("format")) is not None and is_known(name)]
+    patterns = [pattern for part in parts if (pattern := part.keywords.get("pattern")) is not None]
     if not known and not spot.is_retry:
-        name = spot.name or next((title for part in parts if (title := part.text("title"))), "")
-        description = next((text for part in parts if (text := part.text("description"))), "")
+        name = spot.name or next((title for part in parts if (title := part.keywords.get("title"))), "")
+        description = next((text for part in parts if (text := part.keywords.get("description"))), "")
         yield from (text for text in plausible(name, description, random) if least <= len(text) <= most)
     for name in known:
         yield from write_format(name, random, least, most)
