@@ -1,4 +1,11 @@
-"""Regular expressions read into a small tree of pieces that can be written out again as text."""
+"""Patterns of schemas: whether one is found in a text, and texts in which it is found.
+
+RE2 matches, in a time that is linear in the text whatever the pattern. What RE2 cannot read (lookarounds, back references) counts as
+absent there, but texts are written for it all the same.
+
+Texts are written by a parser and a writer of our own: packages that make text for a pattern read Python's expressions only and need its
+private parser, cannot be given lengths, or choose characters that look like noise.
+"""
 
 import re
 import sys
@@ -285,7 +292,7 @@ _FILLER = "abcdefghijklmnopqrstuvwxyz"
 @lru_cache(maxsize=512)
 def _compiled(pattern: str) -> Any:
     """The expression as RE2 has it; None if RE2 cannot read it."""
-    import re2  # noqa: PLC0415  # slow to import
+    import re2  # type: ignore[import-untyped]  # noqa: PLC0415  # slow to import
 
     options = re2.Options()
     options.log_errors = False
@@ -296,7 +303,7 @@ def _compiled(pattern: str) -> Any:
 
 
 def _in_re2(escape: re.Match[str]) -> str:
-    """An escape as RE2 spells it: JavaScript's `\\u00e9` is `\\x{00e9}`."""
+    """An escape as RE2 spells it, which knows four digits only as `x{00e9}`, not as JavaScript's `u00e9`."""
     return f"\\x{{{escape[1]}}}" if escape[1] else escape[0]
 
 
@@ -352,10 +359,7 @@ def write_matching(pattern: str, random: Random, least: int, most: int) -> Itera
 
 
 def _fit(text: str, pattern: str, random: Random, least: int) -> Iterator[str]:
-    """The text as it is, then lengthened at an end where the expression has no anchor.
-
-    With an anchor it would not match, and some expressions take for ever to find that out.
-    """
+    """The text as it is, then lengthened at an end where the expression has no anchor."""
     yield text
     missing = least - len(text)
     if 0 < missing <= LONGEST_TEXT:

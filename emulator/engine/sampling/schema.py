@@ -73,24 +73,54 @@ class Part:
                 if limit is not None:
                     yield side, limit, is_excluded
 
+    @property
+    def is_map(self) -> bool:
+        """Whether the schema describes properties of any name."""
+        return isinstance(self.keywords.get("additionalProperties"), dict)
+
+    @property
+    def alternatives(self) -> list[tuple["Part", ...]]:
+        """The branches of `anyOf`, and those of `oneOf`."""
+        return [self.each(keyword) for keyword in ("anyOf", "oneOf") if keyword in self.keywords]
+
     def hinted_type(self) -> str | None:
         """The type that a schema without `type` most likely means, judged by its keywords."""
         return next((name for name, hints in _HINTS.items() if any(hint in self.keywords for hint in hints)), None)
 
     def property_schemas(self, name: str) -> tuple["Part", ...]:
         """What the schema asks of the property of that name."""
-        named = (self.at("properties", name),) if name in self.mapping("properties") else ()
-        patterns = [pattern for pattern in self.mapping("patternProperties") if matches(pattern, name)]
-        named += tuple(self.at("patternProperties", pattern) for pattern in patterns)
-        if not named and "additionalProperties" in self.keywords:
-            return (self.at("additionalProperties"),)
-        return named
+        found = [self.at("properties", name)] if name in self.mapping("properties") else []
+        patterns = self.mapping("patternProperties")
+        found += [self.at("patternProperties", pattern) for pattern in patterns if matches(pattern, name)]
+        if not found and "additionalProperties" in self.keywords:
+            found = [self.at("additionalProperties")]
+        return tuple(found)
 
-    def item_schema(self, index: int) -> tuple["Part", ...]:
+    def item_schemas(self, index: int) -> tuple["Part", ...]:
         """What the schema asks of the array item at an index."""
         if index < len(self.keywords.get("prefixItems", ())):
             return (self.at("prefixItems", index),)
         return (self.at("items"),) if "items" in self.keywords else ()
+
+
+Parts = tuple[Part, ...]
+"""Schemas that a value satisfies together."""
+
+
+def largest(parts: Parts, keyword: str) -> int:
+    """The largest count that the schemas give for a keyword such as `minItems`, of which all must hold; else 0."""
+    return max((part.keywords[keyword] for part in parts if keyword in part.keywords), default=0)
+
+
+def smallest(parts: Parts, keyword: str, default: int) -> int:
+    """The smallest count that the schemas give for a keyword such as `maxItems`, of which all must hold."""
+    return min((part.keywords[keyword] for part in parts if keyword in part.keywords), default=default)
+
+
+def pointer_of(parts: Parts, *keywords: str) -> str:
+    """The pointer of the first of the schemas that has one of the keywords, for an error."""
+    found = [part for part in parts if any(keyword in part.keywords for keyword in keywords)]
+    return (found or list(parts))[0].pointer if parts else "#"
 
 
 def _part(pointer: str, schema: Schema) -> Part:
@@ -144,6 +174,11 @@ class Document:
                 raise contradiction(part.pointer, reason)
             self._targets[reference] = found
         return self._targets[reference]
+
+    def conjuncts(self, part: Part) -> Parts:
+        """The schemas that a value of the schema satisfies as well: those in `allOf`, and what `$ref` points to."""
+        target = self.target(part)
+        return (*part.each("allOf"), target) if target else part.each("allOf")
 
     def _find(self, reference: str) -> Part | None:
         base = self._schema.get("$id")

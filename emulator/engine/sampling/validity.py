@@ -6,7 +6,7 @@ Not judged: `unevaluatedItems`, `dependentSchemas`, `$dynamicRef`, formats that 
 from typing import TYPE_CHECKING, Any
 
 from emulator.engine.sampling.formats import has_format
-from emulator.engine.sampling.keywords import IN_PLACE, Schema, normalize, walk
+from emulator.engine.sampling.keywords import Schema, normalize, walk
 from emulator.engine.sampling.patterns import matches
 from emulator.engine.sampling.schema import Document, Part, contradiction, too_large
 from emulator.errors import AnswerError
