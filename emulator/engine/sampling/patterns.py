@@ -39,7 +39,7 @@ _PROPERTY = re.compile(r"\{\^?(?:\w+=)?(\w+)\}|(\w)")
 Ranges = tuple[tuple[int, int], ...]
 
 
-class Unreadable(ValueError):  # noqa: N818  # it carries a finding, the caller turns it into an error
+class Unreadable(ValueError):  # noqa: N818  # callers catch it and go on
     """An expression that is broken, too large, or uses what is not understood here."""
 
 

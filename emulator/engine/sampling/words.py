@@ -1,4 +1,4 @@
-"""Plausible texts and numbers for what a property is called and how it is described."""
+"""Plausible texts and numbers for the name and description of a property."""
 
 import re
 from collections.abc import Callable, Iterator

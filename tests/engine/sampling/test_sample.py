@@ -383,6 +383,24 @@ def test_work_is_bounded() -> None:
     assert len(json.dumps(sample({"$defs": wide, "$ref": "#/$defs/w0"}, rng(0)))) < 100_000
 
 
+def test_pattern_that_cannot_be_read_is_absent() -> None:
+    """What RE2 cannot read neither refuses a text nor says what a property of some name must be."""
+    assert sample({"const": "b", "pattern": "(?=a)a"}, rng(0)) == "b"
+    names = {
+        "patternProperties": {"(?=a)a": False, "a{,3}": False},
+        "properties": {"a": {"const": 1}},
+        "required": ["a"],
+    }
+    assert sample({"type": "object", **names}, rng(0)) == {"a": 1}
+
+
+def test_reference_to_the_network_is_not_followed() -> None:
+    """What a reference to another document holds is not known, wherever the reference stands."""
+    with pytest.raises(AnswerError, match="is not in the schema"):
+        sample({"$ref": "http://192.0.2.1/schema"}, rng(0))
+    assert sample({"const": 1, "not": {"type": "string", "$ref": "http://192.0.2.1/schema"}}, rng(0)) == 1
+
+
 def test_large_schema_is_refused() -> None:
     """A document that is too large to be looked through is not looked through, however it got so large."""
     shared: dict[str, Any] = {"type": "string"}
