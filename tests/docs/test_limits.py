@@ -8,7 +8,7 @@ from emulator.engine import quota as buckets
 from emulator.engine.matching import misses
 from emulator.engine.reply import chunking
 from emulator.engine.request import options
-from emulator.engine.sampling import patterns, values
+from emulator.engine.sampling import patterns, sampler
 from emulator.scenario import yaml as scenario_yaml
 from emulator.scenario.checks import unreachable
 from emulator.scenario.templates import budget
@@ -51,8 +51,12 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             "418 `rule_failed`",
         ),
         ("a chunk without a sentence's end", f"{chunking.LONGEST} characters", "it is divided between words"),
-        ("items of a list made by `auto`", f"{values.MOST_ITEMS:,}", "418 `rule_failed`, with the place in the schema"),
-        ("keys of an object made by `auto`", f"{values.MOST_PROPERTIES:,}", "likewise"),
+        (
+            "items of a list made by `auto`",
+            f"{sampler.MOST_ITEMS:,}",
+            "418 `rule_failed`, with the place in the schema",
+        ),
+        ("keys of an object made by `auto`", f"{sampler.MOST_PROPERTIES:,}", "likewise"),
         ("a text made by `auto`", f"{patterns.LONGEST_TEXT:,} characters", "likewise"),
         ("rules that a miss names", f"{misses.NEAREST}", "the others are counted"),
     ]

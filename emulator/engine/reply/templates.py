@@ -3,31 +3,16 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 from uuid import UUID
 
 from emulator.catalogue.quirks import QuirkName
+from emulator.engine.fake import Fake
 from emulator.engine.randomness import AnswerInputs, SeededRandom
 from emulator.engine.request.facts import Facts
 from emulator.scenario.templates.template import Template, compile_template, is_template, strings_in
 from emulator.wire.json_text import parse_or_text
-
-
-@dataclass(slots=True)
-class Fake:
-    """Faker for templates, imported and seeded when first used."""
-
-    rng: SeededRandom
-    label: str
-    _faker: Any = None
-
-    def __getattr__(self, name: str) -> Any:
-        if self._faker is None:
-            from emulator.engine.faking import seeded_faker  # noqa: PLC0415  # only templates need it
-
-            self._faker = seeded_faker(self.rng.random("fake", self.label))
-        return getattr(self._faker, name)
 
 
 @dataclass(frozen=True)
@@ -92,7 +77,7 @@ class Context:
             self._variables = {
                 **self.request.variables,
                 "choice": self.choice,
-                "fake": Fake(self.request.rng, str(self.choice)),
+                "fake": Fake(partial(self.request.rng.random, "fake", str(self.choice))),
                 "uuid": self._uuid_maker(),
             }
         return self._variables

@@ -1,4 +1,7 @@
-"""The `format`s of strings: how to write one and how to tell one."""
+"""Values of the keyword `format`: texts of a format, and whether a text is of one.
+
+Checks are ours, as those of validators differ from platform to platform and know no `byte` or `datetime`.
+"""
 
 import base64
 import ipaddress
@@ -106,7 +109,7 @@ def write_format(name: str, random: Random, least: int, most: int) -> Iterator[s
 
 
 def _lengthen(name: str, text: str, random: Random, missing: int) -> str:
-    """The text with that many characters more, where the format has room for them."""
+    """The text made longer by that many characters, where its format allows."""
     match name:
         case _ if missing <= 0:
             return text

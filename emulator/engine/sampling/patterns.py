@@ -1,12 +1,19 @@
-"""Regular expressions read into a small tree of pieces that can be written out again as text."""
+"""Patterns of schemas: whether one is found in a text, and texts in which it is found.
+
+RE2 matches, in a time that is linear in the text whatever the pattern. What RE2 cannot read (lookarounds, back references) counts as
+absent there, but texts are written for it all the same.
+
+Texts are written by a parser and a writer of our own: packages that make text for a pattern read Python's expressions only and need its
+private parser, cannot be given lengths, or choose characters that look like noise.
+"""
 
 import re
 import sys
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
+from typing import Any
 
 _DIGIT = ((48, 57),)
 _WORD = ((97, 122), (65, 90), (48, 57), (95, 95))
@@ -26,12 +33,13 @@ _GROUP_OPENING = re.compile(
 
 _SHORT_CODE = re.compile(r"\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{2})")
 _LONG_CODE = re.compile(r"\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{4})")
+_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|.)", re.DOTALL)
 _PROPERTY = re.compile(r"\{\^?(?:\w+=)?(\w+)\}|(\w)")
 
 Ranges = tuple[tuple[int, int], ...]
 
 
-class Unreadable(ValueError):  # noqa: N818  # it carries a finding, the caller turns it into an error
+class Unreadable(ValueError):  # noqa: N818  # callers catch it and go on
     """An expression that is broken, too large, or uses what is not understood here."""
 
 
@@ -282,20 +290,41 @@ _FILLER = "abcdefghijklmnopqrstuvwxyz"
 
 
 @lru_cache(maxsize=512)
-def _compiled(pattern: str) -> re.Pattern[str] | None:
-    named = re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", pattern)  # JavaScript's spelling of named groups
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return re.compile(named)
-        except (re.error, OverflowError, RecursionError):
-            return None
+def _compiled(pattern: str) -> Any:
+    """The expression as RE2 has it; None if RE2 cannot read it."""
+    import re2  # type: ignore[import-untyped]  # noqa: PLC0415  # slow to import
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(_ESCAPE.sub(_in_re2, pattern), options)
+    except (re2.error, UnicodeEncodeError):
+        return None
+
+
+def _in_re2(escape: re.Match[str]) -> str:
+    """An escape as RE2 spells it, which knows four digits only as `x{00e9}`, not as JavaScript's `u00e9`."""
+    return f"\\x{{{escape[1]}}}" if escape[1] else escape[0]
+
+
+def is_readable(pattern: str) -> bool:
+    """Whether RE2 can read the expression, and the validator's engine too, which is as fast but knows a little less."""
+    from jsonschema_rs import Draft202012Validator, RegexOptions  # noqa: PLC0415  # slow to import
+
+    try:
+        Draft202012Validator({"pattern": pattern}, pattern_options=RegexOptions())
+    except ValueError:
+        return False
+    return _compiled(pattern) is not None
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether the expression is found in the text; an expression that Python cannot read is taken as found."""
+    """Whether the expression is found in the text; one that RE2 cannot read counts as absent, so as found."""
     compiled = _compiled(pattern)
-    return compiled is None or compiled.search(text) is not None
+    try:
+        return compiled is None or compiled.search(text) is not None
+    except UnicodeEncodeError:
+        return False
 
 
 @lru_cache(maxsize=512)
@@ -330,10 +359,7 @@ def write_matching(pattern: str, random: Random, least: int, most: int) -> Itera
 
 
 def _fit(text: str, pattern: str, random: Random, least: int) -> Iterator[str]:
-    """The text as it is, then lengthened at an end where the expression has no anchor.
-
-    With an anchor it would not match, and some expressions take for ever to find that out.
-    """
+    """The text as it is, then lengthened at an end where the expression has no anchor."""
     yield text
     missing = least - len(text)
     if 0 < missing <= LONGEST_TEXT:

@@ -1,216 +1,52 @@
-"""A value for a JSON Schema: the ways of satisfying it are tried one by one, and what comes out is judged."""
+"""A value for a JSON Schema: the branches of the schema are tried one by one, and each value made for one is validated.
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+A JSON Schema sampler of our own, as the known ones need a model's help or a test runner's, and make nothing that looks plausible.
+Numbers and strings are made in modules of their own, objects and arrays here.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from random import Random
 from typing import Any
 
+from emulator.engine.sampling.branches import MinimalDepths, expand
+from emulator.engine.sampling.keywords import TYPES, among
+from emulator.engine.sampling.numbers import make_number
+from emulator.engine.sampling.patterns import write_matching
 from emulator.engine.sampling.schema import (
-    TYPES,
     Document,
     Part,
+    Parts,
     TooLarge,
-    among,
     contradiction,
-    hinted_type,
-    listed,
+    escape,
+    largest,
+    pointer_of,
+    smallest,
     too_large,
-    types_of,
 )
-from emulator.engine.sampling.state import Heights, Parts, Spot, expand, where
-from emulator.engine.sampling.validity import is_valid
-from emulator.engine.sampling.values import make_array, make_number, make_object, make_text
+from emulator.engine.sampling.strings import make_string
+from emulator.engine.sampling.validity import Validity
+from emulator.engine.sampling.words import write_name
 from emulator.errors import AnswerError
 
+MOST_ITEMS = 1_000
+MOST_PROPERTIES = 1_000
 _MOST_VALUES = 20_000
 _MANY_VALUES = 300
-_DEEPEST = 40
-_SHALLOW = 4
-_WAYS = 24
+_MOST_LEVELS = 40
+_FULL_LEVELS = 4
+"""So many levels of objects and arrays have all of their optional properties."""
+_MOST_BRANCHES = 24
 _ATTEMPTS = 8
-_TWIN_ATTEMPTS = 60
-
-
-class Sampler:
-    """One sampling: makes values of schemas inside the document, out of one source of randomness."""
-
-    def __init__(self, document: Document, random: Random) -> None:
-        self.document = document
-        self.heights = Heights(document)
-        self.random = random
-        self._made = 0
-        self._failed: dict[tuple[str, ...], str] = {}
-
-    def make(self, parts: Parts, spot: Spot, avoided: Sequence[Any] = ()) -> Any:
-        """A value that satisfies all the schemas and is none of those avoided.
-
-        Raises:
-            AnswerError: No value was found.
-        """
-        self._made += 1
-        pointer = parts[0].pointer
-        if self._made > _MOST_VALUES:
-            raise too_large(pointer, f"it asks for more than {_MOST_VALUES} values")
-        if spot.depth > _DEEPEST:
-            raise contradiction(pointer, f"it nests deeper than {_DEEPEST} levels, or without end")
-        key = tuple(part.pointer for part in parts)
-        if key in self._failed:
-            raise AnswerError(self._failed[key])
-        try:
-            return self._make(parts, spot, avoided)
-        except TooLarge:
-            raise
-        except AnswerError as error:
-            if not avoided:
-                self._failed[key] = str(error)
-            raise
-
-    def _make(self, parts: Parts, spot: Spot, avoided: Sequence[Any]) -> Any:
-        if spot.depth >= _SHALLOW or self._made > _MANY_VALUES or self.comes_round(parts, spot):
-            spot = replace(spot, is_lean=True)
-        failure: AnswerError | None = None
-        for number, way in enumerate(expand(parts, self.document, lambda group: self._rank(group, spot))):
-            if number >= _WAYS:
-                break
-            kinds = self._kinds(way)
-            if not kinds:
-                failure = failure or contradiction(
-                    where(way, "type"), f"the types {_show_types(way)} exclude each other"
-                )
-            for kind in kinds:
-                try:
-                    for value in self._attempts(way, kind, spot, avoided):
-                        if not among(value, list(avoided)) and self.is_satisfied(value, parts):
-                            return value
-                except TooLarge:
-                    raise
-                except AnswerError as error:
-                    failure = failure or error
-        raise failure or contradiction(parts[0].pointer, self._why(parts, avoided))
-
-    def is_satisfied(self, value: Any, parts: Parts) -> bool:
-        """Whether the value satisfies all the schemas."""
-        return all(is_valid(value, part, self.document) for part in parts)
-
-    def comes_round(self, parts: Parts, spot: Spot) -> bool:
-        """Whether the schemas force the value into a schema it already stands in."""
-        seen: set[str] = set()
-        return any(self._comes_round(part, spot.trail, seen) for part in parts)
-
-    def _comes_round(self, part: Part, trail: frozenset[str], seen: set[str]) -> bool:
-        if part.pointer in trail:
-            return True
-        if part.pointer in seen:
-            return False
-        seen.add(part.pointer)
-        target = self.document.target(part)
-        joined = part.each("allOf") + ((target,) if target else ())
-        if any(self._comes_round(inner, trail, seen) for inner in joined):
-            return True
-        groups = [group for group in (part.each("anyOf"), part.each("oneOf")) if group]
-        return any(all(self._comes_round(inner, trail, seen) for inner in group) for group in groups)
-
-    def _rank(self, group: list[Parts], spot: Spot) -> list[Parts]:
-        """Branches at random, null last and recursion after that; when nesting must stop, those that end soonest first."""
-        branches = [branch for branch in group if not any(self.heights.is_endless(part) for part in branch)]
-        self.random.shuffle(branches)
-        if spot.is_lean:
-            return sorted(branches, key=lambda branch: max((self.heights.of(part) for part in branch), default=0))
-        return sorted(branches, key=lambda branch: (self.comes_round(branch, spot), _is_null(branch)))
-
-    def _kinds(self, way: Parts) -> list[str]:
-        """The types that all the schemas allow, in the order in which they are tried."""
-        kinds = [kind for kind in TYPES if all(_allows(part, kind) for part in way)]
-        hinted = [hint for part in way if (hint := hinted_type(part)) is not None] or ["string"]
-        named = [part for part in way if types_of(part) != TYPES]
-        if named:
-            kinds = [kind for kind in kinds if kind != "null"]
-            if "integer" in kinds and "number" in kinds:
-                kinds.remove("integer")
-            self.random.shuffle(kinds)
-            return kinds + (["null"] if all(_allows(part, "null") for part in way) else [])
-        return sorted(kinds, key=lambda kind: kind not in hinted)
-
-    def _attempts(self, way: Parts, kind: str, spot: Spot, avoided: Sequence[Any]) -> Iterator[Any]:
-        """Values of one type that are worth judging, the best looking first."""
-        lists = [values for part in way if (values := listed(part)) is not None]
-        if lists:
-            chosen = [value for value in lists[0] if value is not None or kind == "null"]
-            yield from self.random.sample(chosen, len(chosen))
-            return
-        if not spot.is_retry and not avoided:
-            yield from self._preferred(way)
-        tries = _TWIN_ATTEMPTS if avoided else _ATTEMPTS
-        for attempt in range(tries):
-            retry = replace(spot, is_retry=True, is_lean=spot.is_lean or attempt == tries - 1) if attempt else spot
-            yield self._build(way, kind, retry)
-
-    def _preferred(self, way: Parts) -> Iterator[Any]:
-        """Defaults, then examples in random order; what is null or empty shows nothing."""
-        defaults = [part.keywords["default"] for part in way if "default" in part.keywords]
-        examples = [part.keywords["example"] for part in way if "example" in part.keywords]
-        examples += [example for part in way for example in part.values("examples")]
-        yield from (
-            value
-            for value in [*defaults, *self.random.sample(examples, len(examples))]
-            if value is not None and value not in ("", [], {})
-        )
-
-    def _build(self, way: Parts, kind: str, spot: Spot) -> Any:
-        match kind:
-            case "null":
-                return None
-            case "boolean":
-                return self.random.random() < 0.5  # noqa: PLR2004  # even odds
-            case "integer" | "number":
-                return make_number(way, spot, self.random, whole=kind == "integer")
-            case "string":
-                return make_text(way, spot, self.random)
-            case "array":
-                return make_array(way, spot, self)
-            case _:
-                return make_object(way, spot, self)
-
-    def _why(self, parts: Parts, avoided: Sequence[Any]) -> str:
-        """What is most likely contradictory where nothing could even be tried or nothing was valid."""
-        if any(part.never for part in parts):
-            return "the schema false allows no value"
-        if avoided:
-            return f"it has no value that differs from the other {len(avoided)}, as uniqueItems asks"
-        if any(self.heights.is_endless(part) for part in parts):
-            return "it is recursive without end, or none of its branches can be satisfied"
-        present = dict.fromkeys(key for part in parts for key in part.keywords if key not in _SILENT)
-        return f"no value satisfies {', '.join(present) or 'it'} together"
-
-
-_SILENT = {
-    "title",
-    "description",
-    "default",
-    "example",
-    "examples",
-    "$defs",
-    "definitions",
-    "$schema",
-    "$id",
-    "$comment",
-}
-
-
-def _show_types(way: Parts) -> str:
-    return " and ".join(dict.fromkeys("/".join(types_of(part)) for part in way if types_of(part) != TYPES))
-
-
-def _is_null(branch: Parts) -> bool:
-    return any(types_of(part) == ("null",) or listed(part) == [None] for part in branch)
-
-
-def _allows(part: Part, kind: str) -> bool:
-    kinds = types_of(part)
-    return kind in kinds or (kind == "integer" and "number" in kinds)
-
-
-_OBJECT = Part("#(object)", {"type": "object"})
+_ATTEMPTS_FOR_UNIQUE = 60
+_USUAL_ITEMS = 2
+_NAME_TRIES = 30
+_LONGEST_NAME = 60
+_ANNOTATIONS = ("title", "description", "default", "example", "examples")
+_ANY_OBJECT = Part("#(object)", {"type": "object"})
+_ANY_NAME = Part("#(name)", {"type": "string"})
 
 
 def sample(schema: Any, random: Random) -> Any:
@@ -221,8 +57,7 @@ def sample(schema: Any, random: Random) -> Any:
     Raises:
         AnswerError: No value was found; the message names the place in the schema and what is contradictory.
     """
-    document = Document(schema)
-    return _make((document.root,), document, random)
+    return _sample(schema, (), random)
 
 
 def sample_arguments(parameters: Any, random: Random) -> dict[str, Any]:
@@ -233,13 +68,353 @@ def sample_arguments(parameters: Any, random: Random) -> dict[str, Any]:
     """
     if not isinstance(parameters, dict) or not parameters:
         return {}
-    document = Document(parameters)
-    made = _make((document.root, _OBJECT), document, random)
+    made = _sample(parameters, (_ANY_OBJECT,), random)
     return made if isinstance(made, dict) else {}
 
 
-def _make(parts: tuple[Part, ...], document: Document, random: Random) -> Any:
+def _sample(schema: Any, others: Parts, random: Random) -> Any:
     try:
-        return Sampler(document, random).make(parts, Spot())
+        document = Document(schema)
+        return _Sampler(document, random).make((document.root, *others), _Position())
     except RecursionError:
         raise contradiction("#", "it nests too deeply") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """Where in the value something is made, and how complete it is to be."""
+
+    depth: int = 0
+    """Objects and arrays around it."""
+    trail: frozenset[str] = frozenset()
+    """The pointers of the schemas of all that is around it."""
+    name: str = ""
+    """The name of the nearest property around it."""
+    is_minimal: bool = False
+    """Only what must be there: nesting is deep, or a recursive schema is inside itself."""
+    is_retry: bool = False
+    """An earlier attempt was not valid: leave defaults and examples, take optional properties at random."""
+
+    def below(self, parts: Iterable[Part]) -> "_Position":
+        """The position of something inside a value of these schemas."""
+        return replace(self, depth=self.depth + 1, trail=self.trail | {part.pointer for part in parts})
+
+    def named(self, name: str) -> "_Position":
+        """The position of the property of that name."""
+        return replace(self, name=name)
+
+
+class _Sampler:
+    """One sampling: makes values of schemas inside the document, out of one source of randomness."""
+
+    def __init__(self, document: Document, random: Random) -> None:
+        self._document = document
+        self._depths = MinimalDepths(document)
+        self._validity = Validity(document)
+        self._random = random
+        self._made = 0
+        self._failed: dict[tuple[str, ...], str] = {}
+
+    def make(self, parts: Parts, position: _Position, avoided: Sequence[Any] = ()) -> Any:
+        """A value that satisfies all the schemas and is none of those avoided.
+
+        Raises:
+            AnswerError: No value was found.
+        """
+        self._made += 1
+        pointer = parts[0].pointer
+        if self._made > _MOST_VALUES:
+            raise too_large(pointer, f"it asks for more than {_MOST_VALUES} values")
+        if position.depth > _MOST_LEVELS:
+            raise contradiction(pointer, f"it nests deeper than {_MOST_LEVELS} levels, or without end")
+        key = tuple(part.pointer for part in parts)
+        if key in self._failed:
+            raise AnswerError(self._failed[key])
+        try:
+            return self._make(parts, position, avoided)
+        except TooLarge:
+            raise
+        except AnswerError as error:
+            if not avoided:
+                self._failed[key] = str(error)
+            raise
+
+    def _make(self, parts: Parts, position: _Position, avoided: Sequence[Any]) -> Any:
+        if position.depth >= _FULL_LEVELS or self._made > _MANY_VALUES or self._is_recursive(parts, position):
+            position = replace(position, is_minimal=True)
+        failure: AnswerError | None = None
+        branches = expand(parts, self._document, lambda group: self._ranked(group, position))
+        for number, branch in enumerate(branches):
+            if number >= _MOST_BRANCHES:
+                break
+            types = self._types(branch)
+            if not types:
+                reason = f"the types {_show_types(branch)} exclude each other"
+                failure = failure or contradiction(pointer_of(branch, "type"), reason)
+            for type_ in types:
+                try:
+                    for value in self._candidates(branch, type_, position, avoided):
+                        if not among(value, avoided) and self._is_valid(value, parts):
+                            return value
+                except TooLarge:
+                    raise
+                except AnswerError as error:
+                    failure = failure or error
+        raise failure or contradiction(parts[0].pointer, self._explain(parts, avoided))
+
+    def _explain(self, parts: Parts, avoided: Sequence[Any]) -> str:
+        """What is most likely contradictory where nothing could even be tried or nothing was valid."""
+        if any(part.never for part in parts):
+            return "the schema false allows no value"
+        if avoided:
+            return f"it has no value that differs from the other {len(avoided)}, as uniqueItems asks"
+        if any(self._depths.is_endless(part) for part in parts):
+            return "it is recursive without end, or none of its branches can be satisfied"
+        present = dict.fromkeys(key for part in parts for key in part.keywords if key not in _ANNOTATIONS)
+        return f"no value satisfies {', '.join(present) or 'it'} together"
+
+    def _is_valid(self, value: Any, parts: Parts) -> bool:
+        return all(self._validity.is_valid(value, part) for part in parts)
+
+    def _is_recursive(self, parts: Parts, position: _Position) -> bool:
+        """Whether the schemas force the value into a schema that it is already inside of."""
+        seen: set[str] = set()
+
+        def recurs(part: Part) -> bool:
+            if part.pointer in position.trail:
+                return True
+            if part.pointer in seen:
+                return False
+            seen.add(part.pointer)
+            if any(recurs(inner) for inner in self._document.conjuncts(part)):
+                return True
+            return any(all(recurs(inner) for inner in group) for group in part.alternatives)
+
+        return any(recurs(part) for part in parts)
+
+    def _ranked(self, group: list[Parts], position: _Position) -> list[Parts]:
+        """Branches at random, null last and recursion after that; the least deep first when only the minimum is wanted."""
+        branches = [branch for branch in group if not any(self._depths.is_endless(part) for part in branch)]
+        self._random.shuffle(branches)
+        if position.is_minimal:
+            return sorted(branches, key=lambda branch: max((self._depths.of(part) for part in branch), default=0))
+        return sorted(branches, key=lambda branch: (self._is_recursive(branch, position), _is_null(branch)))
+
+    def _types(self, branch: Parts) -> list[str]:
+        """The types that all the schemas allow, in the order in which they are tried."""
+        types = [type_ for type_ in TYPES if all(_allows(part, type_) for part in branch)]
+        if all(part.types == TYPES for part in branch):
+            hinted = [hint for part in branch if (hint := part.hinted_type()) is not None] or ["string"]
+            return sorted(types, key=lambda type_: type_ not in hinted)
+        nulls = ["null"] if "null" in types else []
+        types = [type_ for type_ in types if type_ != "null"]
+        if "integer" in types and "number" in types:
+            types.remove("integer")
+        self._random.shuffle(types)
+        return types + nulls
+
+    def _candidates(self, branch: Parts, type_: str, position: _Position, avoided: Sequence[Any]) -> Iterator[Any]:
+        """Values of one type that are worth validating, the best looking first."""
+        lists = [values for part in branch if (values := part.listed) is not None]
+        if lists:
+            chosen = [value for value in lists[0] if value is not None or type_ == "null"]
+            yield from self._random.sample(chosen, len(chosen))
+            return
+        if not position.is_retry and not avoided:
+            yield from self._shown(branch)
+        tries = _ATTEMPTS_FOR_UNIQUE if avoided else _ATTEMPTS
+        for attempt in range(tries):
+            if attempt:
+                is_minimal = position.is_minimal or attempt == tries - 1
+                yield self._build(branch, type_, replace(position, is_retry=True, is_minimal=is_minimal))
+            else:
+                yield self._build(branch, type_, position)
+
+    def _shown(self, branch: Parts) -> Iterator[Any]:
+        """Defaults, then examples in random order; what is null or empty shows nothing."""
+        defaults = [part.keywords["default"] for part in branch if "default" in part.keywords]
+        examples = [part.keywords["example"] for part in branch if "example" in part.keywords]
+        examples += [example for part in branch for example in part.keywords.get("examples", ())]
+        for value in [*defaults, *self._random.sample(examples, len(examples))]:
+            if value is not None and value not in ("", [], {}):
+                yield value
+
+    def _build(self, branch: Parts, type_: str, position: _Position) -> Any:
+        match type_:
+            case "null":
+                return None
+            case "boolean":
+                return self._random.random() < 0.5  # noqa: PLR2004  # as often true as false
+            case "integer" | "number":
+                whole = type_ == "integer"
+                return make_number(branch, position.name, self._random, whole=whole, is_retry=position.is_retry)
+            case "string":
+                return make_string(branch, position.name, self._random, is_retry=position.is_retry)
+            case "array":
+                return self._make_array(branch, position)
+            case _:
+                return self._make_object(branch, position)
+
+    def _make_array(self, parts: Parts, position: _Position) -> list[Any]:
+        """An array: all items of a tuple, one or two of a list, only what must be there when nesting is deep.
+
+        Raises:
+            AnswerError: The items that must be there cannot be made.
+        """
+        least, most = largest(parts, "minItems"), smallest(parts, "maxItems", MOST_ITEMS)
+        if least > MOST_ITEMS:
+            reason = f"minItems {least} is above {MOST_ITEMS}, the most items made"
+            raise too_large(pointer_of(parts, "minItems"), reason)
+        prefix = max((len(part.keywords.get("prefixItems", ())) for part in parts), default=0)
+        contained = [part for part in parts if "contains" in part.keywords]
+        wanted = max((part.keywords.get("minContains", 1) for part in contained), default=0)
+        # What must be contained comes after the items that are described one by one, if there is room.
+        first = min(prefix, max(most - wanted, 0)) if wanted else 0
+        least = max(least, first + wanted)
+        if least > most:
+            reason = f"minItems {least} is above maxItems {most}"
+            raise contradiction(pointer_of(parts, "minItems", "maxItems"), reason)
+        inner = position.below(parts)
+        length = prefix
+        if not inner.is_minimal and (inner.is_retry or any("items" in part.keywords for part in parts)):
+            fewest, usual = 0 if inner.is_retry else 1, 1 if inner.depth > _USUAL_ITEMS else _USUAL_ITEMS
+            length = max(length, self._random.randint(fewest, usual))
+        is_unique = any("uniqueItems" in part.keywords for part in parts)
+        made: list[Any] = []
+        for index in range(min(max(least, length), most)):
+            item = tuple(schema for part in parts for schema in part.item_schemas(index))
+            if index >= least and self._leads_back(item, inner):
+                break
+            if first <= index < first + wanted:
+                item += tuple(part.at("contains") for part in contained)
+            try:
+                made.append(self.make(item or (Part(f"{parts[0].pointer}/items"),), inner, made if is_unique else ()))
+            except TooLarge:
+                raise
+            except AnswerError:
+                if index < least:
+                    raise
+                break
+        return made
+
+    def _make_object(self, parts: Parts, position: _Position) -> dict[str, Any]:
+        """An object, its properties in the order of the schemas.
+
+        Raises:
+            AnswerError: A property that must be there cannot be made or is not allowed.
+        """
+        least, most = largest(parts, "minProperties"), smallest(parts, "maxProperties", MOST_PROPERTIES)
+        required = list(dict.fromkeys(name for part in parts for name in part.required))
+        needed = max(least, len(required))
+        if needed > MOST_PROPERTIES:
+            reason = f"more than {MOST_PROPERTIES} properties are asked for"
+            raise too_large(pointer_of(parts, "minProperties"), reason)
+        if needed > most:
+            reason = f"maxProperties {most} is below the {needed} properties that must be there"
+            raise contradiction(pointer_of(parts, "maxProperties"), reason)
+        inner = position.below(parts)
+        made = {name: self._make_required(name, parts, inner) for name in required}
+        named = list(dict.fromkeys(name for part in parts for name in part.mapping("properties")))
+        optional = [name for name in named if name not in made]
+        for name in optional:
+            if len(made) < most and self._is_wanted(name, parts, inner):
+                self._add(made, name, parts, inner)
+        wanted = least
+        # A map without named properties gets one.
+        values = [part.at("additionalProperties") for part in parts if part.is_map]
+        if values and not made and not named and not inner.is_minimal and not self._is_recursive(tuple(values), inner):
+            wanted = max(least, 1)
+        names = chain(optional, self._other_names(parts, inner))
+        while len(made) < min(wanted, most) and (other := next(names, None)) is not None:
+            if other not in made:
+                self._add(made, other, parts, inner)
+        if len(made) < least:
+            reason = f"minProperties {least}, but only {len(made)} could be made"
+            raise contradiction(pointer_of(parts, "minProperties"), reason)
+        order = {name: index for index, name in enumerate(dict.fromkeys([*named, *made]))}
+        made = dict(sorted(made.items(), key=lambda each: order[each[0]]))
+        self._add_dependent(made, parts, inner)
+        return made
+
+    def _add_dependent(self, made: dict[str, Any], parts: Parts, inner: _Position) -> None:
+        """Add what `dependentRequired` asks for besides the properties that are there."""
+        pending = list(made)
+        for name in pending:
+            for other in (other for part in parts for other in part.mapping("dependentRequired").get(name, ())):
+                if other not in made:
+                    made[other] = self._make_required(other, parts, inner)
+                    pending.append(other)
+
+    def _leads_back(self, parts: Parts, position: _Position) -> bool:
+        """Whether something that need not be there is inside its own schema, or could not be finished."""
+        return self._is_recursive(parts, position) or any(self._depths.is_endless(part) for part in parts)
+
+    def _make_required(self, name: str, parts: Parts, inner: _Position) -> Any:
+        schemas = _property_schemas(name, parts)
+        if any(part.never for part in schemas) or not self._is_allowed_name(name, parts):
+            raise contradiction(pointer_of(parts, "required"), f'property "{name}" is required but not allowed')
+        return self.make(schemas, inner.named(name))
+
+    def _is_allowed_name(self, name: str, parts: Parts) -> bool:
+        return self._is_valid(name, _name_schemas(parts))
+
+    def _is_wanted(self, name: str, parts: Parts, inner: _Position) -> bool:
+        """Whether an optional property is put in: near the top, unless it leads back into what is around it."""
+        if inner.is_minimal or self._leads_back(_property_schemas(name, parts), inner):
+            return False
+        return not inner.is_retry or self._random.random() < 0.5  # noqa: PLR2004  # as often as not
+
+    def _add(self, made: dict[str, Any], name: str, parts: Parts, inner: _Position) -> None:
+        """Put a property in that need not be there, if it can be made."""
+        schemas = _property_schemas(name, parts)
+        if any(part.never for part in schemas) or not self._is_allowed_name(name, parts):
+            return
+        try:
+            made[name] = self.make(schemas, inner.named(name))
+        except TooLarge:
+            raise
+        except AnswerError:
+            return
+
+    def _other_names(self, parts: Parts, inner: _Position) -> Iterator[str]:
+        """Names for properties that the schemas do not name, as far as they may have any."""
+        if any("unevaluatedProperties" in part.keywords for part in parts):
+            return
+        name_schemas = _name_schemas(parts)
+        patterns = list(dict.fromkeys(pattern for part in parts for pattern in part.mapping("patternProperties")))
+        taken: list[str] = []
+        for attempt in range(MOST_PROPERTIES + _NAME_TRIES):
+            for pattern in patterns:
+                yield from list(write_matching(pattern, self._random, 1, _LONGEST_NAME))[:2]
+            if not name_schemas:
+                name = write_name(self._random)
+                yield f"{name}_{attempt}" if attempt > _NAME_TRIES else name
+                continue
+            try:
+                name = self.make((*name_schemas, _ANY_NAME), inner, taken)
+            except AnswerError:
+                return
+            taken.append(name)
+            yield name
+
+
+def _property_schemas(name: str, parts: Parts) -> Parts:
+    """What the schemas together ask of a property; a schema that allows everything when they say nothing."""
+    found = tuple(schema for part in parts for schema in part.property_schemas(name))
+    return found or (Part(f"{pointer_of(parts, 'required')}/properties/{escape(name)}"),)
+
+
+def _name_schemas(parts: Parts) -> Parts:
+    return tuple(part.at("propertyNames") for part in parts if "propertyNames" in part.keywords)
+
+
+def _show_types(branch: Parts) -> str:
+    return " and ".join(dict.fromkeys("/".join(part.types) for part in branch if part.types != TYPES))
+
+
+def _is_null(branch: Parts) -> bool:
+    return any(part.types == ("null",) or part.listed == [None] for part in branch)
+
+
+def _allows(part: Part, type_: str) -> bool:
+    return type_ in part.types or (type_ == "integer" and "number" in part.types)

@@ -1,158 +1,116 @@
-"""Whether a value satisfies a schema: the part of JSON Schema that sampling understands, for choosing among branches.
+"""Whether a value satisfies a schema: asked of jsonschema-rs, except for patterns (RE2) and formats (ours).
 
-Not judged: `unevaluatedProperties`, `unevaluatedItems`, `dependentSchemas`, `$dynamicRef`, formats without a checker.
+Not judged: `unevaluatedItems`, `dependentSchemas`, `$dynamicRef`, formats that are not known here, and what the network has.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emulator.engine.sampling.formats import has_format
+from emulator.engine.sampling.keywords import Schema, normalize, walk
 from emulator.engine.sampling.patterns import matches
-from emulator.engine.sampling.schema import Document, Part, among, as_number, bounds, members, same, slots, types_of
+from emulator.engine.sampling.schema import Document, Part, contradiction, too_large
+from emulator.errors import AnswerError
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft202012Validator, Registry
+
+_DEFINITIONS = "urn:definitions"
+_MOST_COMBINATIONS = 100_000
 
 
-def is_valid(value: Any, part: Part, document: Document, chain: frozenset[str] = frozenset()) -> bool:
-    """Whether the value satisfies the schema.
+class Validity:
+    """Validators for the schemas of one document, each compiled when first asked for."""
 
-    `chain` are the pointers of the schemas that led to this one for the same value: one that leads to itself is satisfied
-    by nothing.
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._validators: dict[str, Draft202012Validator] = {}
+        self._definitions: dict[str, Schema] = {}
+        """What a `$ref` points to, by pointer."""
+        self._registry: Registry | None = None
 
-    Raises:
-        AnswerError: A `$ref` points to nothing, or the schema has too many combinations.
-    """
-    document.spend(part)
-    if part.never or part.pointer in chain:
-        return False
-    if not part.keywords:
-        return True
-    return (
-        _has_type(value, part)
-        and _is_listed(value, part)
-        and _keeps_own_limits(value, part)
-        and all(is_valid(item, inner, document) for item, inner in _children(value, part))
-        and _has_contained(value, part, document)
-        and _satisfies_branches(value, part, document, chain | {part.pointer})
-    )
+    def is_valid(self, value: Any, part: Part) -> bool:
+        """Whether the value satisfies the schema.
 
+        Raises:
+            AnswerError: The schema has too many combinations, or it or the value nests too deeply.
+        """
+        if part.never or not part.keywords:
+            return not part.never
+        try:
+            if part.pointer not in self._validators:
+                self._validators[part.pointer] = self._compile(part)
+            return self._validators[part.pointer].is_valid(value)
+        except ValueError:
+            raise contradiction(part.pointer, "it nests too deeply, or has text that is not Unicode") from None
 
-def is_type(value: Any, name: str) -> bool:
-    """Whether a JSON value is of the named type; 1.0 is an integer too."""
-    match value:
-        case None:
-            return name == "null"
-        case bool():
-            return name == "boolean"
-        case int():
-            return name in ("integer", "number")
-        case float():
-            return name == "number" or (name == "integer" and value.is_integer())
-        case str():
-            return name == "string"
-        case list():
-            return name == "array"
-        case _:
-            return name == "object"
+    def _compile(self, part: Part) -> "Draft202012Validator":
+        from jsonschema_rs import Draft202012Validator, RegexOptions, Registry  # noqa: PLC0415  # slow to import
 
+        schema = self._linked(part)
+        if self._registry is None:
+            root = self._linked(self._document.root)
+            if self._most_combinations([root, *self._definitions.values()]) > _MOST_COMBINATIONS:
+                raise too_large(part.pointer, "its branches have too many combinations")
+            self._registry = Registry([(_DEFINITIONS, {"$defs": self._definitions})])
+        return Draft202012Validator(
+            schema,
+            keywords={"pattern": _Pattern, "format": _Format},
+            registry=self._registry,
+            pattern_options=RegexOptions(),
+            offline=True,
+        )
 
-def _has_type(value: Any, part: Part) -> bool:
-    return any(is_type(value, name) for name in types_of(part))
+    def _linked(self, part: Part) -> Schema:
+        """A copy of the schema in which every `$ref` names a definition; one that points to nothing is left out."""
+        schema = normalize(part.keywords) if part.keywords else not part.never
+        for each in walk(schema):
+            if "$ref" not in each:
+                continue
+            try:
+                target = self._document.target(Part(part.pointer, each))
+            except AnswerError:
+                target = None
+            del each["$ref"]
+            if target is not None:
+                name = target.pointer.encode().hex()
+                if name not in self._definitions:
+                    self._definitions[name] = True  # ends recursion
+                    self._definitions[name] = self._linked(target)
+                each["$ref"] = f"{_DEFINITIONS}#/$defs/{name}"
+        return schema
 
+    def _most_combinations(self, schemas: list[Schema]) -> int:
+        """The largest number of schemas, each counted as often as it is reached, that judge one value together."""
+        counts: dict[str, int] = {}
 
-def _is_listed(value: Any, part: Part) -> bool:
-    values = part.keywords.get("enum")
-    if isinstance(values, list) and not among(value, values):
-        return False
-    return "const" not in part.keywords or same(value, part.keywords["const"])
+        def count(schema: Schema) -> int:
+            return sum(1 + (follow(each["$ref"]) if "$ref" in each else 0) for each in walk(schema, in_place=True))
 
+        def follow(reference: str) -> int:
+            if reference not in counts:
+                counts[reference] = 0  # a schema that leads back to itself adds nothing
+                counts[reference] = count(self._definitions[reference.rpartition("/")[2]])
+            return counts[reference]
 
-def _keeps_own_limits(value: Any, part: Part) -> bool:
-    match value:
-        case str():
-            return _is_text(value, part)
-        case list():
-            return _is_counted(len(value), part, "Items") and not (
-                part.keywords.get("uniqueItems") is True and _has_twins(value)
-            )
-        case dict():
-            return _is_counted(len(value), part, "Properties") and _has_required(value, part)
-        case _:
-            return _is_number(value, part)
-
-
-def _is_counted(length: int, part: Part, what: str) -> bool:
-    least, most = part.count(f"min{what}"), part.count(f"max{what}")
-    return (least is None or length >= least) and (most is None or length <= most)
-
-
-def _is_text(value: str, part: Part) -> bool:
-    pattern, name = part.text("pattern"), part.text("format")
-    return (
-        _is_counted(len(value), part, "Length")
-        and (pattern is None or matches(pattern, value))
-        and (name is None or has_format(value, name))
-    )
+        return max((count(each) for schema in schemas for each in walk(schema)), default=0)
 
 
-def _is_number(value: Any, part: Part) -> bool:
-    number = as_number(value)
-    if number is None:
-        return True
-    for keyword, limit, strict in bounds(part):
-        distance = number - limit if keyword == "minimum" else limit - number
-        if distance < 0 or (strict and distance == 0):
-            return False
-    step = part.number("multipleOf")
-    return step is None or step <= 0 or number % step == 0
+class _Keyword:
+    """A keyword that the validator leaves to us; made for each schema that has it."""
+
+    def __init__(self, _schema: dict[str, Any], value: str, _path: list[str | int]) -> None:
+        self._value = value
 
 
-def _has_twins(values: list[Any]) -> bool:
-    return any(among(value, values[:index]) for index, value in enumerate(values))
+class _Pattern(_Keyword):
+    def validate(self, instance: Any) -> None:
+        """Raise ValueError for a text in which the pattern is not found."""
+        if isinstance(instance, str) and not matches(self._value, instance):
+            raise ValueError
 
 
-def _has_required(value: dict[str, Any], part: Part) -> bool:
-    dependent = part.mapping("dependentRequired")
-    needed = [name for key, names in dependent.items() if key in value and isinstance(names, list) for name in names]
-    return all(name in value for name in [*part.names("required"), *needed])
-
-
-def _children(value: Any, part: Part) -> Iterator[tuple[Any, Part]]:
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from ((item, inner) for inner in slots(part, index))
-    if isinstance(value, dict):
-        for name, item in value.items():
-            yield from ((item, inner) for inner in members(part, name, matches))
-            if part.has_schema("propertyNames"):
-                yield name, part.at("propertyNames")
-
-
-def _has_contained(value: Any, part: Part, document: Document) -> bool:
-    if not isinstance(value, list) or not part.has_schema("contains"):
-        return True
-    wanted = part.at("contains")
-    found = sum(is_valid(item, wanted, document) for item in value)
-    least, most = part.count("minContains"), part.count("maxContains")
-    return found >= (1 if least is None else least) and (most is None or found <= most)
-
-
-def _satisfies_branches(value: Any, part: Part, document: Document, chain: frozenset[str]) -> bool:
-    def holds(inner: Part) -> bool:
-        return is_valid(value, inner, document, chain)
-
-    target = document.target(part)
-    any_of, one_of = part.each("anyOf"), part.each("oneOf")
-    return (
-        (target is None or holds(target))
-        and all(holds(inner) for inner in part.each("allOf"))
-        and (not any_of or any(holds(inner) for inner in any_of))
-        and (not one_of or sum(holds(inner) for inner in one_of) == 1)
-        and not (part.has_schema("not") and holds(part.at("not")))
-        and _satisfies_condition(part, holds)
-    )
-
-
-def _satisfies_condition(part: Part, holds: Any) -> bool:
-    if not part.has_schema("if"):
-        return True
-    branch = "then" if holds(part.at("if")) else "else"
-    return not part.has_schema(branch) or bool(holds(part.at(branch)))
+class _Format(_Keyword):
+    def validate(self, instance: Any) -> None:
+        """Raise ValueError for a text that is not of the format."""
+        if isinstance(instance, str) and not has_format(instance, self._value):
+            raise ValueError

@@ -1,10 +1,11 @@
-"""Plausible texts and numbers for what a property is called and how it is described."""
+"""Plausible texts and numbers for the name and description of a property."""
 
 import re
 from collections.abc import Callable, Iterator
 from random import Random
+from typing import Any
 
-from emulator.engine.faking import Faker, seeded_faker
+from emulator.engine.fake import seeded_faker
 
 _WORDS: list[str] = re.findall(
     r"\w+",
@@ -38,10 +39,10 @@ _PERSON = {
 }
 _LONGEST_EXAMPLE = 40
 
-Write = Callable[[Faker], str]
+Write = Callable[[Any], str]  # given Faker
 
 
-def _date(fake: Faker) -> str:
+def _date(fake: Any) -> str:
     return f"202{fake.random_int(4, 6)}-{fake.random_int(1, 12):02}-{fake.random_int(1, 28):02}"
 
 

@@ -217,6 +217,7 @@ SCHEMAS: dict[str, Any] = {
         "properties": {"a": {"type": "object", "properties": {"b": {"type": "array", "items": {}}}}},
     },
 }
+HARD = "a" * 60 + "!"
 FORMATS = (
     "date",
     "date-time",
@@ -374,10 +375,65 @@ def test_work_is_bounded() -> None:
     knot: dict[str, Any] = {f"k{n}": {"anyOf": [{"$ref": f"#/$defs/k{m}"} for m in range(8)]} for n in range(8)}
     with pytest.raises(AnswerError):
         sample({"$defs": knot, "$ref": "#/$defs/k0"}, rng(0))
-    wide: dict[str, Any] = {"type": "string"}
+    wide: dict[str, Any] = {
+        f"w{level}": {"type": "object", "properties": {f"p{n}": {"$ref": f"#/$defs/w{level + 1}"} for n in range(10)}}
+        for level in range(12)
+    }
+    wide["w12"] = {"type": "string"}
+    assert len(json.dumps(sample({"$defs": wide, "$ref": "#/$defs/w0"}, rng(0)))) < 100_000
+
+
+def test_pattern_that_cannot_be_read_is_absent() -> None:
+    """What RE2 cannot read neither refuses a text nor says what a property of some name must be."""
+    assert sample({"const": "b", "pattern": "(?=a)a"}, rng(0)) == "b"
+    names = {
+        "patternProperties": {"(?=a)a": False, "a{,3}": False},
+        "properties": {"a": {"const": 1}},
+        "required": ["a"],
+    }
+    assert sample({"type": "object", **names}, rng(0)) == {"a": 1}
+
+
+def test_reference_to_the_network_is_not_followed() -> None:
+    """What a reference to another document holds is not known, wherever the reference stands."""
+    with pytest.raises(AnswerError, match="is not in the schema"):
+        sample({"$ref": "http://192.0.2.1/schema"}, rng(0))
+    assert sample({"const": 1, "not": {"type": "string", "$ref": "http://192.0.2.1/schema"}}, rng(0)) == 1
+
+
+def test_large_schema_is_refused() -> None:
+    """A document that is too large to be looked through is not looked through, however it got so large."""
+    shared: dict[str, Any] = {"type": "string"}
     for _ in range(12):
-        wide = {"type": "object", "properties": {f"p{n}": wide for n in range(10)}}
-    assert len(json.dumps(sample(wide, rng(0)))) < 100_000
+        shared = {"type": "object", "properties": {f"p{n}": shared for n in range(10)}}
+    with pytest.raises(AnswerError, match="#: it has more than 100000 objects and lists"):
+        sample(shared, rng(0))
+
+
+@pytest.mark.parametrize("keyword", ["allOf", "anyOf"])
+def test_doubling_schema_is_refused(keyword: str) -> None:
+    """A schema that is reached along 2^30 paths is not validated along each of them."""
+    doubled: dict[str, Any] = {f"d{n}": {keyword: [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(30)}
+    with pytest.raises(AnswerError, match="its branches have too many combinations"):
+        sample({"$defs": {**doubled, "d30": {"enum": ["a", 1], "not": {"const": 1}}}, "$ref": "#/$defs/d0"}, rng(0))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"const": HARD, "pattern": "^(a+)+$"},
+        {"type": "string", "default": HARD, "pattern": "^(a+)+$"},
+        {"type": "object", "propertyNames": {"pattern": "^(a+)+$"}, "required": [HARD]},
+        {"patternProperties": {"^(a+)+$": {"type": "integer"}}, "properties": {HARD: {}}, "required": [HARD]},
+    ],
+    ids=json.dumps,
+)
+def test_hostile_pattern_takes_no_time(schema: Any) -> None:
+    """A pattern on which a backtracking engine would never end is decided at once, wherever it stands."""
+    try:
+        sample(schema, rng(0))
+    except AnswerError:
+        assert "default" not in schema
 
 
 def test_slow_expression_is_not_tried_in_vain() -> None:

@@ -1,0 +1,216 @@
+"""The JSON Schema keywords that are understood, and the shape each must have; one of another shape counts as absent.
+
+`normalize` turns what people send into valid draft 2020-12. Besides that draft it reads draft 7 (a list in `items`), draft 4
+(`exclusiveMinimum: true`), OpenAPI 3.0 (`nullable`, `example`) and Google's own schemas (`type: "STRING"`, `minItems: "1"`).
+
+To support another keyword, add it to `_READERS`: from then on values are judged by it. What makes values stands in `sampler`,
+`numbers` and `strings`.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from typing import Any
+
+from emulator.engine.sampling.patterns import is_readable
+
+TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
+NumberOrNone = int | float | None
+Schema = dict[str, Any] | bool
+Reader = Callable[[Any], Any]
+"""Reads the value of a keyword; None for one of the wrong shape."""
+
+
+def normalize(schema: Any) -> Schema:
+    """The schema with nothing in it but well-formed keywords, in their order; what is no schema allows every value.
+
+    `$ref` stays as it is written.
+
+    Raises:
+        RecursionError: It nests too deeply.
+    """
+    if not isinstance(schema, dict):
+        return schema is not False
+    normal: dict[str, Any] = {}
+    for keyword, value in _in_current_dialect(schema).items():
+        if keyword in _AS_WRITTEN:
+            normal[keyword] = value
+        elif keyword in _READERS and (read := _READERS[keyword](value)) is not None:
+            normal[keyword] = read
+    return normal
+
+
+def _in_current_dialect(schema: dict[str, Any]) -> dict[str, Any]:
+    """The keywords of a schema, those of older dialects replaced by today's."""
+    changed = schema
+    if isinstance(schema.get("items"), list):
+        changed = {**schema, "prefixItems": schema["items"], "items": schema.get("additionalItems")}
+    if schema.get("nullable") is True and (types := _types(schema.get("type"))):
+        changed = {**changed, "type": [*([types] if isinstance(types, str) else types), "null"]}
+    for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if schema.get(exclusive) is True:
+            changed = {**changed, exclusive: schema.get(bound)}
+    return changed
+
+
+def as_number(value: Any) -> Fraction | None:
+    """The exact value a JSON number was written with (0.1 is one tenth); None for what is no finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, int):
+        return Fraction(value)
+    return Fraction(repr(value)) if math.isfinite(value) else None
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two JSON values are equal: 1 and 1.0 are, 1 and true are not."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(value, right[key]) for key, value in left.items())
+    return bool(left == right)
+
+
+def among(value: Any, values: Iterable[Any]) -> bool:
+    """Whether a JSON value is in a list, by `same`."""
+    return any(same(value, other) for other in values)
+
+
+def _schema(value: Any) -> Schema | None:
+    return normalize(value) if isinstance(value, dict | bool) else None
+
+
+def _schemas(value: Any) -> list[Schema] | None:
+    """A list of schemas; an empty one asks for nothing."""
+    return [normalize(each) for each in value] or None if isinstance(value, list) else None
+
+
+def _schema_map(value: Any) -> dict[str, Schema] | None:
+    if not isinstance(value, dict):
+        return None
+    return {name: normalize(each) for name, each in value.items() if isinstance(name, str)}
+
+
+def _schema_map_by_pattern(value: Any) -> dict[str, Schema] | None:
+    """A schema for each pattern of names; patterns that cannot be read count as absent."""
+    schemas = _schema_map(value)
+    return schemas and {pattern: each for pattern, each in schemas.items() if is_readable(pattern)}
+
+
+def _types(value: Any) -> str | list[str] | None:
+    """One known type or several, in lower case; those that are not known are left out."""
+    if isinstance(value, str):
+        return value.lower() if value.lower() in TYPES else None
+    return list(dict.fromkeys(each.lower() for each in _strings(value) or () if each.lower() in TYPES)) or None
+
+
+def _count(value: Any) -> int | None:
+    """A whole number from 0 on; Google writes it as a string too."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:  # noqa: PLR2004  # beyond what any bound needs
+        value = int(value)
+    number = as_number(value)
+    return int(number) if number is not None and number.denominator == 1 and number >= 0 else None
+
+
+def _number(value: Any) -> NumberOrNone:
+    return value if as_number(value) is not None else None
+
+
+def _step(value: Any) -> NumberOrNone:
+    number = as_number(value)
+    return value if number is not None and number > 0 else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _list(value: Any) -> list[Any] | None:
+    return value if isinstance(value, list) else None
+
+
+def _strings(value: Any) -> list[str] | None:
+    """The strings of a list, each once."""
+    return list(dict.fromkeys(each for each in value if isinstance(each, str))) if isinstance(value, list) else None
+
+
+def _strings_map(value: Any) -> dict[str, list[str]] | None:
+    if not isinstance(value, dict):
+        return None
+    return {name: strings for name, each in value.items() if (strings := _strings(each)) is not None}
+
+
+def _only(wanted: bool) -> Reader:
+    return lambda value: value if value is wanted else None
+
+
+_AS_WRITTEN = ("const", "default", "example")
+_READERS: dict[str, Reader] = {
+    "$ref": _text,
+    "title": _text,
+    "description": _text,
+    "examples": _list,
+    # any type
+    "type": _types,
+    "enum": _list,
+    "allOf": _schemas,
+    "anyOf": _schemas,
+    "oneOf": _schemas,
+    "not": _schema,
+    "if": _schema,
+    "then": _schema,
+    "else": _schema,
+    # objects
+    "properties": _schema_map,
+    "required": _strings,
+    "additionalProperties": _schema,
+    "patternProperties": _schema_map_by_pattern,
+    "propertyNames": _schema,
+    "minProperties": _count,
+    "maxProperties": _count,
+    "dependentRequired": _strings_map,
+    "unevaluatedProperties": _only(wanted=False),
+    # arrays
+    "prefixItems": _schemas,
+    "items": _schema,
+    "contains": _schema,
+    "minContains": _count,
+    "maxContains": _count,
+    "minItems": _count,
+    "maxItems": _count,
+    "uniqueItems": _only(wanted=True),
+    # strings
+    "minLength": _count,
+    "maxLength": _count,
+    "pattern": _text,
+    "format": _text,
+    # numbers
+    "minimum": _number,
+    "maximum": _number,
+    "exclusiveMinimum": _number,
+    "exclusiveMaximum": _number,
+    "multipleOf": _step,
+}
+
+IN_PLACE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
+
+
+def walk(schema: Schema, *, in_place: bool = False) -> Iterator[dict[str, Any]]:
+    """A normalized schema and all inside it; with `in_place` only those that judge the same value. `$ref` is not followed."""
+    if not isinstance(schema, dict):
+        return
+    yield schema
+    for keyword, value in list(schema.items()):
+        if in_place and keyword not in IN_PLACE:
+            continue
+        match _READERS.get(keyword):
+            case reader if reader is _schema:
+                yield from walk(value, in_place=in_place)
+            case reader if reader is _schemas:
+                for each in value:
+                    yield from walk(each, in_place=in_place)
+            case reader if reader in (_schema_map, _schema_map_by_pattern):
+                for each in value.values():
+                    yield from walk(each, in_place=in_place)
