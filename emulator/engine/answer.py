@@ -14,10 +14,10 @@ from emulator.engine.rendering.forms import GAP, GAP_CREATED, GAP_OCCASION, LARG
 from emulator.engine.rendering.render import render as render_chat
 from emulator.engine.reply.compose import compose, draw_calls, identify
 from emulator.engine.reply.parts import Answer
-from emulator.engine.reply.signatures import sign
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import Ruleset
 from emulator.engine.session import State
+from emulator.engine.signatures import sign
 from emulator.engine.timeline.pace import AT_ONCE, as_stream, give_times
 from emulator.engine.timeline.timeline import Timeline, plain_timeline, refusal_timeline
 from emulator.errors import AnswerError

@@ -16,8 +16,8 @@ from emulator.engine.rendering.families import family_of, refuse_endpoint, refus
 from emulator.engine.request.facts import Facts
 from emulator.engine.routes.route import Ask, as_unary, refuse_unary
 from emulator.engine.ruleset import Ruleset, compile_rules, put_before
-from emulator.engine.vetting.case import Policy
-from emulator.engine.vetting.vet import Check, VettingResult, judge, refuse_malformed
+from emulator.engine.vetting.context import VettingPolicy
+from emulator.engine.vetting.vet import RouteCheck, VettingResult, refuse_malformed, vet
 from emulator.errors import AnswerError
 from emulator.scenario.loading import Reading, default_scenario_path, read_paths
 from emulator.scenario.rules import Tokens
@@ -243,7 +243,7 @@ class Service:
         *,
         now: float,
         quota_ticket: QuotaTicket,
-        check: Check | None = None,
+        check: RouteCheck | None = None,
         ask: Ask = answer,
     ) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome, and warnings. Raises AnswerError for a pace that the request names and there is not."""
@@ -273,7 +273,7 @@ class Service:
         return outcome, verdict.warnings + outcome.warnings
 
     async def _find_terms(
-        self, received: Received, facts: Facts, session: Session, rules: Ruleset, check: Check | None
+        self, received: Received, facts: Facts, session: Session, rules: Ruleset, check: RouteCheck | None
     ) -> Terms:
         """On what a request is answered, remembered with its facts. Raises AnswerError for a pace that there is not."""
         around = session.overrides or self._surroundings
@@ -302,11 +302,11 @@ class Service:
         return expand((session.overrides or self._surroundings).quirks | self._rules_of(session).quirks)
 
     def _judge(
-        self, facts: Facts, ruleset: Ruleset, seed: str | None, quirks: frozenset[QuirkName], check: Check | None
+        self, facts: Facts, ruleset: Ruleset, seed: str | None, quirks: frozenset[QuirkName], check: RouteCheck | None
     ) -> VettingResult:
         """What Vertex says of a request: the scenario's `vetting` wins over the server's."""
-        policy = Policy(self.settings.models, seed, ruleset.signatures, quirks)
-        return judge(facts, policy, ruleset.vetting or self.settings.vetting, check)
+        policy = VettingPolicy(self.settings.models, seed, ruleset.signatures, quirks)
+        return vet(facts, policy, ruleset.vetting or self.settings.vetting, check)
 
     def rules_of(self, project: str) -> Ruleset:
         """What a session answers by: the rules that were added to it and to all sessions, then its own scenario or the server's."""

@@ -8,9 +8,9 @@ from typing import Any, TypedDict, Unpack, get_args
 
 from emulator.engine.answer import Result
 from emulator.engine.matching.conditions import Comparison, shorten, show
-from emulator.engine.matching.json import lacks, write
+from emulator.engine.matching.json import find_difference, to_json
 from emulator.engine.matching.misses import describe
-from emulator.engine.matching.texts import Short, compile_test
+from emulator.engine.matching.texts import DefaultOperator, compile_test
 from emulator.store.exchange import Exchange
 from emulator.store.journal import Journal
 from emulator.suggestions import suggest
@@ -173,7 +173,7 @@ def _compile(method: str, accepted: type[Wanted], conditions: Mapping[str, Any])
 
 
 _VALUES: Mapping[str, Callable[[Exchange], Any]] = {"status": lambda one: one.status, "stream": lambda one: one.stream}
-_TEXTS: Mapping[str, tuple[Short, Callable[[Exchange], Sequence[str]]]] = {
+_TEXTS: Mapping[str, tuple[DefaultOperator, Callable[[Exchange], Sequence[str]]]] = {
     "session": ("glob", lambda one: (one.session,)),
     "rule": ("glob", lambda one: () if one.rule is None else (one.rule,)),
     "outcome": ("glob", lambda one: (one.result,)),
@@ -200,16 +200,16 @@ def _on_text(field: str, value: str) -> _Demand:
 
 
 def _on_value(field: str, value: Any, read: Callable[[Exchange], Any]) -> _Demand:
-    return _Demand(field, write(value), lambda one: bool(read(one) == value), lambda one: write(read(one)))
+    return _Demand(field, to_json(value), lambda one: bool(read(one) == value), lambda one: to_json(read(one)))
 
 
 def _on_body(wanted: Mapping[str, Any]) -> _Demand:
     part = dict(wanted)
     return _Demand(
         "body",
-        shorten(write(part)),
-        lambda one: lacks(one.request, part) is None,
-        lambda one: lacks(one.request, part) or "all of it",
+        shorten(to_json(part)),
+        lambda one: find_difference(one.request, part) is None,
+        lambda one: find_difference(one.request, part) or "all of it",
     )
 
 

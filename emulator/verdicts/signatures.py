@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from emulator.catalogue.models import find_model
-from emulator.engine.reply.signatures import BYPASSES
 from emulator.engine.request.history import MODEL_ROLES, PastCall, calls_of, is_result
+from emulator.engine.signatures import BYPASSES
 from emulator.verdicts.observation import Finding, Observation, SaidCall
 from emulator.wire.json_text import dump
 from emulator.wire.requests import write_place

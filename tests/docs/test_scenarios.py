@@ -9,8 +9,8 @@ import pytest
 from emulator.catalogue.quirks import QUIRK_NAMES
 from emulator.engine.matching.conditions import compile_when, matches
 from emulator.engine.reply.chunking import LONGEST
-from emulator.engine.reply.signatures import signs_calls, signs_media
 from emulator.engine.request.facts import Facts
+from emulator.engine.signatures import signs_calls, signs_media
 from emulator.scenario.conversation import TURNS
 from emulator.scenario.reference import reference_text
 from emulator.scenario.rules import ConversationRule, ReplyRule, SequenceRule

@@ -14,8 +14,8 @@ from emulator.engine.reply.calls import LiteralCall, compile_call
 from emulator.engine.reply.chunking import divide
 from emulator.engine.reply.media import draw, load_media, to_base64
 from emulator.engine.reply.parts import MediaPart, Part, RawPart, make_text
-from emulator.engine.reply.signatures import sign, signs_media
-from emulator.engine.reply.templates import Context, fill_text, fill_value, is_literal
+from emulator.engine.reply.templates import Context, fill_text, fill_value
+from emulator.engine.signatures import sign, signs_media
 from emulator.engine.timeline.directives import Directive, PaceChange
 from emulator.engine.timeline.directives import Pause as PauseCue
 from emulator.engine.timeline.faults import compile_fault_step
@@ -24,6 +24,7 @@ from emulator.scenario.faults import Cut, Fail, Garble, Stall
 from emulator.scenario.loading import ScenarioFile
 from emulator.scenario.pace import Paced
 from emulator.scenario.steps import Audio, Call, Chunks, Image, Json, Pause, Raw, Reply, Say, Step, Think
+from emulator.scenario.templates.template import is_literal
 from emulator.wire.json_text import dump
 from emulator.wire.sse import event
 

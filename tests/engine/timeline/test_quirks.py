@@ -8,10 +8,10 @@ import pytest
 from emulator.catalogue.quirks import PROFILES, QUIRK_NAMES, QUIRKS, QuirkName, expand
 from emulator.engine.answer import Outcome, answer
 from emulator.engine.randomness import AnswerInputs, Overrides
-from emulator.engine.reply.signatures import fits_call
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import compile_rules
 from emulator.engine.session import State
+from emulator.engine.signatures import fits_call
 from emulator.scenario.loading import read_text
 from emulator.wire.sse import DONE
 from emulator.wire.urls import Target

@@ -440,7 +440,7 @@ def test_every_entry_has_a_case() -> None:
     elsewhere = {
         "invalid_json_payload",  # tests/server: the body is no JSON
         "corrupted_thought_signature",
-        "empty_assistant_content_with_tool_calls",  # only warned of: test_judging.py
+        "empty_assistant_content_with_tool_calls",  # only warned of: test_vet.py
         "publisher_model_not_allowed",
     }
     names = {one.name for one in all_errors() if one.service == "vertex" and one.http_status == 400}

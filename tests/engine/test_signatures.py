@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.engine.reply.signatures import fits_call, sign, sign_call
 from emulator.engine.ruleset import compile_rules
+from emulator.engine.signatures import fits_call, sign, sign_call
 from emulator.scenario.loading import read_text
 
 JSON = st.recursive(
