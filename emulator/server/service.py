@@ -14,7 +14,8 @@ from emulator.engine.quota import QuotaTicket, admit
 from emulator.engine.randomness import AnswerInputs, Overrides
 from emulator.engine.rendering.families import family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.request.facts import Facts
-from emulator.engine.routes.route import Ask, as_unary, refuse_unary
+from emulator.engine.routes.refusals import as_unary, refuse_unary
+from emulator.engine.routes.route import AnswerFunction, read_route
 from emulator.engine.ruleset import Ruleset, compile_rules, put_before
 from emulator.engine.vetting.context import VettingPolicy
 from emulator.engine.vetting.vet import RouteCheck, VettingResult, refuse_malformed, vet
@@ -212,10 +213,8 @@ class Service:
                     received, facts, session, rules, now=now, quota_ticket=quota_ticket
                 )
                 return outcome, overlooked + warnings
-            from emulator.engine.routes.read import read_question  # noqa: PLC0415  # the server starts quicker so
-
-            question, warnings = read_question(target.method, received.body, strict_json=self.settings.strict_json)
-            facts = Facts(target, received.headers, question.chat)
+            handler, warnings = read_route(target.method, received.body, strict_json=self.settings.strict_json)
+            facts = Facts(target, received.headers, handler.chat)
             outcome, more = await self._answer(
                 received,
                 facts,
@@ -223,8 +222,8 @@ class Service:
                 rules,
                 now=now,
                 quota_ticket=quota_ticket,
-                check=question.vet,
-                ask=question.answer,
+                check=handler.vet,
+                ask=handler.answer,
             )
         except MalformedRequestError as error:
             refusal = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
@@ -244,7 +243,7 @@ class Service:
         now: float,
         quota_ticket: QuotaTicket,
         check: RouteCheck | None = None,
-        ask: Ask = answer,
+        ask: AnswerFunction = answer,
     ) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome, and warnings. Raises AnswerError for a pace that the request names and there is not."""
         terms = await self._find_terms(received, facts, session, first, check)
