@@ -23,8 +23,8 @@ from emulator.server.listening import base_url, bind, url_of
 from emulator.server.service import Service
 from emulator.server.settings import Settings
 from emulator.store.exchange import Exchange
-from emulator.store.views import JournalView, Sent
-from emulator.verdicts.judge import Verdict
+from emulator.store.views import JournalView, RequestFilter
+from emulator.verdicts.registry import Verdict
 from emulator.verdicts.verification import Verification
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class Emulator:
         """What was asked and answered, in all sessions."""
         return JournalView(self.service.journal)
 
-    def assert_sent(self, times: int | None = None, **wanted: Unpack[Sent]) -> tuple[Exchange, ...]:
+    def assert_sent(self, times: int | None = None, **wanted: Unpack[RequestFilter]) -> tuple[Exchange, ...]:
         """Assert that some exchanges fit, or as many as `times` says, and return those: `journal.assert_sent`."""
         __tracebackhide__ = True
         return self.journal.assert_sent(times, **wanted)

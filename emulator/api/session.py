@@ -15,8 +15,8 @@ from emulator.errors import ScenarioError
 from emulator.scenario.loading import is_text, read_given
 from emulator.server.service import Service
 from emulator.store.exchange import Exchange
-from emulator.store.views import JournalView, Sent
-from emulator.verdicts.judge import Verdict
+from emulator.store.views import JournalView, RequestFilter
+from emulator.verdicts.registry import Verdict
 from emulator.verdicts.verification import Verification
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class VertexSession:
         """What was asked and answered in this session."""
         return JournalView(self._service.journal, self.project)
 
-    def assert_sent(self, times: int | None = None, **wanted: Unpack[Sent]) -> tuple[Exchange, ...]:
+    def assert_sent(self, times: int | None = None, **wanted: Unpack[RequestFilter]) -> tuple[Exchange, ...]:
         """Assert that some exchanges fit, or as many as `times` says, and return those: `journal.assert_sent`."""
         __tracebackhide__ = True
         return self.journal.assert_sent(times, **wanted)

@@ -9,7 +9,7 @@ from textwrap import shorten
 from typing import Any, Literal, get_args
 
 from emulator.catalogue.variations import Variation
-from emulator.verdicts.judge import Verdict
+from emulator.verdicts.registry import Verdict
 
 Result = Literal["survived", "wrong answer", "crashed", "hung", "not met"]
 """As undisturbed; another output though the end was good; a bad end; no end in time; or nothing was disturbed after all."""

@@ -33,8 +33,8 @@ from emulator.store.exchange import Exchange, TokenExchange
 from emulator.store.journal import Journal
 from emulator.store.sessions import TOKEN_REQUESTS, Session, Sessions
 from emulator.store.store import MemoryStore, Pushed, Store, agree, read_pushed, run_without_waiting
-from emulator.verdicts.judge import Verdict, judge_client
 from emulator.verdicts.observation import Observation
+from emulator.verdicts.registry import Verdict, judge_client
 from emulator.verdicts.verification import Verification, verify
 from emulator.wire.requests import MalformedRequestError
 from emulator.wire.urls import CHAT, Target

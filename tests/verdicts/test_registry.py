@@ -13,7 +13,7 @@ from emulator.server.clock import ManualClock
 from emulator.server.service import Service
 from emulator.server.settings import Settings
 from emulator.store.exchange import Exchange
-from emulator.verdicts.judge import KINDS, Verdict
+from emulator.verdicts.registry import KINDS, Verdict
 from emulator.verdicts.retries import RETRY_WINDOW, STORM_RETRIES, STORM_WAIT
 from emulator.verdicts.tool_calls import split_name
 from emulator.wire.urls import Target
