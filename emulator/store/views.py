@@ -83,7 +83,7 @@ class JournalView:
         """The last exchange. Raises LookupError if there is none."""
         found = tuple(self)
         if not found:
-            raise LookupError(f"there are no {self._describe()}; {_describe_total(len(self._session_exchanges()))}")
+            raise LookupError(f"there are no {self._describe()}; {self._total()}")
         return found[-1]
 
     def where(self, **wanted: Unpack[ExchangeFilter]) -> "JournalView":
@@ -98,9 +98,7 @@ class JournalView:
             number = len(self)
             there = "there is 1" if number == 1 else f"there are {number or 'none'}"
             kinds = self._describe().replace("exchanges", "exchange", 1) if n == 1 else self._describe()
-            raise TimeoutError(
-                f"waited {timeout:g} seconds for {n} {kinds}; {there}, {_describe_total(len(self._session_exchanges()))}"
-            )
+            raise TimeoutError(f"waited {timeout:g} seconds for {n} {kinds}; {there}, {self._total()}")
         return tuple(self)
 
     async def wait_for_async(
@@ -127,6 +125,10 @@ class JournalView:
     def _session_exchanges(self) -> Sequence[Exchange]:
         return [one for one in self._journal if self._session in {None, one.session}]
 
+    def _total(self) -> str:
+        number = len(self._session_exchanges())
+        return "nothing was sent" if not number else f"{number} {'was' if number == 1 else 'were'} sent in all"
+
     def _describe(self) -> str:
         of = [f"of session {self._session}"] if self._session is not None else []
         with_ = [" and ".join(f"{one.field} {one.wanted}" for one in self._criteria)] if self._criteria else []
@@ -139,9 +141,7 @@ class JournalView:
         fits = "fits" if len(fitting) <= 1 else "fit"
         counted = f"{len(fitting) or 'none'} of the {len(found)} {self._describe()} {fits}, {wanted} expected"
         if not found:
-            counted = (
-                f"there are no {self._describe()}, {wanted} expected; {_describe_total(len(self._session_exchanges()))}"
-            )
+            counted = f"there are no {self._describe()}, {wanted} expected; {self._total()}"
         lines = [counted]
         if fitting:
             lines.append(f"fitting: {_numbers(fitting)}")
@@ -216,10 +216,6 @@ def _body_criterion(wanted: Mapping[str, Any]) -> _Criterion:
         lambda one: find_difference(one.request, part) is None,
         lambda one: find_difference(one.request, part) or "all of it",
     )
-
-
-def _describe_total(number: int) -> str:
-    return "nothing was sent" if not number else f"{number} {'was' if number == 1 else 'were'} sent in all"
 
 
 def _numbers(exchanges: Sequence[Exchange]) -> str:
