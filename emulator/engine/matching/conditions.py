@@ -1,11 +1,11 @@
-"""The conditions of `when`, compiled: each can tell whether it holds for a request, and what it wanted and got.
+"""The conditions of `when`, compiled: each has a check of a request, and a description of what it wanted and got.
 
 To add a condition such as `user_count`: add the key with its type and docstring to `When` in `scenario/when.py`; give the value a
 property in `engine/request/facts.py`; then add one line to `TEXT_FIELDS` below if its values are texts, to `_JSON_FIELDS` if it is
 JSON that must be contained, or a function that compiles it to `_COMPILERS` at the end.
 
-Both halves of a condition are made of the same parts, so that a report cannot disagree with the decision. Reports are made only
-when somebody asks for one.
+Check and description use the same parts, so that a report cannot disagree with the decision. Descriptions of requests are made
+only for reports.
 """
 
 from collections.abc import Callable, Mapping, Sequence

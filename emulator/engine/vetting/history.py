@@ -1,4 +1,4 @@
-"""Checks of how the messages fit together: calls and their results, the order of turns, who speaks last."""
+"""Checks of how the messages fit together: calls and their results, the order of turns, the last message."""
 
 from collections import Counter
 
@@ -114,7 +114,7 @@ def _refuse_unanswered(
     return context.refuse("function_parts_mismatch", without.place, explanation)
 
 
-def check_end(context: VettingContext) -> Refusal | None:
+def check_last_message(context: VettingContext) -> Refusal | None:
     """Observed: newer Gemini models do not go on from words of their own; open models do (documented: maas-call)."""
     if not context.is_gemini:
         return None

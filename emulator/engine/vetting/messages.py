@@ -11,7 +11,7 @@ _ROLES = _NON_EMPTY_ROLES | SYSTEM_ROLES | TOOL_ROLES
 _KNOWN_PART_TYPES = frozenset({None, "text", "image_url", "input_audio"})
 
 
-def check_contents(context: VettingContext) -> Refusal | None:
+def check_has_messages(context: VettingContext) -> Refusal | None:
     """Observed: at least one message that is no system message is needed."""
     facts = context.facts
     if not facts.roles <= SYSTEM_ROLES:

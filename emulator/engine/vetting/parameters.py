@@ -9,7 +9,7 @@ from emulator.wire.requests import ChatRequest
 _KNOWN = frozenset(ChatRequest.__annotations__)
 
 
-def check_parameters(context: VettingContext) -> Refusal | None:
+def check_unknown_parameters(context: VettingContext) -> Refusal | None:
     """Documented: parameters that are not known are ignored. The quirk refuses them as the Gemini API does (observed)."""
     if "unknown_fields_refused" not in context.policy.quirks:
         return None
@@ -72,7 +72,7 @@ def check_modalities(context: VettingContext) -> Refusal | None:
     return None
 
 
-def check_fragments(context: VettingContext) -> Refusal | None:
+def check_streamed_arguments(context: VettingContext) -> Refusal | None:
     """Observed: arguments can only be sent in fragments in a stream."""
     if (
         context.facts.stream
@@ -85,7 +85,7 @@ def check_fragments(context: VettingContext) -> Refusal | None:
     return context.refuse("unary_with_stream_function_call_arguments", keys, explanation)
 
 
-def check_context(context: VettingContext) -> Refusal | None:
+def check_prompt_length(context: VettingContext) -> Refusal | None:
     """Observed: a prompt that is longer than the model can read is refused. Its tokens are the emulator's estimate."""
     card = context.facts.card
     most = card.context_tokens if card is not None else None

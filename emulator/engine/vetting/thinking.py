@@ -13,11 +13,13 @@ def check_thinking(context: VettingContext) -> Refusal | None:
     thinking = read_thinking(context.facts)
     if thinking.effort is None and thinking.config is None:
         return None
-    for check in (_check_values, _check_combination, _check_level, _check_budget, _check_thoughts):
-        refusal = check(context, thinking)
-        if refusal is not None:
-            return refusal
-    return None
+    return (
+        _check_values(context, thinking)
+        or _check_combination(context, thinking)
+        or _check_level(context, thinking)
+        or _check_budget(context, thinking)
+        or _check_thoughts(context, thinking)
+    )
 
 
 def _check_values(context: VettingContext, thinking: Thinking) -> Refusal | None:

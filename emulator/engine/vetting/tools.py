@@ -32,7 +32,7 @@ def check_tools_with_json(context: VettingContext) -> Refusal | None:
     return context.refuse("tools_with_json_mime", ("response_format",), explanation)
 
 
-def check_search(context: VettingContext) -> Refusal | None:
+def check_search_with_json(context: VettingContext) -> Refusal | None:
     """Observed: on older models, Google Search and a JSON answer exclude each other. Assumed: on those before Gemini 3."""
     if not context.is_before(LEVELS_FROM) or not _searches(context) or not _asks_for_json(context):
         return None

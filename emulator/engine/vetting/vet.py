@@ -12,21 +12,21 @@ from typing import Literal
 from emulator.engine.refusals import refuse, values_for
 from emulator.engine.request.facts import Facts
 from emulator.engine.vetting.context import DEFAULT_POLICY, Check, VettingContext, VettingPolicy
-from emulator.engine.vetting.history import check_arguments, check_end, check_order
+from emulator.engine.vetting.history import check_arguments, check_last_message, check_order
 from emulator.engine.vetting.media import check_audio_format, check_image_detail, check_media
-from emulator.engine.vetting.messages import check_contents, check_messages, find_content_warnings
+from emulator.engine.vetting.messages import check_has_messages, check_messages, find_content_warnings
 from emulator.engine.vetting.model import check_model, check_model_form
 from emulator.engine.vetting.parameters import (
     check_candidates,
-    check_context,
-    check_fragments,
     check_max_tokens,
     check_modalities,
-    check_parameters,
+    check_prompt_length,
+    check_streamed_arguments,
+    check_unknown_parameters,
 )
 from emulator.engine.vetting.signatures import check_signatures, find_signature_warnings
 from emulator.engine.vetting.thinking import check_thinking
-from emulator.engine.vetting.tools import check_schemas, check_search, check_tools_with_json
+from emulator.engine.vetting.tools import check_schemas, check_search_with_json, check_tools_with_json
 from emulator.scenario.rules import Vetting
 from emulator.wire.errors import Refusal
 from emulator.wire.requests import MalformedRequestError
@@ -39,25 +39,25 @@ _Input = Literal["options", "messages", "media", "calls"]
 _CHECKS: tuple[tuple[Check, _Input], ...] = (
     (check_model_form, "options"),
     (check_model, "options"),
-    (check_parameters, "options"),
-    (check_contents, "messages"),
+    (check_unknown_parameters, "options"),
+    (check_has_messages, "messages"),
     (check_messages, "messages"),
     (check_max_tokens, "options"),
     (check_candidates, "options"),
     (check_modalities, "options"),
-    (check_fragments, "options"),
+    (check_streamed_arguments, "options"),
     (check_thinking, "options"),
     (check_tools_with_json, "options"),
-    (check_search, "options"),
+    (check_search_with_json, "options"),
     (check_schemas, "options"),
     (check_media, "media"),
     (check_audio_format, "media"),
     (check_image_detail, "media"),
     (check_arguments, "calls"),
     (check_order, "calls"),
-    (check_end, "messages"),
+    (check_last_message, "messages"),
     (check_signatures, "calls"),
-    (check_context, "messages"),
+    (check_prompt_length, "messages"),
 )
 
 RouteCheck = Callable[[Facts], Refusal | None]

@@ -1,4 +1,4 @@
-"""Counting media: the documented numbers, read from the first bytes where they can be."""
+"""Tokens of media: the documented numbers, with size and length read from the first bytes."""
 
 import base64
 import io
@@ -51,7 +51,7 @@ def test_sizes_are_read_from_headers(kind: str) -> None:
 
 
 def test_sizes_of_other_webps() -> None:
-    """Lossless and extended WebP have their sizes elsewhere."""
+    """Lossless and extended WebP, whose headers differ."""
     for options in ({"lossless": True}, {"exif": b"Exif\0\0"}):
         file = io.BytesIO()
         Image.new("RGB", (300, 200)).save(file, "WEBP", **options)
@@ -60,7 +60,7 @@ def test_sizes_of_other_webps() -> None:
 
 @given(st.binary(max_size=60), st.sampled_from([b"", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"RIFFxxxxWEBPVP8X"]))
 def test_broken_pictures_have_no_size_or_some(rest: bytes, start: bytes) -> None:
-    """No bytes make the reading fail, and whatever comes of it can be counted."""
+    """Arbitrary bytes raise nothing, and the result can be counted."""
     image_size(start + rest)
     assert count("image", encode(start + rest), new=False) >= 258
 
@@ -70,7 +70,7 @@ def test_broken_pictures_have_no_size_or_some(rest: bytes, start: bytes) -> None
     [((384, 384), 258), ((385, 100), 258 * 2), ((960, 540), 258 * 6), ((2000, 2000), 258 * 9), ((768, 768), 258 * 4)],
 )
 def test_pictures_before_gemini_3_count_by_tiles(size: tuple[int, int], tokens: int) -> None:
-    """Small ones whole; tiles of the shorter side by 1.5, at least 256 and at most 768 pixels."""
+    """Small pictures are one tile; larger ones have tiles of the shorter side divided by 1.5, 256 to 768 pixels."""
     assert count("image", encode(picture("PNG", size)), new=False) == tokens
 
 
@@ -94,7 +94,7 @@ def test_what_cannot_be_measured_counts_as_one() -> None:
     ],
 )
 def test_gemini_3_counts_by_resolution(medium: Medium, resolution: str | None, tokens: int) -> None:
-    """The documented numbers; a video is taken for ten seconds."""
+    """The documented numbers; every video counts as ten seconds."""
     assert count(medium, resolution=resolution, new=True) == tokens
 
 
@@ -168,7 +168,7 @@ def test_details_and_the_whole_requests_resolution() -> None:
 
 
 def test_cached_content_is_part_of_the_prompt() -> None:
-    """The estimate of what is cached counts in both numbers."""
+    """Cached tokens are part of the prompt tokens."""
     body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "Hi"}]}
     cached = facts({**body, "extra_body": {"google": {"cached_content": "projects/p/locations/l/cachedContents/1"}}})
     assert (cached.cached_tokens, cached.prompt_tokens) == (2048, 2049)

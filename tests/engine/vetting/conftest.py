@@ -1,4 +1,4 @@
-"""Requests put before the engine as the server does it."""
+"""Requests vetted as the server does it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ Vet = Callable[..., Refusal | None]
 
 @pytest.fixture(scope="session")
 def vetted() -> Vet:
-    """Vet a request: its body, the endpoint it is sent to, and what the policy says."""
+    """Vet a request, given its body, its endpoint and the fields of the policy."""
 
     def vetted(body: dict[str, Any], endpoint: str = "openapi", **policy: Any) -> Refusal | None:
         facts = Facts(Target("v1", "p", "global", endpoint), [], parse_request(dump(body)).request)
