@@ -14,8 +14,8 @@ from emulator.engine.quota import QuotaTicket, admit
 from emulator.engine.randomness import AnswerInputs, Overrides
 from emulator.engine.rendering.families import family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.request.facts import Facts
-from emulator.engine.routes.refusals import as_unary, refuse_unary
 from emulator.engine.routes.route import AnswerFunction, read_route
+from emulator.engine.routes.vetting import as_unary, refuse_unary
 from emulator.engine.ruleset import Ruleset, compile_rules, put_before
 from emulator.engine.vetting.context import VettingPolicy
 from emulator.engine.vetting.vet import RouteCheck, VettingResult, refuse_malformed, vet

@@ -172,13 +172,16 @@ def media_in(part: Part) -> set[str]:
     if found is None:
         return set()
     address, given = found
-    kinds = {"gs_uri"} if address.startswith("gs://") else set[str]()
+    kinds: set[str] = {medium_of(_part_type(part, address, given))}
+    return kinds | {"gs_uri"} if address.startswith("gs://") else kinds
+
+
+def _part_type(part: Part, address: str, given: str) -> str:
+    """The MIME type of a media part with this address and given type."""
     if address.startswith("data:"):
-        given = address[5:].partition(";")[0].partition(",")[0] or given
-    if given or part.get("input_audio") is not None:
-        return kinds | {medium_of(given or mime_type_of(address) or "audio/wav")}
+        given = address[5:].partition(",")[0].partition(";")[0] or given
     # Documented: a URI in `image_url` is an image, whatever its name; only a data URL says otherwise.
-    return kinds | {"image"}
+    return given or ("image/*" if part.get("image_url") is not None else mime_type_of(address) or "audio/wav")
 
 
 def list_media(messages: Sequence[Message], overall: str | None) -> list[MediaInput]:
@@ -203,13 +206,10 @@ def _read_part(part: Part, overall: str | None) -> MediaInput | None:
     if found is None:
         return None
     address, given = found
-    data = "" if "://" in address[:10] else address
-    if address.startswith("data:"):
-        head, _, data = address.partition(",")
-        given = head[5:].partition(";")[0] or given
+    mime_type = _part_type(part, address, given)
+    data = address.partition(",")[2] if address.startswith("data:") else "" if "://" in address[:10] else address
     image = part.get("image_url")
     detail = image.get("detail") if isinstance(image, dict) else None
-    mime_type = given or ("image/*" if image is not None else mime_type_of(address) or "audio/wav")
     return MediaInput(medium_of(mime_type), mime_type, data, resolution_of(detail) or overall)
 
 

@@ -10,7 +10,7 @@ from emulator.engine.randomness import AnswerInputs
 from emulator.engine.rendering.streaming import error_frame
 from emulator.engine.reply.parts import Answer, CallPart, Choice, FailPart, RawPart, TextPart
 from emulator.engine.request.facts import Facts
-from emulator.engine.routes.refusals import forbid_media, refuse_argument, refuse_model
+from emulator.engine.routes.vetting import forbid_media, refuse_argument, refuse_model
 from emulator.engine.ruleset import Ruleset
 from emulator.engine.session import State
 from emulator.engine.timeline.directives import Directive

@@ -16,7 +16,7 @@ from emulator.engine.refusals import refuse, values_for
 from emulator.engine.reply.parts import Answer
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.token_estimates import estimate_tokens
-from emulator.engine.routes.refusals import refuse_argument, refuse_model
+from emulator.engine.routes.vetting import refuse_argument, refuse_model
 from emulator.engine.ruleset import CompiledRule, Ruleset
 from emulator.engine.session import State
 from emulator.engine.timeline.timeline import Timeline, plain_timeline, refusal_timeline

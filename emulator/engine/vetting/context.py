@@ -30,9 +30,6 @@ class VettingPolicy(NamedTuple):
     """The quirks that hold for the request whatever rule answers, profiles expanded."""
 
 
-DEFAULT_POLICY = VettingPolicy()
-
-
 class VettingContext:
     """One request under one policy."""
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from emulator.engine.refusals import refuse, values_for
 from emulator.engine.request.facts import Facts
-from emulator.engine.vetting.context import DEFAULT_POLICY, Check, VettingContext, VettingPolicy
+from emulator.engine.vetting.context import Check, VettingContext, VettingPolicy
 from emulator.engine.vetting.history import check_arguments, check_last_message, check_order
 from emulator.engine.vetting.media import check_audio_format, check_image_detail, check_media
 from emulator.engine.vetting.messages import check_has_messages, check_messages, find_content_warnings
@@ -96,12 +96,8 @@ def vet(facts: Facts, policy: VettingPolicy, vetting: Vetting, check: RouteCheck
     return VettingResult(warnings=(f"Vertex refuses this ({refusal.rule}): {refusal.explanation}",))
 
 
-def find_refusal(facts: Facts, policy: VettingPolicy = DEFAULT_POLICY) -> Refusal | None:
-    """The refusal of the first check that a chat request fails, or None."""
-    return _find_refusal(VettingContext(facts, policy))
-
-
 def _find_refusal(context: VettingContext) -> Refusal | None:
+    """The refusal of the first check that a chat request fails."""
     passed = context.facts.passed
     has_passed = context.policy in passed
     for check in _applicable_checks(has_passed, context.facts.may_enclose, context.may_have_calls):

@@ -7,7 +7,7 @@ import pytest
 
 from emulator.engine.request.facts import Facts
 from emulator.engine.vetting.context import VettingPolicy
-from emulator.engine.vetting.vet import find_refusal
+from emulator.engine.vetting.vet import vet
 from emulator.wire.errors import Refusal
 from emulator.wire.json_text import dump
 from emulator.wire.requests import parse_request
@@ -22,6 +22,6 @@ def vetted() -> Vet:
 
     def vetted(body: dict[str, Any], endpoint: str = "openapi", **policy: Any) -> Refusal | None:
         facts = Facts(Target("v1", "p", "global", endpoint), [], parse_request(dump(body)).request)
-        return find_refusal(facts, VettingPolicy(**policy))
+        return vet(facts, VettingPolicy(**policy), "enforce").refusal
 
     return vetted

@@ -1,4 +1,4 @@
-"""Refusals of the routes other than chat completions."""
+"""What the routes other than chat completions refuse alike."""
 
 from collections.abc import Collection
 from dataclasses import replace
