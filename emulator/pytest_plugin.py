@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from emulator.scenario.rules import Vetting
     from emulator.server.settings import Auth, Settings
     from emulator.store.exchange import Exchange
-    from emulator.verdicts.judge import Verdict
+    from emulator.verdicts.registry import Verdict
 
 pytest_plugins = ["emulator.pytest_sweep"]
 

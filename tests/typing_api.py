@@ -12,7 +12,7 @@ from emulator.engine.request.facts import Facts
 from emulator.server.settings import Settings
 from emulator.store.exchange import Exchange
 from emulator.store.views import JournalView
-from emulator.verdicts.judge import Verdict
+from emulator.verdicts.registry import Verdict
 from emulator.verdicts.verification import Verification
 
 
@@ -96,7 +96,7 @@ def use_rules(vertex: VertexSession) -> None:
     vertex.on().reply([{"say": "a"}]).beside(
         finish="length", usage={"prompt": 1}, headers={"x": "y"}, quirks=[], pace="instant", fault=[]
     )
-    vertex.on().requires("paid", "not shipped").reply("Sent.").sets("shipped")
+    vertex.on().requires("paid", "not shipped").reply("RequestFilter.").sets("shipped")
     vertex.on().conversation([{"user": "hi"}, {"assistant": [{"say": "Hello."}]}])
     vertex.on(last_usr="weather")  # type: ignore[call-arg]  # the mistake
 

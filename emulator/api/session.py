@@ -15,8 +15,8 @@ from emulator.errors import ScenarioError
 from emulator.scenario.loading import is_text, read_scenarios
 from emulator.server.service import Service
 from emulator.store.exchange import Exchange
-from emulator.store.views import JournalView, Sent
-from emulator.verdicts.judge import Verdict
+from emulator.store.views import JournalView
+from emulator.verdicts.registry import Verdict
 from emulator.verdicts.verification import Verification
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class SessionScope:
         """The exchanges."""
         return JournalView(self._service.journal, self._scope)
 
-    def assert_sent(self, times: int | None = None, **wanted: Unpack[Sent]) -> tuple[Exchange, ...]:
+    def assert_sent(self, times: int | None = None, **wanted: Unpack[RequestFilter]) -> tuple[Exchange, ...]:
         """Assert that at least one exchange matches, or exactly `times`, and return them: `journal.assert_sent`."""
         __tracebackhide__ = True
         return self.journal.assert_sent(times, **wanted)

@@ -9,7 +9,7 @@ from textwrap import shorten
 from typing import Any, Literal, get_args
 
 from emulator.catalogue.variations import Variation
-from emulator.verdicts.judge import Verdict
+from emulator.verdicts.registry import Verdict
 
 Result = Literal["survived", "wrong answer", "crashed", "hung", "not met"]
 """The same output; another output; another exit status; killed after the timeout; or no answer was affected."""

@@ -21,6 +21,9 @@ MOST_CHOICES = 8
 THINKING_FROM = 2.5
 LEVELS_FROM = SIGNATURES_FROM = 3.0
 
+MAX_CHOICES = 8
+"""The highest `n` of models that allow more than one choice (documented)."""
+
 _LEVELS: tuple[Level, ...] = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
 _MEDIA: tuple[Medium, ...] = ("image", "audio", "video", "document")
 _GEMINI = re.compile(r"(?:.*/)?gemini-(\d+(?:\.\d+)?)(?![\d.])", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""Refusals: error answers made from entries of the error catalogue."""
+"""Refusals made from entries of the error catalogue. Which requests are refused is decided by the checks in `vetting/`."""
 
 from typing import Any
 

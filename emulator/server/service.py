@@ -15,10 +15,11 @@ from emulator.engine.quota import QuotaTicket, admit
 from emulator.engine.randomness import AnswerInputs
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.options import OptionsCache, RequestOptions, vertex_headers
-from emulator.engine.routes.route import Ask, as_unary, refuse_unary
+from emulator.engine.routes.route import AnswerFunction, read_route
+from emulator.engine.routes.vetting import as_unary, refuse_unary
 from emulator.engine.ruleset import Ruleset, compile_rules, put_before
-from emulator.engine.vetting.case import Policy
-from emulator.engine.vetting.vet import Check, VettingResult, judge, refuse_malformed
+from emulator.engine.vetting.context import VettingPolicy
+from emulator.engine.vetting.vet import RouteCheck, VettingResult, refuse_malformed, vet
 from emulator.errors import AnswerError
 from emulator.scenario.loading import LoadedScenarios, default_scenario_path, read_paths
 from emulator.scenario.rules import Endpoint, Tokens
@@ -31,8 +32,8 @@ from emulator.store.exchange import Exchange, TokenExchange
 from emulator.store.journal import Journal
 from emulator.store.sessions import TOKEN_REQUESTS, Session, Sessions
 from emulator.store.store import MemoryStore, Pushed, Store, agree, read_pushed, run_without_waiting
-from emulator.verdicts.judge import Verdict, judge_client
 from emulator.verdicts.observation import Observation
+from emulator.verdicts.registry import Verdict, judge_client
 from emulator.verdicts.verification import Verification, verify
 from emulator.wire.requests import MalformedRequestError, parse_request
 from emulator.wire.urls import CHAT, Target
@@ -169,17 +170,15 @@ class Service:
         if missing is not None:
             return refuse_request(missing, self._quirks_of(target)), ()
         endpoint = rules.endpoints.get(target.endpoint)
-        ask: Ask
-        check: Check | None
+        ask: AnswerFunction
+        check: RouteCheck | None
         try:
             if target.method == CHAT:
                 facts, overlooked = self._read_chat(target, headers, body, endpoint)
                 ask, check = answer, None
             else:
-                from emulator.engine.routes.read import read_question  # noqa: PLC0415  # the server starts quicker so
-
-                question, overlooked = read_question(target.method, body, strict_json=self.settings.strict_json)
-                facts, ask, check = Facts(target, headers, question.chat), question.answer, question.vet
+                handler, overlooked = read_route(target.method, body, strict_json=self.settings.strict_json)
+                facts, ask, check = Facts(target, headers, handler.chat), handler.answer, handler.vet
             outcome, warnings = await self._answer(facts, session, rules, now=now, ticket=ticket, ask=ask, check=check)
         except MalformedRequestError as error:
             refusal = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
@@ -213,8 +212,8 @@ class Service:
         *,
         now: float,
         ticket: QuotaTicket,
-        ask: Ask,
-        check: Check | None,
+        ask: AnswerFunction,
+        check: RouteCheck | None,
     ) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome, and warnings. Raises AnswerError for a pace that the request names and there is not."""
         overrides = session.overrides or self._overrides
@@ -266,11 +265,11 @@ class Service:
         return expand((session.overrides or self._overrides).quirks | self._rules_of(session).quirks)
 
     def _judge(
-        self, facts: Facts, ruleset: Ruleset, seed: str | None, quirks: frozenset[QuirkName], check: Check | None
+        self, facts: Facts, ruleset: Ruleset, seed: str | None, quirks: frozenset[QuirkName], check: RouteCheck | None
     ) -> VettingResult:
         """What Vertex says of a request: the scenario's `vetting` wins over the server's."""
-        policy = Policy(self.settings.models, seed, ruleset.signatures, quirks)
-        return judge(facts, policy, ruleset.vetting or self.settings.vetting, check)
+        policy = VettingPolicy(self.settings.models, seed, ruleset.signatures, quirks)
+        return vet(facts, policy, ruleset.vetting or self.settings.vetting, check)
 
     def rules_of(self, project: str) -> Ruleset:
         """What a session answers by: the rules that were added to it and to all sessions, then its own scenario or the server's."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from emulator.catalogue.quirks import QUIRK_NAMES, QuirkName
-from emulator.engine.vetting.case import KnownModels
+from emulator.engine.vetting.context import KnownModels
 from emulator.errors import StartError
 from emulator.scenario.rules import Vetting
 from emulator.server.tokens import LIFETIME

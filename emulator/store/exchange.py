@@ -9,6 +9,7 @@ from emulator.engine.answer import Outcome
 from emulator.engine.quota import QuotaTicket
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.options import list_ignored
+from emulator.engine.routes.route import read_route
 from emulator.wire.json_text import parse_or_text
 from emulator.wire.requests import MalformedRequestError, parse_request
 from emulator.wire.urls import CHAT, Target
@@ -109,9 +110,7 @@ class Exchange:
                 return Facts(self.target, (), parse_request(self.body).request)
             if self.target.is_unary:
                 return None
-            from emulator.engine.routes.read import read_question  # noqa: PLC0415  # the server starts quicker so
-
-            return Facts(self.target, (), read_question(self.target.method, self.body, strict_json=False)[0].chat)
+            return Facts(self.target, (), read_route(self.target.method, self.body, strict_json=False)[0].chat)
         except MalformedRequestError:
             return None
 

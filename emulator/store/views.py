@@ -1,4 +1,4 @@
-"""Questions to the journal: a view of some of its exchanges that can be read, narrowed, waited for and held to account."""
+"""Journal views: live selections of exchanges that tests read, filter, wait for and make assertions on."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,20 +8,18 @@ from typing import Any, TypedDict, Unpack, get_args
 
 from emulator.engine.answer import Result
 from emulator.engine.matching.conditions import Comparison, shorten, show
-from emulator.engine.matching.json import lacks, write
+from emulator.engine.matching.json import find_difference, to_json
 from emulator.engine.matching.misses import describe
-from emulator.engine.matching.texts import Short, compile_test
+from emulator.engine.matching.texts import DefaultOperator, compile_test
 from emulator.store.exchange import Exchange
 from emulator.store.journal import Journal
 from emulator.suggestions import suggest
 
-__all__ = ["JournalView", "Sent", "Wanted"]
-
-_SEVERAL = 2
+__all__ = ["ExchangeFilter", "JournalView", "RequestFilter"]
 
 
-class Wanted(TypedDict, total=False):
-    """What can be wanted of exchanges; texts may have `*` and `?`, and None wants nothing. What is cheap to ask stands first."""
+class ExchangeFilter(TypedDict, total=False):
+    """Filters on exchanges; texts are globs, and None filters nothing. Filters that are cheap to evaluate stand first."""
 
     session: str | None
     rule: str | None
@@ -30,21 +28,21 @@ class Wanted(TypedDict, total=False):
     stream: bool | None
     model: str | None
     tool: str | None
-    """A function that the request declares."""
+    """The name of a function that the request declares."""
 
 
-class Sent(Wanted, total=False):
-    """What can be asserted of exchanges."""
+class RequestFilter(ExchangeFilter, total=False):
+    """Filters that assertions accept: also those that read the whole request."""
 
     last_user: str | None
-    """Is in the last user message, case ignored."""
+    """A part of the last user message, ignoring case."""
     body: Mapping[str, Any] | None
-    """JSON that the request contains: objects may have more keys, lists more items."""
+    """JSON that the request must contain: objects may have more keys, lists more items."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Demand:
-    """One thing that is wanted of an exchange; what it got is worked out only to be shown."""
+class _Criterion:
+    """One compiled filter; `got` is only called for reports."""
 
     field: str
     wanted: str
@@ -56,124 +54,131 @@ class _Demand:
 
 
 class JournalView:
-    """The exchanges of a session, or of all, that fit what is asked: a live view, the oldest exchange first."""
+    """A live view of the exchanges of one session, or of all, that match its filters; the oldest first."""
 
-    def __init__(self, journal: Journal, session: str | None = None, demands: Sequence[_Demand] = ()) -> None:
-        """`session` is a project id, None for all; narrower views come from `where`."""
+    def __init__(self, journal: Journal, session: str | None = None, criteria: Sequence[_Criterion] = ()) -> None:
+        """`session` is a project id, None for all; `where` makes narrower views."""
         self._journal = journal
         self._session = session
-        self._demands = tuple(demands)
+        self._criteria = tuple(criteria)
 
     def __iter__(self) -> Iterator[Exchange]:
-        """Those that have ended by now; more may follow."""
-        return (one for one in self._ours() if all(demand.holds(one) for demand in self._demands))
+        """Iterate over the exchanges that have ended by now."""
+        return (one for one in self._session_exchanges() if all(criterion.holds(one) for criterion in self._criteria))
 
     def __len__(self) -> int:
-        """How many there are by now."""
+        """The number of exchanges that have ended by now."""
         return sum(1 for _ in self)
 
     def __getitem__(self, index: int) -> Exchange:
-        """One of them; -1 is the last. Raises IndexError."""
+        """The exchange at an index; -1 is the last. Raises IndexError."""
         return tuple(self)[index]
 
     def __repr__(self) -> str:
-        """What it holds, in short."""
-        return f"<{self._kinds()}: {_numbers(list(self)) or 'none'}>"
+        """The filters and the numbers of the exchanges."""
+        return f"<{self._describe()}: {_numbers(list(self)) or 'none'}>"
 
     @property
     def last(self) -> Exchange:
-        """The last one. Raises LookupError if there is none."""
+        """The last exchange. Raises LookupError if there is none."""
         found = tuple(self)
         if not found:
-            raise LookupError(f"there are no {self._kinds()}; {_sent(len(self._ours()))}")
+            raise LookupError(f"there are no {self._describe()}; {self._total()}")
         return found[-1]
 
-    def where(self, **wanted: Unpack[Wanted]) -> "JournalView":
-        """Those of them that fit. Raises ValueError for an `outcome` that there is not."""
+    def where(self, **wanted: Unpack[ExchangeFilter]) -> "JournalView":
+        """A view of the exchanges that also match these filters. Raises ValueError for an unknown `outcome`."""
         __tracebackhide__ = True
-        demands = _compile("where", Wanted, wanted)
-        return JournalView(self._journal, self._session, (*self._demands, *demands))
+        criteria = _compile("where", ExchangeFilter, wanted)
+        return JournalView(self._journal, self._session, (*self._criteria, *criteria))
 
     def wait_for(self, n: int = 1, timeout: float = 5.0) -> tuple[Exchange, ...]:
-        """Wait until there are `n` of them and return them all. Raises TimeoutError after `timeout` seconds."""
+        """Wait until there are `n` exchanges and return all. Raises TimeoutError after `timeout` seconds."""
         if not self._journal.wait_until(lambda: len(self) >= n, timeout):
             number = len(self)
             there = "there is 1" if number == 1 else f"there are {number or 'none'}"
-            kinds = self._kinds().replace("exchanges", "exchange", 1) if n == 1 else self._kinds()
-            raise TimeoutError(f"waited {timeout:g} seconds for {n} {kinds}; {there}, {_sent(len(self._ours()))}")
+            kinds = self._describe().replace("exchanges", "exchange", 1) if n == 1 else self._describe()
+            raise TimeoutError(f"waited {timeout:g} seconds for {n} {kinds}; {there}, {self._total()}")
         return tuple(self)
 
     async def wait_for_async(
         self,
         n: int = 1,
-        timeout: float = 5.0,  # noqa: ASYNC109  # the same as its twin, whose thread it must end
+        timeout: float = 5.0,  # noqa: ASYNC109  # as in `wait_for`, which must end its thread
     ) -> tuple[Exchange, ...]:
-        """Do the same without holding up the event loop."""
+        """As `wait_for`, without blocking the event loop."""
         return await asyncio.get_running_loop().run_in_executor(None, partial(self.wait_for, n, timeout))
 
-    def assert_sent(self, times: int | None = None, **wanted: Unpack[Sent]) -> tuple[Exchange, ...]:
-        """Assert that some of them fit, or as many as `times` says, and return those.
+    def assert_sent(self, times: int | None = None, **wanted: Unpack[RequestFilter]) -> tuple[Exchange, ...]:
+        """Assert that at least one exchange matches, or exactly `times`, and return those that do.
 
-        Raises AssertionError, which shows what the nearest exchange has instead, and ValueError as `where`.
+        Raises AssertionError with a comparison of the nearest exchange, and ValueError as `where` does.
         """
         __tracebackhide__ = True
-        demands = _compile("assert_sent", Sent, wanted)
+        criteria = _compile("assert_sent", RequestFilter, wanted)
         found = tuple(self)
-        fitting = tuple(one for one in found if all(demand.holds(one) for demand in demands))
+        fitting = tuple(one for one in found if all(criterion.holds(one) for criterion in criteria))
         if fitting if times is None else len(fitting) == times:
             return fitting
-        raise AssertionError(self._complain(found, fitting, demands, times))
+        raise AssertionError(self._failure_report(found, fitting, criteria, times))
 
-    def _ours(self) -> Sequence[Exchange]:
+    def _session_exchanges(self) -> Sequence[Exchange]:
         return [one for one in self._journal if self._session in {None, one.session}]
 
-    def _kinds(self) -> str:
+    def _total(self) -> str:
+        number = len(self._session_exchanges())
+        return "nothing was sent" if not number else f"{number} {'was' if number == 1 else 'were'} sent in all"
+
+    def _describe(self) -> str:
         of = [f"of session {self._session}"] if self._session is not None else []
-        with_ = [" and ".join(f"{one.field} {one.wanted}" for one in self._demands)] if self._demands else []
+        with_ = [" and ".join(f"{one.field} {one.wanted}" for one in self._criteria)] if self._criteria else []
         return " ".join(["exchanges", *of, *(f"with {one}" for one in with_)])
 
-    def _complain(
-        self, found: Sequence[Exchange], fitting: Sequence[Exchange], demands: Sequence[_Demand], times: int | None
+    def _failure_report(
+        self, found: Sequence[Exchange], fitting: Sequence[Exchange], criteria: Sequence[_Criterion], times: int | None
     ) -> str:
         wanted = "at least one was" if times is None else "1 was" if times == 1 else f"{times} were"
-        fits = "fits" if len(fitting) < _SEVERAL else "fit"
-        counted = f"{len(fitting) or 'none'} of the {len(found)} {self._kinds()} {fits}, {wanted} expected"
+        fits = "fits" if len(fitting) <= 1 else "fit"
+        counted = f"{len(fitting) or 'none'} of the {len(found)} {self._describe()} {fits}, {wanted} expected"
         if not found:
-            counted = f"there are no {self._kinds()}, {wanted} expected; {_sent(len(self._ours()))}"
+            counted = f"there are no {self._describe()}, {wanted} expected; {self._total()}"
         lines = [counted]
         if fitting:
             lines.append(f"fitting: {_numbers(fitting)}")
         others = [one for one in found if one not in fitting]
         if others and (times is None or len(fitting) < times):
-            compared = [(one, tuple(demand.compare(one) for demand in demands)) for one in reversed(others)]
+            compared = [(one, tuple(criterion.compare(one) for criterion in criteria)) for one in reversed(others)]
             nearest, differences = min(compared, key=lambda pair: sum(not one.holds for one in pair[1]))
             lines += [f"nearest: exchange {nearest.number}", *describe(differences)]
         return "\n".join(lines)
 
 
-def _compile(method: str, accepted: type[Wanted], conditions: Mapping[str, Any]) -> list[_Demand]:
-    """What is wanted, the cheap things first, for most exchanges fail at one."""
+def _compile(method: str, accepted: type[ExchangeFilter], conditions: Mapping[str, Any]) -> list[_Criterion]:
+    """Compile filters in the order of `accepted`: cheap ones first, as most exchanges fail at one of them."""
     __tracebackhide__ = True
     fields = accepted.__annotations__
     for field in conditions:
         if field not in fields:
             raise TypeError(f'{method}() has no argument "{field}"{suggest(field, tuple(fields))}')
-    demands = []
+    criteria = []
     for field in fields:
         value = conditions.get(field)
         if value is None:
             continue
         if field == "body":
-            demands.append(_on_body(value))
-        elif field in _VALUES:
-            demands.append(_on_value(field, value, _VALUES[field]))
+            criteria.append(_body_criterion(value))
+        elif field in _VALUE_FIELDS:
+            criteria.append(_value_criterion(field, value, _VALUE_FIELDS[field]))
         else:
-            demands.append(_on_text(field, value))
-    return demands
+            criteria.append(_text_criterion(field, value))
+    return criteria
 
 
-_VALUES: Mapping[str, Callable[[Exchange], Any]] = {"status": lambda one: one.status, "stream": lambda one: one.stream}
-_TEXTS: Mapping[str, tuple[Short, Callable[[Exchange], Sequence[str]]]] = {
+_VALUE_FIELDS: Mapping[str, Callable[[Exchange], Any]] = {
+    "status": lambda one: one.status,
+    "stream": lambda one: one.stream,
+}
+_TEXT_FIELDS: Mapping[str, tuple[DefaultOperator, Callable[[Exchange], Sequence[str]]]] = {
     "session": ("glob", lambda one: (one.session,)),
     "rule": ("glob", lambda one: () if one.rule is None else (one.rule,)),
     "outcome": ("glob", lambda one: (one.result,)),
@@ -183,38 +188,34 @@ _TEXTS: Mapping[str, tuple[Short, Callable[[Exchange], Sequence[str]]]] = {
 }
 
 
-def _on_text(field: str, value: str) -> _Demand:
+def _text_criterion(field: str, value: str) -> _Criterion:
     __tracebackhide__ = True
-    short, read = _TEXTS[field]
-    test = compile_test(value, short)
+    default, read = _TEXT_FIELDS[field]
+    test = compile_test(value, default)
     results: tuple[str, ...] = get_args(Result)
     if field == "outcome" and not any(test.passes([result]) for result in results):
         raise ValueError(f'no exchange ends as "{value}"; expected {", ".join(results[:-1])} or {results[-1]}')
 
     def holds(one: Exchange) -> bool:
-        # A name that holds brackets, as parametrized tests have, means itself too.
+        # A name with brackets, such as that of a parametrized test, is a glob but matches itself too.
         values = read(one)
         return value in values or test.passes(values)
 
-    return _Demand(field, test.wanted, holds, lambda one: show(read(one)))
+    return _Criterion(field, test.wanted, holds, lambda one: show(read(one)))
 
 
-def _on_value(field: str, value: Any, read: Callable[[Exchange], Any]) -> _Demand:
-    return _Demand(field, write(value), lambda one: bool(read(one) == value), lambda one: write(read(one)))
+def _value_criterion(field: str, value: Any, read: Callable[[Exchange], Any]) -> _Criterion:
+    return _Criterion(field, to_json(value), lambda one: bool(read(one) == value), lambda one: to_json(read(one)))
 
 
-def _on_body(wanted: Mapping[str, Any]) -> _Demand:
+def _body_criterion(wanted: Mapping[str, Any]) -> _Criterion:
     part = dict(wanted)
-    return _Demand(
+    return _Criterion(
         "body",
-        shorten(write(part)),
-        lambda one: lacks(one.request, part) is None,
-        lambda one: lacks(one.request, part) or "all of it",
+        shorten(to_json(part)),
+        lambda one: find_difference(one.request, part) is None,
+        lambda one: find_difference(one.request, part) or "all of it",
     )
-
-
-def _sent(number: int) -> str:
-    return "nothing was sent" if not number else f"{number} {'was' if number == 1 else 'were'} sent in all"
 
 
 def _numbers(exchanges: Sequence[Exchange]) -> str:

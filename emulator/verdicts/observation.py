@@ -1,4 +1,4 @@
-"""One exchange as a judge of the client sees it: what was asked, from where, when, and what came back."""
+"""What verdicts are made from: one exchange with its request and its answer, streamed answers reassembled."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _EVENT = b"data:"
 
 @dataclass(frozen=True)
 class Observation:
-    """An exchange of the journal, with no more than a judge needs."""
+    """An exchange of the journal, reduced to what verdicts need."""
 
     number: int
     started: float
@@ -32,14 +32,14 @@ class Observation:
     has_api_key: bool
     """Whether an API key was sent where an access token belongs."""
     credential: str
-    """What tells one bearer from another without being it."""
+    """A fingerprint of the bearer token, which differs from token to token."""
     body: bytes
     outcome: Outcome
     client_left: bool
 
     @cached_property
     def request(self) -> ChatRequest | None:
-        """The body of a chat request; None for the siblings, and where it is not JSON or of another shape."""
+        """The body of a chat request; None for other routes, and where it cannot be parsed."""
         if self.target.method != CHAT:
             return None
         try:
@@ -49,7 +49,7 @@ class Observation:
 
     @cached_property
     def messages(self) -> Sequence[Message]:
-        """The conversation."""
+        """The messages of the request."""
         return (self.request.get("messages") or ()) if self.request else ()
 
     @cached_property
@@ -58,9 +58,13 @@ class Observation:
         return tuple(call for at, message in enumerate(self.messages) for call in calls_of(message, at))
 
     @cached_property
-    def answer(self) -> "Answered":
-        """What was answered; empty for refusals, failures and siblings."""
-        return Answered(tuple(_choices(self))) if self.status == OK and self.request is not None else Answered(())
+    def answer(self) -> "ObservedAnswer":
+        """The answer; empty for refusals, failures and other routes."""
+        return (
+            ObservedAnswer(tuple(_choices(self)))
+            if self.status == OK and self.request is not None
+            else ObservedAnswer(())
+        )
 
     @property
     def model(self) -> str:
@@ -74,7 +78,7 @@ class Observation:
 
     @property
     def refused_for(self) -> str:
-        """The catalogue's name of what Vertex refuses this for; empty if it does not, or if only a rule says so."""
+        """The catalogue's name of Vertex's refusal; empty if there is none, or if it is one that a rule scripts."""
         refusal = self.outcome.refusal
         return refusal.rule if refusal is not None and self.outcome.result == "refusal" else ""
 
@@ -87,8 +91,8 @@ class Observation:
 
 
 @dataclass(slots=True)
-class SaidCall:
-    """A tool call as the model made it."""
+class ObservedCall:
+    """A tool call of an answer."""
 
     id: str
     name: str
@@ -97,19 +101,19 @@ class SaidCall:
 
 
 @dataclass(frozen=True)
-class Answered:
-    """An answer, its chunks put together again."""
+class ObservedAnswer:
+    """An answer, reassembled from its chunks if it was streamed."""
 
     choices: tuple[dict[str, Any], ...]
-    """The choices of a body, or those of all chunks one after the other."""
+    """The choices of the body, or of all chunks in order."""
 
     @cached_property
     def texts(self) -> frozenset[str]:
-        """What the first choice says, with thoughts and without; nothing if it says nothing."""
-        said = [_said(choice) for choice in self.choices if not choice.get("index")]
-        whole = "".join(str(one.get("content") or "") for one in said)
-        plain = "".join(str(one.get("content") or "") for one in said if not _google(one).get("thought"))
-        return frozenset(text.strip() for text in (whole, plain) if text.strip())
+        """The text of the first choice with thoughts and without them; empty texts are left out."""
+        messages = [_message_of(choice) for choice in self.choices if not choice.get("index")]
+        whole = "".join(str(one.get("content") or "") for one in messages)
+        without = "".join(str(one.get("content") or "") for one in messages if not _google(one).get("thought"))
+        return frozenset(text.strip() for text in (whole, without) if text.strip())
 
     @cached_property
     def has_finish(self) -> bool:
@@ -117,19 +121,19 @@ class Answered:
         return any(choice.get("finish_reason") for choice in self.choices)
 
     @cached_property
-    def calls(self) -> tuple[SaidCall, ...]:
-        """The tool calls; what has no name, or the id of the call before it in its choice, continues that."""
-        found: list[SaidCall] = []
-        last: dict[int, SaidCall] = {}
+    def calls(self) -> tuple[ObservedCall, ...]:
+        """The tool calls; a fragment without a name, or with the id of the choice's last call, continues that call."""
+        found: list[ObservedCall] = []
+        last: dict[int, ObservedCall] = {}
         for choice in self.choices:
-            for call in _said(choice).get("tool_calls") or ():
-                function, at, made = call.get("function") or {}, choice.get("index") or 0, call.get("id") or ""
-                if function.get("name") and not (made and at in last and last[at].id == made):
-                    last[at] = SaidCall(made, function["name"], "", None)
-                    found.append(last[at])
-                if at in last:
-                    last[at].arguments += function.get("arguments") or ""
-                    last[at].signature = last[at].signature or _google(call).get("thought_signature")
+            for call in _message_of(choice).get("tool_calls") or ():
+                function, index, id_ = call.get("function") or {}, choice.get("index") or 0, call.get("id") or ""
+                if function.get("name") and not (id_ and index in last and last[index].id == id_):
+                    last[index] = ObservedCall(id_, function["name"], "", None)
+                    found.append(last[index])
+                if index in last:
+                    last[index].arguments += function.get("arguments") or ""
+                    last[index].signature = last[index].signature or _google(call).get("thought_signature")
         return tuple(found)
 
 
@@ -144,9 +148,9 @@ def _choices(observation: Observation) -> Iterator[dict[str, Any]]:
             yield from (choice for choice in value["choices"] if isinstance(choice, dict))
 
 
-def _said(choice: dict[str, Any]) -> dict[str, Any]:
-    said: dict[str, Any] = choice.get("message") or choice.get("delta") or {}
-    return said
+def _message_of(choice: dict[str, Any]) -> dict[str, Any]:
+    message: dict[str, Any] = choice.get("message") or choice.get("delta") or {}
+    return message
 
 
 def _google(value: dict[str, Any]) -> dict[str, Any]:
@@ -158,13 +162,13 @@ def _google(value: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing a client did wrong; findings that say the same become one verdict."""
+    """One mistake of a client; findings with the same sentence become one verdict."""
 
     exchanges: tuple[int, ...]
     sentence: str
     is_harmless: bool = False
-    """Whether Vertex lets it pass, so that what else is an error is only a warning."""
+    """Whether Vertex accepts it, which makes an error a warning."""
 
 
-Find = Callable[[Sequence[Observation]], Iterator[Finding]]
-"""What looks for one kind of fault in the exchanges of a session, the oldest first."""
+Detector = Callable[[Sequence[Observation]], Iterator[Finding]]
+"""Finds the mistakes of one kind in the exchanges of a session, the oldest first."""

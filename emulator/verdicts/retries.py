@@ -1,4 +1,4 @@
-"""How a client tries again: what it must not, what it should later, and what it should more slowly."""
+"""Verdicts on retries: of final refusals, before `Retry-After`, or too fast."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -11,43 +11,44 @@ from emulator.engine.answer import EMULATOR_STATUS
 from emulator.verdicts.observation import Finding, Observation
 
 RETRY_WINDOW = 60.0
-"""Seconds within which the same body again counts as a retry of a refusal, not as a new attempt of somebody's."""
-EARLY = 0.1
-"""Seconds that a client may be early where it was told when to come back: clocks and timers are not exact."""
+"""Seconds within which the same body counts as a retry of a refusal."""
+TOLERANCE = 0.1
+"""Seconds that a retry may come before the time of `Retry-After`: clocks and timers are not exact."""
 STORM_RETRIES = 3
-"""How many retries one after the other make a storm; OpenAI clients send two by default."""
+"""Retries in a row that make a storm; OpenAI clients send two by default."""
 STORM_WAIT = 0.25
-"""Seconds; a retry after less of a wait has no backoff. OpenAI clients wait 0.375 seconds at least before the first."""
+"""A retry after fewer seconds has no backoff. OpenAI clients wait 0.375 seconds at least before the first."""
 
-_FINAL = frozenset({400, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, EMULATOR_STATUS})
-_OF_THE_BEARER = frozenset({UNAUTHORIZED, FORBIDDEN})
+_FINAL_STATUSES = frozenset({400, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, EMULATOR_STATUS})
+_TOKEN_STATUSES = frozenset({UNAUTHORIZED, FORBIDDEN})
 
 
 def find_retried_refusals(observations: Sequence[Observation]) -> Iterator[Finding]:
-    """The same body again after an answer that the same body meets again; with a new token a 401 or 403 may pass."""
+    """Find the same body after an answer that will not change; with a new token 401 and 403 may."""
     for before, after in _retries(observations):
-        has_new_token = before.status in _OF_THE_BEARER and before.credential != after.credential
-        if before.status in _FINAL and not has_new_token and after.started - before.ended <= RETRY_WINDOW:
+        has_new_token = before.status in _TOKEN_STATUSES and before.credential != after.credential
+        if before.status in _FINAL_STATUSES and not has_new_token and after.started - before.ended <= RETRY_WINDOW:
             numbers = (before.number, after.number)
             yield Finding(numbers, f"the same body was sent again after status {before.status}")
 
 
 def find_ignored_retry_after(observations: Sequence[Observation]) -> Iterator[Finding]:
-    """The same body again before the time that the answer's `Retry-After` gives."""
+    """Find the same body before the time that the answer's `Retry-After` gives."""
     for before, after in _retries(observations):
         wait = read_retry_after(before)
-        if wait is not None and after.started < before.ended + wait - EARLY:
+        if wait is not None and after.started < before.ended + wait - TOLERANCE:
             waited = after.started - before.ended
             sentence = f"status {before.status} asked to wait {wait:.3g} seconds; the retry came after {waited:.3g}"
             yield Finding((before.number, after.number), sentence)
 
 
 def find_storms(observations: Sequence[Observation]) -> Iterator[Finding]:
-    """Many retries of one body after 429 or 5xx, each with hardly a wait."""
+    """Find many retries of one body after 429 or 5xx, each nearly at once."""
     for attempts in _same_requests(observations):
         storm = [attempts[0]]
         for before, after in pairwise(attempts):
-            if not _is_hasty(before, after):
+            failed = before.status == TOO_MANY_REQUESTS or before.status >= INTERNAL_SERVER_ERROR
+            if not failed or after.started - before.ended >= STORM_WAIT:
                 yield from _report_storm(storm)
                 storm = []
             storm.append(after)
@@ -55,7 +56,7 @@ def find_storms(observations: Sequence[Observation]) -> Iterator[Finding]:
 
 
 def read_retry_after(observation: Observation) -> float | None:
-    """The seconds that an answer asks to wait, given as such or as a date; None if it does not."""
+    """The seconds of an answer's `Retry-After`, which may be a number or a date; None without one."""
     timeline = observation.outcome.timeline
     value = next((value for name, value in timeline.headers if name.lower() == "retry-after"), "").strip()
     if value.isdecimal():
@@ -67,11 +68,6 @@ def read_retry_after(observation: Observation) -> float | None:
     return max(0.0, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - observation.ended)
 
 
-def _is_hasty(before: Observation, after: Observation) -> bool:
-    failed = before.status == TOO_MANY_REQUESTS or before.status >= INTERNAL_SERVER_ERROR
-    return failed and after.started - before.ended < STORM_WAIT
-
-
 def _report_storm(storm: Sequence[Observation]) -> Iterator[Finding]:
     if len(storm) > STORM_RETRIES:
         seconds = storm[-1].started - storm[0].started
@@ -80,13 +76,13 @@ def _report_storm(storm: Sequence[Observation]) -> Iterator[Finding]:
 
 
 def _retries(observations: Sequence[Observation]) -> Iterator[tuple[Observation, Observation]]:
-    """Each request with the next that is the same."""
+    """Each request and the next identical one."""
     for attempts in _same_requests(observations):
         yield from pairwise(attempts)
 
 
 def _same_requests(observations: Sequence[Observation]) -> Iterator[Sequence[Observation]]:
-    """Requests with the same URL and body, those left out that began before the one before them was answered: other threads'."""
+    """Group requests by URL and body; one that began before its predecessor was answered is another thread's and left out."""
     same: defaultdict[tuple[str, bytes], list[Observation]] = defaultdict(list)
     for one in sorted(observations, key=lambda one: one.started):
         attempts = same[one.target.path, one.body]

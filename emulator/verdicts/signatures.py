@@ -1,4 +1,4 @@
-"""Whether thought signatures came back on the calls they were issued for."""
+"""Verdicts on thought signatures: dropped, or moved to another place."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -6,47 +6,44 @@ from collections.abc import Iterator, Sequence
 from emulator.catalogue.models import find_model
 from emulator.engine.request.history import MODEL_ROLES, PastCall, calls_of, is_result
 from emulator.engine.signatures import BYPASSES
-from emulator.verdicts.observation import Finding, Observation, SaidCall
+from emulator.verdicts.observation import Finding, Observation, ObservedCall
 from emulator.wire.json_text import dump
 from emulator.wire.requests import write_place
 
 
 def find_dropped(observations: Sequence[Observation]) -> Iterator[Finding]:
-    """Calls that came back without the signature they were answered with, which is nowhere else either."""
-    for one, call, expected in _strayed(observations):
+    """Find calls sent back without the signature they were answered with, where the request has it nowhere else either."""
+    for one, call, expected in _unsigned_calls(observations):
         if not _is_anywhere(expected, one):
             sentence = f"{_describe(call)} came back without the thought signature it was answered with"
             yield Finding((one.number,), sentence, is_harmless=not _is_enforced(one, call))
 
 
 def find_moved(observations: Sequence[Observation]) -> Iterator[Finding]:
-    """Signatures that came back in another place than on their call."""
-    for one, call, expected in _strayed(observations):
+    """Find signatures sent back in another place than on their call."""
+    for one, call, expected in _unsigned_calls(observations):
         if _is_anywhere(expected, one):
             sentence = f"{_describe(call)} does not carry its own thought signature, which came back in another place"
             yield Finding((one.number,), sentence, is_harmless=not _is_enforced(one, call))
 
 
-def _strayed(observations: Sequence[Observation]) -> Iterator[tuple[Observation, PastCall, frozenset[str]]]:
-    """Calls that came back with another signature than they were answered with, or with none, and what they should carry."""
-    said: defaultdict[str, list[SaidCall]] = defaultdict(list)
+def _unsigned_calls(observations: Sequence[Observation]) -> Iterator[tuple[Observation, PastCall, frozenset[str]]]:
+    """The calls sent back with a wrong signature or none, and the signatures they should carry."""
+    answered: defaultdict[str, list[ObservedCall]] = defaultdict(list)
     for one in observations:
         for number, message in enumerate(one.messages):
             for call in calls_of(message, number):
-                issued = [made.signature for made in said[call.id or ""] if _is_same(made, call)]
-                if issued and all(issued) and not call.legacy and not _is_good(call, issued):
+                issued = [made.signature for made in answered[call.id or ""] if _is_same_call(made, call)]
+                given = call.google.get("thought_signature")
+                is_valid = given in issued or (isinstance(given, str) and given in BYPASSES)
+                if issued and all(issued) and not call.legacy and not is_valid:
                     yield one, call, frozenset(signature for signature in issued if signature)
         for made in one.answer.calls:
-            said[made.id].append(made)
+            answered[made.id].append(made)
 
 
-def _is_same(made: SaidCall, call: PastCall) -> bool:
+def _is_same_call(made: ObservedCall, call: PastCall) -> bool:
     return made.name == call.name and (bool(made.id) or made.arguments == call.arguments)
-
-
-def _is_good(call: PastCall, issued: Sequence[str | None]) -> bool:
-    given = call.google.get("thought_signature")
-    return given in issued or (isinstance(given, str) and given in BYPASSES)
 
 
 def _is_anywhere(signatures: frozenset[str], one: Observation) -> bool:

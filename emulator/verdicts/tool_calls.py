@@ -1,4 +1,4 @@
-"""What a client sends back of the model's tool calls: names, arguments, results."""
+"""Verdicts on tool calls that a client sends back: missing results, joined names, broken arguments."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -8,11 +8,12 @@ from emulator.engine.request.history import PastCall, calls_of, is_result
 from emulator.verdicts.observation import Finding, Observation
 from emulator.wire.requests import Message, write_place
 
-_SHOWN = 60
+_MAX_SHOWN = 60
+"""Characters of arguments that are shown."""
 
 
 def find_missing_results(observations: Sequence[Observation]) -> Iterator[Finding]:
-    """Calls in the history that no result follows at once."""
+    """Find calls in the history whose result does not directly follow."""
     for one in observations:
         for at, message in enumerate(one.messages):
             for call in _without_result(calls_of(message, at), one.messages[at + 1 :]):
@@ -24,52 +25,52 @@ def find_missing_results(observations: Sequence[Observation]) -> Iterator[Findin
 
 
 def find_joined_names(observations: Sequence[Observation]) -> Iterator[Finding]:
-    """Names of calls that are several known names one after the other."""
-    said: set[str] = set()
+    """Find calls whose name is several known names concatenated."""
+    answered: set[str] = set()
     for one in observations:
         functions = [tool.get("function") or {} for tool in (one.request or {}).get("tools") or ()]
-        known = said | {function.get("name") or "" for function in functions}
+        known = answered | {function.get("name") or "" for function in functions}
         for call in one.past_calls:
             if call.name not in known and (parts := split_name(call.name, known - {""})):
                 yield Finding(
                     (one.number,),
                     f'{write_place(call.place)} calls "{call.name}", which is {" and ".join(parts)} joined',
                 )
-        said |= {call.name for call in one.answer.calls}
+        answered |= {call.name for call in one.answer.calls}
 
 
 def find_broken_arguments(observations: Sequence[Observation]) -> Iterator[Finding]:
-    """Arguments in the history that are no JSON object, unless the model itself wrote them so."""
-    said: set[str] = set()
+    """Find arguments in the history that are no JSON object, unless the model itself wrote them so."""
+    answered: set[str] = set()
     for one in observations:
         for call in one.past_calls:
-            if call.arguments and call.arguments not in said and not _is_object(call.arguments):
-                shown = call.arguments if len(call.arguments) <= _SHOWN else f"{call.arguments[:_SHOWN]}..."
+            if call.arguments and call.arguments not in answered and not _is_object(call.arguments):
+                shown = call.arguments if len(call.arguments) <= _MAX_SHOWN else f"{call.arguments[:_MAX_SHOWN]}..."
                 yield Finding(
                     (one.number,),
                     f"{write_place(call.place)} calls {call.name} with `{shown}`, which is no JSON object",
                 )
-        said |= {call.arguments for call in one.answer.calls}
+        answered |= {call.arguments for call in one.answer.calls}
 
 
 def split_name(name: str, known: Collection[str]) -> tuple[str, ...]:
-    """The known names that a name is made of, one after the other; none if it is not."""
-    ways: dict[int, tuple[str, ...]] = {0: ()}
+    """Split a name into known names; empty if that is not possible."""
+    splits: dict[int, tuple[str, ...]] = {0: ()}
     for end in range(1, len(name) + 1):
         for part in known:
             start = end - len(part)
-            if start in ways and name.endswith(part, 0, end):
-                ways.setdefault(end, (*ways[start], part))
-    return ways.get(len(name), ())
+            if start in splits and name.endswith(part, 0, end):
+                splits.setdefault(end, (*splits[start], part))
+    return splits.get(len(name), ())
 
 
-def _without_result(calls: Sequence[PastCall], behind: Sequence[Message]) -> Sequence[PastCall]:
+def _without_result(calls: Sequence[PastCall], following: Sequence[Message]) -> Sequence[PastCall]:
     results = []
-    for message in behind:
+    for message in following:
         if not is_result(message):
             break
         results.append(message.get("tool_call_id"))
-    # By number where ids are left out, as the deprecated `function_call` and a quirk do.
+    # Without ids, as with the deprecated `function_call` and a quirk, they are only counted.
     if not all(call.id for call in calls) or not all(results):
         return calls[len(results) :]
     return [call for call in calls if call.id not in results]

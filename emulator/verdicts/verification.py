@@ -1,4 +1,4 @@
-"""Verifying: whether all requests were answered, and whether the rules answered what they were meant to."""
+"""`verify`: whether all requests were answered, and the rules used as often and in the order that they expect."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from emulator.engine.answer import Outcome
 from emulator.engine.ruleset import CompiledRule, Ruleset
 
 
-class Answered(Protocol):
-    """What is looked at of an exchange."""
+class JournalEntry(Protocol):
+    """What verification reads of an exchange."""
 
     @property
     def number(self) -> int:
@@ -23,31 +23,31 @@ class Answered(Protocol):
 
     @property
     def outcome(self) -> Outcome:
-        """What became of it."""
+        """Its outcome."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What is wrong, each problem a text; nothing is, if there are none."""
+    """The problems found, each one a sentence."""
 
     unanswered: tuple[str, ...] = ()
     """Requests that no rule answered, or whose rule failed."""
     rules: tuple[str, ...] = ()
-    """Rules that answered too rarely, too often, out of order or, where that counts, never."""
+    """Rules that answered too rarely, too often, out of order or, under `strict`, never."""
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Both halves."""
+        """All problems."""
         return self.unanswered + self.rules
 
 
 def verify(
-    ruleset: Ruleset, uses: Mapping[str, int], entries: Iterable[Answered], *, strict: bool = False
+    ruleset: Ruleset, uses: Mapping[str, int], entries: Iterable[JournalEntry], *, strict: bool = False
 ) -> Verification:
-    """Question a session's past: `uses` counts the uses of its rules by their keys; `strict` wants every rule used.
+    """Verify a session: `uses` counts the uses of its rules by their keys; `strict` requires every rule to be used.
 
-    Of several sessions that share the rules, `uses` is the sum; the order is asked of each of them.
+    Of several sessions that share the rules, `uses` is the sum; the order is checked in each of them.
     """
     found = sorted(entries, key=lambda entry: entry.number)
     unanswered = tuple(
@@ -56,7 +56,7 @@ def verify(
         if entry.outcome.result in {"miss", "error"}
     )
     counted = (_count(rule, uses.get(rule.key, 0), strict=strict) for rule in ruleset.rules)
-    return Verification(unanswered, (*(one for one in counted if one is not None), *_disordered(ruleset, found)))
+    return Verification(unanswered, (*(one for one in counted if one is not None), *_out_of_order(ruleset, found)))
 
 
 def _count(rule: CompiledRule, used: int, *, strict: bool) -> str | None:
@@ -67,13 +67,13 @@ def _count(rule: CompiledRule, used: int, *, strict: bool) -> str | None:
     elif expect is not None and expect.at_least is not None and used < expect.at_least:
         wanted = f"at least {expect.at_least} times" if expect.at_least != 1 else "at least once"
     if wanted is not None:
-        said = {0: "never answered", 1: "answered once"}.get(used, f"answered {used} times")
-        return f"{_name(rule)}: {said}, expected {wanted}"
+        answered = {0: "never answered", 1: "answered once"}.get(used, f"answered {used} times")
+        return f"{_name(rule)}: {answered}, expected {wanted}"
     return f"{_name(rule)}: never answered" if strict and not used and expect is None else None
 
 
-def _disordered(ruleset: Ruleset, entries: Iterable[Answered]) -> Iterator[str]:
-    """The uses that came after that of a later rule of the same file, where the order counts."""
+def _out_of_order(ruleset: Ruleset, entries: Iterable[JournalEntry]) -> Iterator[str]:
+    """The uses that came after one of a later rule of the same file, in files with `order: strict`."""
     ranks = {rule.key: rank for rank, rule in enumerate(ruleset.rules) if rule.place.file in ruleset.ordered}
     latest: dict[tuple[str, str], CompiledRule] = {}
     for entry in entries:

@@ -24,7 +24,7 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
     settings = Settings()
     rows = [
         ("a request's body", f"{settings.body_bytes // MIB} MiB", "413, as an HTML page"),
-        ("choices (`n`)", f"{models.MOST_CHOICES}", "400 `candidate_count_range`"),
+        ("choices (`n`)", f"{models.MAX_CHOICES}", "400 `candidate_count_range`"),
         ("exchanges in the journal", f"{settings.journal_exchanges:,}", "the oldest leave"),
         ("bodies in the journal", f"{settings.journal_bytes // MIB} MiB", "the oldest leave"),
         ("sessions", f"{sessions.MOST_SESSIONS:,}", "the one unused for longest is forgotten"),

@@ -1,4 +1,4 @@
-"""Thought signatures: recognised from the seed alone, on the call they were issued for and no other."""
+"""Thought signatures: verified with the seed alone, valid only for the call they were issued for."""
 
 import base64
 import json
@@ -68,7 +68,7 @@ def test_altered_signatures_do_not_fit(
 
 @given(ARGUMENTS, ARGUMENTS, SALTS, SEEDS)
 def test_moved_signatures_do_not_fit(one: dict[str, Any], other: dict[str, Any], salt: int, seed: str | None) -> None:
-    """Another function, other arguments or another seed: the signature belongs elsewhere."""
+    """A signature does not fit another function, other arguments or another seed."""
     signature = sign_call("f", json.dumps(one), salt, seed)
     assert not fits_call(signature, "g", json.dumps(one), seed)
     assert not fits_call(signature, "f", json.dumps(one), f"{seed}!")
@@ -79,7 +79,7 @@ def test_moved_signatures_do_not_fit(one: dict[str, Any], other: dict[str, Any],
 
 
 def test_signatures_are_opaque_base64() -> None:
-    """48 bytes, another for each salt, nothing of the call to be read in it."""
+    """48 bytes, different for each salt, without readable parts of the call."""
     signature = sign_call("get_weather", '{"city": "Boston"}', 1, None)
     assert len(base64.b64decode(signature, validate=True)) == 48
     assert signature != sign_call("get_weather", '{"city": "Boston"}', 2, None)
@@ -94,13 +94,13 @@ def test_any_arguments_can_be_signed(arguments: str) -> None:
 
 
 @pytest.mark.parametrize("signature", ["", "x", "ü", "\ud800", "AAAA", " " * 64, "A" * 64, "A" * 10_000])
-def test_any_text_can_be_judged(signature: str) -> None:
-    """What is no signature does not fit, and raises nothing."""
+def test_any_text_can_be_checked(signature: str) -> None:
+    """Arbitrary text does not fit, and raises nothing."""
     assert not fits_call(signature, "f", "{}", None)
 
 
 def test_scripted_signatures_are_collected() -> None:
-    """A scenario's own signatures are known when its rules are compiled: of calls, of pictures, inside `raw`."""
+    """A scenario's own signatures are collected when its rules are compiled: of calls, of pictures, inside `raw`."""
     text = """
 rules:
   - {reply: [{call: f, signature: one}, {call: g}, {call: h, signature: none}]}

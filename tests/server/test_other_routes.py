@@ -1,4 +1,4 @@
-"""The siblings of chat completions below HTTP: what rules, sessions, vetting and the journal make of them."""
+"""The routes other than chat completions, below HTTP: rules, sessions, vetting and the journal."""
 
 import json
 from collections.abc import Mapping
@@ -149,7 +149,7 @@ def test_embeddings_fail_by_a_rule_that_names_the_model(service: Service) -> Non
 
 
 def test_embeddings_do_not_use_up_rules_of_conversations(service: Service) -> None:
-    """The text that is embedded can be asked about afterwards."""
+    """A rule that matches the embedded text still answers chat requests afterwards."""
     send(service, "embeddings", {"model": SMALL, "input": "refund"})
     asked = {"model": GLM, "prompt": "A refund?"}
     assert body_of(send(service, "completions", asked))["choices"][0]["text"] == "Within a week."
@@ -171,7 +171,7 @@ def test_completion(service: Service) -> None:
 
 
 def test_completion_with_think_tags(service: Service) -> None:
-    """Models that have their thoughts in their text have them here too."""
+    """Models with thoughts in their text have them here too."""
     body = body_of(send(service, "completions", {"model": "minimaxai/minimax-m2-maas", "prompt": "think"}))
     assert body["choices"][0]["text"] == "<think>Hm.</think>So be it."
 
@@ -188,7 +188,7 @@ def test_streamed_completion(service: Service) -> None:
 
 
 def test_completion_that_is_cut(service: Service) -> None:
-    """With `length` there is no stop token, and completion includes the thoughts that the scenario counts."""
+    """With `length` there is no stop token, and completion tokens include the thoughts that the scenario counts."""
     body = body_of(send(service, "completions", {"model": GLM, "prompt": "cut"}))
     assert (body["choices"][0]["finish_reason"], body["choices"][0]["matched_stop"]) == ("length", None)
     assert body["usage"]["prompt_tokens_details"] == {"cached_tokens": 1}
@@ -200,7 +200,7 @@ def test_completion_that_is_cut(service: Service) -> None:
     [("completions", {"model": GLM, "prompt": "break"}), ("responses", {"model": GROK, "input": "break"})],
 )
 def test_failures(service: Service, method: str, asked: dict[str, Any]) -> None:
-    """A failure is the whole plain answer, and the end of a stream, without a last event."""
+    """A failure is the whole plain answer, or the end of a stream, without a last event."""
     plain = send(service, method, asked)
     assert plain.outcome.timeline.status == 503
     assert plain.outcome.timeline.body.startswith(b"[{\n")
@@ -218,7 +218,7 @@ def test_failures(service: Service, method: str, asked: dict[str, Any]) -> None:
     [("completions", {"model": GLM, "prompt": "raw"}), ("responses", {"model": GROK, "input": "raw"})],
 )
 def test_raw(service: Service, method: str, asked: dict[str, Any], stream: bool) -> None:
-    """Bytes of the scenario's own go out alone."""
+    """Raw bytes of the scenario are the whole answer."""
     exchange = send(service, method, {**asked, "stream": stream})
     assert exchange.outcome.timeline.body.strip() == b"as it is"
 
@@ -240,8 +240,8 @@ def test_raw(service: Service, method: str, asked: dict[str, Any], stream: bool)
         ),
     ],
 )
-def test_what_cannot_be_carried(service: Service, method: str, asked: dict[str, Any], report: str) -> None:
-    """An answer that the shape has no place for is a failure of the emulator, with the reason."""
+def test_parts_without_a_place_are_an_error(service: Service, method: str, asked: dict[str, Any], report: str) -> None:
+    """An answer with parts that the route cannot carry is a failure of the emulator, with the reason."""
     exchange = send(service, method, asked)
     assert (exchange.outcome.result, exchange.outcome.timeline.status) == ("error", 418)
     assert report in exchange.outcome.report
@@ -267,7 +267,7 @@ def test_completions_refusals(service: Service, given: Any, name: str) -> None:
 
 
 def test_known_models_only() -> None:
-    """A model that the catalogue lacks is answered, unless only known ones are."""
+    """An unknown model is answered, unless `--models known`."""
     asked = {"model": "zai-org/glm-9", "prompt": "Hello"}
     assert send(build_service((), Settings(auth="off")), "completions", asked).outcome.result == "answer"
     refusal = send(build_service((), Settings(auth="off", models="known")), "completions", asked).outcome.refusal
@@ -276,7 +276,7 @@ def test_known_models_only() -> None:
 
 
 def test_response(service: Service) -> None:
-    """The documented keys in their order, with one message, and what the request said."""
+    """The documented keys in their order, with one message, and the request's parameters."""
     asked = {
         "model": GROK,
         "input": "cut",
@@ -321,7 +321,7 @@ def test_response(service: Service) -> None:
 
 
 def test_response_stream(service: Service) -> None:
-    """Events are numbered and named twice, say the same as the plain answer, and end without [DONE]."""
+    """Events are numbered, carry their name twice and the text of the plain answer, and end without [DONE]."""
     plain = body_of(send(service, "responses", {"model": GROK, "input": "think"}))
     exchange = send(service, "responses", {"model": GROK, "input": "think", "stream": True})
     body, events = exchange.outcome.timeline.body, events_of(exchange)
@@ -343,7 +343,7 @@ def test_response_stream(service: Service) -> None:
 
 
 def test_response_with_a_call(service: Service) -> None:
-    """A text and a call are two items; the stream tells the call's arguments."""
+    """A text and a call are two items; the stream has the call's arguments."""
     body = body_of(send(service, "responses", {"model": GROK, "input": "weather"}))
     message, call = body["output"]
     assert message["content"][0]["text"] == "Let me see."
@@ -367,7 +367,7 @@ def test_response_with_a_call(service: Service) -> None:
     ],
 )
 def test_responses_refusals(service: Service, given: Any, name: str) -> None:
-    """What is refused: models that are no Grok, retired ones, no input, a response that was never stored."""
+    """Refusals: models that are no Grok, retired ones, no input, a response that was never stored."""
     refusal = send(service, "responses", given).outcome.refusal
     assert refusal is not None
     assert refusal.rule == name
@@ -382,7 +382,7 @@ def test_responses_elsewhere(service: Service, version: str, location: str) -> N
 
 
 def test_misses(service: Service) -> None:
-    """A question that no rule answers is a miss, as for chat."""
+    """A request that no rule answers is a miss, as for chat."""
     for method, asked in (("completions", {"model": GLM, "prompt": "x"}), ("responses", {"model": GROK, "input": "x"})):
         exchange = send(service, method, asked)
         assert (exchange.outcome.result, exchange.outcome.timeline.status) == ("miss", 418)
@@ -390,7 +390,7 @@ def test_misses(service: Service) -> None:
 
 
 def test_unary_methods() -> None:
-    """The endpoint and stored responses are not there; their errors are bare objects."""
+    """The endpoint and stored responses do not exist; their errors are bare objects."""
     service = build_service()
     endpoint = Target("v1beta1", "p", "global", "openapi", "")
     refused = service.handle(endpoint, b"", [], b"").outcome
@@ -404,8 +404,8 @@ def test_unary_methods() -> None:
         assert json.loads(outcome.timeline.body)["error"]["status"] == "NOT_FOUND"
 
 
-def test_siblings_ask_for_the_same_bearer() -> None:
-    """Without a bearer every sibling answers 401 in an array, which names the method behind it."""
+def test_routes_require_a_bearer() -> None:
+    """Without a bearer every route answers 401 in an array, which names its method."""
     service = build_service()
     for method in ("embeddings", "completions", "responses"):
         outcome = service.handle(Target("v1", "p", "global", "openapi", method), b"", [], b"{}").outcome
@@ -416,8 +416,8 @@ def test_siblings_ask_for_the_same_bearer() -> None:
 
 @pytest.mark.parametrize("fault", FAULT_NAMES)
 @pytest.mark.parametrize("method", ["completions", "responses"])
-def test_faults_happen_to_siblings(method: str, fault: FaultName) -> None:
-    """Each fault of the catalogue has an effect on their streams, but for those that want what the stream has not."""
+def test_faults_apply_to_other_routes(method: str, fault: FaultName) -> None:
+    """Each fault of the catalogue changes their streams, except those that need something the stream lacks."""
     text = "rules: [{reply: {say: [Eins., ' Zwei süß.', ' Drei.', ' Vier.']}}]\n"
     body = {"prompt": "hi", "model": GLM} if method == "completions" else {"input": "hi", "model": GROK}
     whole, faulty = (

@@ -10,7 +10,7 @@ import pytest
 from emulator.api.emulator import Emulator
 from emulator.server.authentication import Credentials, describe_sender
 from emulator.server.service import observe
-from emulator.verdicts.judge import judge_client
+from emulator.verdicts.registry import judge_client
 
 
 @pytest.fixture(scope="module")

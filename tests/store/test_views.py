@@ -1,4 +1,4 @@
-"""The journal as data: what an exchange tells, how exchanges are found, waited for and held to account."""
+"""Journal views: reading exchanges, filtering, waiting and assertions."""
 
 import asyncio
 import json
@@ -45,13 +45,13 @@ def send(service: Service, text: str, *, project: str = "p", method: str = "chat
 
 
 def send_bytes(service: Service, body: bytes, project: str = "p", method: str = "chat/completions") -> Exchange:
-    """The same with a body as it is."""
+    """As `send`, with a body of bytes."""
     exchange = service.handle(Target("v1", project, "us-central1", "openapi", method), b"", [], body)
     service.finish(exchange)
     return exchange
 
 
-def test_exchange_tells_what_was_asked_and_said(service: Service) -> None:
+def test_attributes_of_an_exchange(service: Service) -> None:
     """Request, facts, rule, result, status and text of a plain answer."""
     one = send(service, "Hello!", tools=[WEATHER], temperature=0)
     assert one.request is not None
@@ -63,7 +63,7 @@ def test_exchange_tells_what_was_asked_and_said(service: Service) -> None:
 
 
 def test_text_is_joined_from_a_stream(service: Service) -> None:
-    """A stream says the same as a plain answer; calls and errors say nothing."""
+    """A stream has the text of the plain answer; calls and errors have none."""
     assert send(service, "Hello!", stream=True).text == "Hi there."
     assert send(service, "The weather?", tools=[WEATHER]).text == ""
     assert send(service, "Are you busy?", stream=True).text == ""
@@ -71,8 +71,8 @@ def test_text_is_joined_from_a_stream(service: Service) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_text_of_siblings(stream: bool) -> None:
-    """Completions and responses say something too, in shapes of their own."""
+def test_text_of_other_routes(stream: bool) -> None:
+    """Completions and responses have a text too."""
     settings = Settings(auth="off", vetting="off")
     service = Service(compile_rules(read_text(SCENARIO).scenarios), settings, clock=SystemClock())
     assert send(service, "", method="completions", prompt="hello", stream=stream).text == "Hi there."
@@ -81,8 +81,8 @@ def test_text_of_siblings(stream: bool) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b"{", b'{"messages": 3}', b'{"model": 3, "stream": 1}', b"\xff"])
-def test_requests_that_cannot_be_read_are_in_it_too(service: Service, body: bytes) -> None:
-    """What is not there is None or empty, and nothing is raised."""
+def test_unreadable_requests_are_in_the_journal(service: Service, body: bytes) -> None:
+    """Missing values are None or empty, and nothing is raised."""
     one = send_bytes(service, body)
     assert (one.facts, one.last_user, one.tools, one.model, one.stream, one.text) == (None, None, (), "", False, "")
     assert one.status == 400
@@ -93,7 +93,7 @@ def test_requests_that_cannot_be_read_are_in_it_too(service: Service, body: byte
 
 
 def test_repaired_requests_are_read(service: Service) -> None:
-    """A body with backslashes before its line ends, as documented samples send, is shown as it was understood."""
+    """A body with backslashes before its line ends, as documented samples send, is shown as it was parsed."""
     one = send_bytes(
         service, b'{"model": "google/gemini-2.5-flash", \\\n"messages": [{"role": "user", "content": "hello"}]}'
     )
@@ -102,7 +102,7 @@ def test_repaired_requests_are_read(service: Service) -> None:
     assert one.warnings
 
 
-def test_view_reads_like_data(service: Service) -> None:
+def test_view_is_a_live_sequence(service: Service) -> None:
     """Iteration, length, index, last; it is live, and of its session only."""
     view = JournalView(service.journal, "p")
     assert (list(view), len(view), bool(view)) == ([], 0, False)
@@ -148,14 +148,14 @@ def test_where(service: Service, conditions: Any, numbers: list[int]) -> None:
     assert [one.number for one in twice] == [number for number in numbers if number != 4]
 
 
-def test_misspelt_outcome_is_said(service: Service) -> None:
-    """An outcome that there is not would never be found."""
+def test_unknown_outcome_is_an_error(service: Service) -> None:
+    """An unknown outcome would never be found."""
     with pytest.raises(ValueError, match=r'^no exchange ends as "answered"; expected answer, refusal, miss or error$'):
         JournalView(service.journal).where(outcome="answered")
 
 
-def test_misspelt_conditions_are_said(service: Service) -> None:
-    """They are not taken for none."""
+def test_unknown_filters_are_errors(service: Service) -> None:
+    """They are not ignored."""
     view: Any = JournalView(service.journal)
     with pytest.raises(TypeError, match=r'^where\(\) has no argument "modle"; did you mean "model"\?$'):
         view.where(modle="x")
@@ -165,15 +165,15 @@ def test_misspelt_conditions_are_said(service: Service) -> None:
         view.assert_sent(last_usr="x")
 
 
-def test_view_of_a_session_takes_its_name_as_it_is(service: Service) -> None:
+def test_session_names_are_no_patterns(service: Service) -> None:
     """A project id is no pattern, even if it looks like one."""
     send(service, "hello", project="t1")
     mine = send(service, "hello", project="t[1]")
     assert list(JournalView(service.journal, "t[1]")) == [mine]
 
 
-def test_wait_for_returns_at_once_or_when_told(service: Service) -> None:
-    """It waits for another thread's exchanges, each of which it sees."""
+def test_wait_for_returns_as_soon_as_there_are_enough(service: Service) -> None:
+    """It waits for exchanges of another thread."""
     view = JournalView(service.journal, "p").where(rule="greeting")
     send(service, "hello")
     assert [one.number for one in view.wait_for()] == [1]
@@ -184,8 +184,8 @@ def test_wait_for_returns_at_once_or_when_told(service: Service) -> None:
         assert [one.number for one in waiting.result()] == [1, 2, 4]
 
 
-def test_wait_for_gives_up(service: Service) -> None:
-    """The sentence says what there was."""
+def test_wait_for_times_out(service: Service) -> None:
+    """The error says how many exchanges there are."""
     send(service, "busy")
     view = JournalView(service.journal, "p").where(rule="greeting")
     said = '^waited 0 seconds for 2 exchanges of session p with rule "greeting"; there are none, 1 was sent in all$'
@@ -198,7 +198,7 @@ def test_wait_for_gives_up(service: Service) -> None:
 
 
 def test_wait_for_async_leaves_the_loop_free(service: Service) -> None:
-    """The exchange that is waited for is sent by the same loop."""
+    """The same loop sends the exchange that is waited for."""
 
     async def wait() -> list[int]:
         waiting = asyncio.create_task(JournalView(service.journal).wait_for_async(1, PATIENCE))
@@ -210,7 +210,7 @@ def test_wait_for_async_leaves_the_loop_free(service: Service) -> None:
 
 
 def test_threads_may_add_read_remove_and_wait_at_once(service: Service) -> None:
-    """Nothing is lost, and nobody trips over what changes."""
+    """No exchange is lost, and concurrent changes raise nothing."""
     each, threads = 50, 8
     failures: list[BaseException] = []
 
@@ -245,8 +245,8 @@ def test_threads_may_add_read_remove_and_wait_at_once(service: Service) -> None:
     assert len(JournalView(service.journal)) == each * threads
 
 
-def test_assert_sent_returns_what_fits(service: Service) -> None:
-    """At least one, or exactly as many as wanted, none included."""
+def test_assert_sent_returns_matches(service: Service) -> None:
+    """At least one, or exactly `times`, zero included."""
     send(service, "Hello Ann", temperature=0.5)
     send(service, "Hello Bob")
     view = JournalView(service.journal, "p")
@@ -258,14 +258,14 @@ def test_assert_sent_returns_what_fits(service: Service) -> None:
 
 
 def failure_of(view: JournalView, *times: int, **conditions: Any) -> str:
-    """What is said when the assertion fails."""
+    """The message of the failed assertion."""
     with pytest.raises(AssertionError) as caught:
         view.assert_sent(*times, **conditions)
     return str(caught.value)
 
 
 def test_assert_sent_shows_the_nearest(service: Service) -> None:
-    """What fits, what does not, and what was there instead; of equals, the last."""
+    """The message compares the nearest exchange filter by filter; of equals, the last."""
     send(service, "hello", temperature=0)
     send(service, "busy", temperature=1)
     said = failure_of(JournalView(service.journal, "p"), model="google/*", last_user="HELLO", body={"temperature": 1})
@@ -286,7 +286,7 @@ def test_assert_sent_shows_the_nearest(service: Service) -> None:
 
 
 def test_assert_sent_counts(service: Service) -> None:
-    """Too many, too few, none at all."""
+    """Too many, too few, none."""
     view = JournalView(service.journal, "p")
     assert failure_of(view) == "there are no exchanges of session p, at least one was expected; nothing was sent"
     send(service, "hello")
@@ -307,8 +307,8 @@ def test_assert_sent_counts(service: Service) -> None:
     )
 
 
-def test_what_vertex_ignores_and_which_quirks_were_on_is_noted() -> None:
-    """In the exchange only: no client is warned of what Vertex passes over without a word."""
+def test_ignored_parameters_and_quirks_are_recorded() -> None:
+    """Only in the exchange: the client gets no warning of parameters that Vertex silently ignores."""
     service = Service(compile_rules(read_text(SCENARIO).scenarios), Settings(auth="off"), clock=SystemClock())
     service.ruleset = compile_rules(read_text("rules: [{reply: Hello., quirks: [no_logprobs]}]").scenarios)
     asked = {

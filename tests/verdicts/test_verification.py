@@ -1,4 +1,4 @@
-"""Verifying, from counts and exchanges to what is said of them."""
+"""`verify`: problems found from use counts and exchanges."""
 
 import json
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from emulator.verdicts.verification import Verification, verify
 
 
 class Entry:
-    """An exchange, as far as it is verified."""
+    """What verification reads of an exchange."""
 
     def __init__(self, number: int, outcome: Outcome, session: str = "p") -> None:
         self.number = number
@@ -29,7 +29,7 @@ def rules_of(text: str) -> Ruleset:
 
 
 def used(ruleset: Ruleset, *names: str, session: str = "p") -> list[Entry]:
-    """Exchanges that rules of these names answered, one after the other."""
+    """Exchanges answered by rules of these names, in order."""
     by_name = {rule.name: rule for rule in ruleset.rules}
     timeline = plain_timeline(200, "application/json", b"{}")
     return [
@@ -39,12 +39,12 @@ def used(ruleset: Ruleset, *names: str, session: str = "p") -> list[Entry]:
 
 
 def failed(number: int, result: Any, report: str) -> Entry:
-    """An exchange that no rule answered well."""
+    """An exchange that ended as a miss or an error."""
     return Entry(number, Outcome(result, plain_timeline(418, "application/json", b"{}"), report=report))
 
 
-def rules_said(expect: str, uses: int, *, strict: bool = False) -> tuple[str, ...]:
-    """What is said of one rule after a number of uses."""
+def problems_of(expect: str, uses: int, *, strict: bool = False) -> tuple[str, ...]:
+    """The problems of one rule after a number of uses."""
     ruleset = rules_of("rules:\n  - {name: one, " + expect + "reply: Hi}")
     return verify(ruleset, {ruleset.rules[0].key: uses}, (), strict=strict).rules
 
@@ -68,18 +68,18 @@ def rules_said(expect: str, uses: int, *, strict: bool = False) -> tuple[str, ..
 )
 def test_expect(expect: str, uses: int, said: str | None) -> None:
     """Exactly as often, or at least; the rule is named with its place."""
-    assert rules_said(expect, uses) == (() if said is None else (f'"one", a.yaml:2:5: {said}',))
+    assert problems_of(expect, uses) == (() if said is None else (f'"one", a.yaml:2:5: {said}',))
 
 
 def test_strict_wants_every_rule_used() -> None:
     """But not one that is forbidden, nor twice where `expect` has said it."""
-    assert rules_said("", 0, strict=True) == ('"one", a.yaml:2:5: never answered',)
-    assert rules_said("", 1, strict=True) == ()
-    assert rules_said("expect: {times: 0}, ", 0, strict=True) == ()
-    assert len(rules_said("expect: {times: 1}, ", 0, strict=True)) == 1
+    assert problems_of("", 0, strict=True) == ('"one", a.yaml:2:5: never answered',)
+    assert problems_of("", 1, strict=True) == ()
+    assert problems_of("expect: {times: 0}, ", 0, strict=True) == ()
+    assert len(problems_of("expect: {times: 1}, ", 0, strict=True)) == 1
 
 
-def test_unanswered_requests_are_told() -> None:
+def test_unanswered_requests_are_reported() -> None:
     """Misses and rules that failed, by the numbers of the exchanges, each with its report."""
     entries = [
         failed(2, "error", "it broke"),
@@ -99,7 +99,7 @@ LAST = "  - {name: c, reply: C}\n"
 
 
 def disordered(order: str, *names: str) -> tuple[str, ...]:
-    """What is said of rules that answered one after the other."""
+    """The order problems of rules that answered in this order."""
     ruleset = rules_of(f"{order}{ORDERED}{LAST}")
     return verify(ruleset, {}, used(ruleset, *names)).rules
 
@@ -116,8 +116,8 @@ def test_strict_order() -> None:
     )
 
 
-def test_order_is_each_sessions_and_each_files_own() -> None:
-    """What other sessions did, and rules of other scenarios, are no matter."""
+def test_order_is_per_session_and_file() -> None:
+    """Other sessions and rules of other scenarios make no difference."""
     files = [
         *read_text(f"order: strict\n{ORDERED}", "a.yaml").scenarios,
         *read_text("rules: [{name: z, reply: Z}]", "z.yaml").scenarios,
@@ -134,6 +134,6 @@ def test_order_goes_by_numbers() -> None:
     assert verify(ruleset, {}, reversed(used(ruleset, "a", "b"))).problems == ()
 
 
-def test_nothing_is_wrong_at_first() -> None:
-    """A verification without problems is empty, and JSON of it is easy."""
+def test_verification_without_problems() -> None:
+    """It is empty, and can be written as JSON."""
     assert json.dumps(Verification().problems) == "[]"

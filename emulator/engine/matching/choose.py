@@ -44,7 +44,7 @@ def find_chosen(ruleset: Ruleset, facts: Facts, state: State) -> Chosen | None:
             captures = captured(rule.conditions, facts)
             if rule.conversation is None:
                 return Chosen(rule, use, captures, rule.position(use), counts or rule.counts)
-            found = rule.conversation.find_place(facts.dialogue)
+            found = rule.conversation.find_next_answer(facts.dialogue)
             if found is not None:
                 return Chosen(rule, use, {**captures, **found.captures}, found.position, counts or rule.counts)
     return None

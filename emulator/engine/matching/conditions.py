@@ -1,40 +1,71 @@
-"""`when`, compiled: a match is an empty list of differences.
+"""The conditions of `when`, compiled: each has a check of a request, and a description of what it wanted and got.
 
-Rules of this file: a condition knows how to hold and how to say what it wanted and what it got, from the same parts, so that
-the verdict and its explanation cannot disagree. Explanations are made only when somebody asks.
+To add a condition such as `user_count`: add the key with its type and docstring to `When` in `scenario/when.py`; give the value a
+property in `engine/request/facts.py`; then add one line to `TEXT_FIELDS` below if its values are texts, to `_JSON_FIELDS` if it is
+JSON that must be contained, or a function that compiles it to `_COMPILERS` at the end.
+
+Check and description use the same parts, so that a report cannot disagree with the decision. Descriptions of requests are made
+only for reports.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from emulator.engine.matching.json import lacks, write
-from emulator.engine.matching.texts import Short, TextTest, compile_test
+from emulator.engine.matching.json import find_difference, to_json
+from emulator.engine.matching.texts import DefaultOperator, TextTest, compile_test
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.tools import suitable_tool
 from emulator.scenario.when import Test, When
 
-SHORTENED: Final = 120
-"""Characters of a value that are shown."""
+_MAX_SHOWN: Final = 120
+"""Characters of a value that a report shows."""
+
+
+def _optional(value: str | None) -> Sequence[str]:
+    return () if value is None else (value,)
+
+
+TEXT_FIELDS: dict[str, tuple[DefaultOperator, Callable[[Facts], Sequence[str]]]] = {
+    "model": ("glob", lambda facts: (facts.model,)),
+    "publisher": ("glob", lambda facts: (facts.publisher,)),
+    "api_version": ("glob", lambda facts: (facts.target.api_version,)),
+    "project": ("glob", lambda facts: (facts.target.project,)),
+    "location": ("glob", lambda facts: (facts.target.location,)),
+    "endpoint": ("glob", lambda facts: (facts.target.endpoint,)),
+    "last_user": ("contains", lambda facts: _optional(facts.last_user)),
+    "any_user": ("contains", lambda facts: facts.any_user),
+    "system": ("contains", lambda facts: _optional(facts.system)),
+    "tool_result": ("contains", lambda facts: facts.tool_results),
+    "tool_choice": ("glob", lambda facts: facts.tool_choice),
+    "response_format": ("glob", lambda facts: facts.response_format),
+}
+"""Conditions on texts: the operator of a plain string, and the values, of which one must pass."""
+_JSON_FIELDS: dict[str, Callable[[Facts], Any]] = {
+    "params": lambda facts: facts.request,
+    "google": lambda facts: facts.google,
+    "body": lambda facts: facts.request,
+}
+"""Conditions on JSON that must contain what is written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What one condition wanted and what the request has."""
+    """One line of a report: what a condition wanted and what the request has."""
 
     field: str
     holds: bool
     wanted: str
     got: str
-    lines: tuple[str, ...] = ()
-    """What is shown below it."""
-    reached: int = 0
-    """How far a conversation went along with its transcript."""
+    details: tuple[str, ...] = ()
+    """Further lines below it."""
+    matched_turns: int = 0
+    """How many turns of the request match a conversation's transcript."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One demand of a `when`."""
+    """One compiled condition of a `when`."""
 
     field: str
     holds: Callable[[Facts], bool]
@@ -43,20 +74,20 @@ class Condition:
     captures: Callable[[Facts], Mapping[str, str]] | None = None
 
     def compare(self, facts: Facts) -> Comparison:
-        """What was wanted beside what the request has."""
+        """Compare the condition with a request."""
         return Comparison(self.field, self.holds(facts), self.wanted, self.got(facts))
 
 
 def matches(conditions: Sequence[Condition], facts: Facts) -> bool:
     """Whether all conditions hold."""
-    for condition in conditions:  # noqa: SIM110  # every rule is asked for every request: a generator would double the cost
+    for condition in conditions:  # noqa: SIM110  # runs for every rule and request, and a generator would double the cost
         if not condition.holds(facts):
             return False
     return True
 
 
 def compare(conditions: Sequence[Condition], facts: Facts) -> list[Comparison]:
-    """Each condition beside the request; those that do not hold are the differences."""
+    """Compare each condition with a request."""
     return [condition.compare(facts) for condition in conditions]
 
 
@@ -69,77 +100,44 @@ def captured(conditions: Sequence[Condition], facts: Facts) -> dict[str, str]:
     return found
 
 
-def _one(value: str | None) -> Sequence[str]:
-    return () if value is None else (value,)
-
-
-TEXTS: dict[str, tuple[Short, Callable[[Facts], Sequence[str]]]] = {
-    "model": ("glob", lambda facts: (facts.model,)),
-    "publisher": ("glob", lambda facts: (facts.publisher,)),
-    "api_version": ("glob", lambda facts: (facts.target.api_version,)),
-    "project": ("glob", lambda facts: (facts.target.project,)),
-    "location": ("glob", lambda facts: (facts.target.location,)),
-    "endpoint": ("glob", lambda facts: (facts.target.endpoint,)),
-    "last_user": ("contains", lambda facts: _one(facts.last_user)),
-    "any_user": ("contains", lambda facts: facts.any_user),
-    "system": ("contains", lambda facts: _one(facts.system)),
-    "tool_result": ("contains", lambda facts: facts.tool_results),
-    "tool_choice": ("glob", lambda facts: facts.tool_choice),
-    "response_format": ("glob", lambda facts: facts.response_format),
-}
-_JSON: dict[str, Callable[[Facts], Any]] = {
-    "params": lambda facts: facts.request,
-    "google": lambda facts: facts.google,
-    "body": lambda facts: facts.request,
-}
-
-
 def compile_when(when: When) -> tuple[Condition, ...]:
     """The conditions of a `when`, in the order of the language's reference."""
-    return tuple(condition for name in When.model_fields for condition in _compile(name, getattr(when, name)))
+    conditions: list[Condition] = []
+    for name in When.model_fields:
+        value = getattr(when, name)
+        if value is None:
+            continue
+        if name in TEXT_FIELDS:
+            default, read = TEXT_FIELDS[name]
+            conditions.append(_text_condition(name, compile_test(value, default), read))
+        elif name in _JSON_FIELDS:
+            conditions.append(_json_condition(name, value, _JSON_FIELDS[name]))
+        else:
+            conditions += _COMPILERS[name](value)
+    return tuple(conditions)
 
 
-def _compile(name: str, value: Any) -> list[Condition]:
-    if value is None:
-        return []
-    if name in TEXTS:
-        short, read = TEXTS[name]
-        return [_on_texts(name, compile_test(value, short), read)]
-    if name in _JSON:
-        return [_on_json(name, value, _JSON[name])]
-    return _SPECIAL[name](value)
-
-
-def _on_texts(name: str, test: TextTest, read: Callable[[Facts], Sequence[str]]) -> Condition:
-    return Condition(
-        name,
-        _holds(test, read),
-        test.wanted,
-        lambda facts: show(read(facts)),
-        (lambda facts: test.groups(read(facts))) if test.patterns else None,
-    )
-
-
-def _holds(test: TextTest, read: Callable[[Facts], Sequence[str]]) -> Callable[[Facts], bool]:
-    check = test.only_check
-    if check is None:
-        return lambda facts: test.passes(read(facts))
+def _text_condition(name: str, test: TextTest, read: Callable[[Facts], Sequence[str]]) -> Condition:
+    check = test.single_check
 
     def holds(facts: Facts) -> bool:
+        if check is None:
+            return test.passes(read(facts))
         for value in read(facts):  # noqa: SIM110  # as in `matches`
             if check(value):
                 return True
         return False
 
-    return holds
+    captures = (lambda facts: test.groups(read(facts))) if test.patterns else None
+    return Condition(name, holds, test.wanted, lambda facts: show(read(facts)), captures)
 
 
-def _on_json(name: str, wanted: Any, read: Callable[[Facts], Any]) -> Condition:
+def _json_condition(name: str, wanted: Any, read: Callable[[Facts], Any]) -> Condition:
     return Condition(
         name,
-        lambda facts: lacks(read(facts), wanted) is None,
-        shorten(write(wanted)),
-        lambda facts: lacks(read(facts), wanted) or "contained",
+        lambda facts: find_difference(read(facts), wanted) is None,
+        shorten(to_json(wanted)),
+        lambda facts: find_difference(read(facts), wanted) or "contained",
     )
 
 
@@ -165,17 +163,17 @@ def _turn(value: str) -> list[Condition]:
 
 
 def _after_tool(value: bool | str | Test) -> list[Condition]:
-    if isinstance(value, bool):
-        wanted = "a tool result at the end" if value else "no tool result at the end"
-        return [
-            Condition(
-                "after_tool",
-                lambda facts: bool(facts.answered_tools) is value,
-                wanted,
-                lambda facts: show(facts.answered_tools),
-            )
-        ]
-    return [_on_texts("after_tool", compile_test(value, "glob"), lambda facts: facts.answered_tools)]
+    if not isinstance(value, bool):
+        return [_text_condition("after_tool", compile_test(value, "glob"), lambda facts: facts.answered_tools)]
+    wanted = "a tool result at the end" if value else "no tool result at the end"
+    return [
+        Condition(
+            "after_tool",
+            lambda facts: bool(facts.answered_tools) is value,
+            wanted,
+            lambda facts: show(facts.answered_tools),
+        )
+    ]
 
 
 def _stream(value: bool) -> list[Condition]:
@@ -186,28 +184,23 @@ def _stream(value: bool) -> list[Condition]:
     ]
 
 
-def _tool_names(facts: Facts) -> list[str]:
-    return [name for name, _, _ in facts.tools]
-
-
 def _tools(value: Any) -> list[Condition]:
+    def names(facts: Facts) -> list[str]:
+        return [name for name, _, _ in facts.tools]
+
     if isinstance(value, bool):
         wanted = "tools declared" if value else "no tools declared"
-        return [
-            Condition("tools", lambda facts: bool(facts.tools) is value, wanted, lambda facts: show(_tool_names(facts)))
-        ]
+        return [Condition("tools", lambda facts: bool(facts.tools) is value, wanted, lambda facts: show(names(facts)))]
     if value == "auto":
         wanted = "a tool that suits the last user message"
         return [
-            Condition(
-                "tools", lambda facts: suitable_tool(facts) is not None, wanted, lambda facts: show(_tool_names(facts))
-            )
+            Condition("tools", lambda facts: suitable_tool(facts) is not None, wanted, lambda facts: show(names(facts)))
         ]
     tests = value if isinstance(value, list) else [value]
-    return [_on_texts("tools", compile_test(test, "glob"), _tool_names) for test in tests]
+    return [_text_condition("tools", compile_test(test, "glob"), names) for test in tests]
 
 
-def _all_of(name: str, read: Callable[[Facts], Any]) -> Callable[[Any], list[Condition]]:
+def _contains_all(name: str, read: Callable[[Facts], Any]) -> Callable[[Any], list[Condition]]:
     def compile_list(value: Any) -> list[Condition]:
         wanted = set(value if isinstance(value, list) else [value])
         text = " and ".join(sorted(wanted))
@@ -231,17 +224,21 @@ def _one_header(name: str, test: bool | str | Test) -> Condition:
             "present" if test else "absent",
             lambda facts: "present" if name in facts.headers else "absent",
         )
-    return _on_texts(field, compile_test(test, "glob"), lambda facts: _one(facts.headers.get(name)))
+    return _text_condition(field, compile_test(test, "glob"), lambda facts: _optional(facts.headers.get(name)))
 
 
 def _any(value: list[When]) -> list[Condition]:
     groups = [compile_when(one) for one in value]
+
+    def holds(facts: Facts) -> bool:
+        return any(matches(group, facts) for group in groups)
+
     return [
         Condition(
             "any",
-            lambda facts: any(matches(group, facts) for group in groups),
-            " | ".join(_summary(group) for group in groups),
-            lambda facts: "none of these" if not any(matches(group, facts) for group in groups) else "one of these",
+            holds,
+            " | ".join(_describe(group) for group in groups),
+            lambda facts: "one of these" if holds(facts) else "none of these",
             lambda facts: next((captured(group, facts) for group in groups if matches(group, facts)), {}),
         )
     ]
@@ -257,35 +254,36 @@ def _not(value: When) -> list[Condition]:
         Condition(
             "not",
             lambda facts: not matches(group, facts),
-            f"not ({_summary(group)})",
+            f"not ({_describe(group)})",
             lambda facts: ", ".join(f"{one.field} {one.got}" for one in compare(group, facts)),
         )
     ]
 
 
-def _summary(conditions: Sequence[Condition]) -> str:
-    return ", ".join(f"{condition.field} {condition.wanted}" for condition in conditions)
-
-
-_SPECIAL: dict[str, Callable[[Any], list[Condition]]] = {
+_COMPILERS: dict[str, Callable[[Any], list[Condition]]] = {
     "last": _last,
     "turn": _turn,
     "after_tool": _after_tool,
     "stream": _stream,
     "tools": _tools,
-    "modalities": _all_of("modalities", lambda facts: facts.modalities),
-    "has": _all_of("has", lambda facts: facts.has),
+    "modalities": _contains_all("modalities", lambda facts: facts.modalities),
+    "has": _contains_all("has", lambda facts: facts.has),
     "header": _header,
     "any": _any,
     "all": _all,
     "not_": _not,
 }
+"""Conditions that are neither texts nor JSON, each with the function that compiles its value."""
 
 
-def shorten(text: str) -> str:
-    """A text on one line, cut where it gets long."""
+def _describe(conditions: Sequence[Condition]) -> str:
+    return ", ".join(f"{condition.field} {condition.wanted}" for condition in conditions)
+
+
+def shorten(text: str, limit: int = _MAX_SHOWN) -> str:
+    """A text on one line, cut where it is longer than `limit` characters."""
     line = " ".join(text.split())
-    return line if len(line) <= SHORTENED else f"{line[: SHORTENED - 1]}…"
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def show(values: Sequence[str]) -> str:

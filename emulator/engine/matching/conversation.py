@@ -1,4 +1,9 @@
-"""`conversation`, compiled: where in a transcript the messages of a request stand, and where they leave it."""
+"""`conversation`, compiled: the position of a request's messages in a transcript, and the first turn at which they differ.
+
+Each written turn becomes a matcher. A user turn is a text test. An assistant turn matches what clients send back of the answer that
+the rule gives there: the same text apart from thoughts and white space at its ends, and the same calls; templates match anything.
+Adjacent tool turns match the results of one turn's calls in any order. The language model stands in `scenario/conversation.py`.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -7,104 +12,324 @@ from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from emulator.engine.matching.conditions import Comparison, shorten
-from emulator.engine.matching.json import write
+from emulator.engine.matching.json import to_json
 from emulator.engine.matching.texts import TextTest, compile_test
-from emulator.engine.reply.templates import is_literal
-from emulator.engine.request.history import DialogueTurn, PastCall, Speaker
+from emulator.engine.request.history import HistoryTurn, PastCall
 from emulator.scenario.conversation import AssistantTurn, ToolTurn, Turn, UserTurn, steps_of
 from emulator.scenario.steps import Call, Json, Raw, Reply, Say, Step, Think
-from emulator.scenario.templates.template import is_template
+from emulator.scenario.templates.template import is_literal, is_template
 from emulator.wire.json_text import parse_or_text
 
-_ANYTHING: Final = object()
-"""In the place of JSON that is not known before a request comes."""
+_ANY_JSON: Final = object()
+"""Stands for JSON that is not known before a request comes, and matches any."""
+_ANY_RESULT = TextTest((), (), "any result")
+_MAX_SHOWN = 48
+"""Characters of a turn that are shown in a side-by-side report."""
+_TURNS_BEFORE = 2
+"""Turns that are shown before the first that differs."""
 
 
 @dataclass(frozen=True, slots=True)
-class RecalledCall:
-    """A call as it must stand in the history."""
+class _UserMatcher:
+    turn: int
+    test: TextTest
 
+    def mismatch(self, actual: HistoryTurn) -> int | None:
+        """The number of the written turn that `actual` does not match; None if it matches."""
+        return None if actual.role == "user" and self.test.passes((actual.text,)) else self.turn
+
+    def groups(self, actual: HistoryTurn) -> Mapping[str, str]:
+        """The named groups of the turn's regular expressions."""
+        return self.test.groups((actual.text,)) if self.test.patterns else {}
+
+    def describe(self, _turn: int = 0) -> str:
+        """The turn as a report shows it; of several written turns only the one with this number, 0 for all."""
+        return f"user: {self.test.wanted}"
+
+
+@dataclass(frozen=True, slots=True)
+class _CallMatcher:
     name: str | None
-    """None for a name that is not known before."""
+    """None for a name that is not known before a request comes."""
     arguments: Any
 
-    def accepts(self, call: PastCall) -> bool:
-        """Whether it is that call; templates in the arguments stand for anything."""
+    def matches(self, call: PastCall) -> bool:
         if self.name is not None and call.name != self.name:
             return False
-        return self.arguments is _ANYTHING or _agrees(parse_or_text(call.arguments or "{}"), self.arguments)
+        return self.arguments is _ANY_JSON or _equals_template(parse_or_text(call.arguments or "{}"), self.arguments)
 
     def __str__(self) -> str:
-        return f"{self.name or 'any function'}({'…' if self.arguments is _ANYTHING else write(self.arguments)})"
+        return f"{self.name or 'any function'}({'…' if self.arguments is _ANY_JSON else to_json(self.arguments)})"
 
 
 @dataclass(frozen=True, slots=True)
-class Recalled:
-    """An assistant's turn as it must stand in the history."""
-
+class _AssistantMatcher:
+    turn: int
+    answer: int
+    """The number of the turn among the assistant's, from 0."""
     text: re.Pattern[str]
-    calls: tuple[RecalledCall, ...] | None
-    """None where any calls will do."""
+    calls: tuple[_CallMatcher, ...] | None
+    """None where any calls match."""
     json: Any
-    """The value, where JSON is all that is said: a client may have written it anew."""
-    written: str
-    """The turn as a report shows it."""
+    """The value where the text is nothing but JSON, which a client may have serialized differently; else `_ANY_JSON`."""
+    description: str
 
-    def accepts(self, turn: DialogueTurn) -> bool:
-        """Whether a turn of the request is this one: same text, thoughts aside, and same calls."""
-        said = turn.text.strip()
-        if not self.text.fullmatch(said) and (self.json is _ANYTHING or not _agrees(parse_or_text(said), self.json)):
+    def mismatch(self, actual: HistoryTurn) -> int | None:
+        return None if actual.role == "assistant" and self._matches(actual) else self.turn
+
+    def _matches(self, actual: HistoryTurn) -> bool:
+        text = actual.text.strip()
+        if not self.text.fullmatch(text) and (
+            self.json is _ANY_JSON or not _equals_template(parse_or_text(text), self.json)
+        ):
             return False
         if self.calls is None:
             return True
-        return len(self.calls) == len(turn.calls) and all(
-            wanted.accepts(call) for wanted, call in zip(self.calls, turn.calls, strict=True)
+        return len(self.calls) == len(actual.calls) and all(
+            wanted.matches(call) for wanted, call in zip(self.calls, actual.calls, strict=True)
         )
 
+    def groups(self, _actual: HistoryTurn) -> Mapping[str, str]:
+        return {}
 
-def recall(reply: Reply) -> Recalled:
-    """Compile an assistant's turn."""
+    def describe(self, _turn: int = 0) -> str:
+        return f"assistant: {self.description}"
+
+
+@dataclass(frozen=True, slots=True)
+class _ResultMatcher:
+    turn: int
+    name: str
+    test: TextTest
+
+    def matches(self, result: tuple[str, str]) -> bool:
+        return result[0] == self.name and self.test.passes((result[1],))
+
+    def __str__(self) -> str:
+        return self.name if self.test is _ANY_RESULT else f"{self.name}, {self.test.wanted}"
+
+
+@dataclass(frozen=True, slots=True)
+class _ToolMatcher:
+    """Matches the results of one turn's calls, in any order."""
+
+    results: tuple[_ResultMatcher, ...]
+
+    @property
+    def turn(self) -> int:
+        return self.results[0].turn
+
+    def mismatch(self, actual: HistoryTurn) -> int | None:
+        if actual.role != "tool":
+            return self.turn
+        assigned: dict[int, int] = {}
+        for number, wanted in enumerate(self.results):
+            if not self._assign(number, actual.results, assigned, set()):
+                return wanted.turn
+        return None if len(actual.results) == len(self.results) else self.results[-1].turn
+
+    def _assign(
+        self, number: int, results: Sequence[tuple[str, str]], assigned: dict[int, int], visited: set[int]
+    ) -> bool:
+        """Bipartite matching: assign a result to the matcher, moving other matchers to other results where needed."""
+        for at, result in enumerate(results):
+            if at not in visited and self.results[number].matches(result):
+                visited.add(at)
+                if at not in assigned or self._assign(assigned[at], results, assigned, visited):
+                    assigned[at] = number
+                    return True
+        return False
+
+    def groups(self, actual: HistoryTurn) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        for wanted in self.results:
+            if wanted.test.patterns:
+                found.update(wanted.test.groups([text for name, text in actual.results if name == wanted.name]))
+        return found
+
+    def describe(self, turn: int = 0) -> str:
+        return f"tool: {'; '.join(str(one) for one in self.results if turn in {0, one.turn})}"
+
+
+_TurnMatcher = _UserMatcher | _AssistantMatcher | _ToolMatcher
+
+
+class NextAnswer(NamedTuple):
+    """The assistant's turn that follows the messages of a request."""
+
+    position: int
+    """Its number among the assistant's turns, from 0."""
+    turn: int
+    """Its number among all turns, from 1."""
+    captures: Mapping[str, str]
+
+
+class Mismatch(NamedTuple):
+    """The first difference between request and transcript."""
+
+    matched: int
+    """How many turns of the request match."""
+    turn: int
+    """The number of the transcript's turn that the request lacks, from 1; one more than there are at the transcript's end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A compiled transcript."""
+
+    matchers: tuple[_TurnMatcher, ...]
+    turns: int
+    """How many turns are written."""
+
+    def find_next_answer(self, history: Sequence[HistoryTurn]) -> NextAnswer | None:
+        """The assistant's turn that comes next; None if the history does not match the transcript."""
+        found = self._match(history)
+        return found if isinstance(found, NextAnswer) else None
+
+    def _match(self, history: Sequence[HistoryTurn]) -> NextAnswer | Mismatch:
+        for at, matcher in enumerate(self.matchers):
+            if at == len(history):
+                if not isinstance(matcher, _AssistantMatcher):
+                    return Mismatch(at, matcher.turn)
+                captures: dict[str, str] = {}
+                for expected, actual in zip(self.matchers, history, strict=False):
+                    captures.update(expected.groups(actual))
+                return NextAnswer(matcher.answer, matcher.turn, captures)
+            turn = matcher.mismatch(history[at])
+            if turn is not None:
+                return Mismatch(at, turn)
+        return Mismatch(len(self.matchers), self.turns + 1)
+
+    def compare(self, history: Sequence[HistoryTurn]) -> Comparison:
+        """Compare the history with the transcript; the details show both side by side up to the first difference."""
+        found = self._match(history)
+        if isinstance(found, NextAnswer):
+            got = f"turn {found.turn} answers"
+            return Comparison("conversation", holds=True, wanted="", got=got, matched_turns=len(history))
+        at, turn = found
+        if at == len(self.matchers):
+            wanted = f"no more, it ended at turn {self.turns}"
+        else:
+            wanted = f"turn {turn}, {self.matchers[at].describe(turn)}"
+        return Comparison(
+            "conversation",
+            holds=False,
+            wanted=shorten(wanted),
+            got=shorten(_describe(history[at]) if at < len(history) else "the end of the request"),
+            details=self._side_by_side(history, at),
+            matched_turns=at,
+        )
+
+    def _side_by_side(self, history: Sequence[HistoryTurn], at: int) -> tuple[str, ...]:
+        """The first turn that differs and a few before it, one per line."""
+        numbers = range(max(0, at - _TURNS_BEFORE), at + 1)
+        labels = [self._label(number) for number in numbers]
+        written = [one.describe() for one in self.matchers[numbers.start : at + 1]]
+        actual = [_describe(one) for one in history[numbers.start : at + 1]]
+        if len(written) == len(actual):
+            written[-1], actual[-1] = _cut_common_prefix(written[-1], actual[-1])
+        written = [
+            *(shorten(one, _MAX_SHOWN) for one in written),
+            *["(the transcript has ended)"] * (len(labels) - len(written)),
+        ]
+        actual = [
+            *(shorten(one, _MAX_SHOWN) for one in actual),
+            *["(the request has ended)"] * (len(labels) - len(actual)),
+        ]
+        first, second = max(map(len, labels)), max(map(len, written))
+        return tuple(
+            f"{label:<{first}}  {'MISS' if number == at else 'ok  '}  {left:<{second}} | {right}"
+            for number, label, left, right in zip(numbers, labels, written, actual, strict=True)
+        )
+
+    def _label(self, at: int) -> str:
+        if at == len(self.matchers):
+            return f"turn {self.turns + 1}"
+        matcher = self.matchers[at]
+        last = matcher.results[-1].turn if isinstance(matcher, _ToolMatcher) else matcher.turn
+        return f"turn {matcher.turn}" if last == matcher.turn else f"turn {matcher.turn}-{last}"
+
+
+def _describe(actual: HistoryTurn) -> str:
+    if actual.role == "tool":
+        results = [f'{name or "an unknown call"}, "{text}"' for name, text in actual.results]
+        return f"tool: {'; '.join(results)}"
+    text = actual.text.strip()
+    shown = [f'"{text}"'] if text or not actual.calls else []
+    shown += [f"{call.name}({call.arguments or ''})" for call in actual.calls]
+    return f"{actual.role}: {', '.join(shown)}"
+
+
+def _cut_common_prefix(left: str, right: str) -> tuple[str, str]:
+    """Drop most of a long common prefix, so that the difference is shown."""
+    same = next((at for at, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+    if same <= _MAX_SHOWN // 2:
+        return left, right
+    role = left.partition(" ")[0]
+    start = same - _MAX_SHOWN // 4
+    return f"{role} …{left[start:]}", f"{role} …{right[start:]}"
+
+
+def compile_conversation(turns: Sequence[Turn]) -> Conversation:
+    """Compile a transcript."""
+    matchers: list[_TurnMatcher] = []
+    answers = 0
+    for kind, group in groupby(enumerate(turns, start=1), lambda one: type(one[1])):
+        block = list(group)
+        if kind is ToolTurn:
+            matchers.append(
+                _ToolMatcher(tuple(one for number, turn in block for one in _compile_results(number, turn)))
+            )
+            continue
+        for number, turn in block:
+            if isinstance(turn, UserTurn):
+                matchers.append(_UserMatcher(number, compile_test(turn.user, "contains")))
+            elif isinstance(turn, AssistantTurn):
+                matchers.append(_compile_assistant(number, answers, turn.assistant))
+                answers += 1
+    return Conversation(tuple(matchers), len(turns))
+
+
+def _compile_results(number: int, turn: Turn) -> list[_ResultMatcher]:
+    if not isinstance(turn, ToolTurn):
+        return []
+    test = _ANY_RESULT if turn.result is None else compile_test(turn.result, "contains")
+    return [_ResultMatcher(number, name, test) for name in turn.names]
+
+
+def _compile_assistant(turn: int, answer: int, reply: Reply) -> _AssistantMatcher:
+    """The matcher of what a client sends back of a reply."""
     steps = steps_of(reply) or [Say(say=str(reply))]
-    calls = tuple(_recall_call(step) for step in steps if isinstance(step, Call))
-    is_open = any(isinstance(step, Raw) for step in steps)
-    spoken = [step for step in steps if not isinstance(step, Call)]
-    only = spoken[0].json_ if len(spoken) == 1 and isinstance(spoken[0], Json) else "auto"
-    text = re.compile(_pattern(spoken), re.DOTALL)
-    shown = [f'"{said}"' for said in ["".join(map(_show_text, spoken)).strip()] if said]
-    return Recalled(
-        text,
-        None if is_open else calls,
-        _ANYTHING if only == "auto" else only,
-        ", ".join([*shown, *map(str, calls)]) or '""',
+    calls = tuple(_compile_call(step) for step in steps if isinstance(step, Call))
+    others = [step for step in steps if not isinstance(step, Call)]
+    json = others[0].json_ if len(others) == 1 and isinstance(others[0], Json) else "auto"
+    texts = [_literal_text(step) for step in others if not isinstance(step, Think)]
+    shown = "".join("…" if text is None else text for text in texts).strip()
+    return _AssistantMatcher(
+        turn,
+        answer,
+        re.compile(_text_pattern(others), re.DOTALL),
+        None if any(isinstance(step, Raw) for step in steps) else calls,
+        _ANY_JSON if json == "auto" else json,
+        ", ".join([*([f'"{shown}"'] if shown else []), *map(str, calls)]) or '""',
     )
 
 
-def _recall_call(step: Call) -> RecalledCall:
+def _compile_call(step: Call) -> _CallMatcher:
     name = None if step.call == "auto" or is_template(step.call) else step.call
-    given = step.with_
-    if isinstance(given, str):
-        is_known = given != "auto" and not is_template(given)
-        return RecalledCall(name, parse_or_text(given) if is_known else _ANYTHING)
-    return RecalledCall(name, given)
+    arguments = step.with_
+    if isinstance(arguments, str):
+        is_known = arguments != "auto" and not is_template(arguments)
+        return _CallMatcher(name, parse_or_text(arguments) if is_known else _ANY_JSON)
+    return _CallMatcher(name, arguments)
 
 
-def _text_of(step: Step) -> str | None:
-    """The text of a step, None if it is not known before a request comes."""
-    match step:
-        case Say(say=written) | Think(think=written):
-            return "".join(written) if is_literal(written) else None
-        case Json(json_=value):
-            return write(value) if value != "auto" and is_literal(value) else None
-        case _:
-            return None
-
-
-def _pattern(steps: Sequence[Step]) -> str:
-    """What accepts the text of these steps without the white space at its ends, which clients drop."""
-    words = [number for number, step in enumerate(steps) if not isinstance(step, Think)]
-    texts = [_text_of(step) for step in steps]
-    _strip(texts, words, str.lstrip)
-    _strip(texts, words[::-1], str.rstrip)
+def _text_pattern(steps: Sequence[Step]) -> str:
+    """A regular expression for the text of these steps, without the white space at its ends, which clients drop."""
+    texts = [_literal_text(step) for step in steps]
+    visible = [number for number, step in enumerate(steps) if not isinstance(step, Think)]
+    _strip(texts, visible, str.lstrip)
+    _strip(texts, visible[::-1], str.rstrip)
     parts: list[str] = []
     for step, text in zip(steps, texts, strict=True):
         if text is None:
@@ -118,7 +343,7 @@ def _pattern(steps: Sequence[Step]) -> str:
 
 
 def _strip(texts: list[str | None], numbers: Sequence[int], strip: Callable[[str], str]) -> None:
-    """Take the white space off the first of these texts that is not all white space, and off those before it."""
+    """Strip the texts at these indexes, in this order, up to the first that is unknown or not all white space."""
     for number in numbers:
         text = texts[number]
         if text is None:
@@ -128,261 +353,31 @@ def _strip(texts: list[str | None], numbers: Sequence[int], strip: Callable[[str
             return
 
 
-def _show_text(step: Step) -> str:
-    text = _text_of(step)
-    return "" if isinstance(step, Think) else "…" if text is None else text
+def _literal_text(step: Step) -> str | None:
+    """The text of a step; None if it is not known before a request comes."""
+    match step:
+        case Say(say=written) | Think(think=written):
+            return "".join(written) if is_literal(written) else None
+        case Json(json_=value):
+            return to_json(value) if value != "auto" and is_literal(value) else None
+        case _:
+            return None
 
 
-def _agrees(found: Any, wanted: Any) -> bool:
-    """Whether JSON is what was written, templates aside."""
-    if isinstance(wanted, str) and is_template(wanted):
+def _equals_template(found: Any, template: Any) -> bool:
+    """Whether JSON equals a template of JSON, in which strings that are templates match anything."""
+    if isinstance(template, str) and is_template(template):
         return True
-    if isinstance(wanted, dict):
+    if isinstance(template, dict):
         return (
             isinstance(found, dict)
-            and found.keys() == wanted.keys()
-            and all(_agrees(found[key], value) for key, value in wanted.items())
+            and found.keys() == template.keys()
+            and all(_equals_template(found[key], value) for key, value in template.items())
         )
-    if isinstance(wanted, list):
+    if isinstance(template, list):
         return (
             isinstance(found, list)
-            and len(found) == len(wanted)
-            and all(_agrees(one, value) for one, value in zip(found, wanted, strict=True))
+            and len(found) == len(template)
+            and all(_equals_template(one, value) for one, value in zip(found, template, strict=True))
         )
-    return isinstance(found, bool) == isinstance(wanted, bool) and bool(found == wanted)
-
-
-_WIDEST = 48
-"""Characters of a turn that are shown beside another."""
-_SHOWN_BEFORE = 2
-"""Turns that are shown before the one at which a request departs."""
-_ANY_RESULT = TextTest((), (), "any result")
-
-
-class Place(NamedTuple):
-    """Where a request stands: the assistant's turn that comes next."""
-
-    position: int
-    """The number of the answer, from 0."""
-    turn: int
-    """The number, from 1, of that turn among all."""
-    captures: Mapping[str, str]
-
-
-class Departure(NamedTuple):
-    """Where a request leaves the transcript."""
-
-    at: int
-    """How many turns of the request are those of the transcript."""
-    turn: int
-    """The number, from 1, of the transcript's turn that is not there; one more than there are if the transcript is at its end."""
-
-
-@dataclass(frozen=True, slots=True)
-class _User:
-    turn: int
-    test: TextTest
-
-    speaker: Speaker = "user"
-
-    def departs(self, said: DialogueTurn) -> int | None:
-        return None if said.speaker == "user" and self.test.passes((said.text,)) else self.turn
-
-    def groups(self, said: DialogueTurn) -> Mapping[str, str]:
-        return self.test.groups((said.text,)) if self.test.patterns else {}
-
-    def say(self, _turn: int = 0) -> str:
-        return f"user: {self.test.wanted}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Assistant:
-    turn: int
-    position: int
-    reply: Recalled
-
-    def departs(self, said: DialogueTurn) -> int | None:
-        return None if said.speaker == "assistant" and self.reply.accepts(said) else self.turn
-
-    def groups(self, _said: DialogueTurn) -> Mapping[str, str]:
-        return {}
-
-    def say(self, _turn: int = 0) -> str:
-        return f"assistant: {self.reply.written}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    turn: int
-    name: str
-    test: TextTest
-
-    def accepts(self, result: tuple[str, str]) -> bool:
-        return result[0] == self.name and self.test.passes((result[1],))
-
-    def __str__(self) -> str:
-        return self.name if self.test is _ANY_RESULT else f"{self.name}, {self.test.wanted}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Tools:
-    """The results of one turn's calls, in any order."""
-
-    results: tuple[_Result, ...]
-
-    @property
-    def turn(self) -> int:
-        return self.results[0].turn
-
-    def departs(self, said: DialogueTurn) -> int | None:
-        if said.speaker != "tool":
-            return self.turn
-        takers: dict[int, int] = {}
-        for number, wanted in enumerate(self.results):
-            if not self._find(number, said.results, takers, set()):
-                return wanted.turn
-        return None if len(said.results) == len(self.results) else self.results[-1].turn
-
-    def _find(self, number: int, results: Sequence[tuple[str, str]], takers: dict[int, int], tried: set[int]) -> bool:
-        """Give a wanted result one of those that are there; another that has taken it may have to take a different one."""
-        for at, result in enumerate(results):
-            if at not in tried and self.results[number].accepts(result):
-                tried.add(at)
-                if at not in takers or self._find(takers[at], results, takers, tried):
-                    takers[at] = number
-                    return True
-        return False
-
-    def groups(self, said: DialogueTurn) -> Mapping[str, str]:
-        found: dict[str, str] = {}
-        for wanted in self.results:
-            if wanted.test.patterns:
-                found.update(wanted.test.groups([text for name, text in said.results if name == wanted.name]))
-        return found
-
-    def say(self, turn: int = 0) -> str:
-        """The results of one of its turns, or of all."""
-        return f"tool: {'; '.join(str(one) for one in self.results if turn in {0, one.turn})}"
-
-
-_Expected = _User | _Assistant | _Tools
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """A transcript ready to be compared with requests."""
-
-    expected: tuple[_Expected, ...]
-    turns: int
-    """How many turns are written."""
-
-    def find_place(self, said: Sequence[DialogueTurn]) -> Place | None:
-        """Where a request stands in the transcript; None if it has left it."""
-        found = self.follow(said)
-        return found if isinstance(found, Place) else None
-
-    def follow(self, said: Sequence[DialogueTurn]) -> Place | Departure:
-        """Go along the transcript as far as the request does: it stands before an assistant's turn, or departs."""
-        for at, expected in enumerate(self.expected):
-            if at == len(said):
-                if isinstance(expected, _Assistant):
-                    return Place(expected.position, expected.turn, self._captures(said))
-                return Departure(at, expected.turn)
-            turn = expected.departs(said[at])
-            if turn is not None:
-                return Departure(at, turn)
-        return Departure(len(self.expected), self.turns + 1)
-
-    def _captures(self, said: Sequence[DialogueTurn]) -> Mapping[str, str]:
-        found: dict[str, str] = {}
-        for expected, turn in zip(self.expected, said, strict=False):
-            found.update(expected.groups(turn))
-        return found
-
-    def compare(self, said: Sequence[DialogueTurn]) -> Comparison:
-        """Transcript and request side by side, up to where they part."""
-        found = self.follow(said)
-        if isinstance(found, Place):
-            got = f"turn {found.turn} answers"
-            return Comparison("conversation", holds=True, wanted="", got=got, reached=len(said))
-        at, turn = found
-        ended = at == len(self.expected)
-        wanted = f"no more, it ended at turn {self.turns}" if ended else f"turn {turn}, {self.expected[at].say(turn)}"
-        got = _show(said[at]) if at < len(said) else "the end of the request"
-        lines = self._beside(said, at)
-        return Comparison(
-            "conversation", holds=False, wanted=shorten(wanted), got=shorten(got), lines=lines, reached=at
-        )
-
-    def _beside(self, said: Sequence[DialogueTurn], at: int) -> tuple[str, ...]:
-        """The turn at which they part, and a few before it."""
-        numbers = range(max(0, at - _SHOWN_BEFORE), at + 1)
-        labels = [self._label(number) for number in numbers]
-        written = [one.say() for one in self.expected[numbers.start : at + 1]]
-        there = [_show(one) for one in said[numbers.start : at + 1]]
-        if len(written) == len(there):
-            written[-1], there[-1] = _cut_same(written[-1], there[-1])
-        written = [*map(_cut, written), *["(the transcript has ended)"] * (len(labels) - len(written))]
-        there = [*map(_cut, there), *["(the request has ended)"] * (len(labels) - len(there))]
-        first, second = max(map(len, labels)), max(map(len, written))
-        return tuple(
-            f"{label:<{first}}  {'MISS' if number == at else 'ok  '}  {one:<{second}} | {other}"
-            for number, label, one, other in zip(numbers, labels, written, there, strict=True)
-        )
-
-    def _label(self, at: int) -> str:
-        if at == len(self.expected):
-            return f"turn {self.turns + 1}"
-        expected = self.expected[at]
-        last = expected.results[-1].turn if isinstance(expected, _Tools) else expected.turn
-        return f"turn {expected.turn}" if last == expected.turn else f"turn {expected.turn}-{last}"
-
-
-def compile_conversation(turns: Sequence[Turn]) -> Conversation:
-    """Compile a transcript as it is written."""
-    expected: list[_Expected] = []
-    answers = 0
-    numbered = enumerate(turns, start=1)
-    for speaker, group in groupby(numbered, lambda one: type(one[1])):
-        block = list(group)
-        if speaker is ToolTurn:
-            expected.append(_Tools(tuple(result for number, turn in block for result in _results(number, turn))))
-            continue
-        for number, turn in block:
-            if isinstance(turn, UserTurn):
-                expected.append(_User(number, compile_test(turn.user, "contains")))
-            elif isinstance(turn, AssistantTurn):
-                expected.append(_Assistant(number, answers, recall(turn.assistant)))
-                answers += 1
-    return Conversation(tuple(expected), len(turns))
-
-
-def _results(number: int, turn: Turn) -> list[_Result]:
-    if not isinstance(turn, ToolTurn):
-        return []
-    test = _ANY_RESULT if turn.result is None else compile_test(turn.result, "contains")
-    return [_Result(number, name, test) for name in turn.names]
-
-
-def _show(said: DialogueTurn) -> str:
-    if said.speaker == "tool":
-        results = [f'{name or "an unknown call"}, "{text}"' for name, text in said.results]
-        return f"tool: {'; '.join(results)}"
-    text = said.text.strip()
-    shown = [f'"{text}"'] if text or not said.calls else []
-    shown += [f"{call.name}({call.arguments or ''})" for call in said.calls]
-    return f"{said.speaker}: {', '.join(shown)}"
-
-
-def _cut(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _WIDEST else f"{line[: _WIDEST - 1]}…"
-
-
-def _cut_same(one: str, other: str) -> tuple[str, str]:
-    """Two texts without most of what they begin with in common, if that is long: it is the difference that is looked for."""
-    same = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    if same <= _WIDEST // 2:
-        return one, other
-    label = one.partition(" ")[0]
-    return f"{label} …{one[same - _WIDEST // 4 :]}", f"{label} …{other[same - _WIDEST // 4 :]}"
+    return isinstance(found, bool) == isinstance(template, bool) and bool(found == template)

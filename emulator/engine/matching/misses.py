@@ -1,4 +1,4 @@
-"""TODO."""
+"""Miss reports: why no rule answers a request, shown on the rules that come nearest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ NEAREST = 3
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """A rule that did not answer, and what it missed."""
+    """A rule that did not answer, compared with the request."""
 
     rule: CompiledRule
     comparisons: tuple[Comparison, ...]
@@ -35,10 +35,10 @@ class Miss:
     turn: int
     nearest: tuple[NearMiss, ...]
     others: int
-    """How many more rules there are."""
+    """How many rules are not named in the report."""
 
     def report(self) -> str:
-        """The miss as the client's author reads it: the nearest rule condition by condition, then the next ones."""
+        """The report for the client's author: the nearest rule condition by condition, then the names of the next ones."""
         of = " of " + ", ".join(f'"{name}"' for name in self.scenarios) if self.scenarios else ""
         lines = [f"no rule{of} answers this request (session {self.session}, turn {self.turn})"]
         if not self.nearest:
@@ -62,7 +62,7 @@ def describe(comparisons: tuple[Comparison, ...]) -> list[str]:
     lines: list[str] = []
     for one in comparisons:
         found = f"ok    {one.got}" if one.holds else f"MISS  wanted {one.wanted}, got {one.got}"
-        lines += [f"  {one.field.rstrip('_'):<{width}}{found}", *(f"    {line}" for line in one.lines)]
+        lines += [f"  {one.field.rstrip('_'):<{width}}{found}", *(f"    {line}" for line in one.details)]
     return lines
 
 
@@ -78,7 +78,7 @@ def is_used_up(rule: CompiledRule, uses: Mapping[str, int]) -> bool:
 
 
 def compare_rule(rule: CompiledRule, facts: Facts, state: State) -> tuple[Comparison, ...]:
-    """All that a rule demands, beside what the request and its session have."""
+    """Compare all that a rule requires, flags and conversation included, with a request and its session."""
     found = compare(rule.conditions, facts)
     if rule.flags is not None and rule.flags.wanted:
         holds, got = rule.flags.holds(state.flags), shorten(show_flags(state.flags))
@@ -89,17 +89,17 @@ def compare_rule(rule: CompiledRule, facts: Facts, state: State) -> tuple[Compar
 
 
 def explain_miss(ruleset: Ruleset, facts: Facts, state: State) -> Miss:
-    """Which rules came nearest.
+    """Rank the rules by how near they come to a request.
 
-    Those that miss least, of these those that ask for most, of these those whose transcript goes along furthest; used-up ones
-    that hold come last.
+    First the rules with the fewest conditions that do not hold, among these the ones with the most conditions, among these the ones
+    whose transcript matches the most turns. Rules that hold but are used up come last.
     """
     near = [NearMiss(rule, compare_rule(rule, facts, state), is_used_up(rule, state.uses)) for rule in ruleset.rules]
     used_up = [one for one in near if not one.distance][: NEAREST - 1]
-    missing = sorted((one for one in near if one.distance), key=_order)
+    missing = sorted((one for one in near if one.distance), key=_rank)
     nearest = (*missing[: NEAREST - len(used_up)], *used_up)
     return Miss(ruleset.scenarios, facts.target.project, facts.turn, nearest, len(near) - len(nearest))
 
 
-def _order(near: NearMiss) -> tuple[int, int, int]:
-    return near.distance, -len(near.comparisons), -max(one.reached for one in near.comparisons)
+def _rank(near: NearMiss) -> tuple[int, int, int]:
+    return near.distance, -len(near.comparisons), -max(one.matched_turns for one in near.comparisons)

@@ -1,27 +1,30 @@
-"""The rules that may answer a request, found by what its texts and names have in them and not by asking them all."""
+"""The rule index: finds the rules that may answer a request by substrings of its texts and names, without trying every rule.
+
+What substrings a rule requires follows from its `when` and stands in `scenario/text_index.py`.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import takewhile
 from typing import Generic, Protocol, TypeVar
 
-from emulator.engine.matching.conditions import TEXTS
+from emulator.engine.matching.conditions import TEXT_FIELDS
 from emulator.engine.request.facts import Facts
-from emulator.engine.request.history import MODEL_ROLES, is_result, read_dialogue
+from emulator.engine.request.history import MODEL_ROLES, is_result, read_history_turns
 from emulator.scenario.conversation import UserTurn
 from emulator.scenario.rules import ConversationRule, Rule
 from emulator.scenario.text_index import InvertedIndex, RequiredTexts, find_required_texts, required_by_test
 
-_OPENING = "opening"
-"""What the user says before anybody answers: the first turn of a transcript."""
+_FIRST_TURN = "opening"
+"""The index's field for the text of the user's first turn, which the first turn of a transcript tests."""
 
 
 class Indexed(Protocol):
-    """What is looked for."""
+    """An item of the index."""
 
     @property
     def required_texts(self) -> RequiredTexts:
-        """What a request must have for it to hold."""
+        """The texts that a request must have for the item to hold."""
         ...
 
 
@@ -29,23 +32,23 @@ Item = TypeVar("Item", bound=Indexed)
 
 
 class RuleIndex(Generic[Item]):
-    """Rules in the order in which they are tried."""
+    """Rules in the order in which they are tried, and an index over the texts that they require."""
 
     def __init__(self, rules: Sequence[Item]) -> None:
         self.rules = tuple(rules)
         self._index = InvertedIndex([rule.required_texts for rule in rules])
-        self._asks_all = len(self._index.find(lambda _: ())) == len(rules)
-        """Whether there is nothing to look for, because all of them may hold whatever the request has."""
+        self._keeps_all = len(self._index.find(lambda _: ())) == len(rules)
+        """Whether the index excludes nothing, because every rule may hold for any request."""
         self._narrowed: dict[Callable[[Item], bool], RuleIndex[Item]] = {}
 
     def find(self, facts: Facts) -> Sequence[Item]:
-        """Those that may hold; of the others it is certain that they do not."""
-        if self._asks_all:
+        """The rules that may hold, in order; it is certain that the others do not."""
+        if self._keeps_all:
             return self.rules
-        return [self.rules[at] for at in self._index.find(partial(_read, facts))]
+        return [self.rules[at] for at in self._index.find(partial(_read_field, facts))]
 
     def narrow(self, keep: Callable[[Item], bool]) -> "RuleIndex[Item]":
-        """Only those that `keep` keeps; sorted out once, however often they are asked for."""
+        """An index of the rules for which `keep` is true; made once for each `keep`."""
         narrowed = self._narrowed.get(keep)
         if narrowed is None:
             narrowed = self._narrowed[keep] = RuleIndex([rule for rule in self.rules if keep(rule)])
@@ -53,28 +56,23 @@ class RuleIndex(Generic[Item]):
 
 
 def required_texts_of(rule: Rule) -> RequiredTexts:
-    """What a request must have for a rule to answer it."""
+    """The texts that a request must have for a rule to answer it."""
     required_texts = find_required_texts(rule.when)
     if isinstance(rule, ConversationRule) and isinstance(rule.conversation[0], UserTurn):
-        required_texts += required_by_test(_OPENING, rule.conversation[0].user, "contains")
+        required_texts += required_by_test(_FIRST_TURN, rule.conversation[0].user, "contains")
     return required_texts
 
 
-def _read(facts: Facts, fact: str) -> Sequence[str]:
-    """The values that a fact has in a request."""
-    if fact in TEXTS:
-        return TEXTS[fact][1](facts)
-    match fact:
-        case "tools":
-            return [name for name, _, _ in facts.tools]
-        case "after_tool":
-            return facts.answered_tools
-        case "opening":
-            return _read_opening(facts)
-    header = facts.headers.get(fact.removeprefix("header "))
+def _read_field(facts: Facts, field: str) -> Sequence[str]:
+    """The values of an indexed field in a request."""
+    if field in TEXT_FIELDS:
+        return TEXT_FIELDS[field][1](facts)
+    if field == "tools":
+        return [name for name, _, _ in facts.tools]
+    if field == "after_tool":
+        return facts.answered_tools
+    if field == _FIRST_TURN:
+        before = takewhile(lambda one: not is_result(one) and one.get("role") not in MODEL_ROLES, facts.messages)
+        return [turn.text for turn in read_history_turns([*before], None)]
+    header = facts.headers.get(field.removeprefix("header "))
     return () if header is None else (header,)
-
-
-def _read_opening(facts: Facts) -> Sequence[str]:
-    before = takewhile(lambda one: not is_result(one) and one.get("role") not in MODEL_ROLES, facts.messages)
-    return [turn.text for turn in read_dialogue([*before], None)]

@@ -1,45 +1,42 @@
-"""Tests of texts and names, compiled: what `contains`, `glob`, `regex` and their kin of the language do."""
+"""Text tests, compiled: the operators `equals`, `contains`, `glob`, `regex` and so on of `Test` in `scenario/when.py`."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
-from functools import cache
 from typing import Literal
 
-from emulator.engine.matching.json import lacks, write
+from emulator.engine.matching.json import find_difference, to_json
 from emulator.scenario.when import ResultTest, Test
 from emulator.wire.json_text import parse_or_text
 
-Short = Literal["contains", "glob"]
-"""What a plain string means: `contains` on prose, `glob` on identifiers."""
+DefaultOperator = Literal["contains", "glob"]
+"""The operator that a plain string stands for: `contains` on prose, `glob` on identifiers."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextTest:
-    """A compiled test: all of `holds` must accept one of the values, and none of the values may pass one of `refused`."""
+    """A compiled test: one of the values must pass all `checks`, and none of the values may pass one of `excluded`."""
 
-    holds: tuple[Callable[[str], bool], ...]
-    refused: "tuple[TextTest, ...]"
+    checks: tuple[Callable[[str], bool], ...]
+    excluded: "tuple[TextTest, ...]"
     wanted: str
+    """The test in words."""
     patterns: tuple[re.Pattern[str], ...] = ()
 
     def passes(self, values: Sequence[str]) -> bool:
-        """Whether the test holds of the values a fact has: of at least one, while `not` holds of none."""
-        if self.holds and not any(self._accepts(value) for value in values):
+        """Whether the values of a field pass."""
+        if self.checks and not any(all(check(value) for check in self.checks) for value in values):
             return False
-        return not any(test.passes((value,)) for test in self.refused for value in values)
-
-    def _accepts(self, value: str) -> bool:
-        return all(check(value) for check in self.holds)
+        return not any(test.passes((value,)) for test in self.excluded for value in values)
 
     @property
-    def only_check(self) -> Callable[[str], bool] | None:
-        """The one check that the whole test is, if it is no more than that."""
-        return self.holds[0] if len(self.holds) == 1 and not self.refused else None
+    def single_check(self) -> Callable[[str], bool] | None:
+        """The check, if the test is nothing but one check."""
+        return self.checks[0] if len(self.checks) == 1 and not self.excluded else None
 
     def groups(self, values: Sequence[str]) -> Mapping[str, str]:
-        """The named groups of the regular expressions, of the first value in which each is found."""
+        """The named groups of the regular expressions, each from the first value in which it is found."""
         found: dict[str, str] = {}
         for pattern in self.patterns:
             match = next((hit for value in values if (hit := pattern.search(value))), None)
@@ -48,42 +45,37 @@ class TextTest:
         return found
 
 
-def compile_test(test: str | Test, short: Short) -> TextTest:
-    """Compile a test as it is written; `short` says what a plain string means."""
+def compile_test(test: str | Test, default: DefaultOperator) -> TextTest:
+    """Compile a test; `default` is the operator that a plain string stands for."""
     if isinstance(test, str):
-        return TextTest((_operator(short, test),), (), _say(short, test))
-    holds: list[Callable[[str], bool]] = []
+        return TextTest((_compile_operator(default, test),), (), _describe(default, test))
+    checks: list[Callable[[str], bool]] = []
     wanted: list[str] = []
     patterns: list[re.Pattern[str]] = []
     for name in ("equals", "contains", "starts_with", "ends_with", "regex", "glob"):
         value = getattr(test, name)
         if value is not None:
-            holds.append(_operator(name, value))
-            wanted.append(_say(name, value))
+            checks.append(_compile_operator(name, value))
+            wanted.append(_describe(name, value))
     if test.regex is not None:
         patterns.append(re.compile(test.regex))
     if test.any_of is not None:
-        choices = [compile_test(one, short) for one in test.any_of]
-        holds.append(lambda value: any(choice.passes([value]) for choice in choices))
+        choices = [compile_test(one, default) for one in test.any_of]
+        checks.append(lambda value: any(choice.passes([value]) for choice in choices))
         wanted.append(" or ".join(choice.wanted for choice in choices))
         patterns += [pattern for choice in choices for pattern in choice.patterns]
     if isinstance(test, ResultTest) and test.json_ is not None:
         part = test.json_
-        holds.append(lambda value: lacks(parse_or_text(value), part) is None)
-        wanted.append(f"JSON containing {write(part)}")
-    refused: tuple[TextTest, ...] = ()
+        checks.append(lambda value: find_difference(parse_or_text(value), part) is None)
+        wanted.append(f"JSON containing {to_json(part)}")
+    excluded: tuple[TextTest, ...] = ()
     if test.not_ is not None:
-        refused = (compile_test(test.not_, short),)
-        wanted.append(f"not {refused[0].wanted}")
-    return TextTest(tuple(holds), refused, ", ".join(wanted) or "anything", tuple(patterns))
+        excluded = (compile_test(test.not_, default),)
+        wanted.append(f"not {excluded[0].wanted}")
+    return TextTest(tuple(checks), excluded, ", ".join(wanted) or "anything", tuple(patterns))
 
 
-@cache
-def _glob(pattern: str) -> re.Pattern[str]:
-    return re.compile(translate(pattern.casefold()))
-
-
-def _operator(name: str, value: str) -> Callable[[str], bool]:
+def _compile_operator(name: str, value: str) -> Callable[[str], bool]:
     folded = value.casefold()
     match name:
         case "equals":
@@ -98,10 +90,19 @@ def _operator(name: str, value: str) -> Callable[[str], bool]:
             search = re.compile(value).search
             return lambda text: search(text) is not None
         case _:
-            match_whole = _glob(value).match
+            match_whole = re.compile(translate(folded)).match
             return lambda text: match_whole(text.casefold()) is not None
 
 
-def _say(name: str, value: str) -> str:
-    words = {"equals": "", "glob": "", "starts_with": "text starting with ", "ends_with": "text ending with "}
-    return f'{words.get(name, "text containing " if name == "contains" else "text matching ")}"{value}"'
+_WORDS = {
+    "equals": "",
+    "glob": "",
+    "contains": "text containing ",
+    "starts_with": "text starting with ",
+    "ends_with": "text ending with ",
+    "regex": "text matching ",
+}
+
+
+def _describe(name: str, value: str) -> str:
+    return f'{_WORDS[name]}"{value}"'

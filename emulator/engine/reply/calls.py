@@ -7,11 +7,12 @@ from emulator.catalogue.quirks import QuirkName
 from emulator.engine.randomness import SeededRandom
 from emulator.engine.reply.chunking import divide
 from emulator.engine.reply.parts import CallPart
-from emulator.engine.reply.templates import Context, fill_text, fill_value, is_literal
+from emulator.engine.reply.templates import Context, fill_text, fill_value
 from emulator.engine.request.tools import suitable_tool
 from emulator.engine.signatures import sign, signs_calls, text_of_call
 from emulator.errors import AnswerError
 from emulator.scenario.steps import Call
+from emulator.scenario.templates.template import is_literal
 from emulator.wire.ids import make_call_id
 from emulator.wire.json_text import dump
 

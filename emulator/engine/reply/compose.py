@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
 
-from emulator.catalogue.models import MOST_CHOICES
+from emulator.catalogue.models import MAX_CHOICES
 from emulator.catalogue.quirks import QuirkName
 from emulator.engine.matching.choose import Chosen
 from emulator.engine.randomness import AnswerInputs, SeededRandom
@@ -13,7 +13,7 @@ from emulator.engine.reply.limits import apply_limits, read_limits
 from emulator.engine.reply.parts import Answer, CallPart, Choice, MediaPart, TextPart
 from emulator.engine.reply.templates import Context, Request, fill_text
 from emulator.engine.request.facts import Facts
-from emulator.engine.request.token_estimates import count_output, estimate_tokens
+from emulator.engine.request.token_estimates import estimate_media_output, estimate_tokens
 from emulator.scenario.rules import Usage as GivenUsage
 from emulator.wire.ids import make_id
 from emulator.wire.responses import Identity
@@ -57,7 +57,7 @@ def compose(
 
 
 def _count_choices(facts: Facts) -> int:
-    return min(max(facts.request.get("n") or 1, 1), MOST_CHOICES)
+    return min(max(facts.request.get("n") or 1, 1), MAX_CHOICES)
 
 
 def draw_calls(calls: Sequence[LiteralCall], facts: Facts, rng: SeededRandom) -> list[str | None]:
@@ -129,7 +129,7 @@ def estimate_output(choices: Sequence[Choice]) -> tuple[int, int]:
                 case CallPart():
                     completion += estimate_tokens(part.name) + estimate_tokens(part.arguments)
                 case MediaPart():
-                    completion += count_output(part.data, part.mime_type)
+                    completion += estimate_media_output(part.data, part.mime_type)
                 case _:
                     pass
     return completion, reasoning

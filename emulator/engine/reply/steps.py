@@ -15,7 +15,7 @@ from emulator.engine.reply.chunking import divide
 from emulator.engine.reply.fault_triggers import compile_fault_step
 from emulator.engine.reply.media import choose_generator, load_media, to_base64
 from emulator.engine.reply.parts import MediaPart, Part, RawPart, make_text
-from emulator.engine.reply.templates import Context, fill_text, fill_value, is_literal
+from emulator.engine.reply.templates import Context, fill_text, fill_value
 from emulator.engine.signatures import sign, signs_media
 from emulator.engine.timeline.directives import Directive, PaceChange
 from emulator.engine.timeline.directives import Pause as PauseDirective
@@ -24,6 +24,7 @@ from emulator.scenario.faults import Cut, Fail, Garble, Stall
 from emulator.scenario.loading import ScenarioFile
 from emulator.scenario.pace import Paced
 from emulator.scenario.steps import Audio, Call, Chunks, Image, Json, Pause, Raw, Reply, Say, Step, Think
+from emulator.scenario.templates.template import is_literal
 from emulator.wire.json_text import dump
 from emulator.wire.sse import event
 

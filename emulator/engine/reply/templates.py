@@ -11,7 +11,7 @@ from emulator.catalogue.quirks import QuirkName
 from emulator.engine.fake import Fake
 from emulator.engine.randomness import AnswerInputs, SeededRandom
 from emulator.engine.request.facts import Facts
-from emulator.scenario.templates.template import Template, compile_template, is_template, strings_in
+from emulator.scenario.templates.template import Template, compile_template, is_template
 from emulator.wire.json_text import parse_or_text
 
 
@@ -90,11 +90,6 @@ class Context:
 @lru_cache(maxsize=4096)
 def _compiled(text: str) -> Template:
     return compile_template(text)
-
-
-def is_literal(value: Any) -> bool:
-    """Whether no string in a value is a template."""
-    return not any(is_template(text) for _, text in strings_in(value))
 
 
 def fill_text(text: str, context: Context) -> str:

@@ -14,14 +14,14 @@ from emulator.engine.request.history import (
     SYSTEM_ROLES,
     TOOL_ROLES,
     USER_ROLES,
-    DialogueTurn,
-    read_dialogue,
+    HistoryTurn,
+    read_history_turns,
     read_text,
     text_of,
 )
-from emulator.engine.request.media import SentMedium, list_kinds, list_media, media_in, resolution_of
+from emulator.engine.request.media import MediaInput, list_kinds, list_media, media_in, resolution_of
 from emulator.engine.request.options import RequestOptions, vertex_headers
-from emulator.engine.request.token_estimates import count_medium, estimate_all, estimate_call
+from emulator.engine.request.token_estimates import estimate_all, estimate_call, estimate_media
 from emulator.scenario.rules import Endpoint
 from emulator.wire.requests import ChatRequest, Message, PlainMessages
 from emulator.wire.urls import Target
@@ -129,9 +129,9 @@ class Facts(RequestOptions):
         return turns
 
     @cached_property
-    def dialogue(self) -> Sequence[DialogueTurn]:
+    def dialogue(self) -> Sequence[HistoryTurn]:
         """The messages as turns, system messages left out; what conversation rules compare with their transcripts."""
-        return read_dialogue(self.messages, self.google.get("thought_tag_marker"))
+        return read_history_turns(self.messages, self.google.get("thought_tag_marker"))
 
     @cached_property
     def _results(self) -> list[Message]:
@@ -163,7 +163,7 @@ class Facts(RequestOptions):
         return list_kinds(self.messages) if self.may_enclose else frozenset()
 
     @cached_property
-    def media(self) -> list[SentMedium]:
+    def media(self) -> list[MediaInput]:
         """The media in the messages."""
         resolution = resolution_of(self.google.get("media_resolution"))
         return list_media(self.messages, resolution) if self.may_enclose else []
@@ -179,7 +179,7 @@ class Facts(RequestOptions):
             total += estimate_all(self.contents)
         else:
             total += estimate_all([read_text(one, marker) for one in self.messages])
-            total += sum(count_medium(one, generation(self.answering_model)) for one in self.media)
+            total += sum(estimate_media(one, generation(self.answering_model)) for one in self.media)
         if "tool_calls" in self.message_keys:
             total += sum(estimate_call(call) for message in self.messages for call in message.get("tool_calls") or ())
         return total

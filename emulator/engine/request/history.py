@@ -1,19 +1,31 @@
-"""The conversation as turns: who spoke, which tools were called, what they returned."""
+"""The message history: texts without thoughts, past tool calls, content blocks (for vetting) and turns (for conversation rules)."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import groupby
 from typing import Any, Literal
 
-from emulator.wire.requests import ExtraContent, Message, Part
+from emulator.wire.requests import ExtraContent, Message
 
+USER_ROLES = frozenset({"user"})
 MODEL_ROLES = frozenset({"assistant", "model"})
+SYSTEM_ROLES = frozenset({"system", "developer"})
+TOOL_ROLES = frozenset({"tool", "function"})
+
+
+def text_of(message: Message) -> str:
+    """The text of a message: its content, or its text parts concatenated."""
+    content = message.get("content")
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text") or "" for part in content)
 
 
 def read_text(message: Message, marker: str | None) -> str:
-    """The text of a message as the model reads it: what is flagged as a thought, or stands in the marker's tags, is left out.
+    """The text of a message as the model reads it: without text that is flagged as a thought or stands in the marker's tags.
 
     Documented (overview): text inside the tags is stripped when the request sets the same marker; `extra_content.google.thought`,
     on the message or a part, decides where it is given.
@@ -25,44 +37,18 @@ def read_text(message: Message, marker: str | None) -> str:
         marker = None
     if isinstance(content, str):
         extra = message.get("extra_content")
-        return content if extra is None and marker is None else _without_thoughts(content, extra, marker)
-    return "".join(_read_part(part, marker) for part in content)
+        return content if extra is None and marker is None else _strip_thoughts(content, extra, marker)
+    return "".join(_strip_thoughts(part.get("text") or "", part.get("extra_content"), marker) for part in content)
 
 
-def _read_part(part: Part, marker: str | None) -> str:
-    return _without_thoughts(part.get("text") or "", part.get("extra_content"), marker)
-
-
-def _without_thoughts(text: str, extra: ExtraContent | None, marker: str | None) -> str:
+def _strip_thoughts(text: str, extra: ExtraContent | None, marker: str | None) -> str:
     flag = ((extra or {}).get("google") or {}).get("thought")
     if isinstance(flag, bool):
         return "" if flag else text
-    return _tags(marker).sub("", text) if marker else text
-
-
-@lru_cache(maxsize=64)
-def _tags(marker: str) -> re.Pattern[str]:
+    if not marker:
+        return text
     name = re.escape(marker)
-    return re.compile(f"<{name}>.*?</{name}>", re.DOTALL)
-
-
-USER_ROLES = frozenset({"user"})
-SYSTEM_ROLES = frozenset({"system", "developer"})
-TOOL_ROLES = frozenset({"tool", "function"})
-
-
-def text_of(message: Message) -> str:
-    """The text of a message: its content, or its text parts one after the other."""
-    content = message.get("content")
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    return "".join(part.get("text") or "" for part in content)
-
-
-Kind = Literal["user", "model", "calls", "results", "aside"]
-"""What a turn is: the user's words, the model's, its calls, their results, or a system message behind the model's words."""
+    return re.sub(f"<{name}>.*?</{name}>", "", text, flags=re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +60,9 @@ class PastCall:
     arguments: str | None
     id: str | None
     google: dict[str, Any]
-    """What stands in its `extra_content.google`."""
+    """Its `extra_content.google`."""
     legacy: bool = False
     """Whether it is the deprecated `function_call`, which has neither id nor signature."""
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """Messages that are one content block: results next to each other, else a single message."""
-
-    kind: Kind
-    numbers: tuple[int, ...]
-    """Their positions among the messages."""
-    block: int
-    """The number of the content block, from 1."""
 
 
 def is_result(message: Message) -> bool:
@@ -103,7 +78,7 @@ def has_calls(message: Message) -> bool:
 
 
 def calls_of(message: Message, number: int) -> tuple[PastCall, ...]:
-    """The calls of the message at this position."""
+    """The calls of the message at this index."""
     found = []
     for at, call in enumerate(message.get("tool_calls") or ()):
         function, extra = call.get("function") or {}, call.get("extra_content") or {}
@@ -125,30 +100,46 @@ def calls_of(message: Message, number: int) -> tuple[PastCall, ...]:
     return tuple(found)
 
 
-def read_turns(messages: Sequence[Message]) -> list[Turn]:
-    """The turns of a conversation, and the number of each among its content blocks.
+BlockKind = Literal["user", "model", "calls", "results", "system"]
+"""What a content block holds: a user's text, the model's text, its calls, their results, or a system message after model text."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentBlock:
+    """Messages that Gemini counts as one content block: adjacent tool results, else a single message."""
+
+    number: int
+    """Its number, from 1."""
+    kind: BlockKind
+    messages: tuple[int, ...]
+    """The indexes of its messages in the request, from 0."""
+
+
+def read_blocks(messages: Sequence[Message]) -> list[ContentBlock]:
+    """Divide a history into numbered content blocks.
 
     Assumed: blocks are counted from 1, system messages are none, and results next to each other are one.
     """
-    turns: list[Turn] = []
-    block = 0
-    for number, message in enumerate(messages):
-        kind = _kind_of(message)
-        before = turns[-1] if turns else None
+    blocks: list[ContentBlock] = []
+    number = 0
+    for at, message in enumerate(messages):
+        kind = _block_kind(message)
+        before = blocks[-1] if blocks else None
         if kind == "results" and before is not None and before.kind == "results":
-            turns[-1] = Turn(kind, (*before.numbers, number), before.block)
-        elif kind != "aside":
-            block += 1
-            turns.append(Turn(kind, (number,), block))
+            blocks[-1] = ContentBlock(before.number, kind, (*before.messages, at))
+        elif kind != "system":
+            number += 1
+            blocks.append(ContentBlock(number, kind, (at,)))
         elif before is not None and before.kind == "model":
-            turns.append(Turn(kind, (number,), block))
-    return turns
+            # Not a block that is counted, but with it between them calls do not directly follow the model's text.
+            blocks.append(ContentBlock(number, kind, (at,)))
+    return blocks
 
 
-def _kind_of(message: Message) -> Kind:
+def _block_kind(message: Message) -> BlockKind:
     role = message.get("role")
     if role in SYSTEM_ROLES:
-        return "aside"
+        return "system"
     if is_result(message):
         return "results"
     if has_calls(message):
@@ -156,51 +147,48 @@ def _kind_of(message: Message) -> Kind:
     return "model" if role in MODEL_ROLES else "user"
 
 
-Speaker = Literal["user", "assistant", "tool"]
+TurnRole = Literal["user", "assistant", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
-class DialogueTurn:
-    """One turn: messages next to each other of the same speaker."""
+class HistoryTurn:
+    """Adjacent messages of the same role, merged."""
 
-    speaker: Speaker
+    role: TurnRole
     text: str = ""
-    """What the user or the assistant says; the user's messages are joined by line breaks."""
+    """The text of the user or the assistant; adjacent user messages are joined by line breaks."""
     calls: tuple[PastCall, ...] = ()
     results: tuple[tuple[str, str], ...] = ()
     """The results of tools, each with the function's name (empty if it is not known) and its text."""
 
 
-def read_dialogue(messages: Sequence[Message], marker: Any) -> list[DialogueTurn]:
-    """The turns of a conversation; system messages are none. `marker` is the tag around thoughts, which are left out."""
+def read_history_turns(messages: Sequence[Message], marker: Any) -> list[HistoryTurn]:
+    """Merge messages into turns, leaving out system messages and thoughts; `marker` is the tag around thoughts."""
     marker = marker if isinstance(marker, str) else None
-    spoken: list[DialogueTurn] = []
+    turns: list[HistoryTurn] = []
     names: dict[str | None, str] = {}
     for number, message in enumerate(messages):
-        if message.get("role") not in SYSTEM_ROLES:
-            turn = _read_message(message, number, marker, names)
-            names.update({call.id: call.name for call in turn.calls})
-            spoken.append(turn)
-    return [_join(tuple(group)) for _, group in groupby(spoken, lambda turn: turn.speaker)]
+        if message.get("role") in SYSTEM_ROLES:
+            continue
+        if is_result(message):
+            # If an id is used again in a later round, the last call before the result counts.
+            name = names.get(message.get("tool_call_id")) or message.get("name") or ""
+            turns.append(HistoryTurn("tool", results=((name, text_of(message)),)))
+        elif message.get("role") in MODEL_ROLES:
+            calls = calls_of(message, number)
+            names.update({call.id: call.name for call in calls})
+            turns.append(HistoryTurn("assistant", read_text(message, marker), calls))
+        else:
+            turns.append(HistoryTurn("user", text_of(message)))
+    return [_merge(role, tuple(group)) for role, group in groupby(turns, lambda turn: turn.role)]
 
 
-def _read_message(message: Message, number: int, marker: str | None, names: dict[str | None, str]) -> DialogueTurn:
-    if is_result(message):
-        # An id may be used again in a later round: it is the last call before the result that counts.
-        name = names.get(message.get("tool_call_id")) or message.get("name") or ""
-        return DialogueTurn("tool", results=((name, text_of(message)),))
-    if message.get("role") in MODEL_ROLES:
-        return DialogueTurn("assistant", read_text(message, marker), calls_of(message, number))
-    return DialogueTurn("user", text_of(message))
-
-
-def _join(parts: Sequence[DialogueTurn]) -> DialogueTurn:
-    if len(parts) == 1:
-        return parts[0]
-    speaker = parts[0].speaker
-    return DialogueTurn(
-        speaker,
-        ("\n" if speaker == "user" else "").join(part.text for part in parts),
-        tuple(call for part in parts for call in part.calls),
-        tuple(result for part in parts for result in part.results),
+def _merge(role: TurnRole, turns: Sequence[HistoryTurn]) -> HistoryTurn:
+    if len(turns) == 1:
+        return turns[0]
+    return HistoryTurn(
+        role,
+        ("\n" if role == "user" else "").join(turn.text for turn in turns),
+        tuple(call for turn in turns for call in turn.calls),
+        tuple(result for turn in turns for result in turn.results),
     )

@@ -1,19 +1,18 @@
-"""Thinking: what a request asks for in any of its spellings, and what that comes to on its model."""
+"""Thinking options: `reasoning_effort`, `thinking_config` and `thought_tag_marker`, resolved for the request's model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, get_args
 
 from emulator.catalogue.models import Level, ModelCard
 from emulator.engine.request.facts import Facts
 
 EFFORTS = ("none", "minimal", "low", "medium", "high")
-"""The words of `reasoning_effort`."""
+"""The values of `reasoning_effort`."""
 DYNAMIC = -1
-"""The `thinking_budget` that leaves it to the model (documented: thinking)."""
+"""The `thinking_budget` with which the model decides (documented: thinking)."""
 
-_LONGEST_NUMBER = 20
+_MAX_DIGITS = 20
 _LEVEL_NAMES: tuple[Level, ...] = get_args(Level)
 # Documented: overview (low, medium, high), notebook (none). Assumed: minimal is as low.
 _BUDGET_OF = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
@@ -25,7 +24,7 @@ _LEVEL_OF: dict[str, Level] = {
     "medium": "MEDIUM",
     "high": "HIGH",
 }
-_KEYS = {
+_CAMEL_CASE = {
     "include_thoughts": "includeThoughts",
     "thinking_budget": "thinkingBudget",
     "thinking_level": "thinkingLevel",
@@ -34,42 +33,42 @@ _KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """What a request asks of its model's thinking, as it is written and as the model takes it."""
+    """The thinking options of a request, as written and as resolved for its model."""
 
     effort: str | None = None
-    """`reasoning_effort` as it is written."""
+    """`reasoning_effort` as written."""
     config: Any = None
-    """`thinking_config` as it is written, its keys in snake case; None if there is none."""
+    """`thinking_config` as written, its keys in snake case; None if there is none."""
     marker: str | None = None
     """`thought_tag_marker`."""
     level: Level | None = None
-    """The level that comes of it, whether the model has it or not; the model's own if none is asked for, None with a budget."""
+    """The resolved level, whether the model has it or not: the requested one, else the model's default; None with a budget."""
     budget: int | None = None
-    """The budget in tokens that comes of it, -1 for dynamic; None if the model decides, or goes by levels."""
+    """The resolved budget in tokens, -1 for dynamic; None if the model decides or has levels."""
     enabled: bool = False
-    """Whether the model thinks; what turns open models' thinking on is no matter of this."""
+    """Whether the model thinks; the switches of open models are not considered."""
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """The options of `thinking_config`, those that are null left out; none if it is not an object."""
+        """The options of `thinking_config` without those that are null; empty if it is no object."""
         return self.config if isinstance(self.config, dict) else {}
 
     @property
     def include_thoughts(self) -> bool:
-        """Whether the thoughts are to be shown."""
+        """Whether the answer is to include thoughts."""
         return bool(self.options.get("include_thoughts"))
 
 
 def read_thinking(facts: Facts) -> Thinking:
-    """What a request asks for: `reasoning_effort`, and of `extra_body.google` `thinking_config` and `thought_tag_marker`.
+    """Read `reasoning_effort`, and from `extra_body.google` `thinking_config` and `thought_tag_marker`.
 
     `thinking_config` and its keys are read in snake case (documented) and in camel case (observed in clients); snake case wins.
-    Vetting says what of it a model refuses; here the sensible part of it is taken.
+    Values that a model refuses are left to vetting, and ignored here.
     """
     google, effort = facts.google, facts.request.get("reasoning_effort")
     card = facts.card
     if effort is None and not google:
-        return _undemanding(card)
+        return Thinking() if card is None else Thinking(level=card.default_level, enabled=card.thinks_by_default)
     marker = google.get("thought_tag_marker")
     config = _read_config(google)
     options = config if isinstance(config, dict) else {}
@@ -85,29 +84,22 @@ def read_thinking(facts: Facts) -> Thinking:
 
 
 def read_level(value: Any) -> Level | None:
-    """The level that `thinking_level` names, in any case and with or without the prefix of the native enum, or None."""
+    """The level of a `thinking_level`, in any letter case and with or without the prefix of the native enum; None if unknown."""
     name = value.upper().removeprefix("THINKING_LEVEL_") if isinstance(value, str) else ""
     return next((level for level in _LEVEL_NAMES if level == name), None)
 
 
 def read_budget(value: Any) -> int | None:
-    """The number of tokens that `thinking_budget` names, also as a text, as JSON of Google's services may; else None."""
+    """The tokens of a `thinking_budget`, which may be a string as in JSON of Google's services; None if it is no whole number."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str) and len(value) < _LONGEST_NUMBER and value.removeprefix("-").isdecimal():
+    if isinstance(value, str) and len(value) < _MAX_DIGITS and value.removeprefix("-").isdecimal():
         return int(value)
     return None
-
-
-@lru_cache(maxsize=1024)
-def _undemanding(card: ModelCard | None) -> Thinking:
-    if card is None:
-        return Thinking()
-    return Thinking(level=card.default_level, enabled=card.thinks_by_default)
 
 
 def _read_config(google: Mapping[str, Any]) -> Any:
@@ -117,7 +109,7 @@ def _read_config(google: Mapping[str, Any]) -> Any:
     if not isinstance(config, dict):
         return config
     found = {**config}
-    for snake, camel in _KEYS.items():
+    for snake, camel in _CAMEL_CASE.items():
         other = found.pop(camel, None)
         if found.get(snake) is None:
             found[snake] = other
@@ -133,8 +125,8 @@ def _resolve(options: Mapping[str, Any], effort: str | None, card: ModelCard | N
         return None, None
     if not card.levels:
         return read_level(options.get("thinking_level")), _BUDGET_OF.get(effort or "") if card.thinking else None
-    asked = read_level(options.get("thinking_level")) or _LEVEL_OF.get(effort or "")
-    if asked == "MEDIUM" and "thinking_level" not in options and asked not in card.levels:
+    level = read_level(options.get("thinking_level")) or _LEVEL_OF.get(effort or "")
+    if level == "MEDIUM" and "thinking_level" not in options and level not in card.levels:
         # Assumed: what was documented of the first Gemini 3, which had no MEDIUM.
-        asked = "HIGH"
-    return asked or card.default_level, None
+        level = "HIGH"
+    return level or card.default_level, None

@@ -1,4 +1,4 @@
-"""Which of the declared tools a text speaks of, judged by shared words."""
+"""Choosing the declared tool that fits a text best, by the word stems they share."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from emulator.engine.request.facts import Facts
 _NAME_WEIGHT = 3
 _SHORTEST_STEM = 3
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|\d+|[^\W\d_A-Za-z]+[^\W\d_]*")
-# Words that say nothing about a subject, those that every tool's name or description may have among them.
+# Function words, and words that any tool's name or description may have.
 _STOP_WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -28,47 +28,42 @@ def best_tool(tools: Sequence[tuple[str, str]], text: str) -> int | None:
     """The index of the tool, given as (name, description), that shares the most words with the text.
 
     A word of the name weighs as much as three of the description; the first of equals wins. None when no tool shares a
-    word that means something.
+    word that is no stop word.
     """
-    spoken = _stems(text)
-    if not spoken:
+    stems = _stems(text)
+    if not stems:
         return None
-    scores = [_score(name, description, spoken) for name, description in tools]
+    scores = [_score(name, description, stems) for name, description in tools]
     best = max(scores, default=0)
     return scores.index(best) if best else None
 
 
-def _score(name: str, description: str, spoken: frozenset[str]) -> int:
-    in_name, in_description = _words_of_tool(name, description)
-    return _NAME_WEIGHT * len(in_name & spoken) + len(in_description & spoken)
+def _score(name: str, description: str, stems: frozenset[str]) -> int:
+    in_name, in_description = _tool_stems(name, description)
+    return _NAME_WEIGHT * len(in_name & stems) + len(in_description & stems)
 
 
 @lru_cache(maxsize=1024)
-def _words_of_tool(name: str, description: str) -> tuple[frozenset[str], frozenset[str]]:
+def _tool_stems(name: str, description: str) -> tuple[frozenset[str], frozenset[str]]:
     in_name = _stems(name)
     return in_name, _stems(description) - in_name
 
 
 def _stems(text: str) -> frozenset[str]:
-    """The words of a text that mean something, in the form that `weather_reports` and `reporting` share."""
+    """The stems of a text's words without stop words; `weather_reports` and `reporting` share `report`."""
     words = (word.lower() for word in _WORD.findall(text))
     return frozenset(_stem(word) for word in words if word not in _STOP_WORDS)
 
 
 def _stem(word: str) -> str:
-    for ending, instead in (("ies", "y"), ("ing", ""), ("ed", ""), ("es", ""), ("s", ""), ("e", "")):
+    for ending, replacement in (("ies", "y"), ("ing", ""), ("ed", ""), ("es", ""), ("s", ""), ("e", "")):
         if word.endswith(ending) and not word.endswith("ss") and len(word) - len(ending) >= _SHORTEST_STEM:
-            return _single(word.removesuffix(ending) + instead)
-    return word
-
-
-def _single(word: str) -> str:
-    """`book` of `booking`, but `plan` of `planning`: a doubled consonant is written once."""
-    if word[-1] == word[-2] and word[-1] not in "aeiouls":
-        return word[:-1]
+            stem = word.removesuffix(ending) + replacement
+            # A doubled consonant is written once: `book` of `booking`, but `plan` of `planning`.
+            return stem[:-1] if stem[-1] == stem[-2] and stem[-1] not in "aeiouls" else stem
     return word
 
 
 def suitable_tool(facts: Facts) -> int | None:
-    """Which declared tool suits the words of the last user message, if any does."""
+    """The index of the declared tool that fits the last user message best, if any does."""
     return best_tool([(name, description) for name, description, _ in facts.tools], facts.last_user or "")

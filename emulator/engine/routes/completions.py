@@ -1,4 +1,4 @@
-"""Answering `POST /completions`: the answer of the rules as a text completion."""
+"""`POST /completions`: the rules' answer as a text completion."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from emulator.engine.randomness import AnswerInputs
 from emulator.engine.rendering.render import adapt_parts
 from emulator.engine.reply.parts import Answer, CallPart, Choice, FailPart, RawPart, TextPart
 from emulator.engine.request.facts import Facts
-from emulator.engine.routes.route import forbid_media, refuse_argument, refuse_model
+from emulator.engine.routes.vetting import forbid_media, refuse_argument, refuse_model
 from emulator.engine.ruleset import Ruleset
 from emulator.engine.session import State
 from emulator.engine.timeline.directives import Directive
@@ -38,32 +38,32 @@ from emulator.wire.routes.completions import (
 from emulator.wire.sse import DONE
 
 FAMILIES: Final = frozenset({"glm", "kimi", "minimax", "deepseek"})
-"""Whose models have been seen to answer here (observed: five of them)."""
+"""Families whose models have been seen to answer here (observed: five models)."""
 
 
 @dataclass(frozen=True, slots=True)
-class CompletionsQuestion:
-    """A prompt to be continued."""
+class CompletionsHandler:
+    """Handler of a completions request."""
 
-    asked: CompletionsRequest
+    request: CompletionsRequest
 
     @property
     def chat(self) -> ChatRequest:
         """The prompt as the user's message."""
-        return completion_to_chat(self.asked)
+        return completion_to_chat(self.request)
 
     def vet(self, facts: Facts) -> Refusal | None:
-        """Model and prompt (assumed)."""
+        """Check model and prompt (assumed)."""
         serves = "models of GLM, Kimi, MiniMax and DeepSeek"
         refusal = refuse_model(facts, families=FAMILIES, serves=serves)
         if refusal is not None:
             return refusal
-        if not any(prompts_of(self.asked)):
+        if not any(prompts_of(self.request)):
             return refuse_argument(facts, "prompt", "prompt is missing or empty")
         return None
 
     def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, inputs: AnswerInputs) -> Outcome:
-        """What the rules say to the prompt."""
+        """Answer the one prompt by the rules."""
         prompts = len(facts.messages)
         if prompts > 1:
             report = f"the request has {prompts} prompts; the emulator answers one prompt in a request"
@@ -78,25 +78,26 @@ def render_completion(made: Answer, identity: Identity, facts: Facts) -> Timelin
         return refusal_timeline(failure, made.headers)
     card = find_model(facts.model)
     matched_stop = card.matched_stop if card else None
-    written = [list(_written(choice, facts)) for choice in made.choices]
+    visible = [list(_visible_parts(choice, facts)) for choice in made.choices]
     if facts.stream:
-        return stream_timeline(list(_events(made, written, identity, matched_stop)), made.headers)
-    raw = [part.body for parts in written for part in parts if isinstance(part, RawPart)]
+        return stream_timeline(list(_events(made, visible, identity, matched_stop)), made.headers)
+    raw = [part.body for parts in visible for part in parts if isinstance(part, RawPart)]
     if raw:
         return plain_timeline(200, JSON_TYPE, b"".join(raw), made.headers)
     choices = [
-        text_choice(index, "".join(part.text for part in parts if isinstance(part, TextPart)), finish, matched_stop)
-        for index, (parts, finish) in enumerate(zip(written, _finishes(made), strict=True))
+        text_choice(
+            index,
+            "".join(part.text for part in parts if isinstance(part, TextPart)),
+            choice.finish_reason,
+            matched_stop,
+        )
+        for index, (parts, choice) in enumerate(zip(visible, made.choices, strict=True))
     ]
     return plain_timeline(200, JSON_TYPE, dump(completion_body(choices, identity, made.usage)), made.headers)
 
 
-def _finishes(made: Answer) -> list[str]:
-    return [choice.finish_reason for choice in made.choices]
-
-
-def _written(choice: Choice, facts: Facts) -> Iterator[TextPart | RawPart | FailPart | Directive]:
-    """What of a choice is seen: its text, with the thoughts of models that have them there, without those of others (assumed)."""
+def _visible_parts(choice: Choice, facts: Facts) -> Iterator[TextPart | RawPart | FailPart | Directive]:
+    """The parts that are sent; thoughts only of models whose style puts them into the text (assumed)."""
     for part in adapt_parts(choice.parts, facts.style):
         forbid_media(part, facts.target)
         match part:
@@ -110,13 +111,13 @@ def _written(choice: Choice, facts: Facts) -> Iterator[TextPart | RawPart | Fail
 
 def _events(
     made: Answer,
-    written: list[list[TextPart | RawPart | FailPart | Directive]],
+    visible: list[list[TextPart | RawPart | FailPart | Directive]],
     identity: Identity,
     matched_stop: int | None,
 ) -> Iterator[Frame | Directive]:
-    """Each piece of text as an event, then for each choice an empty one that says why it ended; usage on the last."""
+    """One event for each piece of text, then for each choice an empty one with its finish reason; usage on the last."""
     is_raw = made.is_raw
-    for index, parts in enumerate(written):
+    for index, parts in enumerate(visible):
         for part in parts:
             match part:
                 case TextPart():
@@ -132,7 +133,7 @@ def _events(
                     yield part
         if not is_raw:
             finish = text_choice(index, "", made.choices[index].finish_reason, matched_stop)
-            usage = made.usage if index == len(written) - 1 else None
+            usage = made.usage if index == len(visible) - 1 else None
             yield Frame(completion_event(finish, identity, usage))
     if not is_raw:
         yield Frame(DONE)

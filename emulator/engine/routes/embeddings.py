@@ -1,10 +1,11 @@
-"""Answering `POST /embeddings`: vectors made from the texts alone. Rules are asked only for failures."""
+"""`POST /embeddings`: deterministic vectors of hashed words and letters; rules can only make it fail."""
 
 import math
 import re
 import struct
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Final
@@ -15,7 +16,7 @@ from emulator.engine.refusals import refuse, values_for
 from emulator.engine.reply.parts import Answer
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.token_estimates import estimate_tokens
-from emulator.engine.routes.route import refuse_argument, refuse_model
+from emulator.engine.routes.vetting import refuse_argument, refuse_model
 from emulator.engine.ruleset import CompiledRule, Ruleset
 from emulator.engine.session import State
 from emulator.engine.timeline.timeline import Timeline, plain_timeline, refusal_timeline
@@ -29,19 +30,19 @@ _WORD = re.compile(r"\w+")
 _WORD_WEIGHT = 1.0
 _TRIGRAM_WEIGHT = 0.3
 _PLACES = 4
-"""In how many dimensions each feature leaves its mark."""
+"""How many dimensions each feature adds to."""
 
 
 def embed(text: str, dimensions: int) -> list[float]:
-    """A vector of length 1, made of hashed words and trigrams of letters; its numbers are 32-bit floats.
+    """A vector of length 1 by feature hashing of words and letter trigrams; its numbers are 32-bit floats.
 
-    Nothing random and nothing of the machine is in it: only sums, a square root and a division, which are the same everywhere.
+    It is the same on every machine: only sums, a square root and a division are used.
     """
     sums = [0.0] * dimensions
     for feature, weight in sorted(_features(text).items()):
         digest = blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=4 * _PLACES).digest()
         for number in struct.unpack(f"<{_PLACES}I", digest):
-            # The lowest bit is the sign, so that unrelated texts are as often against each other as with each other.
+            # The lowest bit is the sign, so that the dot products of unrelated texts average zero.
             sums[(number >> 1) % dimensions] += weight if number & 1 else -weight
     length = math.sqrt(sum(one * one for one in sums))
     if length == 0.0:
@@ -50,66 +51,62 @@ def embed(text: str, dimensions: int) -> list[float]:
 
 
 def _features(text: str) -> dict[str, float]:
-    """What a text is made of, case and spelling variants of letters aside, with how much each counts."""
-    found: dict[str, float] = {}
-    for feature, weight in _weighted(unicodedata.normalize("NFKC", text).casefold()):
-        found[feature] = found.get(feature, 0.0) + weight
-    return found
-
-
-def _weighted(text: str) -> Iterator[tuple[str, float]]:
+    """The weight of each feature of a text, after case folding and Unicode normalization."""
+    text = unicodedata.normalize("NFKC", text).casefold()
     words = _WORD.findall(text)
+    found: defaultdict[str, float] = defaultdict(float)
     if not words:
-        yield f"text {text}", _WORD_WEIGHT
+        found[f"text {text}"] = _WORD_WEIGHT
     for word in words:
-        yield f"word {word}", _WORD_WEIGHT
-        framed = f" {word} "
-        for start in range(len(framed) - 2):
-            yield f"letters {framed[start : start + 3]}", _TRIGRAM_WEIGHT
+        found[f"word {word}"] += _WORD_WEIGHT
+        padded = f" {word} "
+        for start in range(len(padded) - 2):
+            found[f"letters {padded[start : start + 3]}"] += _TRIGRAM_WEIGHT
+    return found
 
 
 DIMENSIONS: Final = {
     "intfloat/multilingual-e5-small-maas": 384,
     "intfloat/multilingual-e5-large-instruct-maas": 1024,
 }
-"""How long each model's vectors are (documented)."""
+"""The dimensions of each model's vectors (documented)."""
 _DEFAULT_DIMENSIONS: Final = 384
-"""For other models, where vetting lets them pass."""
+"""For other models, where vetting is off."""
 MOST_TOKENS: Final = 512
 """The longest input (documented), in tokens, which the emulator estimates."""
-_NAMING: Final = frozenset({"model", "publisher"})
+_MODEL_CONDITIONS: Final = frozenset({"model", "publisher"})
 
 
 @dataclass(frozen=True, slots=True)
-class EmbeddingsQuestion:
-    """A request for vectors."""
+class EmbeddingsHandler:
+    """Handler of an embeddings request."""
 
-    asked: EmbeddingsRequest
+    request: EmbeddingsRequest
 
     @property
     def inputs(self) -> list[tuple[str, int]]:
-        """Each text with its number of tokens; token ids are written as numbers, which makes a text of them."""
-        given = self.asked.get("input", [])
+        """Each text with its number of tokens; token ids become a text of decimal numbers."""
+        given = self.request.get("input", [])
         if isinstance(given, str):
             return [(given, estimate_tokens(given))]
         if given and isinstance(given[0], int):
-            return [(_write(given), len(given))]
+            return [(_ids_as_text(given), len(given))]
         return [
-            (one, estimate_tokens(one)) if isinstance(one, str) else (_write(one), len(one))
+            (one, estimate_tokens(one)) if isinstance(one, str) else (_ids_as_text(one), len(one))
             for one in given
             if not isinstance(one, int)
         ]
 
     @property
     def chat(self) -> ChatRequest:
-        """Each text as a user's message."""
+        """A chat request with each text as a user message."""
         return {
-            "model": self.asked.get("model"),
+            "model": self.request.get("model"),
             "messages": [{"role": "user", "content": text} for text, _ in self.inputs],
         }
 
     def vet(self, facts: Facts) -> Refusal | None:
-        """Model, input and format; the limit is documented, the texts are assumed."""
+        """Check model, input and format; the limit is documented, the texts are assumed."""
         refusal = refuse_model(facts, families={"embeddings"}, serves=" and ".join(DIMENSIONS))
         if refusal is not None:
             return refusal
@@ -127,7 +124,7 @@ class EmbeddingsQuestion:
                 return refuse_argument(
                     facts, f"input[{index}]", f"the input has about {tokens} tokens; the model reads {MOST_TOKENS}"
                 )
-        encoding = self.asked.get("encoding_format")
+        encoding = self.request.get("encoding_format")
         if encoding not in {None, "float", "base64"}:
             return refuse_argument(
                 facts, "encoding_format", f'encoding_format is "{encoding}"; expected float or base64'
@@ -135,10 +132,9 @@ class EmbeddingsQuestion:
         return None
 
     def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, inputs: AnswerInputs) -> Outcome:
-        """The vectors, unless a rule that names the model has a failure for this use.
+        """The vectors, unless a rule that names the model fails this request.
 
-        A rule that names no model is meant for conversations: it must neither be used up by a request for vectors nor
-        turn it into a miss.
+        A rule that names no model is meant for chat: an embeddings request neither counts as a use of it nor becomes a miss.
         """
         naming = [
             replace(ruleset, indexes=tuple(index.narrow(_names_model) for index in ruleset.indexes))
@@ -158,13 +154,13 @@ class EmbeddingsQuestion:
     def _vectors(self, facts: Facts, headers: tuple[tuple[str, str], ...]) -> Timeline:
         vectors = [embed(text, DIMENSIONS.get(facts.model, _DEFAULT_DIMENSIONS)) for text, _ in self.inputs]
         tokens = sum(tokens for _, tokens in self.inputs)
-        is_packed = self.asked.get("encoding_format") == "base64"
+        is_packed = self.request.get("encoding_format") == "base64"
         return plain_timeline(200, JSON_TYPE, embeddings_body(vectors, facts.model, tokens, base64=is_packed), headers)
 
 
-def _write(tokens: Sequence[int | str | list[int]]) -> str:
+def _ids_as_text(tokens: Sequence[int | str | list[int]]) -> str:
     return " ".join(map(str, tokens))
 
 
 def _names_model(rule: CompiledRule) -> bool:
-    return any(condition.field in _NAMING for condition in rule.conditions)
+    return any(condition.field in _MODEL_CONDITIONS for condition in rule.conditions)

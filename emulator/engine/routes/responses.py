@@ -1,4 +1,4 @@
-"""Answering `POST /responses`: the answer of the rules as a response object, or as the events that lead to it."""
+"""`POST /responses`: the rules' answer as a response object or as its events."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from emulator.engine.refusals import refuse, values_for
 from emulator.engine.rendering.render import adapt_parts
 from emulator.engine.reply.parts import Answer, CallPart, FailPart, RawPart, TextPart
 from emulator.engine.request.facts import Facts
-from emulator.engine.routes.route import forbid_media, refuse_argument, refuse_model
+from emulator.engine.routes.vetting import forbid_media, refuse_argument, refuse_model
 from emulator.engine.ruleset import Ruleset
 from emulator.engine.session import State
 from emulator.engine.timeline.directives import Directive
@@ -42,18 +42,18 @@ _CUT_BY = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
 @dataclass(frozen=True, slots=True)
-class ResponsesQuestion:
-    """A request for a response."""
+class ResponsesHandler:
+    """Handler of a responses request."""
 
-    asked: ResponsesRequest
+    request: ResponsesRequest
 
     @property
     def chat(self) -> ChatRequest:
-        """The input as messages."""
-        return response_to_chat(self.asked)
+        """The input as a chat request."""
+        return response_to_chat(self.request)
 
     def vet(self, facts: Facts) -> Refusal | None:
-        """Model, place and input: Grok, `v1` and `global` (documented); the texts are assumed."""
+        """Check model, location and input: Grok, `v1` and `global` (documented); the texts are assumed."""
         refusal = refuse_model(facts, families={"grok"}, serves="Grok models")
         if refusal is not None:
             return refusal
@@ -63,7 +63,7 @@ class ResponsesQuestion:
         if (target.api_version, target.location) != ("v1", "global"):
             explanation = f"responses is served by v1 in global, not by {target.api_version} in {target.location}"
             return refuse("publisher_model_not_found", values_for(target, facts.model), explanation=explanation)
-        if self.asked.get("previous_response_id"):
+        if self.request.get("previous_response_id"):
             explanation = "no response is stored; send the conversation so far as input"
             return refuse_argument(facts, "previous_response_id", explanation)
         if not facts.messages:
@@ -71,8 +71,8 @@ class ResponsesQuestion:
         return None
 
     def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, inputs: AnswerInputs) -> Outcome:
-        """What the rules say to the conversation."""
-        return answer(rulesets, facts, state, inputs, partial(render_response, self.asked))
+        """Answer the input by the rules."""
+        return answer(rulesets, facts, state, inputs, partial(render_response, self.request))
 
 
 @dataclass(slots=True)
@@ -84,21 +84,21 @@ class _Item:
     call: CallPart | None = None
 
     @property
-    def whole(self) -> Object:
-        """The item once it is complete."""
+    def complete(self) -> Object:
+        """The complete item."""
         if self.call is not None:
             return call_item(self.id, self.call.id, self.call.name, self.call.arguments)
         return message_item(self.id, "".join(self.pieces))
 
     @property
-    def begun(self) -> Object:
-        """The item when it is announced."""
+    def announced(self) -> Object:
+        """The item as its first event announces it."""
         if self.call is not None:
             return call_item(self.id, self.call.id, self.call.name, "", "in_progress")
         return message_item(self.id, None, "in_progress")
 
 
-def render_response(asked: ResponsesRequest, made: Answer, identity: Identity, facts: Facts) -> Timeline:
+def render_response(request: ResponsesRequest, made: Answer, identity: Identity, facts: Facts) -> Timeline:
     """The timeline of a response; there is one choice. Raises AnswerError for media, which a response cannot carry."""
     failure = made.failure
     if failure is not None and (made.fails_at_once or not facts.stream):
@@ -106,16 +106,16 @@ def render_response(asked: ResponsesRequest, made: Answer, identity: Identity, f
     items = _items(made, identity, facts)
     end = Progress(
         fingerprint=str(facts.style.dialect.body.get("system_fingerprint", "")),
-        output=[item.whole for item in items if isinstance(item, _Item)],
+        output=[item.complete for item in items if isinstance(item, _Item)],
         usage=made.usage,
         cut_by=_CUT_BY.get(made.choices[0].finish_reason),
     )
     if facts.stream:
-        return stream_timeline(list(_events(asked, identity, items, end)), made.headers)
+        return stream_timeline(list(_events(request, identity, items, end)), made.headers)
     raw = [item.body for item in items if isinstance(item, RawPart)]
     if raw:
         return plain_timeline(200, JSON_TYPE, b"".join(raw), made.headers)
-    return plain_timeline(200, JSON_TYPE, dump(response_object(asked, identity, end)), made.headers)
+    return plain_timeline(200, JSON_TYPE, dump(response_object(request, identity, end)), made.headers)
 
 
 def _items(made: Answer, identity: Identity, facts: Facts) -> list[_Item | RawPart | FailPart | Directive]:
@@ -140,14 +140,17 @@ def _items(made: Answer, identity: Identity, facts: Facts) -> list[_Item | RawPa
 
 
 def _events(
-    asked: ResponsesRequest, identity: Identity, items: Sequence[_Item | RawPart | FailPart | Directive], end: Progress
+    request: ResponsesRequest,
+    identity: Identity,
+    items: Sequence[_Item | RawPart | FailPart | Directive],
+    end: Progress,
 ) -> Iterator[Frame | Directive]:
     numbers = count()
     is_raw = all(isinstance(item, RawPart | Directive) for item in items)
     if not is_raw:
-        begun = response_object(asked, identity, Progress(end.fingerprint, []))
-        yield Frame(response_event("response.created", next(numbers), response=begun))
-        yield Frame(response_event("response.in_progress", next(numbers), response=begun))
+        started = response_object(request, identity, Progress(end.fingerprint, []))
+        yield Frame(response_event("response.created", next(numbers), response=started))
+        yield Frame(response_event("response.in_progress", next(numbers), response=started))
     for index, item in enumerate(items):
         match item:
             case RawPart():
@@ -161,27 +164,27 @@ def _events(
             case _Item():
                 yield from _item_events(item, index, numbers)
     if not is_raw:
-        whole = response_object(asked, identity, end)
-        yield Frame(response_event(f"response.{end.status}", next(numbers), response=whole))
+        completed = response_object(request, identity, end)
+        yield Frame(response_event(f"response.{end.status}", next(numbers), response=completed))
 
 
 def _item_events(item: _Item, index: int, numbers: Iterator[int]) -> Iterator[Frame]:
-    yield Frame(response_event("response.output_item.added", next(numbers), item=item.begun, output_index=index))
-    where: Object = {"item_id": item.id, "output_index": index}
+    yield Frame(response_event("response.output_item.added", next(numbers), item=item.announced, output_index=index))
+    ids: Object = {"item_id": item.id, "output_index": index}
     if item.call is not None:
         kind = "response.function_call_arguments"
         for piece in item.call.pieces or (item.call.arguments,):
-            yield Frame(response_event(f"{kind}.delta", next(numbers), delta=piece, **where), len(piece))
+            yield Frame(response_event(f"{kind}.delta", next(numbers), delta=piece, **ids), len(piece))
         yield Frame(
-            response_event(f"{kind}.done", next(numbers), arguments=item.call.arguments, name=item.call.name, **where)
+            response_event(f"{kind}.done", next(numbers), arguments=item.call.arguments, name=item.call.name, **ids)
         )
     else:
-        where["content_index"] = 0
+        ids["content_index"] = 0
         text = "".join(item.pieces)
-        yield Frame(response_event("response.content_part.added", next(numbers), part=text_part(""), **where))
+        yield Frame(response_event("response.content_part.added", next(numbers), part=text_part(""), **ids))
         for piece in item.pieces:
-            said = response_event("response.output_text.delta", next(numbers), delta=piece, logprobs=[], **where)
-            yield Frame(said, len(piece))
-        yield Frame(response_event("response.output_text.done", next(numbers), logprobs=[], text=text, **where))
-        yield Frame(response_event("response.content_part.done", next(numbers), part=text_part(text), **where))
-    yield Frame(response_event("response.output_item.done", next(numbers), item=item.whole, output_index=index))
+            delta = response_event("response.output_text.delta", next(numbers), delta=piece, logprobs=[], **ids)
+            yield Frame(delta, len(piece))
+        yield Frame(response_event("response.output_text.done", next(numbers), logprobs=[], text=text, **ids))
+        yield Frame(response_event("response.content_part.done", next(numbers), part=text_part(text), **ids))
+    yield Frame(response_event("response.output_item.done", next(numbers), item=item.complete, output_index=index))

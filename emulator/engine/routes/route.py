@@ -1,32 +1,29 @@
-"""A sibling's request as a question: which chat request asks the same, what Vertex would refuse, how it is answered."""
+"""Routes other than chat completions: what a handler offers, and which handler reads which method.
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+To add a route: its bodies in `wire/routes/`, a handler here in `routes/`, and a case in `read_route`.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from emulator.catalogue.models import find_model
 from emulator.engine.answer import Outcome
 from emulator.engine.randomness import AnswerInputs
-from emulator.engine.refusals import refuse, values_for
-from emulator.engine.reply.parts import MediaPart, Part
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import Ruleset
 from emulator.engine.session import State
-from emulator.errors import AnswerError
 from emulator.wire.errors import Refusal
-from emulator.wire.requests import ChatRequest
-from emulator.wire.urls import Target
+from emulator.wire.requests import ChatRequest, parse_shape
 
-Ask = Callable[[Sequence[Ruleset], Facts, State, AnswerInputs], Outcome]
-"""What answers a vetted request: rules, facts, state, occasion."""
+AnswerFunction = Callable[[Sequence[Ruleset], Facts, State, AnswerInputs], Outcome]
+"""Answers a vetted request."""
 
 
-class Question(Protocol):
-    """A request that was understood."""
+class RouteHandler(Protocol):
+    """A request that was read, of any route."""
 
     @property
     def chat(self) -> ChatRequest:
-        """The chat request that asks the same; rules see this."""
+        """The equivalent chat request, which rules are matched against."""
         ...
 
     def vet(self, facts: Facts) -> Refusal | None:
@@ -34,55 +31,29 @@ class Question(Protocol):
         ...
 
     def answer(self, rulesets: Sequence[Ruleset], facts: Facts, state: State, inputs: AnswerInputs) -> Outcome:
-        """The answer, in the sibling's own shape."""
+        """The answer, in the shape of the route."""
         ...
 
 
-def refuse_model(facts: Facts, *, families: Collection[str], serves: str) -> Refusal | None:
-    """The refusal of a model that this path does not serve, and of a known one that is retired.
+def read_route(method: str, body: bytes, *, strict_json: bool) -> tuple[RouteHandler, tuple[str, ...]]:
+    """Read a request's body; also returns the warnings of what was tolerated in it. Raises MalformedRequestError."""
+    # Each route is imported when it is first used: most servers only ever see chat completions.
+    match method:
+        case "embeddings":
+            from emulator.engine.routes.embeddings import EmbeddingsHandler  # noqa: PLC0415
+            from emulator.wire.routes.embeddings import EMBEDDINGS_REQUEST  # noqa: PLC0415
 
-    The form of a model is checked as for chat (observed there). That models of other families are refused is documented
-    for Grok's path and inferred for the others; the text is assumed. Models that the catalogue lacks pass.
-    """
-    publisher, slash, name = facts.model.partition("/")
-    if not (publisher and slash and name):
-        given = f'"{facts.model}"' if facts.model else "nothing"
-        explanation = f'model is {given}; this path expects "<publisher>/<model>", and serves {serves}'
-        values = {**values_for(facts.target), "MODEL": facts.model}
-        return refuse("malformed_publisher_model", values, place="model", explanation=explanation)
-    card = find_model(facts.model)
-    if card is None:
-        return None
-    if card.family not in families:
-        return refuse_argument(facts, "model", f'model is "{facts.model}"; {facts.target.method} serves {serves}')
-    if card.retired:
-        return refuse_argument(facts, "model", f'model is "{facts.model}", which is retired')
-    return None
+            embeddings, warnings = parse_shape(EMBEDDINGS_REQUEST, body, strict_json=strict_json)
+            return EmbeddingsHandler(embeddings), warnings
+        case "completions":
+            from emulator.engine.routes.completions import CompletionsHandler  # noqa: PLC0415
+            from emulator.wire.routes.completions import COMPLETIONS_REQUEST  # noqa: PLC0415
 
+            completions, warnings = parse_shape(COMPLETIONS_REQUEST, body, strict_json=strict_json)
+            return CompletionsHandler(completions), warnings
+        case _:
+            from emulator.engine.routes.responses import ResponsesHandler  # noqa: PLC0415
+            from emulator.wire.routes.responses import RESPONSES_REQUEST  # noqa: PLC0415
 
-def refuse_argument(facts: Facts, place: str, explanation: str) -> Refusal:
-    """The refusal for which no text of its own is known."""
-    return refuse("generic_invalid_argument", values_for(facts.target), place=place, explanation=explanation)
-
-
-def as_unary(refusal: Refusal, target: Target) -> Refusal:
-    """A refusal as a method with one answer sends it: a bare object (observed on GetEndpoint)."""
-    named = refusal.rule == "missing_credentials" and not target.method
-    return replace(refusal, framing="object", rule="missing_credentials_get_endpoint" if named else refusal.rule)
-
-
-def refuse_unary(target: Target) -> Refusal:
-    """What a GET of the endpoint itself, or of a stored response, gets: neither is ever there (texts assumed)."""
-    if not target.method:
-        explanation = "the endpoint itself is no resource; POST to its chat/completions"
-        found = refuse("self_deployed_endpoint_not_found", values_for(target), explanation=explanation)
-    else:
-        explanation = "no response is stored; `store` is false by default, and the emulator keeps none"
-        found = refuse("response_not_found", values_for(target), explanation=explanation)
-    return as_unary(found, target)
-
-
-def forbid_media(part: Part, target: Target) -> None:
-    """Raise AnswerError for a part that the sibling has no place for."""
-    if isinstance(part, MediaPart):
-        raise AnswerError(f"{target.method} carries text, but the reply has a picture or sound")
+            responses, warnings = parse_shape(RESPONSES_REQUEST, body, strict_json=strict_json)
+            return ResponsesHandler(responses), warnings

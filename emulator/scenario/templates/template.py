@@ -69,6 +69,11 @@ def strings_in(value: Any, loc: tuple[str | int, ...] = ()) -> Iterator[tuple[tu
             yield from strings_in(item, (*loc, number))
 
 
+def is_literal(value: Any) -> bool:
+    """Whether no string in a value is a template."""
+    return not any(is_template(text) for _, text in strings_in(value))
+
+
 _FORBIDDEN = {
     "Block": "block",
     "CallBlock": "call",

@@ -49,7 +49,7 @@ def run(ruleset: Ruleset, request: Any, times: int) -> list[str | None]:
 
 
 def test_the_first_rule_that_holds_answers() -> None:
-    """Rules are tried from top to bottom."""
+    """Rules are tried in order."""
     ruleset = rules_of(
         "rules: [{name: a, when: {last_user: x}, reply: A}, {name: b, reply: B}]",
     )
@@ -74,18 +74,18 @@ def test_sequences_go_on_as_they_say(then: str, expected: list[str]) -> None:
 
 
 def test_times_uses_a_rule_up() -> None:
-    """A rule answers as often as `times` says; then the next one, or nobody."""
+    """A rule answers as often as `times` says; then the next rule or none."""
     assert run(rules_of("rules: [{name: a, times: 2, reply: A}]"), {}, 3) == ["a 0", "a 0", None]
     ruleset = rules_of("rules: [{name: a, times: 3, sequence: [A, B], then: exhaust}]")
     assert run(ruleset, {}, 3) == ["a 0", "a 1", None]
 
 
 def test_rules_without_a_name_are_numbered() -> None:
-    """They are called by their number in the file."""
+    """Their name is their number in the file."""
     assert run(rules_of("rules: [{when: {turn: 5}, reply: A}, {reply: B}]"), {}, 1) == ["rule 2 0"]
 
 
-def test_defaults_stand_beside_every_answer() -> None:
+def test_defaults_apply_to_every_answer() -> None:
     """A rule's own usage, finish and headers win, key by key."""
     rule = rules_of(
         "defaults: {usage: {prompt: 1, completion: 2}, headers: {x-a: '1', x-b: '1'}, finish: length}\n"
@@ -97,7 +97,7 @@ def test_defaults_stand_beside_every_answer() -> None:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in MISSES.glob("*.yaml")))
 def test_misses_are_reported(name: str) -> None:
-    """The report names the nearest rules and what they missed."""
+    """The report names the nearest rules and the conditions that do not hold."""
     ruleset = rules_of((MISSES / f"{name}.yaml").read_text("utf-8"), f"{name}.yaml")
     request = json.loads((MISSES / f"{name}.json").read_text("utf-8"))
     used_up = {rule.key: 99 for rule in ruleset.rules if rule.limit is not None}

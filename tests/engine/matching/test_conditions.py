@@ -1,4 +1,4 @@
-"""`when`: what holds of which request."""
+"""`when`: which conditions hold for which request."""
 
 from typing import Any
 
@@ -113,16 +113,16 @@ FAILS = [
 
 
 @pytest.mark.parametrize("when", HOLDS, ids=str)
-def test_what_holds(when: dict[str, Any]) -> None:
-    """A match has no differences."""
+def test_matching_conditions(when: dict[str, Any]) -> None:
+    """Conditions that hold have no differences."""
     conditions = compile_when(When.model_validate(when))
     assert matches(conditions, facts_of(REQUEST))
     assert all(one.holds for one in compare(conditions, facts_of(REQUEST)))
 
 
 @pytest.mark.parametrize("when", FAILS, ids=str)
-def test_what_does_not_hold(when: dict[str, Any]) -> None:
-    """What does not match has a difference that says what was wanted and what was there."""
+def test_conditions_that_do_not_match(when: dict[str, Any]) -> None:
+    """A condition that does not hold reports what it wanted and what it got."""
     conditions = compile_when(When.model_validate(when))
     assert not matches(conditions, facts_of(REQUEST))
     different = [one for one in compare(conditions, facts_of(REQUEST)) if not one.holds]
@@ -132,7 +132,7 @@ def test_what_does_not_hold(when: dict[str, Any]) -> None:
 
 @given(st.sampled_from(HOLDS + FAILS), st.sampled_from(HOLDS + FAILS))
 def test_nesting_agrees_with_logic(one: dict[str, Any], two: dict[str, Any]) -> None:
-    """`any`, `all` and `not` are what they say."""
+    """`any`, `all` and `not` are the logical operators."""
 
     def holds(when: dict[str, Any]) -> bool:
         return matches(compile_when(When.model_validate(when)), facts_of(REQUEST))
@@ -167,7 +167,7 @@ def test_named_groups_are_captured() -> None:
     ],
 )
 def test_media_are_told_apart(part: dict[str, Any], kinds: set[str]) -> None:
-    """`has` sees what kind of input a part is."""
+    """`has` recognizes the kind of each content part."""
     assert facts_of({"messages": [{"role": "user", "content": [part]}]}).has == kinds
 
 
@@ -184,12 +184,12 @@ def test_media_are_told_apart(part: dict[str, Any], kinds: set[str]) -> None:
     ],
 )
 def test_tool_choice_has_one_name(request_body: dict[str, Any], choice: list[str]) -> None:
-    """All ways to say how tools are chosen come down to a mode."""
+    """Every form of `tool_choice` becomes one mode."""
     assert facts_of(request_body).tool_choice == choice
 
 
 def test_facts_of_an_empty_request_are_empty() -> None:
-    """Nothing is needed for facts to be asked."""
+    """Every fact has a value for an empty request."""
     facts = facts_of({})
     assert (facts.last_user, facts.system, facts.last, facts.turn, facts.tool_results) == (None, None, None, 0, [])
     assert facts.prompt_tokens == 0

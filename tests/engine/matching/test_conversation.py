@@ -1,4 +1,4 @@
-"""`conversation`: where in its transcript a request stands, and what a client may change in what it sends back."""
+"""`conversation`: the position of a request in its transcript, and what a client may change in what it sends back."""
 
 import json
 from typing import Any
@@ -90,12 +90,12 @@ def follow(ruleset: Ruleset, messages: list[dict[str, Any]], **more: Any) -> Cho
 
 
 def place(messages: list[dict[str, Any]], text: str = BOOKING, **more: Any) -> int | None:
-    """Which of the answers of the one conversation comes next."""
+    """The number of the conversation's answer that comes next."""
     found = follow(rules_of(text), messages, **more)
     return found.position if found else None
 
 
-def test_the_messages_tell_the_position() -> None:
+def test_the_messages_give_the_position() -> None:
     """The rule answers before each assistant turn, in any order of requests, and nowhere else."""
     whole = [*ROUND, *RESULTS, assistant("Flights today, 12 hotels."), user("thanks")]
     stands = [place(whole[:end]) for end in range(len(whole) + 1)]
@@ -120,7 +120,7 @@ def test_the_messages_tell_the_position() -> None:
         [*ROUND[:3], {"role": "model", "content": "One moment.", "tool_calls": CALLS}, *RESULTS],
     ],
 )
-def test_clients_may_send_it_back_in_their_own_way(messages: list[dict[str, Any]]) -> None:
+def test_equivalent_histories_match(messages: list[dict[str, Any]]) -> None:
     """System messages, white space, thoughts, split messages and the order of results make no difference."""
     assert place(messages) == 2
 
@@ -145,11 +145,11 @@ def test_clients_may_send_it_back_in_their_own_way(messages: list[dict[str, Any]
     ],
 )
 def test_another_history_is_a_miss(messages: list[dict[str, Any]]) -> None:
-    """Other words, other calls, and results too few, too many or too different depart from the transcript."""
+    """Other texts, other calls, and missing, surplus or different results do not match the transcript."""
     assert place(messages) is None
 
 
-def test_the_rules_other_conditions_hold_still() -> None:
+def test_the_rules_other_conditions_apply_too() -> None:
     """`when` and `times` mean what they mean in any rule."""
     text = "rules: [{when: {stream: true}, conversation: [{user: hi}, {assistant: Hi.}], times: 1}]"
     ruleset = rules_of(text)
@@ -160,14 +160,14 @@ def test_the_rules_other_conditions_hold_still() -> None:
 
 
 def test_named_groups_are_variables() -> None:
-    """Those of `when`, of users and of results; what is used counts the session's requests as ever."""
+    """Named groups of `when`, of user turns and of results are captured; `use` counts the session's requests as for any rule."""
     found = follow(rules_of(BOOKING), [*ROUND, *RESULTS])
     assert found is not None
     assert (dict(found.captures), found.use) == ({"day": "Today", "count": "12"}, 1)
 
 
-def test_conversations_that_start_alike_part_later() -> None:
-    """The first that matches to the end answers."""
+def test_conversations_may_start_alike() -> None:
+    """The first conversation that matches to the end answers."""
     ruleset = rules_of(
         "rules:\n"
         "- {name: a, conversation: [{user: hi}, {assistant: Yes?}, {user: tea}, {assistant: Tea.}]}\n"
@@ -181,8 +181,8 @@ def test_conversations_that_start_alike_part_later() -> None:
     assert names == ["a", "a", "b", None]
 
 
-def test_what_is_made_anew_is_not_compared() -> None:
-    """Templates, `auto`, pictures and raw bytes take anything; what is known beside them is compared."""
+def test_generated_parts_match_anything() -> None:
+    """Templates, `auto`, pictures and raw bytes match anything; literal parts next to them are compared."""
     text = """
 rules:
 - conversation:
@@ -223,14 +223,14 @@ rules:
 
 
 def test_long_texts_are_shown_where_they_differ() -> None:
-    """What both have in common is cut, as it is the difference that is looked for."""
+    """A long common prefix is cut, so that the report shows the difference."""
     said = "A very long answer that goes on for quite a while, until it ends in "
     ruleset = rules_of(
         f"rules: [{{conversation: [{{user: hi}}, {{assistant: '{said}Oslo.'}}, {{user: x}}, {{assistant: y}}]}}]"
     )
     facts = facts_of([user("hi"), assistant(f"{said}Rome."), user("x")])
     assert ruleset.rules[0].conversation is not None
-    line = ruleset.rules[0].conversation.compare(facts.dialogue).lines[-1]
+    line = ruleset.rules[0].conversation.compare(facts.dialogue).details[-1]
     assert line == 'turn 2  MISS  assistant: … it ends in Oslo." | assistant: … it ends in Rome."'
 
 
@@ -245,10 +245,10 @@ _STEP = st.one_of(
 
 
 @given(st.lists(st.tuples(_WORDS, st.lists(_STEP, min_size=1, max_size=4)), min_size=1, max_size=4), st.booleans())
-def test_who_sends_back_what_came_goes_on(
+def test_answers_sent_back_match(
     rounds: list[tuple[str, list[dict[str, Any]]]], thoughts: bool
 ) -> None:  # an example's value
-    """Whatever a transcript says, its own answers, sent back, lead from each of its turns to the next."""
+    """For any transcript, its answers sent back lead from each turn to the next."""
     turns: list[dict[str, Any]] = []
     for said, steps in rounds:
         turns += [{"user": {"equals": said}}, {"assistant": quote_templates(steps)}]

@@ -1,4 +1,4 @@
-"""The rule index: it leaves out only rules that cannot hold; the rules asked one by one are the judge."""
+"""The rule index leaves out only rules that cannot hold; trying all rules in order is the reference."""
 
 import json
 from dataclasses import replace
@@ -48,17 +48,17 @@ def rules_of(*rules: Any) -> Ruleset:
 
 
 def ask_one_by_one(ruleset: Ruleset) -> Ruleset:
-    """The same rules, each by itself, so that all of them are asked."""
+    """The same rules, each in an index of its own, so that all of them are tried."""
     return replace(ruleset, indexes=tuple(RuleIndex([rule]) for rule in ruleset.rules))
 
 
 def list_asked(ruleset: Ruleset, facts: Facts) -> list[str]:
-    """The names of the rules that are asked for a request."""
+    """The names of the rules that are tried for a request."""
     return [rule.name for index in ruleset.indexes for rule in index.find(facts)]
 
 
 def say(text: str, **more: Any) -> Facts:
-    """The facts of a request in which the user says something."""
+    """The facts of a request with one user message."""
     request: Any = {"messages": [{"role": "user", "content": text}], **more}
     return Facts(TARGET, [], request)
 
@@ -139,7 +139,7 @@ requests = st.fixed_dictionaries(
 def test_the_rule_that_answers_is_the_first_that_holds(
     written: list[Any], asked: list[Any], headers: list[tuple[bytes, bytes]], is_crowded: bool
 ) -> None:
-    """Whatever the rules and the request: the index chooses the rule that would be found by asking all in order."""
+    """For any rules and request, the chosen rule is the same as by trying all in order."""
     more = [{"when": {"any_user": f"~{number}~~"}} for number in range(80)] if is_crowded else []
     ruleset = rules_of(*CROWD, *more, *written)
     for request in asked:
@@ -149,8 +149,8 @@ def test_the_rule_that_answers_is_the_first_that_holds(
 
 @settings(max_examples=30)
 @given(st.lists(rules, min_size=1, max_size=5), st.lists(rules, min_size=1, max_size=5), requests)
-def test_rules_put_before_others_are_asked_before_them(added: list[Any], own: list[Any], request: Any) -> None:
-    """Each lot has an index of its own, and the first lot's rules come first."""
+def test_rules_put_before_others_are_tried_first(added: list[Any], own: list[Any], request: Any) -> None:
+    """Added rules have an index of their own, which is searched first."""
     merged = put_before(rules_of(*own), [rules_of(rule) for rule in added])
     facts = Facts(TARGET, [], request)
     assert find_chosen(merged, facts, State()) == find_chosen(ask_one_by_one(merged), facts, State())
@@ -172,8 +172,8 @@ CASES = [
 
 @pytest.mark.parametrize(("when", "facts"), CASES, ids=lambda one: json.dumps(one) if isinstance(one, dict) else "")
 @pytest.mark.parametrize("count", [9, 400])
-def test_of_many_rules_few_are_asked(when: Any, facts: Facts, count: int) -> None:
-    """Rules that differ in a name or a text are told apart without asking them."""
+def test_of_many_rules_few_are_tried(when: Any, facts: Facts, count: int) -> None:
+    """Rules that require another name or text are left out."""
     numbers = [number for number in range(count) if "7" not in str(number) or number == 7]
     many = [
         {"name": str(number), "when": json.loads(json.dumps(when).replace("{}", str(number)))} for number in numbers
@@ -203,22 +203,22 @@ def test_of_many_rules_few_are_asked(when: Any, facts: Facts, count: int) -> Non
     ],
 )
 def test_no_rule_that_holds_is_left_out(when: Any, text: str) -> None:
-    """Not where lower case has another length, nor where only one way to hold gives a clue."""
+    """Not where lower case has another length, nor where only one alternative requires a text."""
     chosen = find_chosen(rules_of(*CROWD, {"name": "it", "when": when}), say(text), State())
     assert chosen is not None
     assert chosen.rule.name == "it"
 
 
 def test_few_grams_are_looked_for_in_a_long_text() -> None:
-    """The other way about the same rules are found."""
+    """Looking up grams in the text finds the same rules as looking up the text's places."""
     ruleset = rules_of(
         *({"name": word, "when": {"last_user": word}} for word in ("turn", "key", "press", "open", "to"))
     )
     assert list_asked(ruleset, say(TURNED)) == ["turn", "key", "press", "to"]
 
 
-def test_transcripts_are_told_apart_by_their_first_words() -> None:
-    """A rule is asked where the user has begun as its transcript does, however the conversation went on."""
+def test_conversations_are_indexed_by_their_first_turn() -> None:
+    """A conversation rule is tried if the user's first turn matches, whatever follows."""
     begin = [
         [{"user": f"Book flight {number}"}, {"assistant": "When?"}, {"user": ""}, {"assistant": "Done"}]
         for number in range(9)
@@ -232,8 +232,8 @@ def test_transcripts_are_told_apart_by_their_first_words() -> None:
     assert list_asked(ruleset, facts) == ["7"]
 
 
-def test_rules_of_which_nothing_is_certain_are_always_asked() -> None:
-    """Regular expressions, `not` and what is no text: between rules that are looked up they keep their order."""
+def test_rules_without_required_texts_are_always_tried() -> None:
+    """Regular expressions, `not` and conditions on other values; they keep their order among the indexed rules."""
     always = [{"last_user": {"regex": "7$"}}, {"not": {"last_user": "city"}}, {"turn": 1}, {"last_user": {"not": "x"}}]
     looked_up = [{"name": f"city {number}", "when": {"last_user": f"city {number}"}} for number in range(9)]
     ruleset = rules_of(
@@ -244,8 +244,8 @@ def test_rules_of_which_nothing_is_certain_are_always_asked() -> None:
     assert list_asked(ruleset, say("to city 7!")) == ["city 7", "0", "1", "2", "3", "also 7"]
 
 
-def test_a_part_of_the_rules_has_an_index_of_its_own() -> None:
-    """It is made once."""
+def test_narrowed_index() -> None:
+    """An index of some of the rules is made once."""
     (index,) = rules_of(
         *({"name": f"city {number}", "when": {"last_user": f"city {number}"}} for number in range(9))
     ).indexes

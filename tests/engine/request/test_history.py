@@ -1,4 +1,4 @@
-"""Thoughts that come back in the history."""
+"""Texts of the history without the thoughts in them."""
 
 from typing import Any
 
@@ -44,12 +44,12 @@ def flagged(value: Any) -> dict[str, Any]:
     ],
 )
 def test_thoughts_are_not_read_again(message: Any, marker: str | None, text: str) -> None:
-    """Flags decide, then the marker's tags; only the model's own messages have thoughts."""
+    """Flags decide, then the marker's tags; only the model's own messages are stripped of thoughts."""
     assert read_text(message, marker) == text
 
 
 def test_thoughts_in_the_history_are_no_prompt() -> None:
-    """They do not count as prompt tokens when the request names the marker."""
+    """Thoughts do not count as prompt tokens when the request names the marker."""
     messages: Any = [
         {"role": "user", "content": "Is it?"},
         {"role": "assistant", "content": f"<think>{'long ' * 100}</think>Yes."},

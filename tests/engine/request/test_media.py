@@ -1,4 +1,4 @@
-"""Pictures and tones are real files, the same on every platform; names and data URLs say what they hold."""
+"""Generated pictures and tones are valid files, the same on every platform; MIME types and data URLs are read."""
 
 import base64
 import hashlib
@@ -91,7 +91,7 @@ def test_bytes_are_the_same_everywhere(make: Callable[[Random], bytes], digest: 
     ],
 )
 def test_ending_tells_the_type(name: str, mime_type: str | None) -> None:
-    """The ending of a name or URI tells its MIME type; what has none, none."""
+    """The extension of a name or URI gives its MIME type; without one there is none."""
     assert mime_type_of(name) == mime_type
 
 
@@ -134,7 +134,7 @@ def test_data_url_is_split(data: bytes, mime_type: str) -> None:
     ],
 )
 def test_odd_data_urls(url: str, expected: tuple[str, bytes] | None) -> None:
-    """Odd data URLs are read as far as they mean something; the rest is None."""
+    """Unusual data URLs are read where they are valid; the rest is None."""
     assert split_data_url(url) == expected
 
 

@@ -1,4 +1,4 @@
-"""Counting media: the documented numbers, read from the first bytes where they can be."""
+"""Tokens of media: the documented numbers, with size and length read from the first bytes."""
 
 import base64
 import io
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from emulator.engine.request.facts import Facts
-from emulator.engine.request.media import Medium, SentMedium, resolution_of
-from emulator.engine.request.token_estimates import count_medium, count_output, measure_picture
+from emulator.engine.request.media import MediaInput, Medium, image_size, resolution_of
+from emulator.engine.request.token_estimates import estimate_media, estimate_media_output
 from emulator.wire.urls import Target
 
 
@@ -41,27 +41,27 @@ def sound(seconds: float) -> str:
 
 def count(medium: Medium, data: str = "", mime_type: str = "", *, resolution: str | None = None, new: bool) -> int:
     """The tokens of a medium for Gemini 3 or the one before."""
-    return count_medium(SentMedium(medium, mime_type, data, resolution), 3.1 if new else 2.5)
+    return estimate_media(MediaInput(medium, mime_type, data, resolution), 3.1 if new else 2.5)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "JPEG", "WEBP"])
 def test_sizes_are_read_from_headers(kind: str) -> None:
     """Width and height of each kind of file."""
-    assert measure_picture(picture(kind, (640, 123))) == (640, 123)
+    assert image_size(picture(kind, (640, 123))) == (640, 123)
 
 
 def test_sizes_of_other_webps() -> None:
-    """Lossless and extended WebP have their sizes elsewhere."""
+    """Lossless and extended WebP, whose headers differ."""
     for options in ({"lossless": True}, {"exif": b"Exif\0\0"}):
         file = io.BytesIO()
         Image.new("RGB", (300, 200)).save(file, "WEBP", **options)
-        assert measure_picture(file.getvalue()) == (300, 200)
+        assert image_size(file.getvalue()) == (300, 200)
 
 
 @given(st.binary(max_size=60), st.sampled_from([b"", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"RIFFxxxxWEBPVP8X"]))
 def test_broken_pictures_have_no_size_or_some(rest: bytes, start: bytes) -> None:
-    """No bytes make the reading fail, and whatever comes of it can be counted."""
-    measure_picture(start + rest)
+    """Arbitrary bytes raise nothing, and the result can be counted."""
+    image_size(start + rest)
     assert count("image", encode(start + rest), new=False) >= 258
 
 
@@ -70,7 +70,7 @@ def test_broken_pictures_have_no_size_or_some(rest: bytes, start: bytes) -> None
     [((384, 384), 258), ((385, 100), 258 * 2), ((960, 540), 258 * 6), ((2000, 2000), 258 * 9), ((768, 768), 258 * 4)],
 )
 def test_pictures_before_gemini_3_count_by_tiles(size: tuple[int, int], tokens: int) -> None:
-    """Small ones whole; tiles of the shorter side by 1.5, at least 256 and at most 768 pixels."""
+    """Small pictures are one tile; larger ones have tiles of the shorter side divided by 1.5, 256 to 768 pixels."""
     assert count("image", encode(picture("PNG", size)), new=False) == tokens
 
 
@@ -94,7 +94,7 @@ def test_what_cannot_be_measured_counts_as_one() -> None:
     ],
 )
 def test_gemini_3_counts_by_resolution(medium: Medium, resolution: str | None, tokens: int) -> None:
-    """The documented numbers; a video is taken for ten seconds."""
+    """The documented numbers; every video counts as ten seconds."""
     assert count(medium, resolution=resolution, new=True) == tokens
 
 
@@ -116,9 +116,9 @@ def test_pages_and_texts() -> None:
 
 def test_output() -> None:
     """1120 for a picture, 25 for a second of sound."""
-    assert count_output(encode(picture("PNG", (9, 9))), "image/png") == 1120
-    assert count_output(sound(2), "audio/wav") == 50
-    assert count_output(sound(0), "audio/wav") == 1
+    assert estimate_media_output(encode(picture("PNG", (9, 9))), "image/png") == 1120
+    assert estimate_media_output(sound(2), "audio/wav") == 50
+    assert estimate_media_output(sound(0), "audio/wav") == 1
 
 
 def test_resolutions_have_several_spellings() -> None:
@@ -164,11 +164,11 @@ def test_details_and_the_whole_requests_resolution() -> None:
         "messages": [{"role": "user", "content": parts}],
         "extra_body": {"google": {"media_resolution": "MEDIA_RESOLUTION_MEDIUM"}},
     }
-    assert [count_medium(one, 3.0) for one in facts(body).media] == [280, 560, 100, 560]
+    assert [estimate_media(one, 3.0) for one in facts(body).media] == [280, 560, 100, 560]
 
 
 def test_cached_content_is_part_of_the_prompt() -> None:
-    """The estimate of what is cached counts in both numbers."""
+    """Cached tokens are part of the prompt tokens."""
     body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "Hi"}]}
     cached = facts({**body, "extra_body": {"google": {"cached_content": "projects/p/locations/l/cachedContents/1"}}})
     assert (cached.cached_tokens, cached.prompt_tokens) == (2048, 2049)

@@ -1,4 +1,4 @@
-"""The tool a text speaks of is found by the words they share."""
+"""The tool that fits a text is found by shared word stems."""
 
 import pytest
 from hypothesis import given
@@ -40,7 +40,7 @@ def test_best_tool_is_found(text: str, expected: tuple[str, str] | None) -> None
     ("name", "text"), [("plan_trip", "planning"), ("list_parties", "a party"), ("HTTPProbe", "probe")]
 )
 def test_forms_of_a_word_are_one(name: str, text: str) -> None:
-    """Plurals, -ing and the borders of words in a name do not matter."""
+    """Plurals, -ing and the word boundaries of names make no difference."""
     assert best_tool([("other", ""), (name, "")], text) == 1
 
 
@@ -50,7 +50,7 @@ def test_no_tools_no_match() -> None:
 
 
 @given(st.lists(st.tuples(st.text(), st.text())), st.text())
-def test_any_text_is_survived(tools: list[tuple[str, str]], text: str) -> None:
-    """Whatever tools are called, the answer is one of them or none."""
+def test_any_text_can_be_matched(tools: list[tuple[str, str]], text: str) -> None:
+    """For any names and texts the result is a valid index or None."""
     found = best_tool(tools, text)
     assert found is None or 0 <= found < len(tools)

@@ -1,4 +1,4 @@
-"""Vectors of texts."""
+"""Embedding vectors."""
 
 import math
 import struct
@@ -17,7 +17,7 @@ def closeness(one: str, other: str, dimensions: int = 384) -> float:
 
 @given(st.text(), st.sampled_from([384, 1024]))
 def test_vectors_are_of_length_one(text: str, dimensions: int) -> None:
-    """Any text has a vector, always the same, of 32-bit floats, as long as a unit."""
+    """Any text has a deterministic vector of 32-bit floats and length 1."""
     vector = embed(text, dimensions)
     assert len(vector) == dimensions
     assert math.isclose(math.sqrt(sum(one * one for one in vector)), 1, rel_tol=1e-6)
@@ -41,12 +41,12 @@ def test_similar_texts_are_closer(text: str, near: str, far: str, dimensions: in
 
 
 def test_case_and_width_do_not_matter() -> None:
-    """Letters count, not how they are written."""
+    """Letter case and width variants make no difference."""
     assert closeness("Straße \uff21\uff22\uff23", "STRASSE abc") == pytest.approx(1)
 
 
 def test_texts_without_words_differ() -> None:
-    """Even what has no words gets a vector of its own."""
+    """Texts without words have different vectors too."""
     assert embed("", 384) != embed("!!!", 384)
 
 

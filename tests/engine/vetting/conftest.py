@@ -1,4 +1,4 @@
-"""Requests put before the engine as the server does it."""
+"""Requests vetted as the server does it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from emulator.engine.request.facts import Facts
-from emulator.engine.vetting.case import Policy
+from emulator.engine.vetting.context import VettingPolicy
 from emulator.engine.vetting.vet import vet
 from emulator.wire.errors import Refusal
 from emulator.wire.json_text import dump
@@ -18,10 +18,10 @@ Vet = Callable[..., Refusal | None]
 
 @pytest.fixture(scope="session")
 def vetted() -> Vet:
-    """Vet a request: its body, the endpoint it is sent to, and what the policy says."""
+    """Vet a request, given its body, its endpoint and the fields of the policy."""
 
     def vetted(body: dict[str, Any], endpoint: str = "openapi", **policy: Any) -> Refusal | None:
         facts = Facts(Target("v1", "p", "global", endpoint), [], parse_request(dump(body)).request)
-        return vet(facts, Policy(**policy))
+        return vet(facts, VettingPolicy(**policy), "enforce").refusal
 
     return vetted

@@ -1,4 +1,4 @@
-"""Right requests: nothing that a correct client sends is refused."""
+"""Valid requests: nothing that a correct client sends is refused."""
 
 from collections.abc import Callable
 from typing import Any
@@ -195,7 +195,7 @@ def test_accepted(vetted: Vet, name: str) -> None:
 
 
 def test_own_endpoints_take_what_their_models_take(vetted: Vet) -> None:
-    """Nothing is known of the models on endpoints of one's own, whatever they are called; they need no name."""
+    """Models on own endpoints are not checked, whatever they are called; the request need not name one."""
     message = {"role": "assistant", "content": ""}
     assert vetted({"messages": [message, {"role": "user", "content": [IMAGE]}, message]}, "123") is None
     assert vetted(ask(message, model="gemma-2-9b-it"), "123") is None

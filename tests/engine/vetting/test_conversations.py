@@ -1,4 +1,4 @@
-"""Conversations as correct clients have them are never refused; one wrong signature of the current turn always is."""
+"""Property tests: conversations of correct clients are never refused; a wrong signature in the current turn always is."""
 
 import copy
 import json
@@ -31,14 +31,14 @@ TURNS = st.lists(st.tuples(st.lists(STEPS, max_size=3), TEXTS), min_size=1, max_
 
 @dataclass
 class Talk:
-    """A conversation with a service that answers what was planned, step after step."""
+    """A conversation with a service that answers in planned steps."""
 
     service: Service
     draw: Any
     messages: list[Message]
 
     def send(self, messages: list[Message] | None = None) -> Message | Refusal:
-        """Send the conversation, or another; the answered message or the refusal."""
+        """Send these or the conversation's messages; returns the answered message or the refusal."""
         body = {"model": "google/gemini-3.1-pro-preview", "messages": self.messages if messages is None else messages}
         outcome = self.service.handle(TARGET, b"", [], json.dumps(body).encode()).outcome
         if outcome.result == "refusal":
@@ -49,7 +49,7 @@ class Talk:
         return message
 
     def echo(self, message: Message) -> None:
-        """Send an answered message back: as it is, or written anew by a client that keeps `extra_content`."""
+        """Send an answered message back: unchanged, or rebuilt by a client that keeps `extra_content`."""
         copied = copy.deepcopy(message)
         if self.draw(st.booleans()):
             for call in copied["tool_calls"]:
@@ -77,7 +77,7 @@ def begin(turns: list[tuple[list[list[Call]], str]], draw: Any) -> Talk:
 
 
 def have(talk: Talk, turns: list[tuple[list[list[Call]], str]]) -> None:
-    """Have the whole conversation; the last text is not put behind it, so that its turn stays the current one."""
+    """Run the whole conversation; the last text is not appended, so that its turn stays the current one."""
     for number, (steps, _) in enumerate(turns):
         talk.messages.append({"role": "user", "content": f"turn {number}"})
         for _ in steps:
@@ -118,7 +118,7 @@ def block_of(messages: list[Message], number: int) -> int:
 @settings(max_examples=60)
 @given(TURNS.filter(lambda turns: bool(turns[-1][0])), st.data())
 def test_wrong_signatures_are_refused(turns: list[tuple[list[list[Call]], str]], data: st.DataObject) -> None:
-    """Without the signature of one step of the current turn, or with another one, the conversation is refused there."""
+    """Without the signature of one step of the current turn, or with another one, the conversation is refused at that step."""
     talk = begin(turns, data.draw)
     have(talk, turns)
     messages = copy.deepcopy(talk.messages)
@@ -154,7 +154,7 @@ def test_wrong_signatures_are_refused(turns: list[tuple[list[list[Call]], str]],
 @settings(max_examples=30)
 @given(TURNS.filter(lambda turns: bool(turns[-1][0])), st.data())
 def test_earlier_turns_need_no_signatures(turns: list[tuple[list[list[Call]], str]], data: st.DataObject) -> None:
-    """Once the user has spoken again, the signatures of before may be gone."""
+    """Signatures of earlier turns may be missing."""
     talk = begin(turns, data.draw)
     have(talk, turns)
     messages = copy.deepcopy(talk.messages)

@@ -63,12 +63,12 @@ def result(identity: str) -> Body:
 
 
 def said(content: Any, **more: Any) -> Body:
-    """What the assistant said."""
+    """An assistant message with a text."""
     return {"role": "assistant", "content": content, **more}
 
 
 def tokens_message(value: int, beyond: int) -> str:
-    """The refusal of a limit on tokens."""
+    """The message of the refusal of a token limit."""
     return (
         f"Unable to submit request because it has a maxOutputTokens value of {value} but the supported range is from 1 "
         f"(inclusive) to {beyond} (exclusive). Update the value and try again."
@@ -81,7 +81,7 @@ def declares(parameters: Any) -> Body:
 
 
 def schema_message(path: str, value: str) -> str:
-    """The refusal of a schema that is none."""
+    """The message of the refusal of a value that is no schema."""
     return (
         f"Invalid value at 'tools[0].function_declarations[1].parameters.{path}' "
         f'(type.googleapis.com/google.cloud.aiplatform.v1.Schema), "{value}"'
@@ -405,7 +405,7 @@ CASES: list[tuple[str, Body, str, str | None]] = [
     ("name", "body", "place", "message"), CASES, ids=[f"{one[0]}-{at}" for at, one in enumerate(CASES)]
 )
 def test_refusal(vetted: Vet, name: str, body: Body, place: str, message: str | None) -> None:
-    """The request is refused by this rule, at this place, in these words, laid out as the service does; and it is explained."""
+    """The refusal has this name, place and message, the service's layout, and an explanation."""
     refusal = vetted(body)
     assert refusal is not None
     assert (refusal.rule, refusal.place) == (name, place)
@@ -436,11 +436,11 @@ def test_schema_details(vetted: Vet) -> None:
 
 
 def test_every_entry_has_a_case() -> None:
-    """What the catalogue says of requests is held by a case here; what is left comes from elsewhere, or only by `fail`."""
+    """Every 400 of the catalogue has a case here, but for those with another cause or only for `fail`."""
     elsewhere = {
         "invalid_json_payload",  # tests/server: the body is no JSON
         "corrupted_thought_signature",
-        "empty_assistant_content_with_tool_calls",  # only warned of: test_judging.py
+        "empty_assistant_content_with_tool_calls",  # only warned of: test_vet.py
         "publisher_model_not_allowed",
     }
     names = {one.name for one in all_errors() if one.service == "vertex" and one.http_status == 400}
@@ -467,7 +467,7 @@ def test_known_models_only(vetted: Vet, model: str) -> None:
 
 
 def test_quirks_change_what_is_refused(vetted: Vet) -> None:
-    """Bare models pass, unknown parameters do not, signatures are not asked for."""
+    """Bare models pass, unknown parameters do not, signatures are not required."""
     assert vetted(ask(model="gemini-2.5-flash"), quirks=frozenset({"bare_models"})) is None
     unknown = vetted(ask(logit_bias={}), quirks=frozenset({"unknown_fields_refused"}))
     assert vetted(ask(logit_bias={})) is None

@@ -1,4 +1,4 @@
-"""What a request's thinking comes to on its model."""
+"""Thinking options resolved for the request's model."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ NEW = "google/gemini-3.1-pro-preview"
 
 
 def facts_of(model: str, google: Any = None, effort: str | None = None) -> Facts:
-    """The facts of a request that says no more than this."""
+    """The facts of a request with only these options."""
     body: Any = {"model": model, "messages": [], "reasoning_effort": effort, "extra_body": {"google": google}}
     return Facts(TARGET, [], parse_request(dump(body)).request)
 
@@ -47,7 +47,7 @@ def facts_of(model: str, google: Any = None, effort: str | None = None) -> Facts
     ],
 )
 def test_efforts(model: str, effort: str | None, level: str | None, budget: int | None, enabled: bool) -> None:
-    """`reasoning_effort` is a budget before Gemini 3 and a level from then on; without it the model's own level holds."""
+    """`reasoning_effort` is a budget before Gemini 3 and a level from then on; without it the model's default level holds."""
     thinking = read_thinking(facts_of(model, effort=effort))
     assert (thinking.effort, thinking.level, thinking.budget, thinking.enabled) == (effort, level, budget, enabled)
 
@@ -82,7 +82,7 @@ def test_marker(written: Any, marker: str | None) -> None:
 
 
 def test_levels_and_budgets_are_read_leniently() -> None:
-    """As JSON of Google's services may be written; what is neither is nothing."""
+    """Every spelling that JSON of Google's services allows; anything else is None."""
     assert [read_budget(one) for one in (5, "5", "-1", 5.0)] == [5, 5, -1, 5]
     assert [read_budget(one) for one in (True, "", "-", "five", "5" * 30, 5.5, [5], None)] == [None] * 8
     assert [read_level(one) for one in ("LOW", "low", "thinking_level_medium")] == ["LOW", "LOW", "MEDIUM"]

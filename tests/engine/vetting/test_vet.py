@@ -1,4 +1,4 @@
-"""How strictly requests are looked at: what server and scenario say, and what the journal tells of it."""
+"""Vetting modes of server and scenario, and what journal and log show of refusals and warnings."""
 
 import json
 from typing import Any
@@ -47,7 +47,7 @@ def signed(signature: str | None, model: str = NEW) -> dict[str, Any]:
 
 
 def test_a_refusal_names_rule_and_place() -> None:
-    """In the journal, and for a person in the log."""
+    """Journal and log name both."""
     exchange = send(service_of(), WRONG)
     assert exchange.outcome.timeline.status == 400
     refused = {"name": "ends_with_model_turn", "place": "messages[1]", "explanation": EXPLANATION}
@@ -57,15 +57,15 @@ def test_a_refusal_names_rule_and_place() -> None:
 
 
 def test_warn_answers_with_a_warning() -> None:
-    """The request is answered; what it would have met stands in the journal and in the log."""
+    """The request is answered; journal and log have the refusal as a warning."""
     exchange = send(service_of(vetting="warn"), WRONG)
     assert exchange.outcome.timeline.status == 200
     assert exchange.to_json()["warnings"] == [WARNING]
     assert f"warning: {WARNING}" in log_line(exchange)
 
 
-def test_off_does_not_look() -> None:
-    """Neither a refusal nor a warning, whatever is wrong; but a body that cannot be read is refused all the same."""
+def test_off_checks_nothing() -> None:
+    """Neither a refusal nor a warning, whatever is wrong; but a body that cannot be read is still refused."""
     service = service_of(vetting="off")
     for body in (WRONG, {}, {"model": "x", "messages": [{}], "n": 99, "max_tokens": -1}):
         exchange = send(service, body)
@@ -77,7 +77,7 @@ def test_off_does_not_look() -> None:
 
 @pytest.mark.parametrize(("written", "status", "warnings"), [("enforce", 400, 0), ("warn", 200, 1), ("off", 200, 0)])
 def test_the_scenario_wins(written: str, status: int, warnings: int) -> None:
-    """Over the server; a pushed one for its session only."""
+    """A scenario's setting wins over the server's; that of a pushed scenario holds for its session only."""
     text = f"vetting: {written}\nrules: [{{reply: fine}}]"
     other = {"enforce": "off", "warn": "enforce", "off": "enforce"}[written]
     exchange = send(service_of(text, vetting=other), WRONG)
@@ -90,7 +90,7 @@ def test_the_scenario_wins(written: str, status: int, warnings: int) -> None:
 
 
 def test_scripted_signatures_pass() -> None:
-    """What the scenario sends as a signature is one; and so is the documented bypass, but not what somebody made up."""
+    """A scenario's own signatures and the documented bypass are valid, invented ones are not."""
     service = service_of("rules: [{when: {last_user: never}, reply: [{call: f, signature: mine}]}, {reply: fine}]")
     for signature in ("mine", "skip_thought_signature_validator"):
         exchange = send(service, signed(signature))
@@ -99,7 +99,7 @@ def test_scripted_signatures_pass() -> None:
 
 
 def test_calls_that_a_scenario_leaves_unsigned_are_refused() -> None:
-    """`signature: none` sends none, and the service misses it as it would any other."""
+    """`signature: none` sends none, and its absence is refused like any other."""
     service = service_of(
         "rules: [{when: {after_tool: false}, reply: [{call: f, with: {}, signature: none}]}, {reply: fine}]"
     )
@@ -115,7 +115,7 @@ def test_calls_that_a_scenario_leaves_unsigned_are_refused() -> None:
 
 
 def test_the_placeholder_passes_with_a_warning() -> None:
-    """The documented sample works unchanged; that the service cannot take it is said."""
+    """The documented sample works unchanged, with a warning that the service refuses it."""
     exchange = send(service_of(), signed("<THOUGHT_SIGNATURE>"))
     assert exchange.outcome.timeline.status == 200
     assert exchange.warnings == (
@@ -128,7 +128,7 @@ def test_the_placeholder_passes_with_a_warning() -> None:
 
 
 def test_empty_content_beside_calls_is_warned_of() -> None:
-    """Widely used clients send it, and only one report has it refused."""
+    """It is accepted with a warning: widely used clients send it, and only one report has it refused."""
     request = signed("<THOUGHT_SIGNATURE>", "google/gemini-2.5-flash")
     request["messages"][1]["content"] = ""
     (warning,) = send(service_of(), request).warnings
@@ -136,7 +136,7 @@ def test_empty_content_beside_calls_is_warned_of() -> None:
 
 
 def test_quirks_soften_signatures() -> None:
-    """`signatures_warn` and `signatures_off`, of the server or of a scenario's defaults."""
+    """`signatures_warn` and `signatures_off`, set on the server or in a scenario's defaults."""
     text = "defaults: {quirks: [signatures_warn]}\nrules: [{reply: fine}]"
     for service in (service_of(text), service_of(quirks=frozenset({"signatures_warn"}))):
         exchange = send(service, signed(None))
@@ -177,7 +177,7 @@ def test_quirks_that_change_what_is_refused_work_at_every_level(
 
 
 def test_quirks_of_rules_are_found_for_the_session_and_for_rules_made_in_python() -> None:
-    """The rule that would answer is that of the session as it is now: used-up rules are passed over."""
+    """The session's state decides which rule would answer: used-up rules are skipped."""
     service = service_of("rules: [{times: 1, reply: fine}, {reply: then, quirks: [bare_models]}]")
     usual, bare = (
         {"messages": WRONG["messages"][:1]} | {"model": NEW},
@@ -193,7 +193,7 @@ def test_quirks_of_rules_are_found_for_the_session_and_for_rules_made_in_python(
 
 
 def test_refusals_of_vertex_are_written_as_quirks_say() -> None:
-    """A bare object, single full stops: for every kind of refusal; on a rule for what it would have answered."""
+    """A bare object and single full stops, for every kind of refusal; a quirk on a rule holds for requests it would have answered."""
     for service in (
         service_of(quirks=frozenset({"object_errors", "single_full_stops"})),
         service_of("defaults: {quirks: [object_errors, single_full_stops]}\nrules: [{reply: fine}]"),

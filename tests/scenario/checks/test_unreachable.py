@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.engine.matching.texts import Short, compile_test
+from emulator.engine.matching.texts import DefaultOperator, compile_test
 from emulator.scenario.checks.implications import entails, find_contradiction, implies
 from emulator.scenario.checks.unreachable import find_near
 from emulator.scenario.loading import read_paths, read_text
@@ -144,7 +144,9 @@ written = st.recursive(
 
 
 @given(written, written, st.lists(words, max_size=2), st.sampled_from(["contains", "glob"]))
-def test_what_follows_is_never_refused_by_the_engine(one: Any, other: Any, values: list[str], short: Short) -> None:
+def test_what_follows_is_never_refused_by_the_engine(
+    one: Any, other: Any, values: list[str], short: DefaultOperator
+) -> None:
     """Whatever passes a test, as the engine matches it, passes what is said to follow from it."""
     first, second = (item if isinstance(item, str) else TextTest.model_validate(item) for item in (one, other))
     is_many = len(values) > 1

@@ -1,10 +1,15 @@
-"""Verdicts: what the exchanges of a session say against the client."""
+"""The registry of verdicts: mistakes of a client that the exchanges of a session show.
+
+To add a verdict: write a generator `find_...` in the module of its subject here in `verdicts/` (requests, retries, signatures,
+tool_calls), which yields a `Finding` for each mistake, and add a `VerdictKind` to `KINDS` below; the table in `docs/verdicts.md`
+is generated from it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from emulator.verdicts.observation import Find, Finding, Observation
+from emulator.verdicts.observation import Detector, Finding, Observation
 from emulator.verdicts.requests import (
     find_api_keys,
     find_bare_models,
@@ -25,31 +30,33 @@ from emulator.verdicts.retries import (
 from emulator.verdicts.signatures import find_dropped, find_moved
 from emulator.verdicts.tool_calls import find_broken_arguments, find_joined_names, find_missing_results
 
-__all__ = ["KINDS", "Kind", "Observation", "Severity", "Verdict", "judge_client"]
+__all__ = ["KINDS", "Severity", "Verdict", "VerdictKind", "judge_client"]
 
 Severity = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of verdict: its name, what a client does to earn it, and what it should do instead."""
+class VerdictKind:
+    """A kind of verdict."""
 
     name: str
     severity: Severity
-    fault: str
+    mistake: str
+    """What the client does wrong."""
     advice: str
-    find: Find
+    """What it should do instead."""
+    find: Detector
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One thing that a client does wrong, with the numbers of the exchanges that show it."""
+    """A mistake that a client made, and the numbers of the exchanges that show it."""
 
     name: str
     severity: Severity
     exchanges: tuple[int, ...]
     sentence: str
-    """What happened."""
+    """What the client did."""
     advice: str
 
     def __str__(self) -> str:
@@ -57,8 +64,8 @@ class Verdict:
         return f"{self.severity}: {self.name} ({shown}): {self.sentence}; {self.advice}"
 
 
-KINDS: tuple[Kind, ...] = (
-    Kind(
+KINDS: tuple[VerdictKind, ...] = (
+    VerdictKind(
         "thought_signature_dropped",
         "error",
         "a tool call comes back without the thought signature it was answered with; a warning where Vertex lets it pass: models "
@@ -66,70 +73,70 @@ KINDS: tuple[Kind, ...] = (
         "send the assistant's message back as it was answered, with extra_content",
         find_dropped,
     ),
-    Kind(
+    VerdictKind(
         "thought_signature_moved",
         "error",
         "a thought signature comes back in another place than on its call; a warning as above",
         "keep each extra_content.google.thought_signature on the tool call that it came with",
         find_moved,
     ),
-    Kind(
+    VerdictKind(
         "tool_result_missing",
         "error",
         "a tool call of the history is not followed by its result",
         "send one message of the role tool with its tool_call_id for each call, right behind the assistant's message",
         find_missing_results,
     ),
-    Kind(
+    VerdictKind(
         "tool_name_concatenated",
         "error",
         "a tool call comes back under a name that is several known names joined",
         "take a streamed name as it is instead of appending it, and begin a new call at a new index or id",
         find_joined_names,
     ),
-    Kind(
+    VerdictKind(
         "tool_arguments_not_json",
         "error",
         "a tool call comes back with arguments that are no JSON object, though the model did not write them so",
         "join the pieces of each call's arguments by its index, and send them back as they came",
         find_broken_arguments,
     ),
-    Kind(
+    VerdictKind(
         "refusal_retried",
         "error",
         f"the same body again within {RETRY_WINDOW:g} seconds after 400, 401, 403, 404 or 418; after 401 and 403 a new token is fine",
         "do not retry what the same request meets again; change the request, or for 401 and 403 the token",
         find_retried_refusals,
     ),
-    Kind(
+    VerdictKind(
         "retry_after_ignored",
         "error",
         "the same body again before the time in the answer's `Retry-After`",
         "wait as long as Retry-After says",
         find_ignored_retry_after,
     ),
-    Kind(
+    VerdictKind(
         "retry_storm",
         "error",
         f"{STORM_RETRIES} or more retries of one body after 429 or 5xx, each less than {STORM_WAIT:g} seconds after the answer",
         "wait longer after each failure, with some chance in it, and give up after a few",
         find_storms,
     ),
-    Kind(
+    VerdictKind(
         "truncated_stream_accepted",
         "error",
         "a stream that ended with neither a finish reason nor `[DONE]`, and its text comes back as a message of the assistant",
         "take a stream for complete only after a finish_reason or [DONE]; else ask again or tell the user",
         find_taken_for_complete,
     ),
-    Kind(
+    VerdictKind(
         "stream_not_read",
         "warning",
         "the client closes the connection before the end of an answer",
         "read streams up to [DONE]; usage is in the last chunk",
         find_unread,
     ),
-    Kind(
+    VerdictKind(
         "unsupported_parameter",
         "warning",
         "a top-level parameter that the documentation does not list and that is therefore ignored; not for open models, whose servers "
@@ -137,28 +144,28 @@ KINDS: tuple[Kind, ...] = (
         "leave it out; what is Gemini's own belongs into extra_body.google",
         find_unsupported_parameters,
     ),
-    Kind(
+    VerdictKind(
         "api_key_sent",
         "error",
         "an API key in place of an access token",
         "send an OAuth access token as bearer, such as google-auth gets",
         find_api_keys,
     ),
-    Kind(
+    VerdictKind(
         "expired_token_used",
         "error",
         "an access token of the emulator's after its end",
         "ask for a new token before the old one ends; google-auth does so",
         find_expired_tokens,
     ),
-    Kind(
+    VerdictKind(
         "model_without_publisher",
         "error",
         "a model without publisher on the shared endpoint; a warning if it was answered",
         'write "google/gemini-2.5-flash", with the publisher in front',
         find_bare_models,
     ),
-    Kind(
+    VerdictKind(
         "wrong_host",
         "error",
         "the host serves another location than the path names; seen where clients reach the emulator under Google's names",
@@ -166,21 +173,18 @@ KINDS: tuple[Kind, ...] = (
         find_wrong_hosts,
     ),
 )
-"""All verdicts there are, those on conversations first."""
+"""All kinds of verdict, in the order of the documentation: conversations first."""
 
 
 def judge_client(observations: Sequence[Observation]) -> tuple[Verdict, ...]:
-    """The verdicts on the client of one session, given its exchanges with the oldest first, in the order of their evidence."""
+    """The verdicts on the client of one session, in the order of their exchanges; `observations` are the oldest first."""
     verdicts: list[Verdict] = []
     for kind in KINDS:
         found: dict[tuple[str, bool], list[Finding]] = {}
         for finding in kind.find(observations):
             found.setdefault((finding.sentence, finding.is_harmless), []).append(finding)
-        verdicts += [_conclude(kind, same) for same in found.values()]
+        for same in found.values():
+            numbers = sorted({number for finding in same for number in finding.exchanges})
+            severity = "warning" if same[0].is_harmless else kind.severity
+            verdicts.append(Verdict(kind.name, severity, tuple(numbers), same[0].sentence, kind.advice))
     return tuple(sorted(verdicts, key=lambda verdict: verdict.exchanges))
-
-
-def _conclude(kind: Kind, findings: Sequence[Finding]) -> Verdict:
-    severity = "warning" if findings[0].is_harmless else kind.severity
-    numbers = sorted({number for finding in findings for number in finding.exchanges})
-    return Verdict(kind.name, severity, tuple(numbers), findings[0].sentence, kind.advice)

@@ -1,4 +1,4 @@
-"""Verdicts: for each a client that earns it, and one that does the same thing right."""
+"""Verdicts: for each a client that makes the mistake, and one that does it right."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from emulator.server.clock import ManualClock
 from emulator.server.service import Service
 from emulator.server.settings import Settings
 from emulator.store.exchange import Exchange
-from emulator.verdicts.judge import KINDS, Verdict
+from emulator.verdicts.registry import KINDS, Verdict
 from emulator.verdicts.retries import RETRY_WINDOW, STORM_RETRIES, STORM_WAIT
 from emulator.verdicts.tool_calls import split_name
 from emulator.wire.urls import Target
@@ -33,7 +33,7 @@ TOOLS = [{"type": "function", "function": {"name": name}} for name in ("get_time
 
 
 class Client:
-    """A client of a service, and what decides how it behaves."""
+    """A client of a service."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -64,7 +64,7 @@ class Client:
         return self.service.handle(Target("v1", "p", self.location, "openapi"), b"", headers, body)
 
     def call(self, text: str = "calls", **more: Any) -> list[Any]:
-        """Be given tool calls; return the conversation with the answer and all results, as a right client sends it."""
+        """Get tool calls; return the conversation with the answer and all results, as a correct client sends it."""
         exchange = self.send(text, tools=TOOLS, **more)
         message = json.loads(exchange.outcome.timeline.body)["choices"][0]["message"]
         results = [{"role": "tool", "tool_call_id": call["id"], "content": "{}"} for call in message["tool_calls"]]
@@ -72,12 +72,12 @@ class Client:
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """What is said of it."""
+        """The verdicts on the client."""
         return self.service.verdicts("p")
 
 
 def drop_signature(client: Client) -> None:
-    """Build the assistant's message anew from what the SDK has types for."""
+    """Rebuild the assistant's message from what the SDK has types for."""
     conversation = client.call()
     for call in conversation[1]["tool_calls"]:
         call.pop("extra_content", None)
@@ -92,7 +92,7 @@ def move_signature(client: Client) -> None:
 
 
 def keep_signature(client: Client) -> None:
-    """Send the message back as it was answered."""
+    """Send the message back unchanged."""
     client.send(client.call())
 
 
@@ -102,7 +102,7 @@ def forget_result(client: Client) -> None:
 
 
 def join_names(client: Client) -> None:
-    """Append names as if they came in pieces."""
+    """Append the names of all calls, as if they were fragments."""
     conversation = client.call()
     first = conversation[1]["tool_calls"][0]
     first["function"]["name"] = "get_timeget_weather"
@@ -137,7 +137,7 @@ def renew_token(client: Client) -> None:
 
 
 def ignore_retry_after(client: Client) -> None:
-    """Come back after one second instead of five."""
+    """Retry after one second instead of five."""
     client.send("overloaded", headers=[("retry-after", "5")])
     client.send("overloaded")
 
@@ -149,7 +149,7 @@ def ignore_retry_date(client: Client) -> None:
 
 
 def heed_retry_after(client: Client) -> None:
-    """Come back after five seconds, or at the date."""
+    """Retry after five seconds, or at the date."""
     client.send("overloaded", headers=[("retry-after", "5")])
     client.send("overloaded", after=5, headers=[("Retry-After", formatdate(client.clock.now() + 60, usegmt=True))])
     client.send("overloaded", after=60)
@@ -168,14 +168,14 @@ def back_off(client: Client) -> None:
 
 
 def accept_truncated(client: Client) -> None:
-    """Go on with a text that broke off."""
+    """Send a truncated text back."""
     client.send("breaks", stream=True)
     said = {"role": "assistant", "content": "Half of it"}
     client.send([{"role": "user", "content": "breaks"}, said, {"role": "user", "content": "Go on"}])
 
 
 def notice_truncated(client: Client) -> None:
-    """Ask again, and go on with a text that is whole."""
+    """Ask again, and send the complete text back."""
     client.send("breaks", stream=True)
     client.send("Another way", stream=True)
     said = {"role": "assistant", "content": "All is well."}
@@ -201,7 +201,7 @@ def send_unsupported(client: Client) -> None:
 
 
 def send_more_to_open_model(client: Client) -> None:
-    """Send what the server of an open model takes."""
+    """Send parameters that open models' servers accept."""
     client.send("Hello", model="deepseek-ai/deepseek-v3.1-maas", chat_template_kwargs={"thinking": True})
 
 
@@ -218,7 +218,7 @@ def use_expired_token(client: Client) -> None:
 
 
 def use_fresh_token(client: Client) -> None:
-    """Send a token that lives."""
+    """Send a valid token."""
     client.bearer = client.service.mint.issue(client.clock.now())
     client.send("Hello")
 
@@ -229,13 +229,13 @@ def leave_publisher_out(client: Client) -> None:
 
 
 def mistake_host(client: Client) -> None:
-    """Ask one region's host for another region."""
+    """Send a request for one region to another region's host."""
     client.host = "us-central1-aiplatform.googleapis.com:443"
     client.send("Hello")
 
 
 def hit_hosts(client: Client) -> None:
-    """Ask each host for its own location."""
+    """Send each host a request for its own location."""
     hosts = {
         "europe-west1": "europe-west1-aiplatform.googleapis.com",
         "global": "aiplatform.googleapis.com",
@@ -269,12 +269,12 @@ CASES: list[tuple[str, Behaviour, Behaviour]] = [
 
 
 def test_every_kind_has_its_clients() -> None:
-    """No verdict without a client that earns it."""
+    """Every verdict has a test case."""
     assert list(dict.fromkeys(name for name, *_ in CASES)) == [kind.name for kind in KINDS]
 
 
 @pytest.mark.parametrize(("name", "wrong", "right"), CASES)
-def test_wrong_client_earns_it_and_right_client_does_not(name: str, wrong: Behaviour, right: Behaviour) -> None:
+def test_wrong_client_gets_the_verdict_and_right_client_does_not(name: str, wrong: Behaviour, right: Behaviour) -> None:
     """The wrong client gets this verdict and no other, the right one none at all."""
     client = Client()
     wrong(client)
@@ -295,14 +295,14 @@ def test_verdict_says_what_happened_and_what_to_do() -> None:
     )
 
 
-def test_same_fault_is_told_once() -> None:
-    """A fault that is repeated is one verdict with all its exchanges."""
+def test_repeated_mistakes_are_one_verdict() -> None:
+    """It lists all exchanges."""
     client = Client()
     send_unsupported(client)
     assert [verdict.exchanges for verdict in client.verdicts] == [(1, 2)]
 
 
-def test_what_vertex_lets_pass_is_a_warning() -> None:
+def test_tolerated_mistakes_are_warnings() -> None:
     """A signature dropped on a model that does not enforce them, or in an earlier turn, and a bare model that is answered."""
     client = Client()
     conversation = client.call(model="google/gemini-2.5-flash")
@@ -316,7 +316,7 @@ def test_what_vertex_lets_pass_is_a_warning() -> None:
 
 
 def test_refused_bare_model_is_an_error() -> None:
-    """With vetting on it is refused."""
+    """A bare model is refused with vetting on."""
     client = Client()
     client.service.settings = Settings()
     leave_publisher_out(client)
@@ -324,7 +324,7 @@ def test_refused_bare_model_is_an_error() -> None:
 
 
 def test_other_threads_are_no_storm() -> None:
-    """The same body from many threads at once, all refused, is nobody's retry."""
+    """The same body from many threads at once is no retry, though all are refused."""
     client = Client()
     started = [client.ask("overloaded") for _ in range(10)]
     for exchange in started:
@@ -348,8 +348,8 @@ def test_results_are_counted_without_ids() -> None:
     ]
 
 
-def test_bodies_that_cannot_be_read_are_no_obstacle() -> None:
-    """What is no JSON, or of another shape, is still an exchange."""
+def test_unreadable_bodies_are_skipped() -> None:
+    """Bodies that are no JSON or have another shape raise nothing."""
     client = Client()
     for body in (
         b"{",
@@ -364,8 +364,8 @@ def test_bodies_that_cannot_be_read_are_no_obstacle() -> None:
 
 
 @pytest.mark.parametrize("signature", [None, "", 1, [], {}, "other"])
-def test_signatures_of_any_shape_are_judged(signature: Any) -> None:
-    """Whatever stands where the signature should be, it is dropped."""
+def test_signatures_of_other_types_count_as_dropped(signature: Any) -> None:
+    """Any JSON in place of the signature is a dropped signature."""
     client = Client()
     conversation = client.call()
     conversation[1]["tool_calls"][0]["extra_content"]["google"]["thought_signature"] = signature
@@ -373,8 +373,8 @@ def test_signatures_of_any_shape_are_judged(signature: Any) -> None:
     assert [verdict.name for verdict in client.verdicts] == ["thought_signature_dropped"]
 
 
-def test_documented_bypass_is_no_fault() -> None:
-    """Who has no signature may send the word that passes instead of one."""
+def test_documented_bypass_is_no_mistake() -> None:
+    """The documented bypass may replace a signature."""
     client = Client()
     conversation = client.call()
     google = conversation[1]["tool_calls"][0]["extra_content"]["google"]
@@ -384,7 +384,7 @@ def test_documented_bypass_is_no_fault() -> None:
 
 
 @pytest.mark.parametrize("google", [{}, {"stream_function_call_arguments": True}])
-def test_streamed_calls_are_known_again(google: dict[str, Any]) -> None:
+def test_streamed_calls_are_reassembled(google: dict[str, Any]) -> None:
     """The signature of a streamed call is expected back like that of a plain one, its arguments in pieces or not."""
     client = Client()
     exchange = client.send("calls", tools=TOOLS, stream=True, extra_body={"google": google})
@@ -398,8 +398,8 @@ def test_streamed_calls_are_known_again(google: dict[str, Any]) -> None:
     assert [verdict.name for verdict in client.verdicts] == ["thought_signature_dropped"]
 
 
-def test_sessions_are_judged_apart() -> None:
-    """Two projects that send the same are no retry of each other."""
+def test_sessions_are_judged_separately() -> None:
+    """The same body in two projects is no retry."""
     client = Client()
     body = json.dumps({"model": GEMINI, "messages": [{"role": "user", "content": "forbidden"}]}).encode()
     for project in ("a", "b"):
@@ -414,5 +414,5 @@ def test_sessions_are_judged_apart() -> None:
     [("aa", ("a", "a")), ("aba", ("a", "ba")), ("abc", ()), ("", ()), ("a" * 500 + "c", ())],
 )
 def test_names_are_split(name: str, parts: tuple[str, ...]) -> None:
-    """A joined name is told apart, quickly too where there are many ways."""
+    """A joined name is split into known names, quickly even if there are many splits."""
     assert split_name(name, {"a", "ba", "aa"} if parts != ("a", "a") else {"a"}) == parts
