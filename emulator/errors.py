@@ -1,4 +1,4 @@
-"""What can go wrong in the emulator itself, and where a scenario file says so.
+"""Errors of the emulator itself, and problems of scenario files with their places.
 
 Refusals of the emulated service are not errors of the emulator: they live in `emulator.wire.errors`.
 """
@@ -17,6 +17,10 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
+
+    def seen_from(self, file: str) -> str:
+        """The line as messages about a file name it: `line 3`, or `other.yaml:3` in another file."""
+        return f"line {self.line}" if self.file == file else f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)

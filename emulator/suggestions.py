@@ -1,4 +1,4 @@
-"""The words of problem messages: found values quoted, accepted ones listed, the nearest spelling offered."""
+"""Wording of problem messages: quoting values, listing accepted ones, suggesting the nearest spelling."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

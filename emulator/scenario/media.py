@@ -1,4 +1,4 @@
-"""Pictures and sounds that a scenario names: files that stay inside its folder, `gs://` addresses, `data:` URLs."""
+"""Checks of the media that a scenario names: files inside its folder, `gs://` addresses, `data:` URLs."""
 
 import base64
 import binascii

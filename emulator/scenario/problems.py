@@ -1,4 +1,4 @@
-"""What the models refuse -> problems in the words of the language, each at its place."""
+"""Pydantic's validation errors as problems in the words of the scenario language, each at its place."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -37,11 +37,10 @@ def explain(error: ValidationError, source: Source) -> list[Problem]:
 
 
 def _must_be(wanted: str) -> Callable[[ErrorDetails, Source], Iterator[Finding]]:
-    """A formatter for a value of the wrong kind; `{...}` in the words is filled from the error's context."""
+    """A formatter for a value of the wrong kind; `{...}` in `wanted` is filled from the error's context."""
 
     def describe(detail: ErrorDetails, source: Source) -> Iterator[Finding]:
-        words = wanted.format(**detail.get("ctx", {}))
-        yield source.place(detail["loc"]), _mismatch(detail, words)
+        yield source.place(detail["loc"]), _mismatch(detail, wanted.format(**detail.get("ctx", {})))
 
     return describe
 
@@ -211,4 +210,4 @@ FORMATTERS: dict[str, Callable[[ErrorDetails, Source], Iterator[Finding]]] = {
     "too_short": _empty,
     "wrong_shape": _wrong_shape,
 }
-"""How each type of error that the models can raise is told."""
+"""The formatter of each type of error that the models can raise."""

@@ -14,7 +14,7 @@ from emulator.scenario.checks.implications import (
     NAMES,
     PROSE,
     find_literal,
-    find_parts,
+    find_substrings,
     list_conditions,
     list_operators,
 )
@@ -56,7 +56,7 @@ def required_by_test(fact: str, test: str | Test, short: str) -> RequiredTexts:
     found: list[RequiredText | AnyOf] = (
         [] if literal is None else [RequiredText(fact, literal.casefold(), is_whole=True)]
     )
-    found += [RequiredText(fact, part, is_whole=False) for part in find_parts(operators) if part]
+    found += [RequiredText(fact, part, is_whole=False) for part in find_substrings(operators) if part]
     if "any_of" in operators:
         found.append(AnyOf(tuple(required_by_test(fact, option, short) for option in operators["any_of"])))
     return tuple(found)

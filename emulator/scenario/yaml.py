@@ -1,7 +1,7 @@
-"""YAML events -> a tree of nodes that know their places, without ever trusting the file's size or depth.
+"""Parsing YAML into data and the places of its values, with bounded size and depth.
 
-The tree is made here and not by PyYAML's composer: that one recurses in C and a deep file crashes the process (measured
-with 100,000 nested lists). Its scalars follow YAML 1.2's core schema: only true, false, null, integers and decimal
+The node tree is composed here and not by PyYAML, whose composer recurses in C, so that a deep file crashes the process
+(measured with 100,000 nested lists). Its scalars follow YAML 1.2's core schema: only true, false, null, integers and decimal
 numbers have a meaning of their own; `no`, `on`, `12:30` and dates are text.
 """
 
@@ -59,7 +59,7 @@ class WrittenFloat(float):
 
 
 class Unusable(Exception):  # noqa: N818 - it carries a finding, the reader turns it into an error
-    """A place where reading cannot go on, and why."""
+    """A place where parsing cannot go on, and why."""
 
     def __init__(self, mark: Mark, message: str) -> None:
         self.mark = mark
@@ -84,7 +84,7 @@ class Node:
 
 
 class Composer:
-    """Makes the node tree of one document and notes what is wrong with it on the way."""
+    """Composes the node tree of one document and collects its problems."""
 
     def __init__(self, events: Iterator[yaml.Event]) -> None:
         self.findings: list[tuple[Mark, str]] = []
@@ -105,7 +105,7 @@ class Composer:
         return root
 
     def spend(self, mark: Mark) -> None:
-        """Counts one more value; raises Unusable when there are too many."""
+        """Count one more value. Raises Unusable when there are too many."""
         self._count += 1
         if self._count > MAX_NODES:
             raise Unusable(mark, f"the file has more than {MAX_NODES:,} values, those repeated by aliases included")
@@ -274,14 +274,14 @@ class Source:
     root: Node
     lines: Sequence[str]
     problems: Sequence[Problem] = ()
-    """What was wrong with it as YAML, though its data could still be made."""
+    """Its problems as YAML that did not prevent reading its data."""
 
     def line_text(self, number: int) -> str:
         """The text of a line, counted from 1; empty beyond the end."""
         return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
     def place(self, loc: Location) -> Place:
-        """Where a value is written; of a way that leads nowhere, where its last existing part is."""
+        """Where a value is written; if it does not exist, where the last existing part of its location is."""
         return Place(self.file, *self._walk(loc).value.start)
 
     def key_place(self, loc: Location) -> Place:
@@ -322,9 +322,9 @@ class Source:
 
 
 def parse(content: str | bytes, file: str) -> Source:
-    """Reads YAML 1.2 (and so JSON); raises ScenarioError when no data can be made of it.
+    """Parse YAML 1.2, of which JSON is a part. Raises ScenarioError when no data can be made of it.
 
-    Keys given twice, keys that are not text and tags are noted in `problems`, so that the rest can be looked at as well.
+    Keys given twice, keys that are not text and tags are added to `problems`, so that the rest can be checked as well.
     """
     text = decode(content, file) if isinstance(content, bytes) else content.removeprefix("\ufeff")
     if isinstance(text, Problem):

@@ -1,4 +1,4 @@
-"""What is wrong with a file that is not YAML, in our own words."""
+"""Texts that are not valid YAML, explained in the words of the scenario language."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ def split_lines(text: str) -> list[str]:
 
 
 def quote_line(lines: Lines, mark: Mark) -> str:
-    """The line a problem stands on, shortened when it is very long; empty when there is none or the place is cut off."""
+    """The line of a problem, shortened when it is very long; empty when there is none or the place is cut off."""
     line = lines[mark[0] - 1] if 0 < mark[0] <= len(lines) else ""
     if len(line) <= _LONGEST_LINE:
         return line
@@ -72,7 +72,7 @@ def explain_syntax(error: yaml.YAMLError, file: str, lines: Lines) -> Problem:
 
 
 def find_too_deep(error: yaml.YAMLError) -> int | None:
-    """Up to which character the parser has looked, where it stopped because of too many brackets."""
+    """The index of the character at which the parser stopped because of too many brackets; None for other errors."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return None
     return error.problem_mark.index if "nesting depth" in (error.problem or "") else None

@@ -1,4 +1,4 @@
-"""Whether the turns of a conversation fit each other."""
+"""Checks of conversations: whether their turns fit each other."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,10 +20,10 @@ from emulator.suggestions import join, quote, suggest
 
 
 def check_conversation(turns: Sequence[Turn], loc: Location, source: Source) -> Iterator[Problem]:
-    """The problems of a conversation: what stands in the wrong place, results without calls, turns never reached."""
+    """The problems of a conversation: turns in the wrong order, results without calls, turns never reached."""
     for number, turn in enumerate(turns):
         before = turns[number - 1] if number else None
-        if problem := _explain_place(turn, before):
+        if problem := _explain_order(turn, before):
             yield source.problem(source.place((*loc, number)), problem)
     if not isinstance(turns[-1], AssistantTurn):
         message = 'a conversation ends with an "assistant" turn; nothing is answered after this one'
@@ -36,7 +36,7 @@ def check_conversation(turns: Sequence[Turn], loc: Location, source: Source) -> 
         yield source.problem(source.place((*loc, failing + 1)), message, "warning")
 
 
-def _explain_place(turn: Turn, before: Turn | None) -> str | None:
+def _explain_order(turn: Turn, before: Turn | None) -> str | None:
     match before, turn:
         case None, UserTurn():
             return None
@@ -73,7 +73,7 @@ def _check_results(turns: Sequence[Turn], loc: Location, source: Source) -> Iter
                 left[name] -= 1
             end += 1
         missing = [name for name, count in left.items() if count > 0]
-        # A misspelt name is told once, at the result.
+        # A misspelt name is reported once, at the result.
         if missing and not any(count < 0 for count in left.values()) and not _fails(turn):
             message = (
                 f'the call of {join(map(quote, missing), "and")} gets no result; a "tool" turn for each call follows'

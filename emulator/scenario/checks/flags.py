@@ -1,4 +1,4 @@
-"""Whether the flags that rules require can ever be set."""
+"""Checks of flags: whether those that rules require can ever be set."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _SHOWN = 9
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A rule as it is written: the rules of a file share their flags with those of the files beside it, even with mistakes."""
+    """The flags of a rule as it is written; invalid rules count too, because the rules of all files share their flags."""
 
     source: Source
     loc: Location
@@ -53,16 +53,16 @@ def check_flags(files: Sequence[ParsedFile]) -> Iterator[Problem]:
     """
     entries = [entry for file in files for entry in _list_entries(file)]
     setters = sorted({name for entry in entries for name in entry.set_})
-    asked = {name for entry in entries for name in entry.required | entry.ruled_out}
+    required = {name for entry in entries for name in entry.required | entry.ruled_out}
     for entry in entries:
         for name in sorted((entry.required | entry.ruled_out).difference(setters)):
             hint = suggest_one(name, setters) or (f"; rules set {join(setters[:_SHOWN], 'and')}" if setters else "")
             message = f"no rule sets the flag {quote(name)}{hint}"
             yield entry.problem("requires", name, message)
-        for name in sorted((entry.set_ | entry.cleared) - asked):
+        for name in sorted((entry.set_ | entry.cleared) - required):
             yield entry.problem("sets", name, f"no rule requires the flag {quote(name)}", is_warning=True)
-    if asked <= set(setters):
-        yield from _warn_of_waiting(entries)
+    if required <= set(setters):
+        yield from _find_deadlocks(entries)
 
 
 def _list_entries(file: ParsedFile) -> Iterator[_Entry]:
@@ -75,8 +75,8 @@ def _list_entries(file: ParsedFile) -> Iterator[_Entry]:
             yield _Entry(file.source, loc, name, required, ruled_out, set_, cleared, loc in dead)
 
 
-def _warn_of_waiting(entries: Sequence[_Entry]) -> Iterator[Problem]:
-    """The rules that require what only rules set that can never answer themselves."""
+def _find_deadlocks(entries: Sequence[_Entry]) -> Iterator[Problem]:
+    """Warnings for rules whose required flags are set only by rules that can never answer."""
     settable: set[str] = set()
     waiting = [entry for entry in entries if not entry.is_dead]
     while ready := [entry for entry in waiting if entry.required <= settable]:
@@ -84,28 +84,23 @@ def _warn_of_waiting(entries: Sequence[_Entry]) -> Iterator[Problem]:
         settable.update(*(entry.set_ for entry in ready))
     setters = {name: [entry for entry in entries if name in entry.set_] for entry in waiting for name in entry.required}
     for entry in waiting:
-        message = f'rule "{entry.name}" can never answer: it requires {_tell_chain(entry, settable, setters)}'
+        message = f'rule "{entry.name}" can never answer: it requires {_describe_chain(entry, settable, setters)}'
         yield entry.problem("requires", min(entry.required - settable), message, is_warning=True)
 
 
-def _tell_chain(entry: _Entry, settable: set[str], setters: Mapping[str, Sequence[_Entry]]) -> str:
+def _describe_chain(entry: _Entry, settable: set[str], setters: Mapping[str, Sequence[_Entry]]) -> str:
     """`"b", which only "one" (line 3) sets, which requires "a", which only "two" sets`, until a rule comes again."""
-    told: list[str] = []
-    seen, first = [entry], entry
+    links: list[str] = []
+    seen, file = [entry], entry.place.file
     while True:
         name = min(entry.required - settable)
         owners = setters[name]
-        who = join([f'"{owner.name}" ({_tell_place(owner, first)})' for owner in owners], "and")
+        names = join([f'"{owner.name}" ({owner.place.seen_from(file)})' for owner in owners], "and")
         verb = "set" if len(owners) > 1 else "sets"
-        told.append(f"{quote(name)}, which only {'it sets itself' if owners == [entry] else f'{who} {verb}'}")
+        links.append(f"{quote(name)}, which only {'it sets itself' if owners == [entry] else f'{names} {verb}'}")
         if any(owner in seen for owner in owners):
-            return ", which requires ".join(told)
+            return ", which requires ".join(links)
         entry = owners[0]
         seen.append(entry)
         if entry.is_dead:
-            return f'{", which requires ".join(told)}, whose "when" can never hold'
-
-
-def _tell_place(owner: _Entry, entry: _Entry) -> str:
-    place = owner.place
-    return f"line {place.line}" if place.file == entry.place.file else f"{place.file}:{place.line}"
+            return f'{", which requires ".join(links)}, whose "when" can never hold'

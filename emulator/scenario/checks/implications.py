@@ -1,6 +1,6 @@
-"""Whether one `when` follows from another, and whether one can hold at all.
+"""Whether one `when` implies another, and whether it can hold at all.
 
-Only what is simple and certain is found: warnings rest on it, and a wrong warning is worse than none.
+Only simple and certain implications are found, because a wrong warning is worse than none.
 """
 
 import re
@@ -41,7 +41,7 @@ def entails(
 
 
 def demands_value(test: Any) -> bool:
-    """Whether there must be a value for the test to pass: what is absent passes a mere `not`."""
+    """Whether a test passes only if there is a value: a mere `not` passes without one."""
     if isinstance(test, Test | dict):
         return any(name != "not_" for name in list_operators(test, "equals"))
     return test not in (None, False)
@@ -63,10 +63,10 @@ def find_literal(test: Any, short: str) -> str | None:
     return glob if glob is not None and not _WILD.search(glob) else None
 
 
-def find_parts(given: Operators) -> list[str]:
-    """Texts in lower case that occur in every value that passes."""
+def find_substrings(given: Operators) -> list[str]:
+    """Texts in lower case that occur in every value that passes a test."""
     written = [given[name].casefold() for name in ("contains", "starts_with", "ends_with") if name in given]
-    return [*written, *_pieces(given)]
+    return [*written, *_glob_literals(given)]
 
 
 def contains_json(whole: Any, part: Any) -> bool:
@@ -105,30 +105,30 @@ def _follows_glob(given: Operators, wanted: str) -> bool:
     if _WILD.search(middle) or len(wanted) - len(middle) == 0:
         return False
     if wanted.startswith("*") and wanted.endswith("*"):
-        return any(middle in part for part in find_parts(given))
+        return any(middle in part for part in find_substrings(given))
     if wanted.endswith("*"):
-        return any(part.startswith(middle) for part in _beginnings(given))
-    return any(part.endswith(middle) for part in _endings(given))
+        return any(part.startswith(middle) for part in _known_prefixes(given))
+    return any(part.endswith(middle) for part in _known_suffixes(given))
 
 
-def _pieces(given: Operators) -> list[str]:
+def _glob_literals(given: Operators) -> list[str]:
     glob = given.get("glob", "").casefold()
     # A set such as [ab] is cut off with all that follows: it is no literal text.
     return re.split(r"[*?]", glob.split("[")[0] + ("*" if "[" in glob else ""))
 
 
-def _beginnings(given: Operators) -> list[str]:
-    return [given[name].casefold() for name in ("starts_with",) if name in given] + _pieces(given)[:1]
+def _known_prefixes(given: Operators) -> list[str]:
+    return [given[name].casefold() for name in ("starts_with",) if name in given] + _glob_literals(given)[:1]
 
 
-def _endings(given: Operators) -> list[str]:
-    return [given[name].casefold() for name in ("ends_with",) if name in given] + _pieces(given)[-1:]
+def _known_suffixes(given: Operators) -> list[str]:
+    return [given[name].casefold() for name in ("ends_with",) if name in given] + _glob_literals(given)[-1:]
 
 
 _FOLLOWS: dict[str, Callable[[Operators, str], bool]] = {
-    "contains": lambda given, wanted: any(wanted in part for part in find_parts(given)),
-    "starts_with": lambda given, wanted: any(part.startswith(wanted) for part in _beginnings(given)),
-    "ends_with": lambda given, wanted: any(part.endswith(wanted) for part in _endings(given)),
+    "contains": lambda given, wanted: any(wanted in part for part in find_substrings(given)),
+    "starts_with": lambda given, wanted: any(part.startswith(wanted) for part in _known_prefixes(given)),
+    "ends_with": lambda given, wanted: any(part.endswith(wanted) for part in _known_suffixes(given)),
     "glob": _follows_glob,
 }
 
@@ -162,12 +162,12 @@ _ENDLESS = 10**9
 
 
 def list_conditions(when: When) -> dict[str, Any]:
-    """What a `when` gives, by the names of its fields."""
+    """The conditions of a `when` that are set, by the names of its fields."""
     return {name: value for name in When.model_fields if (value := getattr(when, name)) is not None}
 
 
 def implies(given: When, wanted: When) -> bool:
-    """Whether every request that fulfils `given` fulfils `wanted`."""
+    """Whether every request that matches `given` matches `wanted`."""
     return all(
         _condition_follows(given, name, value)
         for name in wanted.model_fields_set
@@ -176,7 +176,7 @@ def implies(given: When, wanted: When) -> bool:
 
 
 def find_contradiction(when: When) -> str | None:
-    """Why no request can ever fulfil a `when`, None when nothing speaks against it."""
+    """Why no request can ever match a `when`, None when no contradiction is found."""
     if when.not_ is not None and implies(when.model_copy(update={"not_": None}), when.not_):
         return '"not" rules out what the other conditions demand'
     roles = set(_as_list(when.last))
@@ -217,7 +217,7 @@ def _condition_follows(given: When, name: str, wanted: Any) -> bool:
     own = getattr(given, name)
     if own is not None and ((isinstance(own, str) and own == wanted) or _value_implies(name, own, wanted)):
         return True
-    if _follows_elsewhere(given, name, wanted) or any(
+    if _follows_from_others(given, name, wanted) or any(
         _condition_follows(part, name, wanted) for part in given.all or ()
     ):
         return True
@@ -225,7 +225,7 @@ def _condition_follows(given: When, name: str, wanted: Any) -> bool:
 
 
 def _excludes(given: When, ruled_out: When) -> bool:
-    """Whether what is given can never be what is ruled out; only for one condition that is plain."""
+    """Whether the given conditions exclude the others; found only for a single simple condition."""
     conditions = list_conditions(ruled_out)
     if len(conditions) != 1:
         return False
@@ -277,8 +277,8 @@ def _headers_imply(own: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return True
 
 
-def _follows_elsewhere(given: When, name: str, wanted: Any) -> bool:
-    """What follows from a condition of another name."""
+def _follows_from_others(given: When, name: str, wanted: Any) -> bool:
+    """Whether a condition follows from one of another name."""
     match name:
         case "any_user":
             last = given.last_user

@@ -1,4 +1,4 @@
-"""Templates of a scenario, read at load: their syntax and the names they use."""
+"""Checks of templates: their syntax and the variables they use."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from emulator.scenario.yaml import Location, Source
 _GROUP = re.compile(r"\(\?P<([^>]+)>")
 
 TEMPLATED = (*(key for key in ANSWERS if key != "conversation"), "headers")
-"""The keys of a rule whose texts may be templates; of a conversation only what the assistant says is."""
+"""The keys of a rule whose texts may be templates; in a conversation only `assistant` turns may."""
 
 
 def list_groups(written: Any) -> tuple[str, ...]:
@@ -37,23 +37,23 @@ def check_templates(loc: Location, source: Source) -> Iterator[Problem]:
 
 
 def _list_texts(written: dict[str, Any], loc: Location) -> Iterator[tuple[Location, str, tuple[str, ...]]]:
-    """The texts that may be templates, each with the groups of a conversation that are known where it stands."""
+    """The texts that may be templates, each with the named groups of the conversation turns before it."""
     turns = written.get("conversation")
     turns = turns if isinstance(turns, list) else []
     for key in TEMPLATED:
         groups = _groups_of_turn(turns[0]) if key == "headers" and turns else ()
         yield from ((inner, text, groups) for inner, text in strings_in(written.get(key), (*loc, key)))
-    heard: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()
     for number, turn in enumerate(turns):
-        said = turn.get("assistant") if isinstance(turn, dict) else None
+        written_reply = turn.get("assistant") if isinstance(turn, dict) else None
         place = (*loc, "conversation", number, "assistant")
-        yield from ((inner, text, heard) for inner, text in strings_in(said, place))
-        heard += _groups_of_turn(turn)
+        yield from ((inner, text, earlier) for inner, text in strings_in(written_reply, place))
+        earlier += _groups_of_turn(turn)
 
 
 def _groups_of_turn(turn: Any) -> tuple[str, ...]:
-    is_heard = isinstance(turn, dict) and "assistant" not in turn
-    return list_groups(turn) if is_heard else ()
+    is_request = isinstance(turn, dict) and "assistant" not in turn
+    return list_groups(turn) if is_request else ()
 
 
 def _check_template(text: str, loc: Location, known: tuple[str, ...], source: Source) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Warnings for rules that can never answer, because rules before them answer all they could."""
+"""Warnings for rules that can never answer, because rules before them match every request that they match."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from emulator.scenario.text_index import InvertedIndex, find_required_texts
 from emulator.scenario.when import When
 
 _MOST_COMPARISONS = 125_000
-"""How many pairs of rules are compared: those that have no text in common are told apart without."""
+"""Pairs of rules that are compared at most; the index spares pairs that have no text in common."""
 _SPLITS = ("stream", "after_tool", "tools")
-"""Conditions that are either true or false, so that two rules may together take everything."""
+"""Conditions that are either true or false, so that two rules together may cover every request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,85 +38,81 @@ def find_unreachable_rules(files: Sequence[ParsedFile]) -> Iterator[Problem]:
         for loc, name, rule in file.named_rules()
     ]
     index = InvertedIndex([find_required_texts(entry.rule.when) for entry in entries])
-    takers: dict[int, _Entry] = {}
+    covering: dict[int, _Entry] = {}
     comparisons = 0
     for _, group in groupby(enumerate(entries), key=lambda one: one[1].file.source.file):
-        silent: list[tuple[_Entry, list[_Entry]]] = []
-        answering = 0
+        unreachable: list[tuple[_Entry, list[_Entry]]] = []
+        reachable = 0
         for number, entry in group:
-            near = [takers[one] for one in find_near(entry.rule.when, index) if one in takers]
-            comparisons += len(near)
+            candidates = [covering[one] for one in find_candidates(entry.rule.when, index) if one in covering]
+            comparisons += len(candidates)
             if comparisons > _MOST_COMPARISONS:
-                near = []
-            if found := _find_takers(entry.rule.when, [one for one in near if _can_take(one, entry)]):
-                silent.append((entry, found))
+                candidates = []
+            if found := _find_covering(entry.rule.when, [one for one in candidates if _covers_rest(one, entry)]):
+                unreachable.append((entry, found))
             else:
-                answering += 1
+                reachable += 1
                 if _is_unlimited(entry.rule) and not find_contradiction(entry.rule.when):
-                    takers[number] = entry
-        yield from _warn_of_file(silent) if len(silent) > 1 and not answering else map(_warn_of_rule, silent)
+                    covering[number] = entry
+        yield from (
+            _warn_of_file(unreachable) if len(unreachable) > 1 and not reachable else map(_warn_of_rule, unreachable)
+        )
 
 
-def find_near(when: When, index: InvertedIndex) -> Sequence[int]:
-    """The rules that might take all that fulfils a `when`: a text follows from one that has it inside, or from nothing."""
+def find_candidates(when: When, index: InvertedIndex) -> Sequence[int]:
+    """The rules that may match every request that a `when` matches: their required texts occur in the texts of the `when`."""
     parts = [getattr(part, name) for _, part in walk_models(when) for name in part.model_fields_set]
     texts = [text for part in parts for _, text in strings_in(part)]
     publishers = [text.partition("/")[0] for text in texts if "/" in text]
     return index.find(lambda _: [*texts, *publishers])
 
 
-def _warn_of_rule(silent: tuple[_Entry, list[_Entry]]) -> Problem:
-    entry, found = silent
-    who = " and ".join(f'"{taker.name}" ({_tell_place(taker, entry)})' for taker in found)
+def _warn_of_rule(unreachable: tuple[_Entry, list[_Entry]]) -> Problem:
+    entry, found = unreachable
+    names = " and ".join(f'"{cover.name}" ({cover.place.seen_from(entry.place.file)})' for cover in found)
     verb = "answer" if len(found) > 1 else "answers"
-    message = f'rule "{entry.name}" can never answer: {who} {verb} every request that it could'
+    message = f'rule "{entry.name}" can never answer: {names} {verb} every request that it could'
     return entry.file.source.problem(entry.place, message, "warning")
 
 
-def _warn_of_file(silent: list[tuple[_Entry, list[_Entry]]]) -> Iterator[Problem]:
-    """One warning where a file that comes too late is silent as a whole."""
-    takers = {taker.place: taker for _, found in silent for taker in found}
-    if len(takers) > 1:
-        yield from map(_warn_of_rule, silent)
+def _warn_of_file(unreachable: list[tuple[_Entry, list[_Entry]]]) -> Iterator[Problem]:
+    """One warning if a single rule of an earlier file covers all rules of a file."""
+    covering = {cover.place: cover for _, found in unreachable for cover in found}
+    if len(covering) > 1:
+        yield from map(_warn_of_rule, unreachable)
         return
-    entry, (taker,) = silent[0]
-    message = f'no rule of this file can answer: "{taker.name}" ({_tell_place(taker, entry)}) answers every request'
+    entry, (cover,) = unreachable[0]
+    message = f'no rule of this file can answer: "{cover.name}" ({cover.place.seen_from(entry.place.file)}) answers every request'
     yield entry.file.source.problem(entry.place, f"{message} before them", "warning")
-
-
-def _tell_place(taker: _Entry, entry: _Entry) -> str:
-    if taker.place.file == entry.place.file:
-        return f"line {taker.place.line}"
-    return f"{taker.place.file}:{taker.place.line}"
 
 
 def _is_unlimited(rule: Rule) -> bool:
     return rule.times is None and not (isinstance(rule, SequenceRule) and rule.then == "exhaust")
 
 
-def _can_take(taker: _Entry, entry: _Entry) -> bool:
-    """Whether what the taker demands beside its `when`, the rule demands too: its flags, the turns of its conversation."""
-    if not taker.flags <= entry.flags:
+def _covers_rest(cover: _Entry, entry: _Entry) -> bool:
+    """Whether the rule also requires what the cover requires besides its `when`: flags, and the turns of a conversation."""
+    if not cover.flags <= entry.flags:
         return False
-    if not isinstance(taker.rule, ConversationRule):
+    if not isinstance(cover.rule, ConversationRule):
         return True
     rule = entry.rule
-    return isinstance(rule, ConversationRule) and taker.rule.conversation[: len(rule.conversation)] == rule.conversation
+    return isinstance(rule, ConversationRule) and cover.rule.conversation[: len(rule.conversation)] == rule.conversation
 
 
-def _find_takers(when: When, takers: Sequence[_Entry]) -> list[_Entry]:
-    if found := _find_taker(when, takers):
+def _find_covering(when: When, covering: Sequence[_Entry]) -> list[_Entry]:
+    if found := _find_cover(when, covering):
         return [found]
     for name in _SPLITS:
         if getattr(when, name) is not None:
             continue
-        choosy = [taker for taker in takers if getattr(taker.rule.when, name) is not None]
-        yes = _find_taker(when.model_copy(update={name: True}), choosy)
-        no = _find_taker(when.model_copy(update={name: False}), choosy) if yes else None
+        candidates = [cover for cover in covering if getattr(cover.rule.when, name) is not None]
+        yes = _find_cover(when.model_copy(update={name: True}), candidates)
+        no = _find_cover(when.model_copy(update={name: False}), candidates) if yes else None
         if yes and no:
-            return sorted((yes, no), key=takers.index)
+            return sorted((yes, no), key=covering.index)
     return []
 
 
-def _find_taker(when: When, takers: Sequence[_Entry]) -> _Entry | None:
-    return next((taker for taker in takers if implies(when, taker.rule.when)), None)
+def _find_cover(when: When, covering: Sequence[_Entry]) -> _Entry | None:
+    return next((cover for cover in covering if implies(when, cover.rule.when)), None)

@@ -1,7 +1,6 @@
-"""What a template may spend: characters, items, turns of loops, calls.
+"""The work budget of a template: characters, items, loop iterations and calls are counted and limited per evaluation.
 
-Everything a template makes is paid from one budget per evaluation, so that no template can hold up the server.
-Jinja's own sandbox bounds only `range`.
+Without it a template could block the server: Jinja's own sandbox limits only `range`.
 """
 
 import re
@@ -12,9 +11,9 @@ from typing import Any
 from emulator.errors import AnswerError
 
 BUDGET = 16 * 1024 * 1024
-"""What one evaluation may spend; a character costs 1."""
+"""Units of work of one evaluation; a character costs 1."""
 TURN = 100
-"""What a turn of a loop, a call or a filter costs."""
+"""Units that an iteration of a loop, a call or a filter costs."""
 _ITEM = 10
 _MAX_BITS = 4096
 _WIDE = re.compile(r"%[^a-zA-Z%]*?(\d{6,}|\*)|\{[^{}]*?(\d{6,}|\{)")
@@ -25,22 +24,22 @@ known_names: ContextVar[Mapping[str, Any]] = ContextVar("known_names")
 
 
 class BudgetError(Exception):
-    """The template makes too much of something, or something that cannot be text."""
+    """The template exceeds its budget or a limit, or makes something that cannot be text."""
 
 
 def open_budget(context: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Begins an evaluation; the result is given to `close_budget`."""
+    """Start an evaluation; the result is passed to `close_budget`."""
     return _left.set([BUDGET]), known_names.set(context)
 
 
 def close_budget(tokens: tuple[Any, Any]) -> None:
-    """Ends an evaluation."""
+    """End an evaluation."""
     _left.reset(tokens[0])
     known_names.reset(tokens[1])
 
 
 def spend(amount: int) -> None:
-    """Pays; raises BudgetError when nothing is left."""
+    """Take units from the budget. Raises BudgetError when none are left."""
     left = _left.get()
     left[0] -= amount
     if left[0] < 0:
@@ -48,7 +47,7 @@ def spend(amount: int) -> None:
 
 
 def weigh(value: Any) -> Any:
-    """Pays for a new value and returns it."""
+    """Charge for the length of a new value and return it."""
     if isinstance(value, str | bytes | list | tuple | dict):
         if len(value) > MAX_OUTPUT:
             raise BudgetError(f"it makes a value of more than {MAX_OUTPUT:,} characters or items")
@@ -57,23 +56,23 @@ def weigh(value: Any) -> Any:
 
 
 def measure(value: Any) -> Any:
-    """Pays for everything inside a value, which a few repeated lists can make endless, and returns it."""
-    waiting = [value]
+    """Charge for everything inside a value, which shared lists can make exponentially large, and return it."""
+    pending = [value]
     seen: set[int] = set()
-    while waiting:
-        found = waiting.pop()
+    while pending:
+        found = pending.pop()
         if isinstance(found, str):
-            # Only what is repeated can grow: the texts of a request are there already.
+            # Only repetition makes a text grow: those of the request exist already.
             spend(len(found) if id(found) in seen else 0)
             seen.add(id(found))
         elif isinstance(found, list | tuple | dict):
             spend(len(found) * _ITEM)
-            waiting += found.values() if isinstance(found, dict) else found
+            pending += found.values() if isinstance(found, dict) else found
     return value
 
 
 def check_operator(operator: str, left: Any, right: Any) -> None:
-    """Raises BudgetError before an operator makes something huge."""
+    """Raise BudgetError before an operator makes something huge."""
     sized = (str, bytes, list, tuple)
     if operator == "*":
         for value, times in ((left, right), (right, left)):
@@ -89,20 +88,20 @@ def check_operator(operator: str, left: Any, right: Any) -> None:
 
 
 def check_numbers(*values: Any) -> None:
-    """Raises BudgetError when a number is too large for a width or a count."""
+    """Raise BudgetError when a number is too large for a width or a count."""
     for value in values:
         if isinstance(value, int) and abs(value) > MAX_OUTPUT:
             raise BudgetError(f"{value} is too large here")
 
 
 def check_product(length: int, times: int) -> None:
-    """Raises BudgetError when a text may become as long as the product of two lengths."""
+    """Raise BudgetError when the product of two lengths, which a text may reach, exceeds the budget."""
     if length * times > BUDGET:
         raise BudgetError("it makes too long a text")
 
 
 def check_widths(text: str) -> None:
-    """Raises BudgetError when a format asks for a huge width, or for one that is only known later."""
+    """Raise BudgetError when a format has a huge width, or one that is only known when it runs."""
     if _WIDE.search(text):
         raise BudgetError("a width in it is too large")
 
@@ -168,7 +167,7 @@ MAX_OUTPUT = 1024 * 1024
 class TemplateError(AnswerError):
     """A template that cannot be read, or that failed for this request.
 
-    `near` is the part of the text that is at fault, empty when that is not known.
+    `near` is the part of the text that is wrong, empty when that is not known.
     """
 
     def __init__(self, message: str, near: str = "") -> None:

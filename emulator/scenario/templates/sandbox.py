@@ -1,4 +1,4 @@
-"""The sandbox templates run in: no access to Python's insides, no files, and all work paid from a budget."""
+"""The sandbox of templates: Jinja without access to Python's internals or files, and with a work budget."""
 
 import functools
 import json
@@ -12,7 +12,7 @@ from emulator.scenario.templates.variables import explain_unknown
 from emulator.suggestions import join, quote, suggest_one
 
 GLOBALS = ("range", "dict", "namespace")
-"""What templates have of Jinja's own functions."""
+"""The global functions of Jinja that templates can call."""
 _SIZED_FILTERS = {"batch", "center", "indent", "round", "slice", "tojson", "wordwrap"}
 _LISTED = 8
 
@@ -28,7 +28,7 @@ else:
 
 
 class Unknown(StrictUndefined):
-    """Something that is not there, told in the words of the language."""
+    """An undefined value, whose error message is in the words of the scenario language."""
 
     @property
     def _undefined_message(self) -> str:
@@ -51,7 +51,7 @@ class Unknown(StrictUndefined):
 
 
 class Generator(CodeGenerator):
-    """Jinja's code generator, except that `a ~ b` goes through the budget."""
+    """Jinja's code generator, except that `a ~ b` is charged to the budget."""
 
     def visit_Concat(self, node: "nodes.Concat", frame: "Frame") -> None:  # noqa: N802 - jinja2 names it
         """`a ~ b`, as Python."""
@@ -78,7 +78,7 @@ class Bounded(ImmutableSandboxedEnvironment):
         return str(budget.weigh("".join([budget.weigh(str(_finalize(part))) for part in parts])))
 
     def count(self, items: Iterable[Any]) -> Iterator[Any]:
-        """The items of a loop, each paid for."""
+        """The items of a loop, each charged to the budget."""
         for item in items:
             budget.spend(budget.TURN)
             yield item
@@ -89,7 +89,7 @@ class Bounded(ImmutableSandboxedEnvironment):
         return budget.weigh(super().call_binop(context, operator, left, right))
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        """`format` and `format_map` of a text, with their widths looked at."""
+        """`format` and `format_map` of a text, with their widths checked."""
         wrapper = super().wrap_str_format(value)
         if wrapper is not None:
             budget.check_widths(value.__self__)
@@ -148,7 +148,7 @@ def _tojson(value: Any, indent: int | None = None) -> str:
 
 
 def _finalize(value: Any) -> Any:
-    """A value on its way into text."""
+    """Check a value before it becomes text."""
     from jinja2 import Undefined  # noqa: PLC0415 - jinja2 is slow to import
 
     if callable(value) and not isinstance(value, Undefined):
@@ -158,7 +158,7 @@ def _finalize(value: Any) -> Any:
 
 @functools.cache
 def environment() -> "jinja2.Environment":
-    """The one environment of all templates."""
+    """The environment of all templates, made when the first one is compiled."""
     from jinja2 import StrictUndefined  # noqa: PLC0415 - jinja2 is slow to import
     from jinja2.compiler import CodeGenerator  # noqa: PLC0415 - as above
     from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415 - as above
@@ -177,7 +177,7 @@ def environment() -> "jinja2.Environment":
 
 
 def run(generate: Callable[[], Iterator[str]], text: str, context: Mapping[str, Any]) -> str:
-    """The output of a template; raises TemplateError."""
+    """The output of a template. Raises TemplateError."""
 
     def collect() -> str:
         pieces, length = [], 0
@@ -192,7 +192,7 @@ def run(generate: Callable[[], Iterator[str]], text: str, context: Mapping[str, 
 
 
 def evaluate(expression: "jinja2.Template", text: str, context: Mapping[str, Any]) -> Any:
-    """The value of a single expression as JSON has it: what JSON does not know becomes text; raises TemplateError."""
+    """The value of a single expression with the types of JSON; other types become text. Raises TemplateError."""
 
     def find() -> Any:
         variables = expression.new_context(dict(context))

@@ -1,4 +1,4 @@
-"""Template text -> compiled templates, or what is wrong with the text in our own words."""
+"""Compiling template texts, with syntax errors explained in the words of the scenario language."""
 
 import functools
 import re
@@ -47,7 +47,7 @@ def is_template(text: str) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def compile_template(text: str) -> Template:
-    """Compiles a text; raises TemplateError when it is not a template of the allowed kind."""
+    """Compile a text. Raises TemplateError when it is not a valid template."""
     compiled, expression = compile_text(text)
     return Template(text, compiled, expression)
 
@@ -58,7 +58,7 @@ def unknown_names(text: str, known: Collection[str]) -> list[str]:
 
 
 def strings_in(value: Any, loc: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Every text inside a value of dicts and lists, with the way to it; keys are not looked at."""
+    """Every text inside a value of dicts and lists, with its location; keys are left out."""
     if isinstance(value, str):
         yield loc, value
     elif isinstance(value, dict):
@@ -83,7 +83,7 @@ _FORBIDDEN = {
     "Include": "include",
     "Macro": "macro",
 }
-"""Tags that need other files, or that can repeat themselves without end, by the names of their nodes."""
+"""Tags that need other files or allow unbounded recursion, by the names of their nodes."""
 
 
 def compile_text(text: str) -> "tuple[jinja2.Template, jinja2.Template | None]":

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The variables that templates can use."""
 
 from collections.abc import Collection
 
@@ -31,5 +31,5 @@ VARIABLES: dict[str, str] = {
 
 
 def explain_unknown(name: str, known: Collection[str]) -> str:
-    """What to say of a variable that is not known."""
+    """The problem with a variable that is not known."""
     return f'"{name}" is not known{suggest_one(name, known)}'

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from emulator.engine.matching.texts import DefaultOperator, compile_test
 from emulator.scenario.checks.implications import entails, find_contradiction, implies
-from emulator.scenario.checks.unreachable import find_near
+from emulator.scenario.checks.unreachable import find_candidates
 from emulator.scenario.loading import read_paths, read_text
 from emulator.scenario.text_index import InvertedIndex, find_required_texts
 from emulator.scenario.when import Test as TextTest
@@ -200,7 +200,7 @@ def test_rules_that_take_others_are_always_compared_with_them(conditions: list[d
     whens = [when(**one) for one in (*conditions, *crowd)]
     index = InvertedIndex([find_required_texts(one) for one in whens])
     for given_ in whens:
-        near = find_near(given_, index)
+        near = find_candidates(given_, index)
         for number, wanted in enumerate(whens):
             variants = [given_, *(given_.model_copy(update={"tools": value}) for value in (True, False))]
             assert number in near or not any(implies(one, wanted) for one in variants)
