@@ -15,7 +15,7 @@ from emulator.errors import ScenarioError
 from emulator.scenario.loading import is_text, read_scenarios
 from emulator.server.service import Service
 from emulator.store.exchange import Exchange
-from emulator.store.views import JournalView
+from emulator.store.views import JournalView, RequestFilter
 from emulator.verdicts.registry import Verdict
 from emulator.verdicts.verification import Verification
 

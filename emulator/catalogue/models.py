@@ -14,9 +14,6 @@ Level = Literal["MINIMAL", "LOW", "MEDIUM", "HIGH"]
 Medium = Literal["image", "audio", "video", "document"]
 ReasoningPlace = Literal["content", "reasoning_content", "think_tags", "open_think_tag", "hidden"]
 
-MOST_CHOICES = 8
-"""Documented for `n` on models that allow more than one."""
-
 # The first Gemini generation with each of these.
 THINKING_FROM = 2.5
 LEVELS_FROM = SIGNATURES_FROM = 3.0
