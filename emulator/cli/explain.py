@@ -108,9 +108,9 @@ def _print_rules(ruleset: "Ruleset", target: Target, headers: list[Header], body
     """Print each rule up to the one that answers, with what its conditions want and what the request has."""
     from emulator.engine.matching.misses import compare_rule, describe
     from emulator.engine.request.facts import Facts
-    from emulator.wire.requests import parse_request
+    from emulator.wire.requests import read_request
 
-    facts = Facts(target, headers, parse_request(body).request)
+    facts = Facts(target, headers, read_request(body))
     for index, rule in enumerate(ruleset.rules):
         comparisons = compare_rule(rule, facts, state)
         answers = all(one.holds for one in comparisons)

@@ -126,7 +126,7 @@ class CredentialsApp:
             headers=headers,
             query=parse_query(scope["query_string"].decode("latin-1")),
             form=parse_body(headers.get("content-type", ""), body),
-            credentials=read_credentials(scope["headers"], b""),
+            credentials=read_credentials(dict(scope["headers"]), b""),
         )
         clock = self._service.clock
         started = clock.elapsed()

@@ -96,13 +96,14 @@ def _answer_literally(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> Out
     """The answer of a reply without templates: encoded once for the options of the request, then only filled in."""
     rule = chosen.rule
     compiled_reply = rule.replies[chosen.position]
-    if compiled_reply not in facts.encoded:
+    key = compiled_reply, facts.traffic
+    if key not in facts.encoded:
         try:
             made = _encode(chosen, facts, inputs)
         except AnswerError as error:
             return _cannot_answer(chosen, error)
-        facts.keep_encoded(compiled_reply, made, 0 if made is None else made.size)
-    encoded: EncodedAnswer | None = facts.encoded[compiled_reply]
+        facts.keep_encoded(key, made, 0 if made is None else made.size)
+    encoded: EncodedAnswer | None = facts.encoded[key]
     if encoded is None:
         return _carry_out(chosen, facts, inputs, render_chat)
     rng = SeededRandom(inputs, facts.request, chosen.position)

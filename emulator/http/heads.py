@@ -7,10 +7,9 @@ from urllib.parse import unquote
 
 import httptools
 
-from emulator.wire.headers import EncodedHeaders, write_lines
+from emulator.wire.headers import CHUNKED, EncodedHeaders, write_lines
 
 _WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
-_CHUNKED = b"transfer-encoding: chunked\r\n"
 _CLOSE = b"connection: close\r\n"
 _STATUS_LINES = {int(status): f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
@@ -44,10 +43,7 @@ def read_head(method: bytes, url: bytes, version: str, headers: RequestHeaders, 
         "query_string": query,
         "headers": headers,
     }
-    expects = False
-    for name, value in headers:
-        if name == b"expect" and value.lower() == b"100-continue":
-            expects = True
+    expects = dict(headers).get(b"expect", b"").lower() == b"100-continue"
     return RequestHead(scope, keep_alive and version != "1.0", expects)
 
 
@@ -66,25 +62,29 @@ class ResponseHead(NamedTuple):
 
 def write_head(status: int, headers: Iterable[tuple[bytes, bytes]], method: str, *, keep_alive: bool) -> ResponseHead:
     """Write the head of an answer. Raises RuntimeError for a header that HTTP does not allow."""
-    is_chunked: bool | None = None
-    content_length, says_close = 0, False
+    status_line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    has_body = method != "HEAD" and status not in _WITHOUT_BODY
     if isinstance(headers, EncodedHeaders):
+        if keep_alive and has_body:
+            return ResponseHead(status_line, headers.chunked, is_chunked=True, content_length=0, keep_alive=True)
+        pairs: RequestHeaders = ()
         lines = headers.lines
     else:
-        pairs = [(name.lower(), value) for name, value in headers]
+        pairs = tuple([(name.lower(), value) for name, value in headers])
         lines = write_lines(pairs)
-        for name, value in pairs:
-            if name == b"content-length" and is_chunked is None:
-                is_chunked, content_length = False, int(value)
-            elif name == b"transfer-encoding" and value.lower() == b"chunked":
-                is_chunked, content_length = True, 0
-            elif name == b"connection":
-                says_close = says_close or b"close" in [token.strip().lower() for token in value.split(b",")]
-    keep_alive = keep_alive and not says_close
+    is_chunked: bool | None = None
+    content_length, says_close = 0, False
+    for name, value in pairs:
+        if name == b"content-length" and is_chunked is None:
+            is_chunked, content_length = False, int(value)
+        elif name == b"transfer-encoding" and value.lower() == b"chunked":
+            is_chunked, content_length = True, 0
+        elif name == b"connection":
+            says_close = says_close or b"close" in [token.strip().lower() for token in value.split(b",")]
     if not keep_alive and not says_close:
         lines += _CLOSE
-    if is_chunked is None and method != "HEAD" and status not in _WITHOUT_BODY:
-        is_chunked = True
-        lines += _CHUNKED
-    status_line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-    return ResponseHead(status_line, lines + b"\r\n", is_chunked, content_length, keep_alive)
+    if is_chunked is None and has_body:
+        is_chunked, end = True, CHUNKED
+    else:
+        end = b"\r\n"
+    return ResponseHead(status_line, lines + end, is_chunked, content_length, keep_alive and not says_close)

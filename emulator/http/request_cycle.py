@@ -26,22 +26,19 @@ _log = logging.getLogger("uvicorn.error")
 class RequestCycle:
     """A request and its answer."""
 
-    __slots__ = (
-        "_buffer",
-        "_content_length",
-        "_has_news",
-        "_is_chunked",
-        "_is_started",
-        "_server_headers",
-        "_waiter",
-        "body",
-        "expects_continue",
-        "is_complete",
-        "is_disconnected",
-        "is_received",
-        "keep_alive",
-        "scope",
-    )
+    body = b""
+    """What was received of the request's body and not yet asked for."""
+    is_received = False
+    """Whether the request is there to its end."""
+    is_disconnected = False
+    """Whether the client has left."""
+    is_complete = False
+    """Whether the answer has been sent to its end."""
+    _is_started = False
+    _is_chunked: bool | None = None
+    _content_length = 0
+    _has_news = False
+    _waiter: asyncio.Future[None] | None = None
 
     def __init__(self, buffer: WriteBuffer, scope: Message, head: RequestHead, server_headers: bytes) -> None:
         """`server_headers` are the server's own headers as lines, which are written into every head."""
@@ -52,19 +49,6 @@ class RequestCycle:
         """Whether the connection may go on behind it."""
         self.expects_continue = head.expects_continue
         """Whether the client still waits for `100 Continue`."""
-        self.body = b""
-        """What was received of the request's body and not yet asked for."""
-        self.is_received = False
-        """Whether the request is there to its end."""
-        self.is_disconnected = False
-        """Whether the client has left."""
-        self.is_complete = False
-        """Whether the answer has been sent to its end."""
-        self._is_started = False
-        self._is_chunked: bool | None = None
-        self._content_length = 0
-        self._has_news = False
-        self._waiter: asyncio.Future[None] | None = None
 
     def feed(self, body: bytes) -> None:
         """Take some of the request's body."""

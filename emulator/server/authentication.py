@@ -1,7 +1,7 @@
 """The bearer check: who is let in, and the 401 or 403 that everybody else gets."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
@@ -25,15 +25,10 @@ class Credentials(NamedTuple):
     bearer: str | None
     has_api_key: bool
     """Whether there is an API key in a header of its own or in the query."""
+    is_api_key: bool = False
+    """Whether the bearer is an API key."""
     host: str = ""
     """The Host header; empty if there is none."""
-
-    @property
-    def is_api_key(self) -> bool:
-        """Whether the bearer is an API key."""
-        return (
-            self.bearer is not None and self.bearer[:2] in _KEY_STARTS and _API_KEY.fullmatch(self.bearer) is not None
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +39,28 @@ class AuthenticationFailure:
     explanation: str
 
 
-def read_credentials(headers: Sequence[tuple[bytes, bytes]], query: bytes) -> Credentials:
-    """The bearer token, whether there is an API key in a header or in the query, and the host."""
-    bearer, host, has_api_key = None, "", b"key=" in query and bool(parse_qs(query.decode("latin-1")).get("key"))
-    for name, value in headers:
-        if name == b"authorization":
-            scheme, _, token = value.decode("latin-1").strip().partition(" ")
-            if scheme.lower() == "bearer" and token.strip():
-                bearer = token.strip()
-        elif name == b"host":
-            host = host or value.decode("latin-1")
-        elif name == b"x-goog-api-key":
-            has_api_key = True
-    return Credentials(bearer, has_api_key, host)
+def read_credentials(headers: Mapping[bytes, bytes], query: bytes) -> Credentials:
+    """The bearer token, whether there is an API key anywhere, and the host; header names are in lower case."""
+    bearer, is_api_key = None, False
+    authorization = headers.get(b"authorization")
+    if authorization is not None:
+        scheme, _, token = authorization.decode("latin-1").strip().partition(" ")
+        if scheme.lower() == "bearer":
+            bearer = token.strip() or None
+            is_api_key = token[:2] in _KEY_STARTS and _API_KEY.fullmatch(token.strip()) is not None
+    has_api_key = b"x-goog-api-key" in headers or (
+        b"key=" in query and bool(parse_qs(query.decode("latin-1")).get("key"))
+    )
+    return Credentials(bearer, has_api_key, is_api_key, headers.get(b"host", b"").decode("latin-1"))
 
 
 def describe_sender(credentials: Credentials, key: bytes) -> Sender:
     """What may be kept of who sent a request; with a random key nobody can tell the bearer from its digest."""
-    bearer, has_api_key, host = credentials
+    bearer, has_api_key, is_api_key, host = credentials
     if bearer is None:
         return Sender(host, has_api_key)
     digest = blake2b(bearer.encode("latin-1", "replace"), key=key, digest_size=8).hexdigest()
-    return Sender(host, credentials.is_api_key, digest)
+    return Sender(host, is_api_key, digest)
 
 
 def check_bearer(auth: Auth, target: Target, credentials: Credentials, mint: Mint, now: float) -> Refusal | None:

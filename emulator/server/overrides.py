@@ -1,6 +1,5 @@
 """What holds for all answers of a server: its quirks, pace, faults and speed, and what a request asks for itself."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -39,14 +38,6 @@ def apply_variation(settings: Settings, variation: Variation) -> Settings:
         faults=(*settings.faults, *variation.faults),
         speed=variation.speed or settings.speed,
     )
-
-
-def read_requested_pace(headers: Sequence[tuple[bytes, bytes]]) -> CompiledPace | None:
-    """The pace that a request's headers ask for. Raises AnswerError for one that there is not."""
-    for name, value in headers:
-        if name == PACE_HEADER:
-            return read_pace(value.decode("latin-1"))
-    return None
 
 
 @lru_cache(maxsize=256)

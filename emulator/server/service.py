@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ from emulator.scenario.loading import LoadedScenarios, default_scenario_path, re
 from emulator.scenario.rules import Endpoint, Tokens
 from emulator.server.authentication import check_bearer, describe_sender, read_credentials
 from emulator.server.clock import Clock
-from emulator.server.overrides import PACE_HEADER, apply_variation, build_overrides, read_requested_pace
+from emulator.server.overrides import PACE_HEADER, apply_variation, build_overrides, read_pace
 from emulator.server.settings import SEEDED_MOMENT, Settings
 from emulator.server.tokens import Mint
 from emulator.store.exchange import Exchange, TokenExchange
@@ -121,9 +121,10 @@ class Service:
             compile_rules(read_paths([default_scenario_path()]).scenarios) if settings.fallback == "default" else None
         )
 
-    def handle(self, target: Target, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> Exchange:
+    def handle(self, target: Target, query: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Exchange:
         """What `respond` does, where there is one worker."""
-        return run_without_waiting(self.respond(target, query, headers, body))
+        lowered = [(name.lower(), value) for name, value in headers]
+        return run_without_waiting(self.respond(target, query, lowered, body))
 
     async def respond(
         self,
@@ -135,121 +136,119 @@ class Service:
     ) -> Exchange:
         """Answer a request; the exchange is not in the journal until `finish` says how it ended.
 
-        `waited` is what came of it before, when it had to wait in the queue of a quota.
+        Header names are in lower case; of repeated headers the last counts. `waited` is what came of the request before, when it
+        had to wait in the queue of a quota.
         """
-        now = self.clock.now()
+        now, by_name = self.clock.now(), dict(headers)
         if waited is None:
             ticket, started = QuotaTicket(self.store.next_number()), now
         else:
             ticket, started = waited.quota_ticket, waited.started
-        credentials = read_credentials(headers, query)
-        sender = describe_sender(credentials, self._sender_key)
+        credentials = read_credentials(by_name, query)
         warnings: tuple[str, ...] = ()
         try:
             refusal = check_bearer(self.settings.auth, target, credentials, self.mint, now)
-            if refusal is None:
-                outcome, warnings = await self._read_and_answer(target, headers, body, now, ticket)
-            else:
+            if refusal is not None:
                 refusal = as_unary(refusal, target) if target.is_unary else refusal
                 outcome = refuse_request(refusal, self._quirks_of(target))
+            elif target.is_unary:
+                outcome = refuse_request(refuse_unary(target))
+            else:
+                outcome, warnings = await self._answer(target, headers, by_name, body, now=now, ticket=ticket)
         except Exception as error:  # noqa: BLE001  # a mistake in the emulator must not look like a 500 of Google's
             outcome = unexpected_error(error)
+        sender = describe_sender(credentials, self._sender_key)
         return Exchange(ticket.number, started, target, body, outcome, warnings, ticket, sender=sender)
 
-    async def _read_and_answer(
-        self, target: Target, headers: Sequence[tuple[bytes, bytes]], body: bytes, now: float, ticket: QuotaTicket
+    async def _answer(
+        self,
+        target: Target,
+        headers: Sequence[tuple[bytes, bytes]],
+        by_name: Mapping[bytes, bytes],
+        body: bytes,
+        *,
+        now: float,
+        ticket: QuotaTicket,
     ) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome of a request whose credentials pass, and warnings."""
-        if target.is_unary:
-            return refuse_request(refuse_unary(target)), ()
         session = self.sessions.find(target.project)
         if self.store.is_behind(session):
             await self.store.catch_up(target.project, session)
         rules = self._rules_of(session)
-        missing = refuse_endpoint(target, rules.endpoints)
-        if missing is not None:
+        if rules.endpoints and (missing := refuse_endpoint(target, rules.endpoints)) is not None:
             return refuse_request(missing, self._quirks_of(target)), ()
         endpoint = rules.endpoints.get(target.endpoint)
+        overrides = session.overrides or self._overrides
         ask: AnswerFunction
         check: RouteCheck | None
         try:
             if target.method == CHAT:
-                facts, overlooked = self._read_chat(target, headers, body, endpoint)
+                facts, overlooked = self._read_chat(target, headers, by_name, body, endpoint)
                 ask, check = answer, None
             else:
                 handler, overlooked = read_route(target.method, body, strict_json=self.settings.strict_json)
                 facts, ask, check = Facts(target, headers, handler.chat), handler.answer, handler.vet
-            outcome, warnings = await self._answer(facts, session, rules, now=now, ticket=ticket, ask=ask, check=check)
+            if PACE_HEADER in by_name:
+                overrides = replace(overrides, asked=read_pace(by_name[PACE_HEADER].decode("latin-1")))
         except MalformedRequestError as error:
-            refusal = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
-            return refuse_request(refusal, self._quirks_of(target)), ()
+            malformed = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
+            return refuse_request(malformed, self._quirks_of(target)), ()
         except AnswerError as error:
             report = f"the header {PACE_HEADER.decode()}: {error}"
             return Outcome("error", emulator_failure(report, "unknown_pace"), report=report), ()
-        return outcome, overlooked + warnings
-
-    def _read_chat(
-        self, target: Target, headers: Sequence[tuple[bytes, bytes]], body: bytes, endpoint: Endpoint | None
-    ) -> tuple[Facts, tuple[str, ...]]:
-        """The facts of a chat request, and what had to be overlooked in it. Raises MalformedRequestError."""
-        own_headers = vertex_headers(headers)
-
-        def find_options(options: bytes) -> RequestOptions:
-            return self._options.find(target, own_headers, options, endpoint)
-
-        parsed = parse_request(
-            body, lambda options: find_options(options).request, strict_json=self.settings.strict_json
-        )
-        options = find_options(parsed.options)
-        facts = Facts(target, headers, parsed.request, endpoint, options=options, plain=parsed.plain)
-        return facts, parsed.warnings
-
-    async def _answer(
-        self,
-        facts: Facts,
-        session: Session,
-        rules: Ruleset,
-        *,
-        now: float,
-        ticket: QuotaTicket,
-        ask: AnswerFunction,
-        check: RouteCheck | None,
-    ) -> tuple[Outcome, tuple[str, ...]]:
-        """The outcome, and warnings. Raises AnswerError for a pace that the request names and there is not."""
-        overrides = session.overrides or self._overrides
-        requested_pace = read_requested_pace(facts.raw_headers)
-        if requested_pace is not None:
-            overrides = replace(overrides, asked=requested_pace)
         seed = self.settings.seed if self.settings.seed is not None else rules.seed
         quirks = overrides.quirks | rules.quirks
         if rules.has_early_quirks:
             quirks |= await self._early_quirks(rules, facts, session)
-        quirks = expand(quirks) if quirks else quirks
-        vetted = self._judge(facts, rules, seed, quirks, check)
+        if quirks:
+            quirks = expand(quirks)
+        vetted = self._vet(facts, rules, seed, quirks, check)
         refusal = vetted.refusal
         if refusal is None and rules.quotas:
             # A quota may change how the request is paid for.
             facts = copy(facts)
             refusal = await admit(self.store, rules.quotas, facts, ticket, self.clock.elapsed())
         if refusal is not None:
-            refused = refuse_request(refuse_in_container(refusal, family_of(facts.target, facts.endpoint)), quirks)
+            refused = refuse_request(refuse_in_container(refusal, family_of(target, endpoint)), quirks)
             if overrides.quirks:
                 # Whether it would have passed without the quirks around it.
-                plain = self._judge(facts, rules, seed, expand(quirks - overrides.quirks), check)
+                plain = self._vet(facts, rules, seed, expand(quirks - overrides.quirks), check)
                 refused = refused._replace(is_disturbed=plain.refusal is None)
-            return refused, ()
+            return refused, overlooked
         rulesets = (rules,) if self._default is None else (rules, self._default)
         inputs = AnswerInputs(now if seed is None else SEEDED_MOMENT, seed, os.urandom(16), overrides)
         outcome = ask(rulesets, facts, session.state, inputs)
-        chosen, project = outcome.chosen, facts.target.project
-        is_independent = overrides.is_empty and chosen is not None and not chosen.counts
-        if not is_independent or chosen is None or not self.store.note_use(project, session, chosen):
+        chosen, store = outcome.chosen, self.store
+        # Where nothing that the session remembers plays a part, the use of the rule is only noted.
+        if (
+            chosen is None
+            or chosen.counts
+            or not overrides.is_empty
+            or not store.note_use(target.project, session, chosen)
+        ):
             outcome = await agree(
-                self.store, session, outcome, lambda state: ask(rulesets, facts, state, inputs), project
+                store, session, outcome, lambda state: ask(rulesets, facts, state, inputs), target.project
             )
         if ticket.delay:
             outcome = outcome._replace(timeline=outcome.timeline.delay(ticket.delay))
-        return outcome, vetted.warnings + outcome.warnings
+        return outcome, overlooked + vetted.warnings + outcome.warnings
+
+    def _read_chat(
+        self,
+        target: Target,
+        headers: Sequence[tuple[bytes, bytes]],
+        by_name: Mapping[bytes, bytes],
+        body: bytes,
+        endpoint: Endpoint | None,
+    ) -> tuple[Facts, tuple[str, ...]]:
+        """The facts of a chat request, and what had to be overlooked in it. Raises MalformedRequestError."""
+
+        def find_options(options: bytes) -> RequestOptions:
+            return self._options.find(target, vertex_headers(by_name), options, endpoint)
+
+        parsed, options = parse_request(body, find_options, strict_json=self.settings.strict_json)
+        facts = Facts(target, headers, parsed.request, endpoint, options=options, plain=parsed.plain)
+        return facts, parsed.warnings
 
     async def _early_quirks(self, ruleset: Ruleset, facts: Facts, session: Session) -> frozenset[QuirkName]:
         """The quirks of the rule that would answer, which hold while the request is judged."""
@@ -264,7 +263,7 @@ class Service:
         session = self.sessions.find(target.project)
         return expand((session.overrides or self._overrides).quirks | self._rules_of(session).quirks)
 
-    def _judge(
+    def _vet(
         self, facts: Facts, ruleset: Ruleset, seed: str | None, quirks: frozenset[QuirkName], check: RouteCheck | None
     ) -> VettingResult:
         """What Vertex says of a request: the scenario's `vetting` wins over the server's."""
@@ -276,12 +275,13 @@ class Service:
         return self._rules_of(self.sessions.find(project))
 
     def _rules_of(self, session: Session) -> Ruleset:
-        first, added = parts = session.ruleset or self.ruleset, (*session.added, *self.added)
-        if not added:
+        first = session.ruleset or self.ruleset
+        if not session.added and not self.added:
             return first
+        parts = first, (*session.added, *self.added)
         merged = session.merged
         if merged is None or merged[0] != parts:
-            merged = session.merged = parts, put_before(first, added)
+            merged = session.merged = parts, put_before(*parts)
         return merged[1]
 
     def finish(self, exchange: Exchange) -> None:

@@ -11,7 +11,7 @@ from emulator.engine.request.facts import Facts
 from emulator.engine.request.options import list_ignored
 from emulator.engine.routes.route import read_route
 from emulator.wire.json_text import parse_or_text
-from emulator.wire.requests import MalformedRequestError, parse_request
+from emulator.wire.requests import MalformedRequestError, read_request
 from emulator.wire.urls import CHAT, Target
 
 
@@ -107,7 +107,7 @@ class Exchange:
         """What rules could ask about the request, its headers left out; None if it cannot be read."""
         try:
             if self.target.method == CHAT:
-                return Facts(self.target, (), parse_request(self.body).request)
+                return Facts(self.target, (), read_request(self.body))
             if self.target.is_unary:
                 return None
             return Facts(self.target, (), read_route(self.target.method, self.body, strict_json=False)[0].chat)

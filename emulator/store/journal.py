@@ -43,12 +43,12 @@ class Journal:
     def add(self, exchange: Entry) -> None:
         """Keep an exchange; the oldest leave when there is no room."""
         with self._lock:
-            self._added += 1
-            exchange.position = self._added
-            self._exchanges.append(exchange)
+            self._added = exchange.position = self._added + 1
+            exchanges = self._exchanges
+            exchanges.append(exchange)
             self._bytes += exchange.size
-            while self._exchanges and (len(self._exchanges) > self._most_exchanges or self._bytes > self._most_bytes):
-                self._bytes -= self._exchanges.popleft().size
+            while len(exchanges) > self._most_exchanges or self._bytes > self._most_bytes:
+                self._bytes -= exchanges.popleft().size
             if self._waiting:
                 self._changed.notify_all()
 

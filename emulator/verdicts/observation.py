@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 from emulator.engine.answer import Outcome
 from emulator.engine.request.history import PastCall, calls_of
-from emulator.wire.requests import ChatRequest, MalformedRequestError, Message, parse_request
+from emulator.wire.requests import ChatRequest, MalformedRequestError, Message, read_request
 from emulator.wire.sse import DONE
 from emulator.wire.urls import CHAT, Target
 
@@ -43,7 +43,7 @@ class Observation:
         if self.target.method != CHAT:
             return None
         try:
-            return parse_request(self.body).request
+            return read_request(self.body)
         except MalformedRequestError:
             return None
 

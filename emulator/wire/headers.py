@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterable
 from http import HTTPStatus
 
+from emulator.wire.errors import JSON_TYPE
+from emulator.wire.sse import EVENT_STREAM_TYPE
+
 Headers = tuple[tuple[str, str], ...]
 
 _UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
@@ -24,6 +27,8 @@ _UNAUTHENTICATED: Headers = (("server", "ESF"), ("www-authenticate", 'Bearer rea
 
 _NOT_IN_NAMES = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"]')
 _NOT_IN_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
+"""The end of a head whose body goes out in chunks."""
 _OF_FRAMING = frozenset({b"connection", b"content-length", b"transfer-encoding"})
 
 
@@ -41,6 +46,9 @@ class EncodedHeaders(tuple[tuple[bytes, bytes], ...]):  # noqa: SLOT001  # a tup
     """Headers as ASGI has them, with the lines that they are in a head; none of them says how the body is framed."""
 
     lines: bytes
+    """The lines of the headers alone."""
+    chunked: bytes
+    """The end of a head with them whose body goes out in chunks on a connection that stays open."""
 
 
 def _encode(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
@@ -57,12 +65,8 @@ def encode_headers(headers: Headers, status: int) -> tuple[tuple[bytes, bytes], 
 
     Raises RuntimeError for a header that HTTP does not allow.
     """
-    if len(headers) == 1 and headers[0][0] == "content-type" and status != _UNAUTHORIZED:
-        # Most answers have no other header of their own.
-        first = _encode(headers)
-        encoded = EncodedHeaders(first + _FRONT_END_ENCODED)
-        encoded.lines = write_lines(first) + _FRONT_END_LINES
-        return encoded
+    if status != _UNAUTHORIZED and headers in _COMMON:
+        return _COMMON[headers]
     given = {name.lower(): value for name, value in (*(_UNAUTHENTICATED if status == _UNAUTHORIZED else ()), *headers)}
     content_type = given.pop("content-type", None)
     first = () if content_type is None else _encode((("content-type", content_type),))
@@ -74,6 +78,19 @@ def encode_headers(headers: Headers, status: int) -> tuple[tuple[bytes, bytes], 
         front_end, front_end_lines = _FRONT_END_ENCODED, _FRONT_END_LINES
     if others and not _OF_FRAMING.isdisjoint([name for name, _ in others]):
         return (*first, *front_end, *others)
-    encoded = EncodedHeaders((*first, *front_end, *others))
-    encoded.lines = write_lines(first) + front_end_lines + (write_lines(others) if others else b"")
+    return _join((*first, *front_end, *others), write_lines(first) + front_end_lines + write_lines(others))
+
+
+def _join(headers: tuple[tuple[bytes, bytes], ...], lines: bytes) -> EncodedHeaders:
+    encoded = EncodedHeaders(headers)
+    encoded.lines, encoded.chunked = lines, lines + CHUNKED
     return encoded
+
+
+_COMMON = {
+    headers: _join(encoded + _FRONT_END_ENCODED, write_lines(encoded) + _FRONT_END_LINES)
+    for content_type in (JSON_TYPE, EVENT_STREAM_TYPE)
+    for headers in [(("content-type", content_type),)]
+    for encoded in [_encode(headers)]
+}
+"""Those of most answers, encoded when the module is loaded."""

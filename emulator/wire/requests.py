@@ -3,8 +3,7 @@
 import re
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, Protocol, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import ValidationError, from_json, to_json
@@ -199,57 +198,66 @@ class MalformedRequestError(Exception):
         super().__init__(explanation)
 
 
-@dataclass(slots=True)
-class ParsedRequest:
+class ParsedRequest(NamedTuple):
     """A request body that was understood, and what had to be overlooked for it."""
 
     request: ChatRequest
-    options: bytes
-    """All of it but its messages, as JSON; what follows from that is the same for all requests that have it in common."""
     plain: PlainMessages | None
     """What its messages hold, if that is roles and texts alone."""
     warnings: tuple[str, ...] = ()
 
 
-def read_options(options: bytes) -> ChatRequest:
-    """A request without its messages. Raises ValueError if it has another shape than documented."""
-    read: ChatRequest = CHAT_REQUEST.validator.validate_json(options)
-    return read
+class HasRequest(Protocol):
+    """What follows from a request without its messages."""
+
+    request: ChatRequest
+
+
+class ReadOptions:
+    """A request without its messages, as its JSON says."""
+
+    def __init__(self, options: bytes) -> None:
+        """Raises ValueError if the JSON has another shape than documented."""
+        self.json = options
+        self.request: ChatRequest = CHAT_REQUEST.validator.validate_json(options)
+
+
+Options = TypeVar("Options", bound=HasRequest)
 
 
 def parse_request(
-    body: bytes, find_options: Callable[[bytes], ChatRequest] = read_options, *, strict_json: bool = False
-) -> ParsedRequest:
+    body: bytes, find_options: Callable[[bytes], Options], *, strict_json: bool = False
+) -> tuple[ParsedRequest, Options]:
     """Read the body of a chat-completions request. Raises MalformedRequestError.
 
-    `find_options` reads the options, or knows them.
+    `find_options` gets the JSON of the request without its messages; it reads it (`ReadOptions`), or knows what follows from it.
     """
     # Of a long conversation with calls nearly all has to be looked at, which takes longer once it has become objects.
     if len(body) < _LONG or _CALL not in body[-_LONG:]:
         try:
-            return _read_request(from_json(body), find_options)
+            sent = from_json(body)
+            if isinstance(sent, dict):
+                messages = sent.get("messages")
+                if messages is not None:
+                    # Only their place is kept.
+                    sent["messages"] = None
+                options = find_options(to_json(sent, inf_nan_mode="constants"))
+                request, plain = options.request.copy(), None
+                if messages is not None:
+                    plain = read_plain_messages(messages)
+                    request["messages"] = messages if plain else _MESSAGES.validator.validate_python(messages)
+                return ParsedRequest(request, plain), options
         except ValueError:
             # What is wrong with it, or has to be overlooked, is seen when all of it is read as one shape.
             pass
     request, warnings = parse_shape(CHAT_REQUEST, body, strict_json=strict_json)
     beside: dict[str, Any] = {**request, "messages": None} if "messages" in request else {**request}
-    return ParsedRequest(request, to_json(beside, inf_nan_mode="constants"), None, warnings)
+    return ParsedRequest(request, None, warnings), find_options(to_json(beside, inf_nan_mode="constants"))
 
 
-def _read_request(sent: Any, find_options: Callable[[bytes], ChatRequest]) -> ParsedRequest:
-    """The request that a JSON value is. Raises ValueError if it is none; the value is used up."""
-    if not isinstance(sent, dict):
-        raise ValueError("no object")  # noqa: TRY004  # as for all else that is wrong with it
-    messages = sent.get("messages")
-    if messages is not None:
-        # Only their place is kept.
-        sent["messages"] = None
-    options = to_json(sent, inf_nan_mode="constants")
-    request, plain = find_options(options).copy(), None
-    if messages is not None:
-        plain = read_plain_messages(messages)
-        request["messages"] = messages if plain else _MESSAGES.validator.validate_python(messages)
-    return ParsedRequest(request, options, plain)
+def read_request(body: bytes) -> ChatRequest:
+    """The request that a body holds. Raises MalformedRequestError."""
+    return parse_request(body, ReadOptions)[0].request
 
 
 def parse_shape(shape: TypeAdapter[Shape], body: bytes, *, strict_json: bool = False) -> tuple[Shape, tuple[str, ...]]:

@@ -7,7 +7,7 @@ def test_senders_are_told_apart_by_their_headers() -> None:
     """By token, key and host; no other header plays a part, and nothing shows the token."""
 
     def send(*headers: tuple[bytes, bytes], query: bytes = b"") -> tuple[object, object]:
-        credentials = read_credentials(headers, query)
+        credentials = read_credentials(dict(headers), query)
         return credentials, describe_sender(credentials, b"key")
 
     one, two = (b"authorization", b"Bearer one"), (b"authorization", b"Bearer two")

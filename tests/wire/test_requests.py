@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from emulator.wire.requests import (
     CHAT_REQUEST,
     MalformedRequestError,
+    ReadOptions,
     google_options,
     parse_request,
     parse_shape,
+    read_request,
     write_place,
 )
 
@@ -26,7 +28,7 @@ DOCUMENTED_STYLE = rb"""{ \
 def test_unknown_keys_are_kept() -> None:
     """Whatever else a client sends stays in the request."""
     body = {"model": "m", "user": "u", "messages": [{"role": "user", "content": "x", "odd": 1}], "logit_bias": {"1": 2}}
-    assert parse_request(json.dumps(body).encode()).request == body
+    assert read_request(json.dumps(body).encode()) == body
 
 
 @pytest.mark.parametrize(
@@ -45,36 +47,36 @@ def test_unknown_keys_are_kept() -> None:
 def test_every_content_form_is_read(content: Any) -> None:
     """All documented forms of content pass, and unknown parts too."""
     body = {"messages": [{"role": "user", "content": content}]}
-    assert parse_request(json.dumps(body).encode()).request == body
+    assert read_request(json.dumps(body).encode()) == body
 
 
 def test_null_is_as_good_as_absent() -> None:
     """Clients that write null for what they do not set are understood."""
     body = b'{"model":null,"messages":null,"n":null,"stream":null,"tools":null,"stop":null,"extra_body":null}'
-    assert parse_request(body).request["n"] is None
+    assert read_request(body)["n"] is None
 
 
 def test_backslashes_before_line_ends_are_dropped_with_a_warning() -> None:
     """The documented curl samples send such bodies; backslashes inside strings stay."""
-    parsed = parse_request(DOCUMENTED_STYLE)
+    parsed, _ = parse_request(DOCUMENTED_STYLE, ReadOptions)
     assert parsed.request["messages"] == [{"role": "user", "content": "a\\b"}]
     assert parsed.warnings
-    assert parse_request(DOCUMENTED_STYLE.replace(b"\n", b"\r\n")).request == parsed.request
+    assert read_request(DOCUMENTED_STYLE.replace(b"\n", b"\r\n")) == parsed.request
 
 
 def test_strict_json_names_the_line() -> None:
     """With --strict-json the same body is refused, and the place is said."""
     with pytest.raises(MalformedRequestError) as caught:
-        parse_request(DOCUMENTED_STYLE, strict_json=True)
+        parse_request(DOCUMENTED_STYLE, ReadOptions, strict_json=True)
     assert "line 1, column 3" in caught.value.explanation
 
 
 def test_a_body_cut_short_says_so() -> None:
     """A body that the shell cut short is told apart from one that is merely wrong."""
     with pytest.raises(MalformedRequestError, match=r"ends at line 1, .* cut short by the shell"):
-        parse_request(b'{"messages": [{"content": "e.g., green')
+        read_request(b'{"messages": [{"content": "e.g., green')
     with pytest.raises(MalformedRequestError, match="not JSON at line 1, column 2"):
-        parse_request(b"{]")
+        read_request(b"{]")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_a_body_cut_short_says_so() -> None:
 def test_wrong_types_name_the_place(body: Any, explanation: str) -> None:
     """A value of the wrong type is refused with its place, what it is and what was expected."""
     with pytest.raises(MalformedRequestError) as caught:
-        parse_request(json.dumps(body).encode())
+        read_request(json.dumps(body).encode())
     assert caught.value.explanation == explanation
     assert caught.value.is_json
 
@@ -110,12 +112,12 @@ def test_wrong_types_name_the_place(body: Any, explanation: str) -> None:
 def test_no_bytes_make_any_other_error(body: bytes) -> None:
     """Whatever the bytes, they are a request or they are malformed."""
     with contextlib.suppress(MalformedRequestError):
-        parse_request(body)
+        read_request(body)
 
 
 def test_top_level_google_is_an_alias_below_extra_body() -> None:
     """`extra_body.google` wins over a top-level `google`."""
-    request = parse_request(b'{"google":{"a":1,"b":1},"extra_body":{"google":{"a":2}}}').request
+    request = read_request(b'{"google":{"a":1,"b":1},"extra_body":{"google":{"a":2}}}')
     assert google_options(request) == {"a": 2, "b": 1}
     assert google_options({}) == {}
 
@@ -154,10 +156,10 @@ def test_a_request_is_what_its_shape_says(before: dict[str, Any], messages: Any,
         expected, refused = {}, str(error)
     if refused:
         with pytest.raises(MalformedRequestError) as caught:
-            parse_request(body)
+            read_request(body)
         assert str(caught.value) == refused
         return
-    parsed = parse_request(body)
+    parsed, _ = parse_request(body, ReadOptions)
     assert json.dumps(parsed.request) == json.dumps(expected)
     if parsed.plain is not None:
         roles, texts = parsed.plain
@@ -172,15 +174,15 @@ def test_long_conversations_are_read_alike_with_calls_and_without() -> None:
     result = {"content": "1", "tool_call_id": "1", "role": "tool"}
     for messages in (said, [*said, call, result], [said[0], call, result, *said]):
         body = json.dumps({"temperature": 1, "messages": messages, "model": "m"}).encode()
-        parsed = parse_request(body)
+        parsed, options = parse_request(body, ReadOptions)
         assert json.dumps(parsed.request) == json.dumps(parse_shape(CHAT_REQUEST, body)[0])
         assert (parsed.plain is None) is (call in messages)
-        assert json.loads(parsed.options) == {"temperature": 1, "messages": None, "model": "m"}
+        assert json.loads(options.json) == {"temperature": 1, "messages": None, "model": "m"}
 
 
 def test_requests_that_are_asked_alike_do_not_share_what_may_be_changed() -> None:
     """Who changes a key of one finds it unchanged in the next."""
     body = b'{"model":"m","messages":[{"role":"user","content":"x"}]}'
-    first = parse_request(body).request
+    first = read_request(body)
     first["model"], first["messages"] = "n", None
-    assert parse_request(body).request == {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    assert read_request(body) == {"model": "m", "messages": [{"role": "user", "content": "x"}]}

@@ -47,7 +47,9 @@ class Facts(RequestOptions):
     ) -> None:
         """`options` are those of the request where they are known; `plain` is what the messages hold if that is all."""
         if options is None:
-            super().__init__(target, vertex_headers(headers), request, endpoint)
+            super().__init__(
+                target, vertex_headers({name.lower(): value for name, value in headers}), request, endpoint
+            )
         else:
             self.__dict__ = options.__dict__.copy()
             self.request = request
@@ -56,6 +58,8 @@ class Facts(RequestOptions):
         if plain is not None:
             self.message_keys, self.content_types, self.may_enclose = _PLAIN_KEYS, _TEXT, False
             self.roles, self.contents = plain
+            if self.messages and self.messages[-1]["role"] == "user":
+                self.last_user = self.contents[-1]
             if not self.google:
                 # What every answer needs. Without a marker for thoughts, the model reads what is written.
                 self.prompt_tokens = self.tokens_beside + estimate_all(self.contents)

@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ from emulator.catalogue.models import ModelCard, describe_model, find_model, gen
 from emulator.engine.families import AnswerStyle, choose_style, family_of
 from emulator.engine.request.token_estimates import CACHED_TOKENS, estimate_tokens
 from emulator.scenario.rules import Endpoint, Traffic
-from emulator.wire.requests import UNKNOWN_EFFECT, ChatRequest, google_options, read_options
+from emulator.wire.requests import UNKNOWN_EFFECT, ChatRequest, ReadOptions, google_options
 from emulator.wire.urls import Target
 
 MOST_CACHED_BYTES = 4 * 1024 * 1024
@@ -22,18 +22,19 @@ _PARSED_SIZE = 8
 _KNOWN = frozenset(ChatRequest.__annotations__) | UNKNOWN_EFFECT
 _JSON_FORMATS = frozenset({"json_object", "json_schema", "application/json"})
 
-_X_V = frozenset({b"x-v", b"X-V", b"X-v", b"x-V"})
+_REQUEST_TYPE, _SHARED_REQUEST_TYPE = b"x-vertex-ai-llm-request-type", b"x-vertex-ai-llm-shared-request-type"
 
-RawHeaders = tuple[tuple[bytes, bytes], ...]
+VertexHeaders = tuple[bytes | None, bytes | None]
+"""The headers `x-vertex-ai-llm-request-type` and `x-vertex-ai-llm-shared-request-type`; None where there is none."""
 
 
 class RequestOptions:
     """All of a request but its messages, and what follows from that. Many requests share one; nobody may change it."""
 
     def __init__(
-        self, target: Target, vertex_headers: RawHeaders, request: ChatRequest, endpoint: Endpoint | None = None
+        self, target: Target, vertex_headers: VertexHeaders, request: ChatRequest, endpoint: Endpoint | None = None
     ) -> None:
-        """`vertex_headers` are those named `x-vertex-ai-…`; `endpoint` is what the scenario says of a deployed endpoint."""
+        """`endpoint` is what the scenario says of a deployed endpoint."""
         self.target = target
         self.endpoint = endpoint
         self.request = request
@@ -56,11 +57,10 @@ class RequestOptions:
         )
         """How the model writes its answers."""
         self.llm_headers: Mapping[str, str] = {
-            name.decode("latin-1").lower(): value.decode("latin-1")
-            for name, value in vertex_headers
-            if b"-llm-" in name.lower()
+            name.decode(): value.decode("latin-1")
+            for name, value in zip((_REQUEST_TYPE, _SHARED_REQUEST_TYPE), vertex_headers, strict=True)
+            if value is not None
         }
-        """The headers `x-vertex-ai-llm-…`, which choose how the request is paid for."""
         self.traffic: Traffic = _traffic_of(self.llm_headers)
         """The traffic type that those headers ask for; a quota of provisioned throughput that carries the request changes it."""
         self.google: dict[str, Any] = google_options(request)
@@ -122,9 +122,9 @@ class RequestOptions:
         return names
 
 
-def vertex_headers(headers: Sequence[tuple[bytes, bytes]]) -> RawHeaders:
-    """Vertex's own among the headers of a request: `x-vertex-ai-…`."""
-    return tuple([pair for pair in headers if pair[0][:3] in _X_V and pair[0][:11].lower() == b"x-vertex-ai"])
+def vertex_headers(headers: Mapping[bytes, bytes]) -> VertexHeaders:
+    """The headers that choose how a request is paid for; names are in lower case."""
+    return headers.get(_REQUEST_TYPE), headers.get(_SHARED_REQUEST_TYPE)
 
 
 def list_ignored(request: ChatRequest, target: Target) -> list[str]:
@@ -170,7 +170,7 @@ def _count_tool(tool: tuple[str, str, Any]) -> int:
     return estimate_tokens(name) + estimate_tokens(description) + estimate_tokens(written)
 
 
-_Key = tuple[Target, RawHeaders, bytes]
+_Key = tuple[Target, VertexHeaders, bytes]
 
 
 class OptionsCache:
@@ -184,7 +184,7 @@ class OptionsCache:
         """Bytes that are taken, estimated."""
 
     def find(
-        self, target: Target, vertex_headers: RawHeaders, options: bytes, endpoint: Endpoint | None
+        self, target: Target, vertex_headers: VertexHeaders, options: bytes, endpoint: Endpoint | None
     ) -> RequestOptions:
         """The options that JSON without messages holds. Raises ValueError if it has another shape than documented."""
         key = target, vertex_headers, options
@@ -193,7 +193,7 @@ class OptionsCache:
         if found is not None and found.endpoint is endpoint:
             self._known.move_to_end(key)
             return found
-        found = RequestOptions(target, vertex_headers, read_options(options), endpoint)
+        found = RequestOptions(target, vertex_headers, ReadOptions(options).request, endpoint)
         if len(options) <= LARGEST_CACHED_OPTIONS:
             self._forget(key)
             self._known[key], self._sizes[key] = found, 0

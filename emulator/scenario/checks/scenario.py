@@ -60,7 +60,7 @@ def _check_names(source: Source) -> Iterator[Problem]:
         lines.setdefault(name, place.line)
 
 
-def _check_models(  # noqa: C901  # one case for each kind of model
+def _check_models(  # one case for each kind of model
     models: Iterable[tuple[Location, Model]], file: ParsedFile
 ) -> Iterator[Problem]:
     source = file.source

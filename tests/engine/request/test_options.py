@@ -7,7 +7,7 @@ import pytest
 
 from emulator.engine.request.options import LARGEST_CACHED_OPTIONS, OptionsCache, RequestOptions, vertex_headers
 from emulator.scenario.rules import Endpoint
-from emulator.wire.requests import parse_request
+from emulator.wire.requests import ReadOptions, parse_request
 from emulator.wire.urls import Target
 
 TARGET = Target("v1", "p", "global", "openapi")
@@ -24,8 +24,9 @@ def find(
 ) -> RequestOptions:
     """The options of a request with so many messages."""
     body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "hi"}] * messages, **more}
-    headers = vertex_headers([(header, b"flex")])
-    return cache.find(target, headers, parse_request(json.dumps(body).encode()).options, endpoint)
+    headers = vertex_headers({header: b"flex"})
+    _, options = parse_request(json.dumps(body).encode(), ReadOptions)
+    return cache.find(target, headers, options.json, endpoint)
 
 
 def test_requests_that_differ_in_their_messages_share_their_options() -> None:

@@ -10,7 +10,7 @@ from emulator.engine.vetting.context import VettingPolicy
 from emulator.engine.vetting.vet import vet
 from emulator.wire.errors import Refusal
 from emulator.wire.json_text import dump
-from emulator.wire.requests import parse_request
+from emulator.wire.requests import read_request
 from emulator.wire.urls import Target
 
 Vet = Callable[..., Refusal | None]
@@ -21,7 +21,7 @@ def vetted() -> Vet:
     """Vet a request, given its body, its endpoint and the fields of the policy."""
 
     def vetted(body: dict[str, Any], endpoint: str = "openapi", **policy: Any) -> Refusal | None:
-        facts = Facts(Target("v1", "p", "global", endpoint), [], parse_request(dump(body)).request)
+        facts = Facts(Target("v1", "p", "global", endpoint), [], read_request(dump(body)))
         return vet(facts, VettingPolicy(**policy), "enforce").refusal
 
     return vetted

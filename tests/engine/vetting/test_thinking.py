@@ -8,7 +8,7 @@ from emulator.engine.rendering.render import render_options_of
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.thinking import read_budget, read_level, read_thinking
 from emulator.wire.json_text import dump
-from emulator.wire.requests import parse_request
+from emulator.wire.requests import read_request
 from emulator.wire.urls import Target
 
 TARGET = Target("v1", "p", "global", "openapi")
@@ -19,7 +19,7 @@ NEW = "google/gemini-3.1-pro-preview"
 def facts_of(model: str, google: Any = None, effort: str | None = None) -> Facts:
     """The facts of a request with only these options."""
     body: Any = {"model": model, "messages": [], "reasoning_effort": effort, "extra_body": {"google": google}}
-    return Facts(TARGET, [], parse_request(dump(body)).request)
+    return Facts(TARGET, [], read_request(dump(body)))
 
 
 @pytest.mark.parametrize(
