@@ -14,7 +14,7 @@ from emulator.credentials.messages import (
     answer_refusal,
     format_time,
 )
-from emulator.engine.refusals import refuse
+from emulator.engine.error_answers import refuse
 from emulator.server.authentication import judge_bearer
 from emulator.server.tokens import CLOUD_PLATFORM
 from emulator.wire.errors import Refusal

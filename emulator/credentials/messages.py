@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from emulator.catalogue.errors import CatalogueError
-from emulator.engine.refusals import refuse
+from emulator.engine.error_answers import refuse
 from emulator.engine.timeline.timeline import Timeline, plain_timeline, refusal_timeline
 from emulator.server.authentication import Credentials
 from emulator.server.settings import Auth

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import Any
 
 from emulator.catalogue.models import ModelCard, ReasoningPlace, all_models, find_model, generation
-from emulator.engine.refusals import refuse, values_for
+from emulator.engine.error_answers import refuse, values_for
 from emulator.scenario.rules import Endpoint, Family
 from emulator.wire.dialects import GEMINI, GROK, LLAMA, R1, SGLANG, TGI, VLLM, Dialect
 from emulator.wire.errors import Refusal

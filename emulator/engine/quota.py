@@ -12,8 +12,8 @@ from math import ceil, floor
 from typing import Any, Literal, NamedTuple, Protocol
 
 from emulator.catalogue.errors import CatalogueError, entry, find
+from emulator.engine.error_answers import refuse, values_for
 from emulator.engine.matching.conditions import Condition, compile_when, matches
-from emulator.engine.refusals import refuse, values_for
 from emulator.engine.request.facts import Facts
 from emulator.scenario.loading import ScenarioFile
 from emulator.scenario.quota import PROVISIONED, list_quotas

@@ -1,11 +1,11 @@
-"""The ASGI application: chat and its siblings at once, the control path through Starlette, the rest to who is there for it."""
+"""The ASGI application: chat completions and the other routes, the control path (Starlette), and credentials or 404 for the rest."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cached_property, partial
 from typing import Any
 
-from emulator.engine.refusals import refuse
+from emulator.engine.error_answers import refuse
 from emulator.engine.timeline.timeline import Timeline, plain_timeline, refusal_timeline
 from emulator.http.request_cycle import CONNECTION_KEY
 from emulator.http.sending import Receive, Send, play_at_once
@@ -16,7 +16,7 @@ from emulator.server.settings import CONTROL_PATH
 from emulator.store.exchange import Exchange
 from emulator.store.store import Store, release
 from emulator.wire.errors import HTML_TYPE
-from emulator.wire.urls import Target, parse_target, parse_unary
+from emulator.wire.urls import parse_target, parse_unary
 
 
 async def wait_for_place(
@@ -84,27 +84,29 @@ class App:
         target = parse_target(path) if verb == "POST" else parse_unary(verb, path)
         if target is None:
             await self._otherwise(scope, receive, send)
-        else:
-            await self._answer(target, scope, receive, send)
-
-    async def _answer(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
-        service, clock = self._service, self._service.clock
-        body = await read_body(receive, service.settings.body_bytes)
+            return
+        service = self._service
+        clock, most = service.clock, service.settings.body_bytes
+        body = await read_body(receive, most)
         if body is None:
             return
-        if len(body) > service.settings.body_bytes:
+        if len(body) > most:
             await play_at_once(too_large(), (), send)
             return
         started = clock.elapsed()
-        asked = target, scope["query_string"], scope["headers"], body
-        exchange = await service.respond(*asked)
+        query, headers = scope["query_string"], scope["headers"]
+        exchange = await service.respond(target, query, headers, body)
         if exchange.quota_ticket.queue_timeout is not None:
-            exchange = await wait_for_place(exchange, partial(service.respond, *asked), service.store, clock, receive)
+            respond = partial(service.respond, target, query, headers, body)
+            exchange = await wait_for_place(exchange, respond, service.store, clock, receive)
         timeline, played = exchange.outcome.timeline, exchange.played
         try:
-            if played.ended == "complete" and timeline.is_instant:
+            if played.ended != "complete":
+                # The client has left while it stood in the queue.
+                pass
+            elif timeline.is_instant:
                 await play_at_once(timeline, exchange.warnings, send, played)
-            elif played.ended == "complete":
+            else:
                 line = Line(send, receive, clock, scope.get("extensions", {}).get(CONNECTION_KEY))
                 await play(timeline, exchange.warnings, line, started, played)
         except BaseException as error:

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
-from emulator.engine.refusals import refuse, values_for
+from emulator.engine.error_answers import refuse, values_for
 from emulator.server.settings import Auth
 from emulator.server.tokens import VERTEX_SCOPES, Mint
 from emulator.store.exchange import Sender

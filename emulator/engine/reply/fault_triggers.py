@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from emulator.catalogue.errors import find
 from emulator.catalogue.faults import FAULTS
-from emulator.engine.refusals import refuse, values_for
+from emulator.engine.error_answers import refuse, values_for
 from emulator.engine.reply.parts import FailPart
 from emulator.engine.reply.templates import Context, fill_text, fill_value
 from emulator.engine.timeline.directives import Fault

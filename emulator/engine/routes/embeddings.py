@@ -11,8 +11,8 @@ from hashlib import blake2b
 from typing import Final
 
 from emulator.engine.answer import Outcome, answer
+from emulator.engine.error_answers import refuse, values_for
 from emulator.engine.randomness import AnswerInputs
-from emulator.engine.refusals import refuse, values_for
 from emulator.engine.reply.parts import Answer
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.token_estimates import estimate_tokens

@@ -6,8 +6,8 @@ from functools import partial
 from itertools import count
 
 from emulator.engine.answer import Outcome, answer
+from emulator.engine.error_answers import refuse, values_for
 from emulator.engine.randomness import AnswerInputs
-from emulator.engine.refusals import refuse, values_for
 from emulator.engine.rendering.render import adapt_parts
 from emulator.engine.reply.parts import Answer, CallPart, FailPart, RawPart, TextPart
 from emulator.engine.request.facts import Facts

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from emulator.catalogue.models import find_model
-from emulator.engine.refusals import refuse, values_for
+from emulator.engine.error_answers import refuse, values_for
 from emulator.engine.reply.parts import MediaPart, Part
 from emulator.engine.request.facts import Facts
 from emulator.errors import AnswerError

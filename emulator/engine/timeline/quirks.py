@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from emulator.catalogue.quirks import QuirkName
-from emulator.engine.refusals import refuse
+from emulator.engine.error_answers import refuse
 from emulator.engine.timeline.timeline import Frame, Timeline, error_frame
 from emulator.wire.json_text import dump
 from emulator.wire.sse import event

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from emulator.catalogue.quirks import QuirkName
-from emulator.engine.refusals import refuse, values_for
+from emulator.engine.error_answers import refuse, values_for
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.history import TOOL_ROLES, ContentBlock, read_blocks
 from emulator.wire.errors import Refusal

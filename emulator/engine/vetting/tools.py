@@ -7,7 +7,7 @@ from pydantic_core import from_json
 
 from emulator.catalogue.errors import entry
 from emulator.catalogue.models import LEVELS_FROM
-from emulator.engine.refusals import values_for
+from emulator.engine.error_answers import values_for
 from emulator.engine.vetting.context import JsonPath, VettingContext
 from emulator.wire.errors import Refusal
 from emulator.wire.json_text import dump

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from emulator.engine.refusals import refuse, values_for
+from emulator.engine.error_answers import refuse, values_for
 from emulator.engine.request.facts import Facts
 from emulator.engine.vetting.context import Check, VettingContext, VettingPolicy
 from emulator.engine.vetting.history import check_arguments, check_last_message, check_order

@@ -12,10 +12,10 @@ import pytest
 
 from emulator.catalogue.errors import CatalogueError, all_errors
 from emulator.engine.answer import answer
+from emulator.engine.error_answers import values_for
 from emulator.engine.matching.choose import Chosen, choose
 from emulator.engine.matching.misses import Miss
 from emulator.engine.randomness import AnswerInputs
-from emulator.engine.refusals import values_for
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import Ruleset, compile_rules
 from emulator.engine.session import State
