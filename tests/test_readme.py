@@ -1,4 +1,4 @@
-"""Everything that the README and the guides show is tried out, and does what they say."""
+"""The README and the guides: every block is run, every table is compared with what it describes, every link leads somewhere."""
 
 import os
 import re
@@ -12,8 +12,10 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import click
 import pytest
 
+from emulator.cli import main
 from emulator.scenario.loading import read_text
 
 ROOT = Path(__file__).parents[1]
@@ -92,8 +94,8 @@ def choose(*languages: str) -> list[Block]:
     ]
 
 
-class Desk:
-    """A folder with a guide's files, where its blocks are run, and the servers they talk to."""
+class Workspace:
+    """A folder with the files of a guide, in which its blocks are run, and the servers that they talk to."""
 
     def __init__(self, guide: Path, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
@@ -156,27 +158,27 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], Desk]]:
-    """Return the desk of a guide, the same for all its blocks."""
-    desks: dict[Path, Desk] = {}
+def workspace_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], Workspace]]:
+    """Return the workspace of a guide, the same for all its blocks."""
+    workspaces: dict[Path, Workspace] = {}
     with ExitStack() as stack:
 
-        def find(guide: Path) -> Desk:
-            if guide not in desks:
-                desks[guide] = Desk(guide, tmp_path_factory.mktemp(guide.stem), stack)
-            return desks[guide]
+        def find(guide: Path) -> Workspace:
+            if guide not in workspaces:
+                workspaces[guide] = Workspace(guide, tmp_path_factory.mktemp(guide.stem), stack)
+            return workspaces[guide]
 
         yield find
 
 
 @pytest.mark.skipif(shutil.which("bash") is None or shutil.which("curl") is None, reason="there is no bash or no curl")
 @pytest.mark.parametrize("block", choose("sh", "bash", "python"), ids=str)
-def test_block_runs(block: Block, desk_of: Callable[[Path], Desk]) -> None:
+def test_block_runs(block: Block, workspace_of: Callable[[Path], Workspace]) -> None:
     """A block can be pasted: it ends well, complains of nothing, and prints what the guide says it does."""
     if block.text.startswith(SERVE):
-        assert desk_of(block.guide).address(block.server).startswith("http://127.0.0.1:")
+        assert workspace_of(block.guide).address(block.server).startswith("http://127.0.0.1:")
         return
-    printed = desk_of(block.guide).run(block)
+    printed = workspace_of(block.guide).run(block)
     if block.expected is None:
         return
     if UPDATE and ANYTHING not in block.expected:
@@ -197,8 +199,10 @@ def test_scenario_is_fine(block: Block) -> None:
 
 
 def test_every_block_is_tried() -> None:
-    """No block is of a kind that nothing here looks at, a test that is shown is run, and no exemption is left over."""
-    assert {block.language for block in BLOCKS} <= {"sh", "bash", "python", "yaml", "js"}
+    """Every block is of a known kind, every test that is shown is run, and every exemption is of a block that exists."""
+    assert {block.language for block in BLOCKS} <= {"sh", "bash", "python", "yaml", "js", "mermaid"}
+    # tests/docs/test_architecture.py reads the drawings.
+    assert {block.guide.name for block in BLOCKS if block.language == "mermaid"} == {"architecture.md"}
     # All the files of that guide are run, by the tests that its commands name above.
     assert all(block.file and block.guide.name == "runners.md" for block in BLOCKS if block.language == "js")
     files = {block.file for block in BLOCKS if block.file and block.language == "python"}
@@ -222,3 +226,58 @@ def test_links_lead_somewhere(guide: Path) -> None:
             headings = re.findall(r"(?m)^#+ (.+)$", path.read_text("utf-8"))
             anchors = {re.sub(r"[^\w\s-]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in anchors, target
+
+
+def read_rows(guide: Path, heading: str) -> list[list[str]]:
+    """Read the cells of all table rows of a section, header rows left out."""
+    section = re.split(r"(?m)^## ", guide.read_text("utf-8").split(f"\n## {heading}\n")[1])[0]
+    tables = re.findall(r"(?m)^\|.*\|\n\| ---.*\n((?:\|.*\n)+)", section)
+    return [[cell.strip() for cell in row.strip("|").split("|")] for table in tables for row in table.splitlines()]
+
+
+def names_in(cell: str) -> list[str]:
+    """List the names that a cell has in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_contents_list_every_section() -> None:
+    """The contents of the README link to all of its sections, in order."""
+    text = GUIDES[0].read_text("utf-8")
+    contents = text.split("**Contents:**")[1].split("\n\n")[0]
+    assert re.findall(r"\[([^\]]+)\]\(#", contents) == re.findall(r"(?m)^## (.+)$", text)
+
+
+def test_commands_are_those_of_the_program() -> None:
+    """The README lists every command, in the order of `--help`, with options that it has."""
+    rows = read_rows(GUIDES[0], "Commands")
+    assert [name for command, *_ in rows for name in names_in(command)] == list(main.commands)
+    for command, _, options in rows:
+        parameters = main.commands[names_in(command)[0]].params
+        known = {spelling for one in parameters if isinstance(one, click.Option) for spelling in one.opts}
+        assert set(names_in(options)) <= known
+
+
+def test_scenario_keys_are_those_of_the_reference() -> None:
+    """The tables of the README name every key of `when`, every step and every key beside an answer, and no other."""
+    reference = ROOT / "docs" / "scenarios.md"
+    rows = read_rows(GUIDES[0], "Scenario keys")
+    keys = {
+        kind: [name for cell, *_ in rows if kind_of(cell) == kind for name in names_in(cell)]
+        for kind in ("when", "step", "beside")
+    }
+    steps = reference.read_text("utf-8").split("\n## Replies\n")[1].split("\n## ")[0]
+    wanted = {
+        "when": [name for cell, *_ in read_rows(reference, "When") for name in names_in(cell)],
+        "step": re.findall(r"(?m)^### `(\w+)`$", steps),
+        "beside": [name for cell, *_ in read_rows(reference, "Beside the answer") for name in names_in(cell)],
+    }
+    assert {kind: sorted(names) for kind, names in keys.items()} == {
+        kind: sorted(names) for kind, names in wanted.items()
+    }
+
+
+def kind_of(cell: str) -> str:
+    """Tell which of the README's tables of keys a first cell is from."""
+    if cell.startswith("beside it:"):
+        return "beside"
+    return "step" if names_in(cell)[0] in {"say", "call", "image", "pause"} else "when"
