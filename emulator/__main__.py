@@ -1,6 +1,6 @@
 """`vertex-emulator`, which is also `python -m emulator`."""
 
-from emulator.cli import main
+from emulator.cli.commands import main
 
 
 def run() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from emulator.cli import main
+from emulator.cli.commands import main
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))

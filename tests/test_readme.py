@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import pytest
 
-from emulator.cli import main
+from emulator.cli.commands import main
 from emulator.scenario.loading import read_text
 
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from emulator.cli import main
+from emulator.cli.commands import main
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60

@@ -11,7 +11,7 @@ import pytest
 
 from emulator.catalogue.errors import all_errors
 from emulator.catalogue.models import all_models
-from emulator.cli import main
+from emulator.cli.commands import main
 from emulator.scenario.reference import reference_text
 from emulator.scenario.schema import schema_text
 

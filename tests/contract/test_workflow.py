@@ -17,7 +17,7 @@ import click
 import pytest
 import yaml
 
-from emulator.cli import main
+from emulator.cli.commands import main
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")

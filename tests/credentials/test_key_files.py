@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from emulator.api.emulator import Emulator
-from emulator.cli import main
+from emulator.cli.commands import main
 from emulator.credentials.gcloud_shim import renew_token, write_gcloud_shim
 from emulator.credentials.key_files import KeyFiles, write_key_files
 from emulator.errors import StartError

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from emulator.cli import main
+from emulator.cli.commands import main
 
 
 def test_command_line_is_generated(assert_generated: Any) -> None:

@@ -15,11 +15,12 @@ from emulator.engine.vetting.context import Check, VettingContext, VettingPolicy
 from emulator.engine.vetting.history import check_arguments, check_last_message, check_order
 from emulator.engine.vetting.media import check_audio_format, check_image_detail, check_media
 from emulator.engine.vetting.messages import check_has_messages, check_messages, find_content_warnings
-from emulator.engine.vetting.model import check_model, check_model_form
 from emulator.engine.vetting.parameters import (
     check_candidates,
     check_max_tokens,
     check_modalities,
+    check_model,
+    check_model_form,
     check_prompt_length,
     check_streamed_arguments,
     check_unknown_parameters,

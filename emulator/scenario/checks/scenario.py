@@ -6,8 +6,7 @@ from typing import Any
 
 from emulator.errors import Problem
 from emulator.scenario.checks.conversation import check_conversation
-from emulator.scenario.checks.error_names import explain_unknown_error, explain_unknown_token_error
-from emulator.scenario.checks.faults import check_fault
+from emulator.scenario.checks.faults import check_fault, explain_unknown_error, explain_unknown_token_error
 from emulator.scenario.checks.flags import check_own_flags
 from emulator.scenario.checks.implications import find_contradiction, read_turns
 from emulator.scenario.checks.parsed_file import ParsedFile, list_rules
