@@ -31,6 +31,17 @@ def connect_locally(self: socket.socket, address: Any) -> None:
     _connect(self, address)
 
 
+TIME_LIMIT = 300
+"""Seconds that a test may take, its fixtures included; what hangs is stopped and told."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give every test a time limit, unless it or the command line names another."""
+    for item in items:
+        if config.getoption("timeout", None) is None and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TIME_LIMIT))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _stay_on_this_machine() -> Iterator[None]:
     """Forbid connections to other machines."""
