@@ -55,7 +55,7 @@ class Outcome(NamedTuple):
     """What the answer could not do that the scenario wants of it."""
     quirks: frozenset[QuirkName] = frozenset()
     """The quirks that were on, of the rule and of what surrounds it."""
-    is_disturbed: bool = False
+    changed_by_overrides: bool = False
     """Whether the quirks, pace and faults of the surroundings made it another than it would have been."""
 
 
@@ -83,7 +83,7 @@ def answer(
         if (
             render is render_chat
             and inputs.overrides.is_empty
-            and chosen.rule.is_steady
+            and chosen.rule.is_unmodified
             and chosen.rule.replies[chosen.position].calls is not None
         ):
             return _answer_literally(chosen, facts, inputs)
@@ -140,9 +140,9 @@ def _carry_out(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Rende
     if around.quirks or around.faults:
         calm = inputs._replace(overrides=Overrides(asked=around.asked, speed=around.speed))
         undisturbed = _perform(chosen, facts, calm, render)
-        return outcome._replace(is_disturbed=outcome.timeline != undisturbed.timeline)
+        return outcome._replace(changed_by_overrides=outcome.timeline != undisturbed.timeline)
     is_slowed = around.compiled_pace is not None and (around.asked or chosen.rule.compiled_pace) is None
-    return outcome._replace(is_disturbed=not outcome.timeline.is_instant) if is_slowed else outcome
+    return outcome._replace(changed_by_overrides=not outcome.timeline.is_instant) if is_slowed else outcome
 
 
 def _perform(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Render) -> Outcome:

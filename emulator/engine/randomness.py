@@ -14,7 +14,7 @@ from emulator.engine.timeline.directives import CompiledPace, Fault
 from emulator.wire.requests import ChatRequest
 
 # A streamed answer and a plain one to the same request say the same.
-_MANNER = frozenset({"stream", "stream_options"})
+_STREAMING_FIELDS = frozenset({"stream", "stream_options"})
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class SeededRandom:
     """
 
     def __init__(self, inputs: AnswerInputs, request: ChatRequest, position: int) -> None:
-        self._occasion = inputs
+        self._inputs = inputs
         self.seed = inputs.seed
         """The seed, if one was given."""
         self._request = request
@@ -65,9 +65,9 @@ class SeededRandom:
 
     @cached_property
     def _content_key(self) -> bytes:
-        asked = {key: value for key, value in self._request.items() if key not in _MANNER}
+        asked = {key: value for key, value in self._request.items() if key not in _STREAMING_FIELDS}
         digest = blake2b(to_json(asked, inf_nan_mode="strings"), digest_size=16)
-        digest.update(f"\0{self._occasion.seed or ''}\0{self._position}".encode())
+        digest.update(f"\0{self._inputs.seed or ''}\0{self._position}".encode())
         return digest.digest()
 
     def random(self, *labels: str | int) -> Random:
@@ -79,7 +79,7 @@ class SeededRandom:
         if self.seed is not None:
             return _hash(self._content_key, ("id", *labels), count // 8)
         # What is random already need not be hashed, except to be used twice.
-        entropy = self._occasion.entropy
+        entropy = self._inputs.entropy
         return _hash(entropy, labels, count // 8) if labels else int.from_bytes(entropy[: count // 8], "big")
 
 

@@ -71,7 +71,7 @@ class CompiledRule:
         return f"{self.place.file}:{self.name}"
 
     @cached_property
-    def is_steady(self) -> bool:
+    def is_unmodified(self) -> bool:
         """Whether nothing beside its replies can make one answer another than the next."""
         return not (self.headers or self.quirks or self.faults or self.compiled_pace)
 
@@ -84,7 +84,7 @@ class CompiledRule:
     def counts(self) -> bool:
         """Whether what its session remembers plays a part in what it answers."""
         is_sequence = len(self.replies) > 1 and self.conversation is None
-        return is_sequence or not self.is_steady or any(compiled_reply.by_use for compiled_reply in self.replies)
+        return is_sequence or not self.is_unmodified or any(compiled_reply.by_use for compiled_reply in self.replies)
 
     def position(self, use: int) -> int:
         """Which of the recipes the use of this number (from 1) takes; in a conversation the messages say it."""
@@ -150,7 +150,7 @@ def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
     )
 
 
-def put_before(ruleset: Ruleset, added: Sequence[Ruleset]) -> Ruleset:
+def prepend_rules(ruleset: Ruleset, added: Sequence[Ruleset]) -> Ruleset:
     """The ruleset with the rules of others before its own; all else it says stays."""
     rules = tuple(rule for one in added for rule in one.rules)
     return replace(

@@ -18,7 +18,7 @@ from emulator.server.app import App, ASGIApp
 from emulator.server.service import Service
 
 
-def tune_collector() -> None:
+def tune_garbage_collector() -> None:
     """Leave what was loaded alone, and look for cycles rarely: answers make hardly any, and a look holds up every stream.
 
     With a thousand streams the default settings make pauses of 20 to 80 ms (benchmarks/pacing.py). Not for processes of others.
@@ -32,7 +32,7 @@ def tune_collector() -> None:
 _ASIDE = 0.002
 """Seconds for which a process with more connections than others leaves the next one to them."""
 
-IsNext = Callable[[int], bool]
+ShouldAccept = Callable[[int], bool]
 """Whether a process that has so many connections is to take the next one."""
 
 
@@ -40,13 +40,17 @@ class Acceptor:
     """Takes one connection at a time, so that all processes get as many: the system would give most to whoever wakes first."""
 
     def __init__(
-        self, listening: socket.socket, make: Callable[[], asyncio.Protocol], connections: Sized, is_next: IsNext
+        self,
+        listening: socket.socket,
+        make: Callable[[], asyncio.Protocol],
+        connections: Sized,
+        should_accept: ShouldAccept,
     ) -> None:
         """`make` makes the protocol of a connection; `connections` are those that there are."""
         self._listening = listening
         self._make = make
         self._connections = connections
-        self._is_next = is_next
+        self._is_next = should_accept
         self._loop = asyncio.get_running_loop()
         self._beginning: set[asyncio.Task[object]] = set()
         self._aside: asyncio.TimerHandle | None = None
@@ -126,11 +130,15 @@ class Server(UvicornServer):
     """A uvicorn server that says when it answers, stops at once, and leaves signals to whoever runs it."""
 
     def __init__(
-        self, config: Config, on_answering: Callable[[], object], grace: float, is_next: IsNext | None = None
+        self,
+        config: Config,
+        on_answering: Callable[[], object],
+        grace: float,
+        should_accept: ShouldAccept | None = None,
     ) -> None:
         """Told to stop, it lets running answers end for `grace` seconds; `is_next` is there if other processes listen too."""
         super().__init__(config)
-        self._is_next = is_next
+        self._is_next = should_accept
         self._grace = grace
         self._on_answering = on_answering
         self._wake: Callable[[], object] = lambda: None
@@ -196,7 +204,7 @@ def build_server(
     otherwise: ASGIApp | None = None,
     context: ssl.SSLContext | None = None,
     grace: float = GRACE,
-    is_next: IsNext | None = None,
+    should_accept: ShouldAccept | None = None,
 ) -> Server:
     """A uvicorn server for the service, under TLS if there is a context; what it logs of itself are only errors.
 
@@ -217,7 +225,7 @@ def build_server(
     # Given only now, because loading would want the certificate and its key in files.
     config.load()
     config.ssl = context
-    return Server(config, on_answering, grace, is_next)
+    return Server(config, on_answering, grace, should_accept)
 
 
 def reach(bound: socket.socket) -> tuple[str, int]:

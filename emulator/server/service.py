@@ -1,8 +1,7 @@
 """The emulated service: one request in, one outcome out, with the state that belongs to it. Knows nothing of sockets."""
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 
@@ -17,7 +16,7 @@ from emulator.engine.request.facts import Facts
 from emulator.engine.request.options import OptionsCache, RequestOptions, vertex_headers
 from emulator.engine.routes.route import AnswerFunction, read_route
 from emulator.engine.routes.vetting import as_unary, refuse_unary
-from emulator.engine.ruleset import Ruleset, compile_rules, put_before
+from emulator.engine.ruleset import Ruleset, compile_rules, prepend_rules
 from emulator.engine.vetting.context import VettingPolicy
 from emulator.engine.vetting.vet import RouteCheck, VettingResult, refuse_malformed, vet
 from emulator.errors import AnswerError
@@ -25,75 +24,19 @@ from emulator.scenario.loading import LoadedScenarios, default_scenario_path, re
 from emulator.scenario.rules import Endpoint, Tokens
 from emulator.server.authentication import check_bearer, describe_sender, read_credentials
 from emulator.server.clock import Clock
-from emulator.server.overrides import PACE_HEADER, apply_variation, build_overrides, read_pace
+from emulator.server.overrides import PACE_HEADER, build_overrides, read_pace, with_variation
+from emulator.server.session_checks import judge_clients, verify_sessions
 from emulator.server.settings import SEEDED_MOMENT, Settings
 from emulator.server.tokens import Mint
 from emulator.store.exchange import Exchange, TokenExchange
+from emulator.store.interface import PushedScenario, Store, commit_outcome, read_pushed_scenario, run_synchronously
 from emulator.store.journal import Journal
+from emulator.store.memory import MemoryStore
 from emulator.store.sessions import TOKEN_REQUESTS, Session, Sessions
-from emulator.store.store import MemoryStore, Pushed, Store, agree, read_pushed, run_without_waiting
-from emulator.verdicts.observation import Observation
-from emulator.verdicts.registry import Verdict, judge_client
-from emulator.verdicts.verification import Verification, verify
+from emulator.verdicts.registry import Verdict
+from emulator.verdicts.verification import Verification
 from emulator.wire.requests import MalformedRequestError, parse_request
 from emulator.wire.urls import CHAT, Target
-
-
-def judge_clients(exchanges: Iterable[Exchange], project: str | None = None) -> tuple[Verdict, ...]:
-    """The verdicts on the clients of one session, or of all, each session judged by itself."""
-    sessions: defaultdict[str, list[Observation]] = defaultdict(list)
-    # The journal goes by their ends, but what a client did is in the order of its requests.
-    for exchange in sorted(exchanges, key=lambda one: one.number):
-        if project in {None, exchange.session}:
-            sessions[exchange.session].append(observe(exchange))
-    return tuple(verdict for observations in sessions.values() for verdict in judge_client(observations))
-
-
-def observe(exchange: Exchange) -> Observation:
-    """What a judge needs of an exchange."""
-    return Observation(
-        number=exchange.number,
-        started=exchange.started,
-        ended=exchange.started + exchange.duration,
-        target=exchange.target,
-        host=exchange.sender.host,
-        has_api_key=exchange.sender.has_api_key,
-        credential=exchange.sender.credential,
-        body=exchange.body,
-        outcome=exchange.outcome,
-        client_left=exchange.ended == "client left",
-    )
-
-
-def verify_sessions(
-    sessions: Sessions,
-    journal: Journal,
-    rules: Ruleset,
-    rules_of: Callable[[Session], Ruleset],
-    project: str | None,
-    *,
-    strict: bool,
-) -> Verification:
-    """What is wrong with the past of one session, or of all; `rules` are those of sessions that have none of their own."""
-    if project is not None:
-        session = sessions.find(project)
-        entries = [exchange for exchange in journal if exchange.session == project]
-        return verify(rules_of(session), session.uses, entries, strict=strict)
-    known = sessions.all()
-    own = {name for name, session in known if session.has_own_rules}
-    uses: Counter[str] = Counter()
-    for name, session in known:
-        if name not in own:
-            uses.update(session.uses)
-    shared = [exchange for exchange in journal if exchange.session not in own]
-    found = [
-        verify(rules, uses, shared, strict=strict),
-        *(verify_sessions(sessions, journal, rules, rules_of, name, strict=strict) for name in sorted(own)),
-    ]
-    return Verification(
-        tuple(problem for one in found for problem in one.unanswered),
-        tuple(problem for one in found for problem in one.rules),
-    )
 
 
 class Service:
@@ -124,7 +67,7 @@ class Service:
     def handle(self, target: Target, query: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Exchange:
         """What `respond` does, where there is one worker."""
         lowered = [(name.lower(), value) for name, value in headers]
-        return run_without_waiting(self.respond(target, query, lowered, body))
+        return run_synchronously(self.respond(target, query, lowered, body))
 
     async def respond(
         self,
@@ -172,8 +115,8 @@ class Service:
     ) -> tuple[Outcome, tuple[str, ...]]:
         """The outcome of a request whose credentials pass, and warnings."""
         session = self.sessions.find(target.project)
-        if self.store.is_behind(session):
-            await self.store.catch_up(target.project, session)
+        if self.store.is_stale(session):
+            await self.store.refresh(target.project, session)
         rules = self._rules_of(session)
         if rules.endpoints and (missing := refuse_endpoint(target, rules.endpoints)) is not None:
             return refuse_request(missing, self._quirks_of(target)), ()
@@ -213,7 +156,7 @@ class Service:
             if overrides.quirks:
                 # Whether it would have passed without the quirks around it.
                 plain = self._vet(facts, rules, seed, expand(quirks - overrides.quirks), check)
-                refused = refused._replace(is_disturbed=plain.refusal is None)
+                refused = refused._replace(changed_by_overrides=plain.refusal is None)
             return refused, overlooked
         rulesets = (rules,) if self._default is None else (rules, self._default)
         inputs = AnswerInputs(now if seed is None else SEEDED_MOMENT, seed, os.urandom(16), overrides)
@@ -226,7 +169,7 @@ class Service:
             or not overrides.is_empty
             or not store.note_use(target.project, session, chosen)
         ):
-            outcome = await agree(
+            outcome = await commit_outcome(
                 store, session, outcome, lambda state: ask(rulesets, facts, state, inputs), target.project
             )
         if ticket.delay:
@@ -254,7 +197,7 @@ class Service:
         """The quirks of the rule that would answer, which hold while the request is judged."""
         if not ruleset.has_early_quirks:
             return frozenset()
-        await self.store.catch_up(facts.target.project, session)
+        await self.store.refresh(facts.target.project, session)
         chosen = find_chosen(ruleset, facts, session.state)
         return chosen.rule.quirks if chosen else frozenset()
 
@@ -281,7 +224,7 @@ class Service:
         parts = first, (*session.added, *self.added)
         merged = session.merged
         if merged is None or merged[0] != parts:
-            merged = session.merged = parts, put_before(*parts)
+            merged = session.merged = parts, prepend_rules(*parts)
         return merged[1]
 
     def finish(self, exchange: Exchange) -> None:
@@ -296,14 +239,14 @@ class Service:
         for listener in self.on_exchange:
             listener(exchange)
 
-    async def begin_token(self, project: str) -> tuple[Tokens, int]:
+    async def start_token_request(self, project: str) -> tuple[Tokens, int]:
         """What a session's scenario says of tokens, and the number of this token request in the session, from 1."""
         session = self.sessions.find(project)
-        if self.store.is_behind(session):
-            await self.store.catch_up(project, session)
+        if self.store.is_stale(session):
+            await self.store.refresh(project, session)
         return self._rules_of(session).tokens, await self.store.count(project, TOKEN_REQUESTS)
 
-    def finish_token(self, exchange: TokenExchange) -> None:
+    def finish_token_request(self, exchange: TokenExchange) -> None:
         """Put a token request that has ended into the journal and tell those who listen."""
         self.store.keep(exchange)
         for listener in self.on_token:
@@ -311,15 +254,15 @@ class Service:
 
     async def share(self, project: str, text: str | None) -> None:
         """Give a session a scenario that takes the place of the server's, or take it away. Raises ScenarioError."""
-        await self.store.push(project, None if text is None else read_pushed(project, text))
+        await self.store.push(project, None if text is None else read_pushed_scenario(project, text))
 
     def push(self, project: str, text: str | None) -> None:
         """The same where there is one worker."""
-        run_without_waiting(self.share(project, text))
+        run_synchronously(self.share(project, text))
 
     def push_reading(self, project: str, reading: LoadedScenarios, text: str) -> None:
         """The same with a scenario that has been read; `text` is what the control API shows of it."""
-        run_without_waiting(self.store.push(project, Pushed(text, compile_rules(reading.scenarios))))
+        run_synchronously(self.store.push(project, PushedScenario(text, compile_rules(reading.scenarios))))
 
     def verify(self, project: str | None, *, strict: bool = False) -> Verification:
         """What is wrong with the past of a session, or of all: requests unanswered, rules not used as they should be.
@@ -327,20 +270,20 @@ class Service:
         Sessions without a scenario of their own share the server's rules, and so their uses are added. `strict` wants every rule
         used. The journal's bounds hold here too: a request that it no longer has is not missed.
         """
-        rules = put_before(self.ruleset, self.added) if self.added else self.ruleset
+        rules = prepend_rules(self.ruleset, self.added) if self.added else self.ruleset
         return verify_sessions(self.sessions, self.journal, rules, self._rules_of, project, strict=strict)
 
-    def verdicts(self, project: str | None = None) -> "tuple[Verdict, ...]":
+    def verdicts(self, project: str | None = None) -> tuple[Verdict, ...]:
         """What the clients of one session, or of all, did wrong."""
         return judge_clients(self.journal, project)
 
     def disturb(self, project: str, variation: Variation) -> None:
         """Let things go wrong with the answers of a session, besides what does so with all. Raises StartError."""
-        self.sessions.find(project).overrides = build_overrides(apply_variation(self.settings, variation))
+        self.sessions.find(project).overrides = build_overrides(with_variation(self.settings, variation))
 
     def reset(self, project: str | None) -> None:
         """Forget counters, flags, quotas, pushed scenarios, added rules, surroundings and journal of one session, or of all.
 
         Rules added for all stay. For a service with one worker; others ask their store.
         """
-        run_without_waiting(self.store.reset(project))
+        run_synchronously(self.store.reset(project))

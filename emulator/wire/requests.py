@@ -207,13 +207,13 @@ class ParsedRequest(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-class HasRequest(Protocol):
+class SupportsRequest(Protocol):
     """What follows from a request without its messages."""
 
     request: ChatRequest
 
 
-class ReadOptions:
+class ParsedOptions:
     """A request without its messages, as its JSON says."""
 
     def __init__(self, options: bytes) -> None:
@@ -222,7 +222,7 @@ class ReadOptions:
         self.request: ChatRequest = CHAT_REQUEST.validator.validate_json(options)
 
 
-Options = TypeVar("Options", bound=HasRequest)
+Options = TypeVar("Options", bound=SupportsRequest)
 
 
 def parse_request(
@@ -257,7 +257,7 @@ def parse_request(
 
 def read_request(body: bytes) -> ChatRequest:
     """The request that a body holds. Raises MalformedRequestError."""
-    return parse_request(body, ReadOptions)[0].request
+    return parse_request(body, ParsedOptions)[0].request
 
 
 def parse_shape(shape: TypeAdapter[Shape], body: bytes, *, strict_json: bool = False) -> tuple[Shape, tuple[str, ...]]:

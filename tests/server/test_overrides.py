@@ -40,7 +40,7 @@ def ask(service: Service, text: str = "hi", *, project: str = "p", stream: bool 
     return exchange
 
 
-def apply_variation(service: Service, name: str, project: str = "p") -> None:
+def with_variation(service: Service, name: str, project: str = "p") -> None:
     """Give a session a variation of the catalogue."""
     service.disturb(project, *choose_variations([name]))
 
@@ -52,14 +52,14 @@ def apply_variation(service: Service, name: str, project: str = "p") -> None:
 def test_what_happens_is_noticed(name: str) -> None:
     """Every fault, error and wait makes a streamed answer another; other sessions are left alone."""
     service = build()
-    apply_variation(service, name)
-    assert ask(service).outcome.is_disturbed
-    assert not ask(service, project="q").outcome.is_disturbed
+    with_variation(service, name)
+    assert ask(service).outcome.changed_by_overrides
+    assert not ask(service, project="q").outcome.changed_by_overrides
     assert ask(service, project="q").outcome.timeline.is_instant
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "is_disturbed"),
+    ("name", "text", "changed_by_overrides"),
     [
         ("stop_on_calls", "hi", False),
         ("stop_on_calls", "call", True),
@@ -72,22 +72,22 @@ def test_what_happens_is_noticed(name: str) -> None:
         ("429_once", "slow", True),
     ],
 )
-def test_only_what_comes_from_outside_counts(name: str, text: str, is_disturbed: bool) -> None:
+def test_only_what_comes_from_outside_counts(name: str, text: str, changed_by_overrides: bool) -> None:
     """A quirk that has nothing to change, a fault without a place and a rule's own pace and faults do not count."""
     service = build()
-    apply_variation(service, name)
+    with_variation(service, name)
     google: dict[str, Any] = {"extra_body": {"google": {"thinking_config": {"include_thoughts": True}}}}
-    assert ask(service, text, **google).outcome.is_disturbed is is_disturbed
+    assert ask(service, text, **google).outcome.changed_by_overrides is changed_by_overrides
 
 
 def test_a_refusal_that_a_quirk_brings_counts() -> None:
     """Another one, which would have come anyhow, does not."""
     service = build()
-    apply_variation(service, "unknown_fields_refused")
+    with_variation(service, "unknown_fields_refused")
     refused = ask(service, store=True).outcome
-    assert (refused.result, refused.is_disturbed) == ("refusal", True)
+    assert (refused.result, refused.changed_by_overrides) == ("refusal", True)
     anyhow = ask(service, model="bare").outcome
-    assert (anyhow.result, anyhow.is_disturbed) == ("refusal", False)
+    assert (anyhow.result, anyhow.changed_by_overrides) == ("refusal", False)
 
 
 def test_session_adds_to_what_holds_for_all() -> None:
@@ -116,7 +116,7 @@ def test_mistakes_are_told(variation: Variation, said: str) -> None:
     service = build()
     with pytest.raises(StartError, match=said):
         service.disturb("p", variation)
-    assert not ask(service).outcome.is_disturbed
+    assert not ask(service).outcome.changed_by_overrides
 
 
 def answers(service: Service, count: int) -> Sequence[int]:
@@ -127,5 +127,5 @@ def answers(service: Service, count: int) -> Sequence[int]:
 def test_once_is_the_first_use_of_a_rule() -> None:
     """Whoever tries again is answered."""
     service = build()
-    apply_variation(service, "429_once")
+    with_variation(service, "429_once")
     assert answers(service, 3) == [429, 200, 200]

@@ -9,7 +9,7 @@ import pytest
 
 from emulator.api.emulator import Emulator
 from emulator.server.authentication import Credentials, describe_sender
-from emulator.server.service import observe
+from emulator.server.session_checks import observe
 from emulator.verdicts.registry import judge_client
 
 

@@ -52,8 +52,8 @@ def test_an_exchange_is_read_as_it_was(text: str, stream: bool, method: str) -> 
             frame._replace(weight=0) for frame in exchange.outcome.timeline.frames
         )
         assert (read.size, read.sender, read.held) == (exchange.size, exchange.sender, exchange.held)
-        assert (read.outcome.is_disturbed, read.outcome.usage) == (
-            exchange.outcome.is_disturbed,
+        assert (read.outcome.changed_by_overrides, read.outcome.usage) == (
+            exchange.outcome.changed_by_overrides,
             exchange.outcome.usage,
         )
 

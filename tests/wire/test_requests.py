@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from emulator.wire.requests import (
     CHAT_REQUEST,
     MalformedRequestError,
-    ReadOptions,
+    ParsedOptions,
     google_options,
     parse_request,
     parse_shape,
@@ -58,7 +58,7 @@ def test_null_is_as_good_as_absent() -> None:
 
 def test_backslashes_before_line_ends_are_dropped_with_a_warning() -> None:
     """The documented curl samples send such bodies; backslashes inside strings stay."""
-    parsed, _ = parse_request(DOCUMENTED_STYLE, ReadOptions)
+    parsed, _ = parse_request(DOCUMENTED_STYLE, ParsedOptions)
     assert parsed.request["messages"] == [{"role": "user", "content": "a\\b"}]
     assert parsed.warnings
     assert read_request(DOCUMENTED_STYLE.replace(b"\n", b"\r\n")) == parsed.request
@@ -67,7 +67,7 @@ def test_backslashes_before_line_ends_are_dropped_with_a_warning() -> None:
 def test_strict_json_names_the_line() -> None:
     """With --strict-json the same body is refused, and the place is said."""
     with pytest.raises(MalformedRequestError) as caught:
-        parse_request(DOCUMENTED_STYLE, ReadOptions, strict_json=True)
+        parse_request(DOCUMENTED_STYLE, ParsedOptions, strict_json=True)
     assert "line 1, column 3" in caught.value.explanation
 
 
@@ -159,7 +159,7 @@ def test_a_request_is_what_its_shape_says(before: dict[str, Any], messages: Any,
             read_request(body)
         assert str(caught.value) == refused
         return
-    parsed, _ = parse_request(body, ReadOptions)
+    parsed, _ = parse_request(body, ParsedOptions)
     assert json.dumps(parsed.request) == json.dumps(expected)
     if parsed.plain is not None:
         roles, texts = parsed.plain
@@ -174,7 +174,7 @@ def test_long_conversations_are_read_alike_with_calls_and_without() -> None:
     result = {"content": "1", "tool_call_id": "1", "role": "tool"}
     for messages in (said, [*said, call, result], [said[0], call, result, *said]):
         body = json.dumps({"temperature": 1, "messages": messages, "model": "m"}).encode()
-        parsed, options = parse_request(body, ReadOptions)
+        parsed, options = parse_request(body, ParsedOptions)
         assert json.dumps(parsed.request) == json.dumps(parse_shape(CHAT_REQUEST, body)[0])
         assert (parsed.plain is None) is (call in messages)
         assert json.loads(options.json) == {"temperature": 1, "messages": None, "model": "m"}

@@ -56,13 +56,13 @@ class Facts(RequestOptions):
         self.raw_headers = headers
         self.messages: Sequence[Message] = request.get("messages") or ()
         if plain is not None:
-            self.message_keys, self.content_types, self.may_enclose = _PLAIN_KEYS, _TEXT, False
+            self.message_keys, self.content_types, self.may_have_media = _PLAIN_KEYS, _TEXT, False
             self.roles, self.contents = plain
             if self.messages and self.messages[-1]["role"] == "user":
                 self.last_user = self.contents[-1]
             if not self.google:
                 # What every answer needs. Without a marker for thoughts, the model reads what is written.
-                self.prompt_tokens = self.tokens_beside + estimate_all(self.contents)
+                self.prompt_tokens = self.tokens_outside_messages + estimate_all(self.contents)
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
@@ -94,7 +94,7 @@ class Facts(RequestOptions):
         return frozenset(map(type, self.contents))
 
     @cached_property
-    def may_enclose(self) -> bool:
+    def may_have_media(self) -> bool:
         """Whether there may be something besides text in a message."""
         return "extra_content" in self.message_keys or list in self.content_types
 
@@ -164,21 +164,21 @@ class Facts(RequestOptions):
     @cached_property
     def has(self) -> frozenset[str]:
         """The kinds of input in the messages: image, audio, video, document, gs_uri."""
-        return list_kinds(self.messages) if self.may_enclose else frozenset()
+        return list_kinds(self.messages) if self.may_have_media else frozenset()
 
     @cached_property
     def media(self) -> list[MediaInput]:
         """The media in the messages."""
         resolution = resolution_of(self.google.get("media_resolution"))
-        return list_media(self.messages, resolution) if self.may_enclose else []
+        return list_media(self.messages, resolution) if self.may_have_media else []
 
     @cached_property
     def prompt_tokens(self) -> int:
         """An estimate of the prompt's tokens: texts, calls, media, and what is not in the messages."""
-        google, total = self.google, self.tokens_beside
+        google, total = self.google, self.tokens_outside_messages
         marker = google.get("thought_tag_marker") if google else None
         marker = marker if isinstance(marker, str) else None
-        if marker is None and not self.may_enclose and self.content_types <= _TEXT:
+        if marker is None and not self.may_have_media and self.content_types <= _TEXT:
             # Where nothing can be a thought, the model reads what is written.
             total += estimate_all(self.contents)
         else:

@@ -10,12 +10,12 @@ from emulator.catalogue.models import ModelCard, describe_model, find_model, gen
 from emulator.engine.families import AnswerStyle, choose_style, family_of
 from emulator.engine.request.token_estimates import CACHED_TOKENS, estimate_tokens
 from emulator.scenario.rules import Endpoint, Traffic
-from emulator.wire.requests import UNKNOWN_EFFECT, ChatRequest, ReadOptions, google_options
+from emulator.wire.requests import UNKNOWN_EFFECT, ChatRequest, ParsedOptions, google_options
 from emulator.wire.urls import Target
 
-MOST_CACHED_BYTES = 4 * 1024 * 1024
+MAX_CACHED_BYTES = 4 * 1024 * 1024
 """Bytes that the cached options of a server, with the answers encoded for them, may take together (estimated)."""
-LARGEST_CACHED_OPTIONS = 64 * 1024
+MAX_OPTIONS_BYTES = 64 * 1024
 """Bytes of the largest options that are cached; larger ones are read for each request."""
 _PARSED_SIZE = 8
 """Bytes that a byte of JSON takes once it is parsed, estimated."""
@@ -75,7 +75,7 @@ class RequestOptions:
         """Whether `stream_options` asks for usage, which only the servers of own endpoints heed."""
         self.cached_tokens = CACHED_TOKENS if self.google.get("cached_content") else 0
         """The tokens of `cached_content`: a fixed estimate, for what the cache holds cannot be known."""
-        self.tokens_beside = self.cached_tokens + sum(map(_count_tool, self.tools))
+        self.tokens_outside_messages = self.cached_tokens + sum(map(_count_tool, self.tools))
         """An estimate of the prompt's tokens that are not in its messages: of what is cached, and of tools."""
         self.vetted: set[Any] = set()
         """The policies under which the options themselves break no rule; `vetting` keeps it."""
@@ -176,7 +176,7 @@ _Key = tuple[Target, VertexHeaders, bytes]
 class OptionsCache:
     """The options of the last requests, by what they were read from; those unused for longest leave when there is no room."""
 
-    def __init__(self, most_bytes: int = MOST_CACHED_BYTES) -> None:
+    def __init__(self, most_bytes: int = MAX_CACHED_BYTES) -> None:
         self._most_bytes = most_bytes
         self._known: OrderedDict[_Key, RequestOptions] = OrderedDict()
         self._sizes: dict[_Key, int] = {}
@@ -193,8 +193,8 @@ class OptionsCache:
         if found is not None and found.endpoint is endpoint:
             self._known.move_to_end(key)
             return found
-        found = RequestOptions(target, vertex_headers, ReadOptions(options).request, endpoint)
-        if len(options) <= LARGEST_CACHED_OPTIONS:
+        found = RequestOptions(target, vertex_headers, ParsedOptions(options).request, endpoint)
+        if len(options) <= MAX_OPTIONS_BYTES:
             self._forget(key)
             self._known[key], self._sizes[key] = found, 0
             found.on_growth = partial(self._grow, key, found)

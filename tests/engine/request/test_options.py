@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from emulator.engine.request.options import LARGEST_CACHED_OPTIONS, OptionsCache, RequestOptions, vertex_headers
+from emulator.engine.request.options import MAX_OPTIONS_BYTES, OptionsCache, RequestOptions, vertex_headers
 from emulator.scenario.rules import Endpoint
-from emulator.wire.requests import ReadOptions, parse_request
+from emulator.wire.requests import ParsedOptions, parse_request
 from emulator.wire.urls import Target
 
 TARGET = Target("v1", "p", "global", "openapi")
@@ -25,7 +25,7 @@ def find(
     """The options of a request with so many messages."""
     body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "hi"}] * messages, **more}
     headers = vertex_headers({header: b"flex"})
-    _, options = parse_request(json.dumps(body).encode(), ReadOptions)
+    _, options = parse_request(json.dumps(body).encode(), ParsedOptions)
     return cache.find(target, headers, options.json, endpoint)
 
 
@@ -74,7 +74,7 @@ def test_the_cache_is_bounded_in_bytes() -> None:
     assert cache.size == 0
 
 
-@pytest.mark.parametrize("size", [LARGEST_CACHED_OPTIONS, 1])
+@pytest.mark.parametrize("size", [MAX_OPTIONS_BYTES, 1])
 def test_large_options_are_not_kept(size: int) -> None:
     """They are read for each request."""
     cache = OptionsCache()

@@ -231,11 +231,11 @@ def test_times_never_decrease(reply: Any, pace: Any, n: int) -> None:
     timeline = play(reply, pace=pace, request={"n": n})
     moments = [timeline.head_at or 0.0, *(frame.at for frame in timeline.frames), timeline.end_at]
     assert moments == sorted(moments)
-    run_without_waiting = play(
+    run_synchronously = play(
         [{key: one for key, one in step.items() if key != "pace"} for step in reply], request={"n": n}
     )
     if not any("call" in step for step in reply):
-        assert timeline.body == run_without_waiting.body
+        assert timeline.body == run_synchronously.body
     assert play(reply, pace=pace, stream=False, request={"n": n}).end_at == timeline.end_at
 
 

@@ -1,0 +1,69 @@
+"""Checks of recorded sessions: verdicts on their clients, and verification that every request was answered and rules used as expected."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+
+from emulator.engine.ruleset import Ruleset
+from emulator.store.exchange import Exchange
+from emulator.store.journal import Journal
+from emulator.store.sessions import Session, Sessions
+from emulator.verdicts.observation import Observation
+from emulator.verdicts.registry import Verdict, judge_client
+from emulator.verdicts.verification import Verification, verify
+
+
+def judge_clients(exchanges: Iterable[Exchange], project: str | None = None) -> tuple[Verdict, ...]:
+    """The verdicts on the clients of one session, or of all, each session judged by itself."""
+    sessions: defaultdict[str, list[Observation]] = defaultdict(list)
+    # The journal goes by their ends, but what a client did is in the order of its requests.
+    for exchange in sorted(exchanges, key=lambda one: one.number):
+        if project in {None, exchange.session}:
+            sessions[exchange.session].append(observe(exchange))
+    return tuple(verdict for observations in sessions.values() for verdict in judge_client(observations))
+
+
+def observe(exchange: Exchange) -> Observation:
+    """What a judge needs of an exchange."""
+    return Observation(
+        number=exchange.number,
+        started=exchange.started,
+        ended=exchange.started + exchange.duration,
+        target=exchange.target,
+        host=exchange.sender.host,
+        has_api_key=exchange.sender.has_api_key,
+        credential=exchange.sender.credential,
+        body=exchange.body,
+        outcome=exchange.outcome,
+        client_left=exchange.ended == "client left",
+    )
+
+
+def verify_sessions(
+    sessions: Sessions,
+    journal: Journal,
+    rules: Ruleset,
+    rules_of: Callable[[Session], Ruleset],
+    project: str | None,
+    *,
+    strict: bool,
+) -> Verification:
+    """What is wrong with the past of one session, or of all; `rules` are those of sessions that have none of their own."""
+    if project is not None:
+        session = sessions.find(project)
+        entries = [exchange for exchange in journal if exchange.session == project]
+        return verify(rules_of(session), session.uses, entries, strict=strict)
+    known = sessions.all()
+    own = {name for name, session in known if session.has_own_rules}
+    uses: Counter[str] = Counter()
+    for name, session in known:
+        if name not in own:
+            uses.update(session.uses)
+    shared = [exchange for exchange in journal if exchange.session not in own]
+    found = [
+        verify(rules, uses, shared, strict=strict),
+        *(verify_sessions(sessions, journal, rules, rules_of, name, strict=strict) for name in sorted(own)),
+    ]
+    return Verification(
+        tuple(problem for one in found for problem in one.unanswered),
+        tuple(problem for one in found for problem in one.rules),
+    )
