@@ -184,7 +184,7 @@ class Control:
         if len(body) > _MAX_SCENARIO_BYTES:
             return _error(413, f"a scenario may have {_MAX_SCENARIO_BYTES} bytes")
         try:
-            await self._service.share(project, body.decode("utf-8", "surrogateescape"))
+            await self._service.push_shared(project, body.decode("utf-8", "surrogateescape"))
         except ScenarioError as error:
             problems = [
                 {"file": one.place.file, "line": one.place.line, "column": one.place.column, "message": one.message}
@@ -198,7 +198,7 @@ class Control:
         project = request.query_params.get("session")
         if not project:
             return _error(400, "say for which project: DELETE /__emulator__/scenario?session=PROJECT")
-        await self._service.share(project, None)
+        await self._service.push_shared(project, None)
         return Response(status_code=204)
 
 

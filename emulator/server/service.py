@@ -1,4 +1,4 @@
-"""The emulated service: one request in, one outcome out, with the state that belongs to it. Knows nothing of sockets."""
+"""The emulated service: turns requests into exchanges, and holds rules, sessions and journal. Independent of sockets."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -53,19 +53,19 @@ class Service:
         self.on_exchange: list[Callable[[Exchange], None]] = []
         self.on_token: list[Callable[[TokenExchange], None]] = []
         self.added: tuple[Ruleset, ...] = ()
-        """Rules that Python code gave all sessions, which are tried before those of files."""
+        """Rules that Python code added to all sessions; they are tried before those of files."""
         self.public_keys: dict[str, str] = {}
-        """Public keys (PEM) of the service accounts that this process has made, by their ids."""
+        """Public keys (PEM) of the service accounts created by this process, by key id."""
         self._overrides = build_overrides(settings)
         self._options = OptionsCache()
         self._sender_key = os.urandom(16)
-        """What the journal tells senders apart by, without knowing their tokens."""
+        """Key of the digests that stand for bearer tokens in the journal."""
         self._default = (
             compile_rules(read_paths([default_scenario_path()]).scenarios) if settings.fallback == "default" else None
         )
 
     def handle(self, target: Target, query: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Exchange:
-        """What `respond` does, where there is one worker."""
+        """Run `respond` synchronously; only for a service with a `MemoryStore`."""
         lowered = [(name.lower(), value) for name, value in headers]
         return run_synchronously(self.respond(target, query, lowered, body))
 
@@ -75,18 +75,18 @@ class Service:
         query: bytes,
         headers: Sequence[tuple[bytes, bytes]],
         body: bytes,
-        waited: Exchange | None = None,
+        queued: Exchange | None = None,
     ) -> Exchange:
-        """Answer a request; the exchange is not in the journal until `finish` says how it ended.
+        """Answer a request; `finish` adds the exchange to the journal once the answer has been sent.
 
-        Header names are in lower case; of repeated headers the last counts. `waited` is what came of the request before, when it
-        had to wait in the queue of a quota.
+        Header names are in lower case; of repeated headers the last counts. `queued` is the exchange of the previous attempt if a
+        quota has queued the request.
         """
         now, by_name = self.clock.now(), dict(headers)
-        if waited is None:
+        if queued is None:
             ticket, started = QuotaTicket(self.store.next_number()), now
         else:
-            ticket, started = waited.quota_ticket, waited.started
+            ticket, started = queued.quota_ticket, queued.started
         credentials = read_credentials(by_name, query)
         warnings: tuple[str, ...] = ()
         try:
@@ -98,7 +98,7 @@ class Service:
                 outcome = refuse_request(refuse_unary(target))
             else:
                 outcome, warnings = await self._answer(target, headers, by_name, body, now=now, ticket=ticket)
-        except Exception as error:  # noqa: BLE001  # a mistake in the emulator must not look like a 500 of Google's
+        except Exception as error:  # noqa: BLE001  # an error in the emulator must not look like a 500 of Google's
             outcome = unexpected_error(error)
         sender = describe_sender(credentials, self._sender_key)
         return Exchange(ticket.number, started, target, body, outcome, warnings, ticket, sender=sender)
@@ -113,7 +113,7 @@ class Service:
         now: float,
         ticket: QuotaTicket,
     ) -> tuple[Outcome, tuple[str, ...]]:
-        """The outcome of a request whose credentials pass, and warnings."""
+        """The outcome of a request whose credentials pass, and its warnings."""
         session = self.sessions.find(target.project)
         if self.store.is_stale(session):
             await self.store.refresh(target.project, session)
@@ -122,17 +122,17 @@ class Service:
             return refuse_request(missing, self._quirks_of(target)), ()
         endpoint = rules.endpoints.get(target.endpoint)
         overrides = session.overrides or self._overrides
-        ask: AnswerFunction
+        make_answer: AnswerFunction
         check: RouteCheck | None
         try:
             if target.method == CHAT:
-                facts, overlooked = self._read_chat(target, headers, by_name, body, endpoint)
-                ask, check = answer, None
+                facts, parse_warnings = self._read_chat(target, headers, by_name, body, endpoint)
+                make_answer, check = answer, None
             else:
-                handler, overlooked = read_route(target.method, body, strict_json=self.settings.strict_json)
-                facts, ask, check = Facts(target, headers, handler.chat), handler.answer, handler.vet
+                handler, parse_warnings = read_route(target.method, body, strict_json=self.settings.strict_json)
+                facts, make_answer, check = Facts(target, headers, handler.chat), handler.answer, handler.vet
             if PACE_HEADER in by_name:
-                overrides = replace(overrides, asked=read_pace(by_name[PACE_HEADER].decode("latin-1")))
+                overrides = replace(overrides, requested_pace=read_pace(by_name[PACE_HEADER].decode("latin-1")))
         except MalformedRequestError as error:
             malformed = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
             return refuse_request(malformed, self._quirks_of(target)), ()
@@ -148,21 +148,21 @@ class Service:
         vetted = self._vet(facts, rules, seed, quirks, check)
         refusal = vetted.refusal
         if refusal is None and rules.quotas:
-            # A quota may change how the request is paid for.
+            # A quota may change the request's traffic type.
             facts = copy(facts)
             refusal = await admit(self.store, rules.quotas, facts, ticket, self.clock.elapsed())
         if refusal is not None:
             refused = refuse_request(refuse_in_container(refusal, family_of(target, endpoint)), quirks)
             if overrides.quirks:
-                # Whether it would have passed without the quirks around it.
-                plain = self._vet(facts, rules, seed, expand(quirks - overrides.quirks), check)
-                refused = refused._replace(changed_by_overrides=plain.refusal is None)
-            return refused, overlooked
+                # Whether the request would pass without the quirks of the overrides.
+                without_overrides = self._vet(facts, rules, seed, expand(quirks - overrides.quirks), check)
+                refused = refused._replace(changed_by_overrides=without_overrides.refusal is None)
+            return refused, parse_warnings
         rulesets = (rules,) if self._default is None else (rules, self._default)
         inputs = AnswerInputs(now if seed is None else SEEDED_MOMENT, seed, os.urandom(16), overrides)
-        outcome = ask(rulesets, facts, session.state, inputs)
+        outcome = make_answer(rulesets, facts, session.state, inputs)
         chosen, store = outcome.chosen, self.store
-        # Where nothing that the session remembers plays a part, the use of the rule is only noted.
+        # An answer that does not depend on session state only needs its rule's use counted.
         if (
             chosen is None
             or chosen.counts
@@ -170,11 +170,11 @@ class Service:
             or not store.note_use(target.project, session, chosen)
         ):
             outcome = await commit_outcome(
-                store, session, outcome, lambda state: ask(rulesets, facts, state, inputs), target.project
+                store, session, outcome, lambda state: make_answer(rulesets, facts, state, inputs), target.project
             )
         if ticket.delay:
             outcome = outcome._replace(timeline=outcome.timeline.delay(ticket.delay))
-        return outcome, overlooked + vetted.warnings + outcome.warnings
+        return outcome, parse_warnings + vetted.warnings + outcome.warnings
 
     def _read_chat(
         self,
@@ -184,7 +184,7 @@ class Service:
         body: bytes,
         endpoint: Endpoint | None,
     ) -> tuple[Facts, tuple[str, ...]]:
-        """The facts of a chat request, and what had to be overlooked in it. Raises MalformedRequestError."""
+        """Parse a chat request into facts and parse warnings. Raises MalformedRequestError."""
 
         def find_options(options: bytes) -> RequestOptions:
             return self._options.find(target, vertex_headers(by_name), options, endpoint)
@@ -194,7 +194,7 @@ class Service:
         return facts, parsed.warnings
 
     async def _early_quirks(self, ruleset: Ruleset, facts: Facts, session: Session) -> frozenset[QuirkName]:
-        """The quirks of the rule that would answer, which hold while the request is judged."""
+        """The quirks of the rule that would answer: some act before vetting."""
         if not ruleset.has_early_quirks:
             return frozenset()
         await self.store.refresh(facts.target.project, session)
@@ -202,33 +202,33 @@ class Service:
         return chosen.rule.quirks if chosen else frozenset()
 
     def _quirks_of(self, target: Target) -> frozenset[QuirkName]:
-        """The quirks that hold for a request whatever its body says."""
+        """The quirks for a request that is refused before its body is parsed: of overrides and scenario defaults."""
         session = self.sessions.find(target.project)
         return expand((session.overrides or self._overrides).quirks | self._rules_of(session).quirks)
 
     def _vet(
         self, facts: Facts, ruleset: Ruleset, seed: str | None, quirks: frozenset[QuirkName], check: RouteCheck | None
     ) -> VettingResult:
-        """What Vertex says of a request: the scenario's `vetting` wins over the server's."""
+        """Vet a request; the scenario's `vetting` wins over the server's."""
         policy = VettingPolicy(self.settings.models, seed, ruleset.signatures, quirks)
         return vet(facts, policy, ruleset.vetting or self.settings.vetting, check)
 
     def rules_of(self, project: str) -> Ruleset:
-        """What a session answers by: the rules that were added to it and to all sessions, then its own scenario or the server's."""
+        """The rules of a session: those added to it and to all sessions, then its own scenario's or the server's."""
         return self._rules_of(self.sessions.find(project))
 
     def _rules_of(self, session: Session) -> Ruleset:
-        first = session.ruleset or self.ruleset
+        base = session.ruleset or self.ruleset
         if not session.added and not self.added:
-            return first
-        parts = first, (*session.added, *self.added)
+            return base
+        parts = base, (*session.added, *self.added)
         merged = session.merged
         if merged is None or merged[0] != parts:
             merged = session.merged = parts, prepend_rules(*parts)
         return merged[1]
 
     def finish(self, exchange: Exchange) -> None:
-        """Put an exchange that has ended into the journal and tell those who listen; its places of quotas are free again."""
+        """Release an ended exchange's quotas, add it to the journal and notify the listeners."""
         quota_ticket = exchange.quota_ticket
         if quota_ticket.is_submitted:
             usage = exchange.outcome.usage
@@ -240,50 +240,49 @@ class Service:
             listener(exchange)
 
     async def start_token_request(self, project: str) -> tuple[Tokens, int]:
-        """What a session's scenario says of tokens, and the number of this token request in the session, from 1."""
+        """The `tokens` settings of a session's scenario, and the number of this token request in the session, from 1."""
         session = self.sessions.find(project)
         if self.store.is_stale(session):
             await self.store.refresh(project, session)
         return self._rules_of(session).tokens, await self.store.count(project, TOKEN_REQUESTS)
 
     def finish_token_request(self, exchange: TokenExchange) -> None:
-        """Put a token request that has ended into the journal and tell those who listen."""
+        """Add an ended token request to the journal and notify the listeners."""
         self.store.keep(exchange)
         for listener in self.on_token:
             listener(exchange)
 
-    async def share(self, project: str, text: str | None) -> None:
-        """Give a session a scenario that takes the place of the server's, or take it away. Raises ScenarioError."""
+    async def push_shared(self, project: str, text: str | None) -> None:
+        """Set a session's own scenario, which replaces the server's, or remove it (None). Raises ScenarioError."""
         await self.store.push(project, None if text is None else read_pushed_scenario(project, text))
 
     def push(self, project: str, text: str | None) -> None:
-        """The same where there is one worker."""
-        run_synchronously(self.share(project, text))
+        """Run `push_shared` synchronously; only for a service with a `MemoryStore`."""
+        run_synchronously(self.push_shared(project, text))
 
-    def push_reading(self, project: str, reading: LoadedScenarios, text: str) -> None:
-        """The same with a scenario that has been read; `text` is what the control API shows of it."""
-        run_synchronously(self.store.push(project, PushedScenario(text, compile_rules(reading.scenarios))))
+    def push_loaded(self, project: str, loaded: LoadedScenarios, text: str) -> None:
+        """Like `push`, with a scenario that is already loaded; `text` is what the control API shows."""
+        run_synchronously(self.store.push(project, PushedScenario(text, compile_rules(loaded.scenarios))))
 
     def verify(self, project: str | None, *, strict: bool = False) -> Verification:
-        """What is wrong with the past of a session, or of all: requests unanswered, rules not used as they should be.
+        """Unanswered requests and unmet rule expectations of a session, or of all (None): `verify_sessions`.
 
-        Sessions without a scenario of their own share the server's rules, and so their uses are added. `strict` wants every rule
-        used. The journal's bounds hold here too: a request that it no longer has is not missed.
+        Requests that the journal has already evicted are not checked.
         """
         rules = prepend_rules(self.ruleset, self.added) if self.added else self.ruleset
         return verify_sessions(self.sessions, self.journal, rules, self._rules_of, project, strict=strict)
 
     def verdicts(self, project: str | None = None) -> tuple[Verdict, ...]:
-        """What the clients of one session, or of all, did wrong."""
+        """The verdicts on the clients of one session, or of all (None)."""
         return judge_clients(self.journal, project)
 
     def disturb(self, project: str, variation: Variation) -> None:
-        """Let things go wrong with the answers of a session, besides what does so with all. Raises StartError."""
+        """Add quirks, pace and faults to the answers of a session, on top of the server's. Raises StartError."""
         self.sessions.find(project).overrides = build_overrides(with_variation(self.settings, variation))
 
     def reset(self, project: str | None) -> None:
-        """Forget counters, flags, quotas, pushed scenarios, added rules, surroundings and journal of one session, or of all.
+        """Reset counters, flags, quotas, pushed scenarios, added rules, overrides and journal of one session, or of all (None).
 
-        Rules added for all stay. For a service with one worker; others ask their store.
+        Rules added to all sessions stay. Only for a service with a `MemoryStore`.
         """
         run_synchronously(self.store.reset(project))

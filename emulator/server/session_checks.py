@@ -13,9 +13,9 @@ from emulator.verdicts.verification import Verification, verify
 
 
 def judge_clients(exchanges: Iterable[Exchange], project: str | None = None) -> tuple[Verdict, ...]:
-    """The verdicts on the clients of one session, or of all, each session judged by itself."""
+    """The verdicts on the clients of one session, or of all (None), each session judged separately."""
     sessions: defaultdict[str, list[Observation]] = defaultdict(list)
-    # The journal goes by their ends, but what a client did is in the order of its requests.
+    # The journal is ordered by when exchanges ended; verdicts need the order in which requests arrived.
     for exchange in sorted(exchanges, key=lambda one: one.number):
         if project in {None, exchange.session}:
             sessions[exchange.session].append(observe(exchange))
@@ -23,7 +23,7 @@ def judge_clients(exchanges: Iterable[Exchange], project: str | None = None) -> 
 
 
 def observe(exchange: Exchange) -> Observation:
-    """What a judge needs of an exchange."""
+    """Convert an exchange to the observation that verdicts are computed from."""
     return Observation(
         number=exchange.number,
         started=exchange.started,
@@ -47,7 +47,11 @@ def verify_sessions(
     *,
     strict: bool,
 ) -> Verification:
-    """What is wrong with the past of one session, or of all; `rules` are those of sessions that have none of their own."""
+    """Unanswered requests and unmet rule expectations of one session, or of all (None).
+
+    `rules` are the server's. Sessions without rules of their own share them, so their uses are added up. `strict` requires every
+    rule to be used.
+    """
     if project is not None:
         session = sessions.find(project)
         entries = [exchange for exchange in journal if exchange.session == project]

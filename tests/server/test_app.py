@@ -247,7 +247,7 @@ def test_scenarios_are_pushed_for_a_session(vertex: Emulator) -> None:
     path = "/__emulator__/scenario?session=p-9"
     chat = CHAT.replace("p-1", "p-9")
     assert ask(vertex, path, "rules: [{name: mine, reply: Pushed.}]", "PUT").status == 204
-    assert ask(vertex, chat).json["choices"][0]["message"]["content"] == "PushedScenario."
+    assert ask(vertex, chat).json["choices"][0]["message"]["content"] == "Pushed."
     seen = ask(vertex, path, None, "GET").json
     assert [(rule["name"], rule["uses"]) for rule in seen["rules"]] == [("mine", 1)]
     assert seen["pushed"] == "rules: [{name: mine, reply: Pushed.}]"
@@ -255,7 +255,7 @@ def test_scenarios_are_pushed_for_a_session(vertex: Emulator) -> None:
     assert broken.status == 400
     assert broken.json["error"]["problems"][0]["line"] == 1
     assert 'did you mean "name"?' in broken.json["error"]["message"]
-    assert ask(vertex, chat).json["choices"][0]["message"]["content"] == "PushedScenario."
+    assert ask(vertex, chat).json["choices"][0]["message"]["content"] == "Pushed."
     assert ask(vertex, path, None, "DELETE").status == 204
     assert ask(vertex, chat).json["choices"][0]["message"]["content"] == "Hi."
     assert ask(vertex, "/__emulator__/scenario", None, "GET").json["scenarios"] == ["short"]

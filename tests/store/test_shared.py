@@ -161,7 +161,7 @@ class Server:
         store = self.services[worker % len(self.services)].store
         match act:
             case "push":
-                run(self.services[worker % len(self.services)].share(project, OWN))
+                run(self.services[worker % len(self.services)].push_shared(project, OWN))
             case "unpush":
                 run(store.push(project, None))
             case "reset":

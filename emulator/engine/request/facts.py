@@ -1,6 +1,6 @@
-"""A request seen as facts: what rules, vetting and templates want to know about it, each worked out once and only if asked.
+"""Facts of a request: the properties that rules, vetting and templates read, each computed on first use.
 
-A request is how it is asked, and what is said in its messages. The first is the same for many requests.
+They consist of the request options, which many requests share, and what is read from the messages.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ _PLAIN_KEYS = frozenset({"role", "content"})
 
 
 class Facts(RequestOptions):
-    """What can be asked about one request."""
+    """The properties of one request that rules, vetting and templates read."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Facts(RequestOptions):
         options: RequestOptions | None = None,
         plain: PlainMessages | None = None,
     ) -> None:
-        """`options` are those of the request where they are known; `plain` is what the messages hold if that is all."""
+        """`options` are the request's cached options, if known; `plain` are its messages if they consist of roles and texts only."""
         if options is None:
             super().__init__(
                 target, vertex_headers({name.lower(): value for name, value in headers}), request, endpoint
@@ -61,7 +61,7 @@ class Facts(RequestOptions):
             if self.messages and self.messages[-1]["role"] == "user":
                 self.last_user = self.contents[-1]
             if not self.google:
-                # What every answer needs. Without a marker for thoughts, the model reads what is written.
+                # Every answer needs it. Without a thought marker the texts count as they are.
                 self.prompt_tokens = self.tokens_outside_messages + estimate_all(self.contents)
 
     @cached_property
@@ -75,7 +75,7 @@ class Facts(RequestOptions):
 
     @cached_property
     def message_keys(self) -> AbstractSet[str]:
-        """All keys that messages have: what is in none of them need not be looked for in each."""
+        """The union of all messages' keys, so that absent keys need not be searched for."""
         return frozenset().union(*self.messages)
 
     @cached_property
@@ -90,12 +90,12 @@ class Facts(RequestOptions):
 
     @cached_property
     def content_types(self) -> AbstractSet[type]:
-        """What these are: texts, lists, None."""
+        """The Python types of these contents: str, list, NoneType."""
         return frozenset(map(type, self.contents))
 
     @cached_property
     def may_have_media(self) -> bool:
-        """Whether there may be something besides text in a message."""
+        """Whether a message may contain something other than text."""
         return "extra_content" in self.message_keys or list in self.content_types
 
     @cached_property
@@ -124,7 +124,7 @@ class Facts(RequestOptions):
 
     @cached_property
     def turn(self) -> int:
-        """How many user turns there are; user messages next to each other are one turn."""
+        """The number of user turns; consecutive user messages are one turn."""
         turns, inside = 0, False
         for message in self.messages:
             is_user = message.get("role") in USER_ROLES
@@ -134,12 +134,12 @@ class Facts(RequestOptions):
 
     @cached_property
     def dialogue(self) -> Sequence[HistoryTurn]:
-        """The messages as turns, system messages left out; what conversation rules compare with their transcripts."""
+        """The messages as turns without system messages, as conversation rules compare them with their transcripts."""
         return read_history_turns(self.messages, self.google.get("thought_tag_marker"))
 
     @cached_property
     def _results(self) -> list[Message]:
-        """The tool messages that end the conversation."""
+        """The tool messages at the end of the conversation."""
         end = len(self.messages)
         start = end
         while start and self.messages[start - 1].get("role") in TOOL_ROLES:
@@ -148,7 +148,7 @@ class Facts(RequestOptions):
 
     @cached_property
     def answered_tools(self) -> list[str]:
-        """The names of the tools whose results end the conversation, found by call id where the result does not name it."""
+        """The names of the tools whose results end the conversation, looked up by call id, else as the result names them."""
         names = {
             call.get("id"): call.get("function", {}).get("name", "")
             for message in self.messages
@@ -174,12 +174,12 @@ class Facts(RequestOptions):
 
     @cached_property
     def prompt_tokens(self) -> int:
-        """An estimate of the prompt's tokens: texts, calls, media, and what is not in the messages."""
+        """Estimated prompt tokens: texts, tool calls, media, and everything outside the messages."""
         google, total = self.google, self.tokens_outside_messages
         marker = google.get("thought_tag_marker") if google else None
         marker = marker if isinstance(marker, str) else None
         if marker is None and not self.may_have_media and self.content_types <= _TEXT:
-            # Where nothing can be a thought, the model reads what is written.
+            # No part can be a thought, so the texts count as they are.
             total += estimate_all(self.contents)
         else:
             total += estimate_all([read_text(one, marker) for one in self.messages])

@@ -57,7 +57,7 @@ def test_what_a_scenario_says_of_an_endpoint_is_read_anew() -> None:
 
 def test_the_cache_is_bounded_in_bytes() -> None:
     """What was unused for longest leaves, and with it the answers that were encoded for it."""
-    cache = OptionsCache(most_bytes=10_000)
+    cache = OptionsCache(max_bytes=10_000)
     first = find(cache, custom=0)
     assert 0 < cache.size < 1_000
     for number in range(1, 40):

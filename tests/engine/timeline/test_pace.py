@@ -184,8 +184,8 @@ def test_precedence_of_paces() -> None:
     server, asked = CompiledPace(first=1), CompiledPace(first=2)
     assert times("Hi", overrides=Overrides(compiled_pace=server))[0] == 1000
     assert times("Hi", pace={"first_token_ms": 5}, overrides=Overrides(compiled_pace=server))[0] == 5
-    assert times("Hi", pace={"first_token_ms": 5}, overrides=Overrides(asked=asked))[0] == 2000
-    assert times("Hi", pace="slow-train", overrides=Overrides(asked=CompiledPace())) == [0, 0]
+    assert times("Hi", pace={"first_token_ms": 5}, overrides=Overrides(requested_pace=asked))[0] == 2000
+    assert times("Hi", pace="slow-train", overrides=Overrides(requested_pace=CompiledPace())) == [0, 0]
 
 
 def test_jitter_follows_from_the_seed() -> None:
