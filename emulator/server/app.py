@@ -19,6 +19,10 @@ from emulator.store.interface import Store
 from emulator.wire.errors import HTML_TYPE
 from emulator.wire.urls import parse_target, parse_unary
 
+Scope = MutableMapping[str, Any]
+
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
 
 async def wait_in_queue(
     exchange: Exchange, respond: Callable[[Exchange], Awaitable[Exchange]], store: Store, clock: Clock, receive: Receive
@@ -59,11 +63,6 @@ async def _may_retry(
     finally:
         timer.cancel()
     return turn.done() and not disconnected.done()
-
-
-Scope = MutableMapping[str, Any]
-
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class App:

@@ -142,7 +142,11 @@ class Service:
         seed = self.settings.seed if self.settings.seed is not None else rules.seed
         quirks = overrides.quirks | rules.quirks
         if rules.has_early_quirks:
-            quirks |= await self._early_quirks(rules, facts, session)
+            # Some quirks of the rule that would answer act on vetting.
+            await self.store.refresh(target.project, session)
+            candidate = find_chosen(rules, facts, session.state)
+            if candidate is not None:
+                quirks |= candidate.rule.quirks
         if quirks:
             quirks = expand(quirks)
         vetted = self._vet(facts, rules, seed, quirks, check)
@@ -193,16 +197,8 @@ class Service:
         facts = Facts(target, headers, parsed.request, endpoint, options=options, plain=parsed.plain)
         return facts, parsed.warnings
 
-    async def _early_quirks(self, ruleset: Ruleset, facts: Facts, session: Session) -> frozenset[QuirkName]:
-        """The quirks of the rule that would answer: some act before vetting."""
-        if not ruleset.has_early_quirks:
-            return frozenset()
-        await self.store.refresh(facts.target.project, session)
-        chosen = find_chosen(ruleset, facts, session.state)
-        return chosen.rule.quirks if chosen else frozenset()
-
     def _quirks_of(self, target: Target) -> frozenset[QuirkName]:
-        """The quirks for a request that is refused before its body is parsed: of overrides and scenario defaults."""
+        """The quirks for a request that is refused before a rule is chosen: those of overrides and scenario defaults."""
         session = self.sessions.find(target.project)
         return expand((session.overrides or self._overrides).quirks | self._rules_of(session).quirks)
 

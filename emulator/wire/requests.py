@@ -230,7 +230,7 @@ def parse_request(
 ) -> tuple[ParsedRequest, Options]:
     """Parse the body of a chat-completions request. Raises MalformedRequestError.
 
-    `find_options` gets the JSON of the request without its messages; it reads it (`ReadOptions`), or knows what follows from it.
+    `find_options` gets the JSON of the request without its messages; it parses it (`ParsedOptions`) or finds the result in a cache.
     """
     # Long conversations with tool calls need full validation, which is faster from bytes than from Python objects.
     if len(body) < _LONG or _CALL not in body[-_LONG:]:
