@@ -172,9 +172,13 @@ def _compose_outcome(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render:
     except AnswerError as error:
         return _cannot_answer(chosen, error)
     warnings: tuple[str, ...] = ()
-    if made.faults or quirks or timeline.marks:
-        signature = sign(identity.id, int(inputs.moment), inputs.seed)
-        timeline, warnings = _apply_faults_and_quirks(timeline, made, quirks, signature)
+    if made.faults:
+        timeline, warnings = apply_failures(timeline, made.faults)
+    if quirks:
+        timeline = apply_quirks(timeline, quirks, sign(identity.id, int(inputs.moment), inputs.seed))
+    if made.faults or timeline.marks:
+        timeline, fault_warnings = apply_faults(timeline, made.faults)
+        warnings += fault_warnings
     refusal = made.failure if made.failure is not None and (made.fails_at_once or not facts.stream) else None
     if refusal is None and timeline.status != _OK:
         refusal = next((fault.refusal for fault in made.faults if fault.refusal), None)
@@ -182,21 +186,6 @@ def _compose_outcome(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render:
     return Outcome(
         "answer", timeline.quicken(overrides.speed), chosen, refusal, usage, warnings=warnings, quirks=quirks
     )
-
-
-def _apply_faults_and_quirks(
-    timeline: Timeline, made: Answer, quirks: frozenset[QuirkName], signature: str
-) -> tuple[Timeline, tuple[str, ...]]:
-    """Apply failures, quirks and faults; return warnings about faults that do not apply. Quirks may insert `signature`."""
-    warnings: tuple[str, ...] = ()
-    if made.faults:
-        timeline, warnings = apply_failures(timeline, made.faults)
-    if quirks:
-        timeline = apply_quirks(timeline, quirks, signature)
-    if made.faults or timeline.marks:
-        timeline, more = apply_faults(timeline, made.faults)
-        warnings += more
-    return timeline, warnings
 
 
 def _cannot_answer(chosen: Chosen, error: AnswerError) -> Outcome:
