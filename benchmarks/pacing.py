@@ -74,9 +74,9 @@ async def sleep_often(begin: float) -> list[float]:
     return late
 
 
-async def leave_early(address: tuple[str, int], request: bytes, count: int, run_without_waiting: int) -> None:
+async def leave_early(address: tuple[str, int], request: bytes, count: int, run_synchronously: int) -> None:
     """Let so many clients leave behind their first chunk, one half in order and one half by a reset."""
-    limit = asyncio.Semaphore(run_without_waiting)
+    limit = asyncio.Semaphore(run_synchronously)
 
     async def leave(number: int) -> None:
         async with limit:

@@ -83,7 +83,7 @@ def _make_row(name: str, vertex: "VertexSession", variation: "Variation", call: 
 
     exchanges = list(vertex.journal)
     result, detail = _classify(call)
-    if result == "survived" and not any(exchange.outcome.is_disturbed for exchange in exchanges):
+    if result == "survived" and not any(exchange.outcome.changed_by_overrides for exchange in exchanges):
         warnings = [warning for exchange in exchanges for warning in exchange.warnings if "without effect" in warning]
         why = warnings[0] if warnings else "its answers were the same as ever"
         result, detail = "not met", why if exchanges else "no request reached the emulator"

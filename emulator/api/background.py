@@ -11,7 +11,7 @@ from functools import cache
 
 from emulator.http.sending import Receive, Send
 from emulator.server.app import ASGIApp, Scope
-from emulator.server.listening import GRACE, IsNext, build_server, reach
+from emulator.server.listening import GRACE, ShouldAccept, build_server, reach
 from emulator.server.service import Service
 
 
@@ -50,13 +50,15 @@ class Listeners:
         interception: Interception | None = None,
         *,
         grace: float = GRACE,
-        is_next: IsNext | None = None,
+        should_accept: ShouldAccept | None = None,
     ) -> None:
         """`on_answering` is called once requests are answered; `is_next` is set if other processes share the plain socket."""
         self._bound = bound
         self._interception = interception
         credentials = _lazy_credentials_app(service)
-        self._server = build_server(service, on_answering, otherwise=credentials, grace=grace, is_next=is_next)
+        self._server = build_server(
+            service, on_answering, otherwise=credentials, grace=grace, should_accept=should_accept
+        )
         self._tls_server = (
             build_server(service, otherwise=credentials, context=interception.context, grace=grace)
             if interception

@@ -150,7 +150,7 @@ class VertexSession(SessionScope):
         except ScenarioError as error:
             # The problems have their places; frames of the emulator would only hide them.
             raise error.with_traceback(None) from None
-        self._service.push_reading(self.project, reading, "---\n".join(_texts(scenarios)))
+        self._service.push_loaded(self.project, reading, "---\n".join(_texts(scenarios)))
 
     def disturb(
         self,

@@ -25,7 +25,7 @@ from emulator.errors import EmulatorError, StartError
 
 if TYPE_CHECKING:
     from emulator.api.background import Interception, Listeners
-    from emulator.server.listening import IsNext
+    from emulator.server.listening import ShouldAccept
     from emulator.server.service import Service
     from emulator.workers.channel import SocketChannel
     from emulator.workers.hub import Hub
@@ -50,14 +50,18 @@ class Server:
         else:
             self._run_workers(workers, on_answering)
 
-    def _listeners(self, on_answering: Callable[[], object], is_next: "IsNext | None" = None) -> "Listeners":
+    def _listeners(
+        self, on_answering: Callable[[], object], should_accept: "ShouldAccept | None" = None
+    ) -> "Listeners":
         from emulator.api.background import Listeners
 
-        return Listeners(self.service, self.plain, on_answering, self.interception, grace=self.grace, is_next=is_next)
+        return Listeners(
+            self.service, self.plain, on_answering, self.interception, grace=self.grace, should_accept=should_accept
+        )
 
     def _run_alone(self, on_answering: Callable[[], object]) -> None:
         """Serve in this process."""
-        from emulator.server.listening import tune_collector
+        from emulator.server.listening import tune_garbage_collector
 
         listeners = self._listeners(on_answering)
         handle_stop_signals(lambda *_: listeners.stop())
@@ -72,7 +76,7 @@ class Server:
             if watching is not None:
                 watching.cancel()
 
-        tune_collector()
+        tune_garbage_collector()
         with asyncio.Runner(loop_factory=listeners.loop_factory) as runner:
             runner.run(serve())
 
@@ -80,7 +84,7 @@ class Server:
         """Serve in worker processes. Raises StartError where processes cannot be forked, or if they keep dying."""
         if not hasattr(os, "fork"):
             raise StartError("--workers needs a system that can fork processes; use --workers 1")
-        from emulator.server.listening import tune_collector
+        from emulator.server.listening import tune_garbage_collector
         from emulator.workers.hub import Hub
         from emulator.workers.supervisor import Supervisor
 
@@ -98,7 +102,7 @@ class Server:
         )
         if self.until_stdin_closes:
             watch_stdin(hub.watch, hub.ignore, supervisor.stop)
-        tune_collector()
+        tune_garbage_collector()
         supervisor.run()
 
     def _run_worker(self, hub: "Hub", channel: "SocketChannel") -> None:

@@ -106,7 +106,7 @@ class _ExchangeCounts:
 
     def add(self, exchange: "Exchange") -> None:
         self.requests += 1
-        self.is_met |= exchange.outcome.is_disturbed
+        self.is_met |= exchange.outcome.changed_by_overrides
         self.warnings |= dict.fromkeys(exchange.outcome.warnings)
 
 
@@ -127,10 +127,10 @@ class ProgramRunner:
         """Run the program once, with server, ports, credentials and journal of its own. Raises StartError."""
         from emulator.api.sweeps import Run
         from emulator.server.clock import SystemClock
-        from emulator.server.overrides import apply_variation
+        from emulator.server.overrides import with_variation
         from emulator.server.service import Service
 
-        settings = self.settings if variation is None else apply_variation(self.settings, variation)
+        settings = self.settings if variation is None else with_variation(self.settings, variation)
         service, counts = Service(self.ruleset, settings, clock=SystemClock()), _ExchangeCounts()
         service.on_exchange.append(counts.add)
         verdicts = None

@@ -134,7 +134,7 @@ class CredentialsApp:
         await play_at_once(timeline, (), send)
         exchange.duration = clock.elapsed() - started
         if route.in_journal:
-            self._service.finish_token(exchange)
+            self._service.finish_token_request(exchange)
 
     async def _respond(self, route: Route, request: CredentialRequest) -> tuple[Timeline, TokenExchange]:
         """Answer a request as the session's scenario wants it; the caller puts the exchange into the journal."""
@@ -176,7 +176,7 @@ class CredentialsApp:
         """Call the route's handler, unless the `tokens` of the session's scenario make the request fail."""
         if not route.issues_tokens:
             return route.handler(request, issuer)
-        script, number = await self._service.begin_token(session)
+        script, number = await self._service.start_token_request(session)
         error = find_token_error(script.fail) if script.fail is not None else None
         if error is not None and (script.times is None or number <= script.times):
             return refuse_token(error, f"the scenario's `tokens` let token request {number} fail")

@@ -15,7 +15,7 @@ from emulator.credentials.messages import (
     format_time,
 )
 from emulator.engine.error_answers import refuse
-from emulator.server.authentication import judge_bearer
+from emulator.server.authentication import check_credentials
 from emulator.server.tokens import CLOUD_PLATFORM
 from emulator.wire.errors import Refusal
 
@@ -31,7 +31,7 @@ def answer_impersonation(request: CredentialRequest, issuer: TokenIssuer) -> Cre
     """Answer `generateAccessToken` and `generateIdToken` if the bearer token is valid."""
     found = IMPERSONATION.fullmatch(request.path)
     account, method = found.groups() if found else ("", "")
-    problem = judge_bearer(issuer.auth, request.credentials, issuer.mint, issuer.now, _SCOPES)
+    problem = check_credentials(issuer.auth, request.credentials, issuer.mint, issuer.now, _SCOPES)
     if problem is not None:
         rpc = f"google.iam.credentials.v1.IAMCredentials.{method[:1].upper()}{method[1:]}"
         return answer_refusal(_to_iam_error(refuse(problem.name, {}, explanation=problem.explanation), rpc))

@@ -1,4 +1,4 @@
-"""Answering: from a vetted request to its timeline, and what the journal wants to know about it."""
+"""Answering a vetted request: choose a rule, compose and render its reply, and return the timeline with what the journal records."""
 
 import copy
 import traceback
@@ -20,7 +20,9 @@ from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import Ruleset
 from emulator.engine.session import State
 from emulator.engine.signatures import sign
+from emulator.engine.timeline.faults import apply_failures, apply_faults
 from emulator.engine.timeline.pace import AT_ONCE
+from emulator.engine.timeline.quirks import apply_quirks, apply_to_refusal
 from emulator.engine.timeline.timeline import Timeline, plain_timeline, refusal_timeline
 from emulator.errors import AnswerError
 from emulator.wire.errors import JSON_TYPE, Refusal
@@ -30,10 +32,10 @@ from emulator.wire.responses import Identity
 from emulator.wire.usage import Usage
 
 Result = Literal["answer", "refusal", "miss", "error"]
-"""How a request ended: a rule answered (perhaps with an error it scripts), Vertex refuses it, no rule answers, or the rule failed."""
+"""Kind of outcome: a rule answered (also with a scripted error), Vertex refuses it, no rule matched, or the rule failed."""
 
 Render = Callable[[Answer, Identity, Facts], Timeline]
-"""What makes an answer a timeline; it raises AnswerError if the answer has something that its shape cannot carry."""
+"""Renders an answer as a timeline; raises AnswerError for content that the route's format cannot carry."""
 
 _OK = HTTPStatus.OK
 
@@ -42,7 +44,7 @@ EMULATOR_STATUS = 418
 
 
 class Outcome(NamedTuple):
-    """What became of a request."""
+    """The outcome of a request."""
 
     result: Result
     timeline: Timeline
@@ -50,13 +52,13 @@ class Outcome(NamedTuple):
     refusal: Refusal | None = None
     usage: Usage | None = None
     report: str = ""
-    """The miss report, or what kept the rule from answering."""
+    """The miss report, or why the rule failed."""
     warnings: tuple[str, ...] = ()
-    """What the answer could not do that the scenario wants of it."""
+    """What the scenario requested that the answer could not do."""
     quirks: frozenset[QuirkName] = frozenset()
-    """The quirks that were on, of the rule and of what surrounds it."""
-    is_disturbed: bool = False
-    """Whether the quirks, pace and faults of the surroundings made it another than it would have been."""
+    """The active quirks, of the rule and of the overrides."""
+    changed_by_overrides: bool = False
+    """Whether the quirks, pace and faults of the overrides changed the answer."""
 
 
 def answer(
@@ -68,7 +70,7 @@ def answer(
 ) -> Outcome:
     """Answer a vetted request from the first of the rulesets that has a rule for it.
 
-    `state` is what the session remembers; the caller brings it forward with the chosen rule.
+    `state` is the session's state; the caller records the use of the chosen rule.
     """
     first_miss: Miss | None = None
     counts = False
@@ -83,17 +85,17 @@ def answer(
         if (
             render is render_chat
             and inputs.overrides.is_empty
-            and chosen.rule.is_steady
+            and chosen.rule.is_unmodified
             and chosen.rule.replies[chosen.position].calls is not None
         ):
-            return _answer_literally(chosen, facts, inputs)
-        return _carry_out(chosen, facts, inputs, render)
+            return _answer_encoded(chosen, facts, inputs)
+        return _answer_composed(chosen, facts, inputs, render)
     report = first_miss.report() if first_miss else "there are no rules"
     return Outcome("miss", emulator_failure(report, "no_rule"), report=report)
 
 
-def _answer_literally(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> Outcome:
-    """The answer of a reply without templates: encoded once for the options of the request, then only filled in."""
+def _answer_encoded(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> Outcome:
+    """Answer with a reply without templates: encoded once per request options, then only its slots are filled."""
     rule = chosen.rule
     compiled_reply = rule.replies[chosen.position]
     key = compiled_reply, facts.traffic
@@ -105,7 +107,7 @@ def _answer_literally(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> Out
         facts.keep_encoded(key, made, 0 if made is None else made.size)
     encoded: EncodedAnswer | None = facts.encoded[key]
     if encoded is None:
-        return _carry_out(chosen, facts, inputs, render_chat)
+        return _answer_composed(chosen, facts, inputs, render_chat)
     rng = SeededRandom(inputs, facts.request, chosen.position)
     usage = count_usage(rule.usage, encoded.counts, facts)
     drawn = draw_calls(compiled_reply.calls, facts, rng) if compiled_reply.calls else ()
@@ -113,7 +115,10 @@ def _answer_literally(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> Out
 
 
 def _encode(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> EncodedAnswer | None:
-    """The answer with slots; None if it is large, or if more than these depends on the request. Raises AnswerError as `compose` does."""
+    """Encode an answer with slots; None if it is too large, or if more than the slots depends on the request.
+
+    Raises AnswerError as `compose` does.
+    """
     calls = chosen.rule.replies[chosen.position].calls
     slot_rng, rng = (SeededRandom(one, facts.request, chosen.position) for one in (SLOT_INPUTS, inputs))
     slot_drawn, drawn = (draw_calls(calls, facts, one) if calls else () for one in (slot_rng, rng))
@@ -130,23 +135,24 @@ def _encode(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> EncodedAnswer
     encoded = EncodedAnswer(timeline, counts, usage, slot_drawn, drawn)
     if encoded.size > LARGEST_ENCODED:
         return None
-    # Another prompt shows whether all that is counted with it has a slot.
+    # Rendering with another prompt size shows whether everything that depends on it has a slot.
     usage, timeline = render_prompted(SLOT_PROMPT + 1_000_000)
     return encoded if encoded.fill(identity, usage, slot_drawn).body == timeline.body else None
 
 
-def _carry_out(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Render) -> Outcome:
-    outcome, around = _perform(chosen, facts, inputs, render), inputs.overrides
-    if around.quirks or around.faults:
-        calm = inputs._replace(overrides=Overrides(asked=around.asked, speed=around.speed))
-        undisturbed = _perform(chosen, facts, calm, render)
-        return outcome._replace(is_disturbed=outcome.timeline != undisturbed.timeline)
-    is_slowed = around.compiled_pace is not None and (around.asked or chosen.rule.compiled_pace) is None
-    return outcome._replace(is_disturbed=not outcome.timeline.is_instant) if is_slowed else outcome
+def _answer_composed(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Render) -> Outcome:
+    """Compose and render the answer, and determine whether the overrides changed it."""
+    outcome, overrides = _compose_outcome(chosen, facts, inputs, render), inputs.overrides
+    if overrides.quirks or overrides.faults:
+        unchanged = Overrides(requested_pace=overrides.requested_pace, speed=overrides.speed)
+        expected = _compose_outcome(chosen, facts, inputs._replace(overrides=unchanged), render)
+        return outcome._replace(changed_by_overrides=outcome.timeline != expected.timeline)
+    is_slowed = overrides.compiled_pace is not None and (overrides.requested_pace or chosen.rule.compiled_pace) is None
+    return outcome._replace(changed_by_overrides=not outcome.timeline.is_instant) if is_slowed else outcome
 
 
-def _perform(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Render) -> Outcome:
-    """The answer, rendered, with its times, failures, quirks and faults."""
+def _compose_outcome(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Render) -> Outcome:
+    """Compose the reply, render it, and apply pace, failures, quirks and faults."""
     rule, overrides = chosen.rule, inputs.overrides
     rng = SeededRandom(inputs, facts.request, chosen.position)
     identity = identify(facts, rng, inputs.moment)
@@ -159,16 +165,20 @@ def _perform(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Render)
         timeline = pace_answer(
             render(made, identity, facts),
             made,
-            overrides.asked or rule.compiled_pace or overrides.compiled_pace or AT_ONCE,
+            overrides.requested_pace or rule.compiled_pace or overrides.compiled_pace or AT_ONCE,
             lambda: rng.random("pace", chosen.use),
             lambda: render(made, identity, as_stream(facts)),
         )
     except AnswerError as error:
         return _cannot_answer(chosen, error)
     warnings: tuple[str, ...] = ()
-    if made.faults or quirks or timeline.marks:
-        seal = sign(identity.id, int(inputs.moment), inputs.seed)
-        timeline, warnings = _disturb(timeline, made, quirks, seal)
+    if made.faults:
+        timeline, warnings = apply_failures(timeline, made.faults)
+    if quirks:
+        timeline = apply_quirks(timeline, quirks, sign(identity.id, int(inputs.moment), inputs.seed))
+    if made.faults or timeline.marks:
+        timeline, fault_warnings = apply_faults(timeline, made.faults)
+        warnings += fault_warnings
     refusal = made.failure if made.failure is not None and (made.fails_at_once or not facts.stream) else None
     if refusal is None and timeline.status != _OK:
         refusal = next((fault.refusal for fault in made.faults if fault.refusal), None)
@@ -178,56 +188,36 @@ def _perform(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Render)
     )
 
 
-def _disturb(
-    timeline: Timeline, made: Answer, quirks: frozenset[QuirkName], seal: str
-) -> tuple[Timeline, tuple[str, ...]]:
-    """The timeline with its failures, quirks and faults, and warnings of what could not be done; `seal` is a signature for it."""
-    from emulator.engine.timeline.faults import apply_failures, apply_faults  # noqa: PLC0415  # the server starts quicker so
-    from emulator.engine.timeline.quirks import apply_quirks  # noqa: PLC0415  # as above
-
-    warnings: tuple[str, ...] = ()
-    if made.faults:
-        timeline, warnings = apply_failures(timeline, made.faults)
-    if quirks:
-        timeline = apply_quirks(timeline, quirks, seal)
-    if made.faults or timeline.marks:
-        timeline, more = apply_faults(timeline, made.faults)
-        warnings += more
-    return timeline, warnings
-
-
 def _cannot_answer(chosen: Chosen, error: AnswerError) -> Outcome:
     report = f'rule "{chosen.rule.name}", {chosen.rule.place}, cannot answer this request: {error}'
     return Outcome("error", emulator_failure(report, "rule_failed"), chosen, report=report)
 
 
 def refuse_request(refusal: Refusal, quirks: frozenset[QuirkName] = frozenset()) -> Outcome:
-    """The outcome of a request that Vertex would refuse, with the explanation in a header."""
+    """The outcome of a request that Vertex refuses, with the explanation in a header."""
     headers = (("x-emulator-explanation", header_text(f"{refusal.rule}: {refusal.explanation}")),)
     timeline = refusal_timeline(refusal, headers)
     if quirks:
-        from emulator.engine.timeline.quirks import apply_to_refusal  # noqa: PLC0415  # the server starts quicker so
-
         timeline = apply_to_refusal(timeline, quirks)
     return Outcome("refusal", timeline, refusal=refusal)
 
 
 def emulator_failure(report: str, code: str) -> Timeline:
-    """A failure of the emulator's own: never retried, shaped so that OpenAI clients show the report."""
+    """A failure of the emulator itself: a 418 that clients do not retry, in a format that OpenAI clients display."""
     error = {"code": code, "message": f"emulator: {report}", "param": None, "type": "emulator_error"}
     headers: Headers = (("x-should-retry", "false"),)
     return plain_timeline(EMULATOR_STATUS, JSON_TYPE, dump({"error": error}) + b"\n", headers)
 
 
 def unexpected_error(error: Exception) -> Outcome:
-    """The outcome of a request that met a mistake in the emulator itself: what and where it is, so that it can be reported."""
+    """The outcome for an unexpected exception: a 418 `emulator_mistake` response that names the exception and its source line."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{last.filename.rpartition('/emulator/')[2]}:{last.lineno}"
-    said = " ".join(f"{type(error).__name__}: {error}".split())
-    report = f"a mistake of the emulator's own, not of this request: {said} ({where}); please report it"
+    description = " ".join(f"{type(error).__name__}: {error}".split())
+    report = f"a mistake of the emulator's own, not of this request: {description} ({where}); please report it"
     return Outcome("error", emulator_failure(report, "emulator_mistake"), report=report)
 
 
 def header_text(text: str) -> str:
-    """A text as it may stand in a header: one line of printable ASCII."""
+    """Convert a text to one line of ASCII, as a header value."""
     return " ".join(text.split()).encode("ascii", "replace").decode()

@@ -8,7 +8,7 @@ from emulator.wire.urls import Target
 
 
 def values_for(target: Target, model: str = "") -> dict[str, str]:
-    """Values for the placeholders in the catalogue's texts, from a request."""
+    """The placeholder values for catalogue texts, from a request's target and model."""
     publisher, slash, name = model.partition("/")
     return {
         "API_VERSION": target.api_version,

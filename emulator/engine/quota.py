@@ -404,7 +404,7 @@ def _explain_key(key: BucketKey) -> str:
 
 
 class QuotaStore(Protocol):
-    """The part of `emulator.store.store.Store` that quotas need: it keeps the token buckets."""
+    """The part of `emulator.store.interface.Store` that quotas need: it keeps the token buckets."""
 
     async def enter(
         self, quota_ticket: int, demands: Sequence[QuotaDemand], tokens: int, now: float, *, wait: bool

@@ -1,4 +1,4 @@
-"""Randomness that can be repeated: every exchange throws its own dice."""
+"""Reproducible randomness: each exchange derives its random numbers from seed, request and reply position."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,32 +13,32 @@ from emulator.catalogue.quirks import QuirkName
 from emulator.engine.timeline.directives import CompiledPace, Fault
 from emulator.wire.requests import ChatRequest
 
-# A streamed answer and a plain one to the same request say the same.
-_MANNER = frozenset({"stream", "stream_options"})
+# Left out of the hash, so that a request gets the same content streamed and plain.
+_STREAMING_FIELDS = frozenset({"stream", "stream_options"})
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """What holds for all answers of a server, whatever its scenarios say."""
+    """Quirks, pace, faults and speed set for all answers of a server or session, on top of its scenarios."""
 
     quirks: frozenset[QuirkName] = frozenset()
     compiled_pace: CompiledPace | None = None
     """The pace of rules that have none."""
-    asked: CompiledPace | None = None
-    """The pace that the request itself asks for, which wins over all others."""
+    requested_pace: CompiledPace | None = None
+    """The pace from the request's `x-emulator-pace` header, which wins over all others."""
     faults: tuple[Callable[[Any], Fault | None], ...] = ()
-    """What may happen to every answer; each is given the context of the answer's first choice."""
+    """Faults of every answer; each is called with the context of the answer's first choice."""
     speed: float = 1.0
-    """How many times as fast everything is."""
+    """Factor by which all delays are shortened."""
 
     @cached_property
     def is_empty(self) -> bool:
-        """Whether they leave answers as they are."""
-        return not (self.quirks or self.faults or self.compiled_pace or self.asked)
+        """Whether they change nothing but the speed."""
+        return not (self.quirks or self.faults or self.compiled_pace or self.requested_pace)
 
 
 class AnswerInputs(NamedTuple):
-    """What the world outside gives to an answer, so that the engine needs no clock and no entropy of its own."""
+    """External inputs of an answer (time, seed, entropy, overrides); the engine reads no clock and no global random."""
 
     moment: float
     """Unix time in seconds."""
@@ -52,12 +52,12 @@ class AnswerInputs(NamedTuple):
 class SeededRandom:
     """The random numbers of one exchange.
 
-    What an answer says follows from the seed, the request and the position in a sequence alone, whatever came before. Ids do so
-    too when a seed was given; else they are new each time.
+    Content depends only on the seed, the request and the reply's position in a sequence. Ids do too if a seed was given; otherwise
+    they come from the entropy and differ each time.
     """
 
     def __init__(self, inputs: AnswerInputs, request: ChatRequest, position: int) -> None:
-        self._occasion = inputs
+        self._inputs = inputs
         self.seed = inputs.seed
         """The seed, if one was given."""
         self._request = request
@@ -65,21 +65,21 @@ class SeededRandom:
 
     @cached_property
     def _content_key(self) -> bytes:
-        asked = {key: value for key, value in self._request.items() if key not in _MANNER}
-        digest = blake2b(to_json(asked, inf_nan_mode="strings"), digest_size=16)
-        digest.update(f"\0{self._occasion.seed or ''}\0{self._position}".encode())
+        request = {key: value for key, value in self._request.items() if key not in _STREAMING_FIELDS}
+        digest = blake2b(to_json(request, inf_nan_mode="strings"), digest_size=16)
+        digest.update(f"\0{self._inputs.seed or ''}\0{self._position}".encode())
         return digest.digest()
 
     def random(self, *labels: str | int) -> Random:
-        """A generator for one purpose, told apart from others by its labels."""
-        return Random(_hash(self._content_key, labels, 16))  # noqa: S311  # to be repeated, not to be secret
+        """A generator for one purpose, identified by its labels."""
+        return Random(_hash(self._content_key, labels, 16))  # noqa: S311  # must be reproducible, not secret
 
     def id_bits(self, count: int, *labels: str | int) -> int:
-        """Random bits (a multiple of 8, 128 at most) for an id; those without labels are the answer's own."""
+        """Random bits (a multiple of 8, at most 128) for an id; without labels, for the answer's own id."""
         if self.seed is not None:
             return _hash(self._content_key, ("id", *labels), count // 8)
-        # What is random already need not be hashed, except to be used twice.
-        entropy = self._occasion.entropy
+        # Entropy is hashed only to derive further ids from it.
+        entropy = self._inputs.entropy
         return _hash(entropy, labels, count // 8) if labels else int.from_bytes(entropy[: count // 8], "big")
 
 

@@ -1,12 +1,13 @@
-"""Scenarios, compiled: what is done once when they are read, so that a request only has to look and choose."""
+"""Compiled scenarios: rules with their conditions, replies and indexes prepared once at load."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from emulator.catalogue.quirks import EARLY, QuirkName, expand
 from emulator.engine.matching.conditions import Condition, compile_when
+from emulator.engine.matching.conversation import Conversation, compile_conversation
 from emulator.engine.matching.rule_index import RuleIndex, required_texts_of
 from emulator.engine.quota import CompiledQuota, compile_quotas
 from emulator.engine.reply.fault_triggers import CompiledFault, compile_faults
@@ -32,13 +33,10 @@ from emulator.scenario.rules import (
 from emulator.scenario.steps import Reply
 from emulator.scenario.text_index import RequiredTexts
 
-if TYPE_CHECKING:
-    from emulator.engine.matching.conversation import Conversation
-
 
 @dataclass(frozen=True)
 class CompiledRule:
-    """A rule ready to be tried."""
+    """A rule compiled for matching and answering."""
 
     name: str
     scenario: str
@@ -53,67 +51,67 @@ class CompiledRule:
     headers: tuple[tuple[str, str], ...]
     quirks: frozenset[QuirkName]
     compiled_pace: CompiledPace | None = None
-    """How fast its answers come; None for as fast as the server's."""
+    """The pace of its answers; None for the server's."""
     faults: tuple[CompiledFault, ...] = ()
-    """What may happen to its answers."""
+    """The faults of its answers."""
     expect: Expect | None = None
-    """What `verify` demands of it."""
+    """Its expectations, checked by `verify`."""
     flags: FlagChange | None = None
-    """What it requires and sets, if it says anything of flags."""
-    conversation: "Conversation | None" = None
-    """The transcript whose answers the recipes are, if it has one."""
+    """The flags it requires and sets, if any."""
+    conversation: Conversation | None = None
+    """The transcript whose assistant turns are the replies, if it has one."""
     required_texts: RequiredTexts = ()
-    """What a request must have for it to answer."""
+    """Texts that a request must contain for it to match."""
 
     @cached_property
     def key(self) -> str:
-        """What the rule's uses are counted under; it survives a reload."""
+        """Key of the rule's use counter; stable across reloads."""
         return f"{self.place.file}:{self.name}"
 
     @cached_property
-    def is_steady(self) -> bool:
-        """Whether nothing beside its replies can make one answer another than the next."""
+    def is_unmodified(self) -> bool:
+        """Whether headers, quirks, faults and pace leave its replies as they are."""
         return not (self.headers or self.quirks or self.faults or self.compiled_pace)
 
     @cached_property
     def is_limited(self) -> bool:
-        """Whether what its session remembers plays a part in whether it answers."""
+        """Whether its matching depends on session state: a use limit or flags."""
         return self.limit is not None or self.flags is not None
 
     @cached_property
     def counts(self) -> bool:
-        """Whether what its session remembers plays a part in what it answers."""
+        """Whether its answers depend on how often it has been used."""
         is_sequence = len(self.replies) > 1 and self.conversation is None
-        return is_sequence or not self.is_steady or any(compiled_reply.by_use for compiled_reply in self.replies)
+        return is_sequence or not self.is_unmodified or any(compiled_reply.by_use for compiled_reply in self.replies)
 
     def position(self, use: int) -> int:
-        """Which of the recipes the use of this number (from 1) takes; in a conversation the messages say it."""
-        many = len(self.replies)
-        return use - 1 if use <= many else (use - 1) % many if self.then == "loop" else many - 1
+        """Index of the reply for use number `use` (from 1); conversations choose by the messages instead."""
+        count = len(self.replies)
+        return use - 1 if use <= count else (use - 1) % count if self.then == "loop" else count - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """The rules of all scenarios that are loaded, in the order in which they are tried."""
+    """The rules of all loaded scenarios, in the order in which they are tried, and their other settings."""
 
     indexes: tuple[RuleIndex[CompiledRule], ...]
-    """The rules, indexed group by group: what is put before others leaves their index as it is."""
+    """The rules as a sequence of indexes: prepending rules adds an index and leaves the others unchanged."""
     scenarios: tuple[str, ...]
     """The scenarios' names."""
     seed: str | None
     """The first seed that a scenario gives."""
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
-    """The endpoints of one's own that the scenarios name, by their ids."""
+    """The deployed endpoints that the scenarios declare, by id."""
     vetting: Vetting | None = None
     """The first `vetting` that a scenario gives."""
     quirks: frozenset[QuirkName] = frozenset()
-    """The quirks of the scenarios' defaults, which hold before a rule is chosen."""
+    """The quirks of the scenarios' defaults, active before a rule is chosen."""
     signatures: frozenset[str] = frozenset()
     """The thought signatures that the scenarios write themselves."""
     tokens: Tokens = field(default_factory=Tokens)
     """The first `tokens` that a scenario gives."""
     ordered: frozenset[str] = frozenset()
-    """The files, as places name them, of the scenarios whose rules must be used in order."""
+    """The files (as in `Place.file`) of the scenarios whose rules must be used in order."""
     quotas: tuple[CompiledQuota, ...] = ()
     """The quotas of all scenarios."""
     has_early_quirks: bool = False
@@ -126,7 +124,7 @@ class Ruleset:
 
 
 def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
-    """Compile scenarios in order."""
+    """Compile scenario files into one ruleset, in order."""
     rules = tuple(
         _compile_rule(file, number, rule) for file in files for number, rule in enumerate(file.scenario.rules, start=1)
     )
@@ -150,8 +148,8 @@ def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
     )
 
 
-def put_before(ruleset: Ruleset, added: Sequence[Ruleset]) -> Ruleset:
-    """The ruleset with the rules of others before its own; all else it says stays."""
+def prepend_rules(ruleset: Ruleset, added: Sequence[Ruleset]) -> Ruleset:
+    """Return the ruleset with the rules of `added` before its own; its other settings stay."""
     rules = tuple(rule for one in added for rule in one.rules)
     return replace(
         ruleset,
@@ -190,15 +188,9 @@ def _compile_rule(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRul
         faults=compile_faults(rule.fault if rule.fault is not None else defaults.fault),
         expect=rule.expect,
         flags=compile_flags(rule.requires, rule.sets),
-        conversation=_conversation(rule) if isinstance(rule, ConversationRule) else None,
+        conversation=compile_conversation(rule.conversation) if isinstance(rule, ConversationRule) else None,
         required_texts=required_texts_of(rule),
     )
-
-
-def _conversation(rule: ConversationRule) -> "Conversation":
-    from emulator.engine.matching.conversation import compile_conversation  # noqa: PLC0415  # the server starts quicker so
-
-    return compile_conversation(rule.conversation)
 
 
 def _usage(rule: AnswerOptions, defaults: AnswerOptions) -> Usage:

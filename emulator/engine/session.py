@@ -1,4 +1,4 @@
-"""The state of a session as a value: how often its rules have answered, and which flags are set."""
+"""The state of a session as a value: use counts of its rules, and flags."""
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -10,21 +10,21 @@ from emulator.scenario.flags import split_flags
 
 
 class State(NamedTuple):
-    """The state of a session when a request arrives; the caller updates it with what was chosen."""
+    """The state of a session when a request arrives; the caller updates it with the chosen rule."""
 
     uses: Mapping[str, int] = MappingProxyType({})
-    """How often each rule has answered, by the rules' keys."""
+    """How often each rule has answered, by rule key."""
     flags: AbstractSet[str] = frozenset()
     """The names of the flags that are set."""
 
     def before(self, key: str, use: int) -> "State":
-        """The state before the use with this number of a rule."""
+        """The state just before use number `use` of a rule."""
         return State({**self.uses, key: use - 1}, self.flags)
 
 
 @dataclass(frozen=True, slots=True)
 class FlagChange:
-    """The flags that a rule requires of its session, and how they change when it answers."""
+    """The flags that a rule requires and rules out, and those that it sets and clears when it answers."""
 
     required: frozenset[str]
     ruled_out: frozenset[str]

@@ -1,4 +1,4 @@
-"""The bearer check: who is let in, and the 401 or 403 that everybody else gets."""
+"""The bearer check: credentials of a request, and the 401 or 403 for those that do not pass."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -20,11 +20,11 @@ _KEY_STARTS = frozenset({"AI", "AQ", "sk"})
 
 
 class Credentials(NamedTuple):
-    """What a request brings to prove who it is."""
+    """The credentials of a request, and its Host header."""
 
     bearer: str | None
     has_api_key: bool
-    """Whether there is an API key in a header of its own or in the query."""
+    """Whether there is an API key in `x-goog-api-key` or in the query."""
     is_api_key: bool = False
     """Whether the bearer is an API key."""
     host: str = ""
@@ -33,14 +33,14 @@ class Credentials(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationFailure:
-    """What is wrong with credentials: the name of a catalogue entry, and what the client did."""
+    """Why credentials do not pass: the name of a catalogue entry, and an explanation."""
 
     name: str
     explanation: str
 
 
 def read_credentials(headers: Mapping[bytes, bytes], query: bytes) -> Credentials:
-    """The bearer token, whether there is an API key anywhere, and the host; header names are in lower case."""
+    """Read bearer token, API keys and host; header names are in lower case."""
     bearer, is_api_key = None, False
     authorization = headers.get(b"authorization")
     if authorization is not None:
@@ -55,7 +55,7 @@ def read_credentials(headers: Mapping[bytes, bytes], query: bytes) -> Credential
 
 
 def describe_sender(credentials: Credentials, key: bytes) -> Sender:
-    """What may be kept of who sent a request; with a random key nobody can tell the bearer from its digest."""
+    """The sender as the journal keeps it; a digest keyed with a random `key` stands for the bearer token."""
     bearer, has_api_key, is_api_key, host = credentials
     if bearer is None:
         return Sender(host, has_api_key)
@@ -66,18 +66,18 @@ def describe_sender(credentials: Credentials, key: bytes) -> Sender:
 def check_bearer(auth: Auth, target: Target, credentials: Credentials, mint: Mint, now: float) -> Refusal | None:
     """The 401 or 403 for a request's credentials, or None if they pass.
 
-    `any` lets every bearer pass that is neither an API key nor a token of the emulator's that has expired or is meant for something
-    else; `issued` only tokens of the emulator that are good. Message and details of the 401s are observed, their array framing is
+    `any` accepts every bearer that is neither an API key nor a token of the emulator that has expired or lacks the scope;
+    `issued` accepts only valid tokens of the emulator. Message and details of the 401s are observed, their array framing is
     inferred; the 403 is assumed to be that of other Google APIs.
     """
-    fault = judge_bearer(auth, credentials, mint, now)
-    return None if fault is None else refuse(fault.name, values_for(target), explanation=fault.explanation)
+    failure = check_credentials(auth, credentials, mint, now)
+    return None if failure is None else refuse(failure.name, values_for(target), explanation=failure.explanation)
 
 
-def judge_bearer(
+def check_credentials(
     auth: Auth, credentials: Credentials, mint: Mint, now: float, wanted: Collection[str] = VERTEX_SCOPES
 ) -> AuthenticationFailure | None:
-    """What is wrong with a request's credentials, or None; any of the wanted scopes will do."""
+    """Why a request's credentials do not pass, or None; any one of the wanted scopes suffices."""
     if auth == "off":
         return None
     bearer = credentials.bearer
@@ -87,11 +87,11 @@ def judge_bearer(
         return AuthenticationFailure("missing_credentials", "the header `Authorization: Bearer <token>` is missing")
     if credentials.is_api_key:
         return AuthenticationFailure("invalid_token", "the bearer is an API key; Vertex wants an OAuth access token")
-    verdict = mint.judge(bearer, now, wanted)
-    if verdict == "expired":
+    status = mint.judge(bearer, now, wanted)
+    if status == "expired":
         return AuthenticationFailure("expired_token", "the token has expired")
-    if verdict == "mis-scoped":
+    if status == "mis-scoped":
         return AuthenticationFailure("insufficient_scopes", f"the token's scopes lack {' or '.join(sorted(wanted))}")
-    if auth == "issued" and verdict == "foreign":
+    if auth == "issued" and status == "foreign":
         return AuthenticationFailure("invalid_token", "the token was not issued by this emulator (--auth issued)")
     return None

@@ -1,4 +1,4 @@
-"""Clocks: where the time comes from, and where it is waited for."""
+"""Clocks: current time and timers, by the system or set by hand in tests."""
 
 import asyncio
 import threading
@@ -8,108 +8,108 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-class Alarm(Protocol):
-    """A call that is to come."""
+class TimerHandle(Protocol):
+    """A scheduled call that can be cancelled."""
 
     def cancel(self) -> None:
-        """Let it not come."""
+        """Cancel the call."""
         ...
 
 
 _DIGITS = 6
-"""Of a second: 0.1 and 0.2 are as late as 0.3 on a clock that is told."""
+"""Decimal places, in seconds, to which a manual clock rounds: 0.1 + 0.2 must equal 0.3."""
 
 
 class Clock(Protocol):
-    """Where the time comes from."""
+    """Source of wall-clock time, monotonic time and timers."""
 
     def now(self) -> float:
         """Unix time in seconds."""
         ...
 
     def elapsed(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Monotonic time in seconds."""
         ...
 
-    def alarm(self, until: float, act: Callable[[], object]) -> Alarm:
-        """Call a function on the running event loop when `elapsed()` has come so far."""
+    def call_at(self, when: float, callback: Callable[[], object]) -> TimerHandle:
+        """Schedule a call on the running event loop for when `elapsed()` reaches `when`."""
         ...
 
 
 class SystemClock:
-    """The machine's time."""
+    """The system's clock."""
 
     def now(self) -> float:
         """Unix time in seconds."""
         return time.time()
 
     def elapsed(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Monotonic time in seconds."""
         return time.perf_counter()
 
-    def alarm(self, until: float, act: Callable[[], object]) -> Alarm:
-        """Call a function on the running event loop when `elapsed()` has come so far."""
-        return asyncio.get_running_loop().call_later(until - self.elapsed(), act)
+    def call_at(self, when: float, callback: Callable[[], object]) -> TimerHandle:
+        """Schedule a call on the running event loop for when `elapsed()` reaches `when`."""
+        return asyncio.get_running_loop().call_later(when - self.elapsed(), callback)
 
 
 class ManualClock:
-    """A clock that stands still until `advance` is called, from whatever thread: for tests that step through time."""
+    """A clock that stands still until `advance` is called, from any thread: for tests that step through time."""
 
     def __init__(self, now: float = 1_767_225_600.0) -> None:
         """`now` is Unix time in seconds, by default 1 January 2026."""
         self._start = now
-        self._passed = 0.0
+        self._elapsed = 0.0
         self._changed = threading.Condition()
-        self._alarms: list[_ManualAlarm] = []
+        self._timers: list[_ManualTimer] = []
 
     def now(self) -> float:
         """Unix time in seconds."""
-        return self._start + self._passed
+        return self._start + self._elapsed
 
     def elapsed(self) -> float:
-        """Seconds that `advance` has let pass."""
-        return self._passed
+        """Seconds by which `advance` has moved the clock."""
+        return self._elapsed
 
-    def alarm(self, until: float, act: Callable[[], object]) -> Alarm:
-        """Call a function on the running event loop when `elapsed()` has come so far."""
+    def call_at(self, when: float, callback: Callable[[], object]) -> TimerHandle:
+        """Schedule a call on the running event loop for when `elapsed()` reaches `when`."""
         with self._changed:
-            alarm = _ManualAlarm(self, round(until, _DIGITS), act, asyncio.get_running_loop())
-            self._alarms.append(alarm)
+            timer = _ManualTimer(self, round(when, _DIGITS), callback, asyncio.get_running_loop())
+            self._timers.append(timer)
             self._changed.notify_all()
         self.advance(0)
-        return alarm
+        return timer
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; everything that is due by then goes on."""
+        """Move the clock forward and run the calls that become due."""
         with self._changed:
-            self._passed = round(self._passed + seconds, _DIGITS)
-            due = [alarm for alarm in self._alarms if alarm.until <= self._passed]
-            self._alarms = [alarm for alarm in self._alarms if alarm.until > self._passed]
-        for alarm in due:
-            alarm.loop.call_soon_threadsafe(alarm.act)
+            self._elapsed = round(self._elapsed + seconds, _DIGITS)
+            due = [timer for timer in self._timers if timer.when <= self._elapsed]
+            self._timers = [timer for timer in self._timers if timer.when > self._elapsed]
+        for timer in due:
+            timer.loop.call_soon_threadsafe(timer.callback)
 
-    def forget(self, alarm: "_ManualAlarm") -> None:
-        """Let an alarm not come."""
+    def discard(self, timer: "_ManualTimer") -> None:
+        """Remove a timer that has not run yet."""
         with self._changed:
-            self._alarms = [one for one in self._alarms if one is not alarm]
+            self._timers = [one for one in self._timers if one is not timer]
 
     def wait_for_waiting(self, count: int = 1, timeout: float = 5.0) -> None:
-        """Wait until so many answers wait for the time. Raises TimeoutError after `timeout` seconds of real time."""
+        """Block until `count` answers wait for the clock. Raises TimeoutError after `timeout` seconds of real time."""
         with self._changed:
-            if not self._changed.wait_for(lambda: len(self._alarms) >= count, timeout):
-                found = len(self._alarms)
+            if not self._changed.wait_for(lambda: len(self._timers) >= count, timeout):
+                found = len(self._timers)
                 raise TimeoutError(f"waited {timeout:g} seconds for {count} waiting answers; there are {found}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _ManualAlarm:
-    """A call that comes when somebody lets the time pass."""
+class _ManualTimer:
+    """A call scheduled on a manual clock."""
 
     clock: ManualClock
-    until: float
-    act: Callable[[], object]
+    when: float
+    callback: Callable[[], object]
     loop: asyncio.AbstractEventLoop
 
     def cancel(self) -> None:
-        """Let it not come."""
-        self.clock.forget(self)
+        """Cancel the call."""
+        self.clock.discard(self)

@@ -1,4 +1,4 @@
-"""The control path `/__emulator__/`: health, journal, reset, scenarios. For tests and tools, never for the client under test."""
+"""The control path `/__emulator__/`: health, journal, verification, reset, scenarios. For tests and tools, not for the client under test."""
 
 import hmac
 from dataclasses import asdict
@@ -20,8 +20,8 @@ from emulator.server.settings import CONTROL_PATH
 from emulator.store.exchange import Entry
 
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
-_LONGEST_NUMBER = 20
-_LARGEST_SCENARIO = 4 * 1024 * 1024
+_MAX_DIGITS = 20
+_MAX_SCENARIO_BYTES = 4 * 1024 * 1024
 
 
 def build_control(service: Service) -> ASGIApp:
@@ -43,14 +43,14 @@ def build_control(service: Service) -> ASGIApp:
 
 
 class Guard:
-    """Lets in loopback peers that call a local host from no foreign page, and whoever has the control token."""
+    """ASGI middleware that admits loopback peers with a local Host and no foreign Origin, and holders of the control token."""
 
     def __init__(self, app: ASGIApp, token: str | None) -> None:
         self._app = app
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse what is not allowed with 403, in the emulator's own words."""
+        """Answer requests that are not admitted with 403."""
         if scope["type"] == "http":
             request = Request(scope)
             if not (self._has_token(request) or _is_local(request)):
@@ -91,7 +91,7 @@ class Control:
         self._service = service
 
     async def health(self, _request: Request) -> Response:
-        """That the server answers, and with what."""
+        """Report that the server is up, with its version and scenarios."""
         ruleset = self._service.ruleset
         return JSONResponse(
             {
@@ -103,9 +103,9 @@ class Control:
         )
 
     async def journal(self, request: Request) -> Response:
-        """The exchanges, the oldest first; `session`, `rule`, `outcome` filter them, `limit` keeps the last ones.
+        """List exchanges, oldest first; `session`, `rule` and `outcome` filter them, `limit` keeps the last ones.
 
-        `after` leaves out those up to a `position`, so that whoever follows the journal asks only for what is new.
+        `after` omits those up to a `position`, so that a client that polls the journal gets only new ones.
         """
         query = request.query_params
         unknown = sorted(set(query) - {"session", "rule", "outcome", "limit", "after"})
@@ -114,7 +114,7 @@ class Control:
         for name in ("limit", "after"):
             if query.get(name) and not _is_number(query[name]):
                 return _error(400, f'{name} is "{query[name]}"; expected a number')
-        await self._service.store.catch_up_all()
+        await self._service.store.refresh_all()
         limit, after = query.get("limit"), int(query.get("after") or 0)
         found = [exchange for exchange in self._service.journal.entries if exchange.position > after]
         found = [exchange for exchange in found if _fits(exchange, dict(query))]
@@ -123,7 +123,7 @@ class Control:
         return JSONResponse({"exchanges": [exchange.to_json() for exchange in found]})
 
     async def verify(self, request: Request) -> Response:
-        """What is wrong with a session's past, or with all sessions': `strict=true` wants every rule used."""
+        """Report unanswered requests and unmet rule expectations of a session, or of all; `strict=true` requires every rule to be used."""
         query = request.query_params
         unknown = sorted(set(query) - {"session", "strict"})
         if unknown:
@@ -131,40 +131,40 @@ class Control:
         strict = query.get("strict", "false")
         if strict not in {"true", "false"}:
             return _error(400, f'strict is "{strict}"; expected true or false')
-        await self._service.store.catch_up_all()
+        await self._service.store.refresh_all()
         found = self._service.verify(query.get("session"), strict=strict == "true")
         return JSONResponse(
             {"passed": not found.problems, "unanswered": list(found.unanswered), "rules": list(found.rules)}
         )
 
     async def verdicts(self, request: Request) -> Response:
-        """What the clients of one session, or of all, did wrong."""
+        """Report the verdicts on the clients of one session, or of all."""
         unknown = sorted(set(request.query_params) - {"session"})
         if unknown:
             return _error(400, f'unknown filter "{unknown[0]}"; expected session')
-        await self._service.store.catch_up_all()
+        await self._service.store.refresh_all()
         found = self._service.verdicts(request.query_params.get("session"))
         return JSONResponse({"verdicts": [asdict(verdict) for verdict in found]})
 
     async def quotas(self, request: Request) -> Response:
-        """What is left of the quotas that hold for a session."""
+        """Report what is left of a session's quotas."""
         project = request.query_params.get("session")
         if not project:
             return _error(400, "say for which project: GET /__emulator__/quotas?session=PROJECT")
         service = self._service
-        await service.store.catch_up_all()
+        await service.store.refresh_all()
         found = await show_quotas(service.store, service.rules_of(project).quotas, project, service.clock.elapsed())
         return JSONResponse({"quotas": found})
 
     async def reset(self, request: Request) -> Response:
-        """Forget counters, flags, quotas, pushed scenarios and journal of one session, or of all."""
+        """Reset counters, flags, quotas, pushed scenarios and journal of one session, or of all."""
         await self._service.store.reset(request.query_params.get("session"))
         return Response(status_code=204)
 
     async def read_scenario(self, request: Request) -> Response:
-        """What a session answers by: its own scenario, or the server's."""
+        """Report the rules of a session (its own scenario's or the server's), with uses and flags."""
         project = request.query_params.get("session")
-        await self._service.store.catch_up_all()
+        await self._service.store.refresh_all()
         session = self._service.sessions.find(project) if project else None
         ruleset = self._service.rules_of(project) if project else self._service.ruleset
         rules = [{"name": rule.name, "place": str(rule.place), "limit": rule.limit} for rule in ruleset.rules]
@@ -176,15 +176,15 @@ class Control:
         return JSONResponse({"scenarios": list(ruleset.scenarios), "pushed": pushed, "flags": flags, "rules": rules})
 
     async def push_scenario(self, request: Request) -> Response:
-        """Give a session a scenario of its own: YAML in the body, the session in the query."""
+        """Set a session's own scenario: YAML in the body, the session in the query."""
         project = request.query_params.get("session")
         if not project:
             return _error(400, "say for which project: PUT /__emulator__/scenario?session=PROJECT")
         body = await request.body()
-        if len(body) > _LARGEST_SCENARIO:
-            return _error(413, f"a scenario may have {_LARGEST_SCENARIO} bytes")
+        if len(body) > _MAX_SCENARIO_BYTES:
+            return _error(413, f"a scenario may have {_MAX_SCENARIO_BYTES} bytes")
         try:
-            await self._service.share(project, body.decode("utf-8", "surrogateescape"))
+            await self._service.push_shared(project, body.decode("utf-8", "surrogateescape"))
         except ScenarioError as error:
             problems = [
                 {"file": one.place.file, "line": one.place.line, "column": one.place.column, "message": one.message}
@@ -194,16 +194,16 @@ class Control:
         return Response(status_code=204)
 
     async def remove_scenario(self, request: Request) -> Response:
-        """Take a session's own scenario away."""
+        """Remove a session's own scenario."""
         project = request.query_params.get("session")
         if not project:
             return _error(400, "say for which project: DELETE /__emulator__/scenario?session=PROJECT")
-        await self._service.share(project, None)
+        await self._service.push_shared(project, None)
         return Response(status_code=204)
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < _LONGEST_NUMBER
+    return text.isascii() and text.isdecimal() and len(text) < _MAX_DIGITS
 
 
 def _fits(entry: Entry, query: dict[str, str]) -> bool:

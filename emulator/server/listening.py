@@ -1,4 +1,4 @@
-"""What listens: in the foreground for `serve`, on a thread of its own for tests and programs."""
+"""Listening sockets and the uvicorn server: binding, accepting connections, and graceful shutdown."""
 
 import asyncio
 import gc
@@ -18,94 +18,102 @@ from emulator.server.app import App, ASGIApp
 from emulator.server.service import Service
 
 
-def tune_collector() -> None:
-    """Leave what was loaded alone, and look for cycles rarely: answers make hardly any, and a look holds up every stream.
+def tune_garbage_collector() -> None:
+    """Exclude loaded objects from garbage collection and collect rarely: answers create few cycles, and a collection delays every stream.
 
-    With a thousand streams the default settings make pauses of 20 to 80 ms (benchmarks/pacing.py). Not for processes of others.
+    With a thousand streams the default settings make pauses of 20 to 80 ms (benchmarks/pacing.py). Call it only in the emulator's
+    own processes, because the settings are process-wide.
     """
-    # The little garbage of loading is kept with the rest: finding it would take as long as reading a scenario.
+    # Freezes without collecting first: a collection would take as long as loading a scenario.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     gc.enable()
 
 
-_ASIDE = 0.002
-"""Seconds for which a process with more connections than others leaves the next one to them."""
+_BACKOFF = 0.002
+"""Seconds for which a process with more connections than the others leaves the next one to them."""
 
-IsNext = Callable[[int], bool]
-"""Whether a process that has so many connections is to take the next one."""
+ShouldAccept = Callable[[int], bool]
+"""Whether a process with this number of connections should accept the next one."""
 
 
 class Acceptor:
-    """Takes one connection at a time, so that all processes get as many: the system would give most to whoever wakes first."""
+    """Accepts connections on a socket shared by several processes, one at a time, so that all get equally many.
+
+    Without it the system gives most connections to the process that wakes first.
+    """
 
     def __init__(
-        self, listening: socket.socket, make: Callable[[], asyncio.Protocol], connections: Sized, is_next: IsNext
+        self,
+        listening: socket.socket,
+        protocol_factory: Callable[[], asyncio.Protocol],
+        connections: Sized,
+        should_accept: ShouldAccept,
     ) -> None:
-        """`make` makes the protocol of a connection; `connections` are those that there are."""
+        """`protocol_factory` creates the protocol of a connection; `connections` are the open ones."""
         self._listening = listening
-        self._make = make
+        self._protocol_factory = protocol_factory
         self._connections = connections
-        self._is_next = is_next
+        self._should_accept = should_accept
         self._loop = asyncio.get_running_loop()
-        self._beginning: set[asyncio.Task[object]] = set()
-        self._aside: asyncio.TimerHandle | None = None
+        self._starting: set[asyncio.Task[object]] = set()
+        self._backoff_timer: asyncio.TimerHandle | None = None
         listening.setblocking(False)
-        self._loop.add_reader(listening, self._wake)
+        self._loop.add_reader(listening, self._on_readable)
 
     def close(self) -> None:
-        """Take no more."""
-        if self._aside is not None:
-            self._aside.cancel()
+        """Stop accepting and close the socket."""
+        if self._backoff_timer is not None:
+            self._backoff_timer.cancel()
         self._loop.remove_reader(self._listening)
         self._listening.close()
 
-    def _wake(self) -> None:
-        if self._is_next(len(self._connections) + len(self._beginning)):
-            self._take()
+    def _on_readable(self) -> None:
+        if self._should_accept(len(self._connections) + len(self._starting)):
+            self._accept()
         else:
-            self._step_aside()
+            self._back_off()
 
-    def _step_aside(self) -> None:
+    def _back_off(self) -> None:
         self._loop.remove_reader(self._listening)
-        self._aside = self._loop.call_later(_ASIDE, self._return)
+        self._backoff_timer = self._loop.call_later(_BACKOFF, self._resume)
 
-    def _return(self) -> None:
-        """Take what nobody else has taken meanwhile."""
-        self._loop.add_reader(self._listening, self._wake)
-        self._take()
+    def _resume(self) -> None:
+        """Watch the socket again, and accept a connection that no other process has accepted meanwhile."""
+        self._loop.add_reader(self._listening, self._on_readable)
+        self._accept()
 
-    def _take(self) -> None:
+    def _accept(self) -> None:
         try:
             sock, _ = self._listening.accept()
         except BlockingIOError:
-            # Others have been quicker.
+            # Another process has accepted it.
             return
         except OSError:
-            # For want of descriptors, for example: it can be taken later, and until then the loop must not turn in vain.
-            self._step_aside()
+            # For example, no file descriptors are left: retry later instead of spinning.
+            self._back_off()
             return
-        task = self._loop.create_task(self._begin(sock))
-        self._beginning.add(task)
-        task.add_done_callback(self._beginning.discard)
+        task = self._loop.create_task(self._start(sock))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
 
-    async def _begin(self, sock: socket.socket) -> None:
+    async def _start(self, sock: socket.socket) -> None:
         sock.setblocking(False)
-        # Gone already, if it cannot be.
+        # An OSError means that the client has already disconnected.
         with suppress(OSError):
-            # As loops do for connections that they accept themselves: a chunk does not wait for the next one.
+            # As asyncio does for connections that it accepts itself, so that small chunks are sent immediately.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await self._loop.connect_accepted_socket(self._make, sock)
+            await self._loop.connect_accepted_socket(self._protocol_factory, sock)
 
 
 GRACE = 5
-"""Seconds that answers which are being sent may go on once the server is told to stop."""
-_LOOK = 0.05
-"""Seconds between two looks at whether to wait any longer."""
+"""Seconds that running answers may continue once the server is told to stop."""
+_POLL_INTERVAL = 0.05
+"""Seconds between two checks whether shutdown is complete."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises StartError in one clear sentence."""
+    """Create a listening socket; port 0 takes a free one. Raises StartError if the address cannot be bound."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -123,38 +131,44 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class Server(UvicornServer):
-    """A uvicorn server that says when it answers, stops at once, and leaves signals to whoever runs it."""
+    """A uvicorn server that reports when it is ready, stops immediately when told to, and does not handle signals."""
 
     def __init__(
-        self, config: Config, on_answering: Callable[[], object], grace: float, is_next: IsNext | None = None
+        self,
+        config: Config,
+        on_answering: Callable[[], object],
+        grace: float,
+        should_accept: ShouldAccept | None = None,
     ) -> None:
-        """Told to stop, it lets running answers end for `grace` seconds; `is_next` is there if other processes listen too."""
+        """`grace`: seconds for running answers after `stop`; `should_accept` is given if other processes share the sockets."""
         super().__init__(config)
-        self._is_next = is_next
+        self._should_accept = should_accept
         self._grace = grace
         self._on_answering = on_answering
         self._wake: Callable[[], object] = lambda: None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start listening, then say so."""
-        if self._is_next is None:
+        """Start listening, then call `on_answering`."""
+        if self._should_accept is None:
             await super().startup(sockets=sockets)
         else:
             await super().startup(sockets=[])
             config, state = self.config, self.server_state
             protocol: Callable[..., asyncio.Protocol] = config.http_protocol_class
-            make = partial(protocol, config=config, server_state=state, app_state={})
-            acceptors = [Acceptor(one, make, state.connections, self._is_next) for one in sockets or ()]
+            protocol_factory = partial(protocol, config=config, server_state=state, app_state={})
+            acceptors = [
+                Acceptor(one, protocol_factory, state.connections, self._should_accept) for one in sockets or ()
+            ]
             self.servers = acceptors  # type: ignore[assignment]  # they are only closed
         self._on_answering()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave them alone: they concern all that listens, not one server."""
+        """Install no signal handlers: a signal concerns all listeners, not one server."""
         yield
 
     async def main_loop(self) -> None:
-        """Do what is to be done ten times a second until told to stop; uvicorn's own loop sleeps through that."""
+        """Run uvicorn's tick ten times a second until told to stop; unlike uvicorn's loop, wake immediately on `stop`."""
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
         self._wake = lambda: loop.call_soon_threadsafe(stopped.set)
         counter = 0
@@ -167,7 +181,7 @@ class Server(UvicornServer):
         self._wake = lambda: None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, let answers that are being sent end for a while, then cut them; uvicorn would wait for nobody, too."""
+        """Stop listening, give running answers `grace` seconds, then close their connections."""
         for listener in (*self.servers, *(sockets or ())):
             listener.close()
         connections, tasks = self.server_state.connections, self.server_state.tasks
@@ -175,7 +189,7 @@ class Server(UvicornServer):
             connection.shutdown()
         until = asyncio.get_running_loop().time() + self._grace
         while tasks and not self.force_exit and asyncio.get_running_loop().time() < until:
-            await asyncio.wait(list(tasks), timeout=_LOOK)
+            await asyncio.wait(list(tasks), timeout=_POLL_INTERVAL)
         for connection in list(connections):
             if isinstance(connection, Connection):
                 connection.cut()
@@ -183,7 +197,7 @@ class Server(UvicornServer):
             await asyncio.wait(list(tasks), timeout=GRACE)
 
     def stop(self) -> None:
-        """End as soon as requests in hand are answered, or the grace is over; called again, at once. For other threads too."""
+        """Stop once running answers end or the grace is over; called again, stop immediately. Thread-safe."""
         self.force_exit = self.should_exit
         self.should_exit = True
         self._wake()
@@ -196,17 +210,17 @@ def build_server(
     otherwise: ASGIApp | None = None,
     context: ssl.SSLContext | None = None,
     grace: float = GRACE,
-    is_next: IsNext | None = None,
+    should_accept: ShouldAccept | None = None,
 ) -> Server:
-    """A uvicorn server for the service, under TLS if there is a context; what it logs of itself are only errors.
+    """Build a uvicorn server for the service, with TLS if `context` is given; it logs only errors.
 
-    Told to stop, it lets running answers end for `grace` seconds; `is_next` is there if other processes listen too.
+    `otherwise` answers paths that are not the service's; see `Server` for the other parameters.
     """
     config = Config(
         App(service, otherwise),
         access_log=False,
         date_header=True,
-        http=partial(Connection, before_writing=service.store.flush),  # type: ignore[arg-type]  # called as a class is
+        http=partial(Connection, before_writing=service.store.flush),  # type: ignore[arg-type]  # a partial of the class
         lifespan="off",
         log_config=None,
         proxy_headers=False,
@@ -214,20 +228,20 @@ def build_server(
         ws="none",
     )
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
-    # Given only now, because loading would want the certificate and its key in files.
+    # Set after `load`, which would require certificate and key as files.
     config.load()
     config.ssl = context
-    return Server(config, on_answering, grace, is_next)
+    return Server(config, on_answering, grace, should_accept)
 
 
 def reach(bound: socket.socket) -> tuple[str, int]:
-    """Where a listening socket can be reached from this machine."""
+    """Host and port at which this machine can reach a listening socket."""
     host, port = bound.getsockname()[:2]
     return ("127.0.0.1" if host in {"0.0.0.0", "::"} else host, port)  # noqa: S104  # compared, not bound
 
 
 def address_of(bound: socket.socket) -> str:
-    """The same as it stands in URLs."""
+    """Host and port of a listening socket as written in URLs."""
     host, port = reach(bound)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -238,5 +252,5 @@ def url_of(bound: socket.socket, scheme: str = "http") -> str:
 
 
 def base_url(url: str, project: str, location: str, endpoint: str = "openapi") -> str:
-    """The base URL of an endpoint of the server at a URL."""
+    """The base URL of an endpoint on the server at `url`."""
     return f"{url}/v1/projects/{project}/locations/{location}/endpoints/{endpoint}"

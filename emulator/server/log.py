@@ -1,4 +1,4 @@
-"""The log: a line for each exchange, for a person at a terminal."""
+"""The log: a line for each exchange, for people at a terminal."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from emulator.store.exchange import Entry, Exchange, TokenExchange
 
 
 def log_line(exchange: Entry) -> str:
-    """Time, project, rule (or why none), status, tokens, how it ended; further lines explain what went wrong."""
+    """Format an exchange: time, project, rule or outcome, status, tokens, ending; further lines show warnings and reports."""
     return _log_token(exchange) if isinstance(exchange, TokenExchange) else _log_exchange(exchange)
 
 
@@ -25,14 +25,14 @@ def _log_exchange(exchange: Exchange) -> str:
     outcome = exchange.outcome
     usage = outcome.usage
     when = time.strftime("%H:%M:%S", time.localtime(exchange.started))
-    who = f'"{outcome.chosen.rule.name}"' if outcome.chosen else outcome.result
+    answered_by = f'"{outcome.chosen.rule.name}"' if outcome.chosen else outcome.result
     tokens = (
         f"{usage.prompt}+{usage.completion}{f'+{usage.reasoning}' if usage.reasoning else ''} tokens" if usage else ""
     )
     frames = len(outcome.timeline.frames)
-    how = f"{frames} events" if frames > 1 else "plain"
-    facts = [str(outcome.timeline.status), tokens, how, f"{exchange.duration * 1000:.1f} ms", exchange.ended]
-    lines = [f"{when}  {exchange.target.project}  {who}  {'  '.join(fact for fact in facts if fact)}"]
+    shape = f"{frames} events" if frames > 1 else "plain"
+    facts = [str(outcome.timeline.status), tokens, shape, f"{exchange.duration * 1000:.1f} ms", exchange.ended]
+    lines = [f"{when}  {exchange.target.project}  {answered_by}  {'  '.join(fact for fact in facts if fact)}"]
     lines += [f"          warning: {warning}" for warning in exchange.warnings]
     if outcome.result == "refusal" and outcome.refusal is not None:
         lines.append(f"          Vertex refuses this ({outcome.refusal.rule}): {outcome.refusal.explanation}")
@@ -41,14 +41,14 @@ def _log_exchange(exchange: Exchange) -> str:
 
 
 class LogWriter:
-    """Writes log lines to a stream in batches: at most once for each turn of the event loop."""
+    """Writes log lines to a stream in batches: at most once per event loop iteration."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._pending: list[str] = []
 
     def __call__(self, exchange: Entry) -> None:
-        """Write the line of an exchange that has ended, at the end of this turn; at once where no loop runs."""
+        """Queue the line of an exchange for the end of this loop iteration; write it immediately if no loop runs."""
         self._pending.append(log_line(exchange))
         if len(self._pending) > 1:
             return
@@ -58,7 +58,7 @@ class LogWriter:
             self._flush()
 
     def _flush(self) -> None:
-        """Write what is pending, characters that the stream cannot show as escapes; nobody reads a log whose stream is closed."""
+        """Write the pending lines, escaping characters that the stream cannot encode; errors of a closed stream are ignored."""
         text = "\n".join(self._pending) + "\n"
         self._pending.clear()
         encoding = self._stream.encoding or "utf-8"

@@ -1,4 +1,4 @@
-"""What holds for all answers of a server: its quirks, pace, faults and speed, and what a request asks for itself."""
+"""Overrides: quirks, pace, faults and speed set for all answers of a server or session, and the pace header of a request."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -16,7 +16,7 @@ PACE_HEADER = b"x-emulator-pace"
 
 
 def build_overrides(settings: Settings) -> Overrides:
-    """What the settings say. Raises StartError for a pace or fault that there is not."""
+    """Compile the overrides in the settings. Raises StartError for an unknown pace or fault."""
     try:
         compiled_pace = None if settings.pace is None else read_pace(settings.pace)
         faults = tuple(
@@ -29,8 +29,8 @@ def build_overrides(settings: Settings) -> Overrides:
     return Overrides(settings.quirks, compiled_pace, faults=faults, speed=settings.speed)
 
 
-def apply_variation(settings: Settings, variation: Variation) -> Settings:
-    """The settings with what a variation adds to them."""
+def with_variation(settings: Settings, variation: Variation) -> Settings:
+    """Return the settings with a variation added."""
     return replace(
         settings,
         quirks=settings.quirks | variation.quirks,
@@ -42,6 +42,6 @@ def apply_variation(settings: Settings, variation: Variation) -> Settings:
 
 @lru_cache(maxsize=256)
 def read_pace(text: str) -> CompiledPace:
-    """The tempo that a text names: `slow-train`, or `first_token_ms=300,every_ms=20`. Raises AnswerError."""
+    """Compile a pace written as `slow-train`, or `first_token_ms=300,every_ms=20`. Raises AnswerError."""
     pace = read_answer_option("pace", text).pace
     return CompiledPace() if pace is None else compile_pace(pace)

@@ -1,4 +1,4 @@
-"""Playing a timeline: where an answer meets the network."""
+"""Playing a timeline: sends head, frames and ending at their times, and stops when the client disconnects."""
 
 import asyncio
 from collections.abc import Coroutine, MutableMapping
@@ -9,25 +9,24 @@ from emulator.engine.timeline.timeline import Timeline
 from emulator.http.sending import Receive, Send, response_start
 from emulator.server.clock import Clock
 from emulator.store.exchange import Played
-from emulator.store.store import release
 
-_DROPPED_WITHIN = 1.0
-"""Seconds that a connection may take to end once it is dropped."""
+_DROP_TIMEOUT = 1.0
+"""Seconds to wait for a dropped connection to end."""
 
 
 class Connection(Protocol):
-    """What lies below HTTP."""
+    """The connection below HTTP, as far as faults need it."""
 
     is_cut: bool
-    """Whether the server has ended it, because it stops."""
+    """Whether the server has closed it because the server stops."""
 
     async def drop(self, how: Literal["close", "reset"]) -> None:
-        """End the connection once what was written has left: in order, or by a reset."""
+        """End the connection after its write buffer is sent: orderly (`close`), or by a TCP reset."""
         ...
 
 
-class Line(NamedTuple):
-    """The way to the client: ASGI's two callables, the clock that it goes by, and the connection below where the server gives it."""
+class ResponseChannel(NamedTuple):
+    """ASGI's `send` and `receive`, the clock that times the sending, and the connection below HTTP if the server provides it."""
 
     send: Send
     receive: Receive
@@ -36,62 +35,63 @@ class Line(NamedTuple):
 
 
 def play(
-    timeline: Timeline, warnings: tuple[str, ...], line: Line, started: float, played: Played
+    timeline: Timeline, warnings: tuple[str, ...], channel: ResponseChannel, started: float, played: Played
 ) -> Coroutine[Any, Any, None]:
-    """Send an answer, each part at its time after `started`; `played` tells how it goes.
+    """Send an answer, each part at its time after `started` (clock seconds); `played` records the progress.
 
     There is no content-length: the service answers in chunks (observed on sibling routes).
     """
-    return _Player(timeline, line, started, played).play(response_start(timeline, warnings))
+    return _TimelinePlayer(timeline, channel, started, played).play(response_start(timeline, warnings))
 
 
-class _Player:
-    """The playing of one timeline that takes its time or does not end well."""
+class _TimelinePlayer:
+    """Sends one timeline that has delays or does not end normally."""
 
-    def __init__(self, timeline: Timeline, line: Line, started: float, played: Played) -> None:
+    def __init__(self, timeline: Timeline, channel: ResponseChannel, started: float, played: Played) -> None:
         self._timeline = timeline
-        self._line = line
-        self._clock = line.clock
+        self._channel = channel
+        self._clock = channel.clock
         self._started = started
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] = self._loop.create_future()
-        self._gone = self._loop.create_task(wait_for_leaving(line.receive))
-        self._gone.add_done_callback(lambda _: self._go_on())
+        self._disconnected = self._loop.create_task(wait_for_disconnect(channel.receive))
+        self._disconnected.add_done_callback(lambda _: self._wake())
         self._played = played
         self._times: list[float] = []
         played.times = self._times
 
     async def play(self, head: MutableMapping[str, Any]) -> None:
-        """Play it until it ends or the client leaves."""
+        """Send the timeline until it ends or the client disconnects."""
         try:
             if await self._until(self._timeline.head_at):
                 if self._timeline.head_at is not None:
-                    await self._line.send(head)
+                    await self._channel.send(head)
                 await self._send_frames()
                 await self._end()
         finally:
-            self._gone.cancel()
-        if self._line.connection is not None and self._line.connection.is_cut:
+            self._disconnected.cancel()
+        if self._channel.connection is not None and self._channel.connection.is_cut:
             self._played.ended = "server stopped"
 
     async def _until(self, at: float | None) -> bool:
-        """Wait for a moment of the timeline; False if the client has left by then."""
-        if at and not self._gone.done() and self._started + at > self._clock.elapsed():
+        """Wait for a time of the timeline, in seconds; return False if the client has disconnected."""
+        if at and not self._disconnected.done() and self._started + at > self._clock.elapsed():
             self._waiter = self._loop.create_future()
-            alarm = self._clock.alarm(self._started + at, self._go_on)
+            timer = self._clock.call_at(self._started + at, self._wake)
             try:
                 await self._waiter
             finally:
-                alarm.cancel()
-        if self._gone.done():
+                timer.cancel()
+        if self._disconnected.done():
             self._played.ended = "client left"
-        return not self._gone.done()
+        return not self._disconnected.done()
 
-    def _go_on(self) -> None:
-        release(self._waiter)
+    def _wake(self) -> None:
+        if not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def _send_frames(self) -> None:
-        """Frames that are due at the same moment go out in one send."""
+        """Send the frames; those due at the same time go out in one send."""
         for at, due in groupby(self._timeline.frames, key=lambda frame: frame.at):
             if not await self._until(at):
                 return
@@ -102,40 +102,40 @@ class _Player:
     async def _write(self, data: bytes) -> None:
         size = self._timeline.write_size or len(data)
         for start in range(0, len(data), size):
-            if self._gone.done():
+            if self._disconnected.done():
                 self._played.ended = "client left"
                 return
             piece = data[start : start + size]
-            await self._line.send({"type": "http.response.body", "body": piece, "more_body": True})
+            await self._channel.send({"type": "http.response.body", "body": piece, "more_body": True})
             self._played.sent += len(piece)
             if len(data) > size:
-                # One round of the loop, so that the pieces leave one by one.
+                # Yield to the event loop, so that each piece is written separately.
                 await asyncio.sleep(0)
 
     async def _end(self) -> None:
         timeline = self._timeline
-        # Who leaves when all of it was sent has read to the end.
-        if (self._gone.done() and timeline.ending == "complete") or not await self._until(timeline.end_at):
+        # A client that disconnects after the last frame has read the whole answer.
+        if (self._disconnected.done() and timeline.ending == "complete") or not await self._until(timeline.end_at):
             return
         match timeline.ending:
             case "complete" | "end":
-                await self._line.send({"type": "http.response.body", "body": b""})
+                await self._channel.send({"type": "http.response.body", "body": b""})
                 self._played.ended = "complete" if timeline.ending == "complete" else "cut"
             case "stall":
                 self._played.ended = "stalled"
-                await asyncio.wait((self._gone,))
+                await asyncio.wait((self._disconnected,))
             case ending:
                 await self._drop(ending)
                 self._played.ended = "cut"
 
     async def _drop(self, ending: Literal["close", "reset"]) -> None:
-        """End the connection, and return when it has ended."""
-        if self._line.connection is not None:
-            await self._line.connection.drop(ending)
-            await asyncio.wait((self._gone,), timeout=_DROPPED_WITHIN)
+        """Drop the connection and wait until it has ended, at most `_DROP_TIMEOUT`."""
+        if self._channel.connection is not None:
+            await self._channel.connection.drop(ending)
+            await asyncio.wait((self._disconnected,), timeout=_DROP_TIMEOUT)
 
 
-async def wait_for_leaving(receive: Receive) -> None:
-    """Return when the client has left."""
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Return when the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass

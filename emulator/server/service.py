@@ -1,8 +1,7 @@
-"""The emulated service: one request in, one outcome out, with the state that belongs to it. Knows nothing of sockets."""
+"""The emulated service: turns requests into exchanges, and holds rules, sessions and journal. Independent of sockets."""
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 
@@ -17,7 +16,7 @@ from emulator.engine.request.facts import Facts
 from emulator.engine.request.options import OptionsCache, RequestOptions, vertex_headers
 from emulator.engine.routes.route import AnswerFunction, read_route
 from emulator.engine.routes.vetting import as_unary, refuse_unary
-from emulator.engine.ruleset import Ruleset, compile_rules, put_before
+from emulator.engine.ruleset import Ruleset, compile_rules, prepend_rules
 from emulator.engine.vetting.context import VettingPolicy
 from emulator.engine.vetting.vet import RouteCheck, VettingResult, refuse_malformed, vet
 from emulator.errors import AnswerError
@@ -25,75 +24,19 @@ from emulator.scenario.loading import LoadedScenarios, default_scenario_path, re
 from emulator.scenario.rules import Endpoint, Tokens
 from emulator.server.authentication import check_bearer, describe_sender, read_credentials
 from emulator.server.clock import Clock
-from emulator.server.overrides import PACE_HEADER, apply_variation, build_overrides, read_pace
+from emulator.server.overrides import PACE_HEADER, build_overrides, read_pace, with_variation
+from emulator.server.session_checks import judge_clients, verify_sessions
 from emulator.server.settings import SEEDED_MOMENT, Settings
 from emulator.server.tokens import Mint
 from emulator.store.exchange import Exchange, TokenExchange
+from emulator.store.interface import PushedScenario, Store, commit_outcome, read_pushed_scenario, run_synchronously
 from emulator.store.journal import Journal
+from emulator.store.memory import MemoryStore
 from emulator.store.sessions import TOKEN_REQUESTS, Session, Sessions
-from emulator.store.store import MemoryStore, Pushed, Store, agree, read_pushed, run_without_waiting
-from emulator.verdicts.observation import Observation
-from emulator.verdicts.registry import Verdict, judge_client
-from emulator.verdicts.verification import Verification, verify
+from emulator.verdicts.registry import Verdict
+from emulator.verdicts.verification import Verification
 from emulator.wire.requests import MalformedRequestError, parse_request
 from emulator.wire.urls import CHAT, Target
-
-
-def judge_clients(exchanges: Iterable[Exchange], project: str | None = None) -> tuple[Verdict, ...]:
-    """The verdicts on the clients of one session, or of all, each session judged by itself."""
-    sessions: defaultdict[str, list[Observation]] = defaultdict(list)
-    # The journal goes by their ends, but what a client did is in the order of its requests.
-    for exchange in sorted(exchanges, key=lambda one: one.number):
-        if project in {None, exchange.session}:
-            sessions[exchange.session].append(observe(exchange))
-    return tuple(verdict for observations in sessions.values() for verdict in judge_client(observations))
-
-
-def observe(exchange: Exchange) -> Observation:
-    """What a judge needs of an exchange."""
-    return Observation(
-        number=exchange.number,
-        started=exchange.started,
-        ended=exchange.started + exchange.duration,
-        target=exchange.target,
-        host=exchange.sender.host,
-        has_api_key=exchange.sender.has_api_key,
-        credential=exchange.sender.credential,
-        body=exchange.body,
-        outcome=exchange.outcome,
-        client_left=exchange.ended == "client left",
-    )
-
-
-def verify_sessions(
-    sessions: Sessions,
-    journal: Journal,
-    rules: Ruleset,
-    rules_of: Callable[[Session], Ruleset],
-    project: str | None,
-    *,
-    strict: bool,
-) -> Verification:
-    """What is wrong with the past of one session, or of all; `rules` are those of sessions that have none of their own."""
-    if project is not None:
-        session = sessions.find(project)
-        entries = [exchange for exchange in journal if exchange.session == project]
-        return verify(rules_of(session), session.uses, entries, strict=strict)
-    known = sessions.all()
-    own = {name for name, session in known if session.has_own_rules}
-    uses: Counter[str] = Counter()
-    for name, session in known:
-        if name not in own:
-            uses.update(session.uses)
-    shared = [exchange for exchange in journal if exchange.session not in own]
-    found = [
-        verify(rules, uses, shared, strict=strict),
-        *(verify_sessions(sessions, journal, rules, rules_of, name, strict=strict) for name in sorted(own)),
-    ]
-    return Verification(
-        tuple(problem for one in found for problem in one.unanswered),
-        tuple(problem for one in found for problem in one.rules),
-    )
 
 
 class Service:
@@ -110,21 +53,21 @@ class Service:
         self.on_exchange: list[Callable[[Exchange], None]] = []
         self.on_token: list[Callable[[TokenExchange], None]] = []
         self.added: tuple[Ruleset, ...] = ()
-        """Rules that Python code gave all sessions, which are tried before those of files."""
+        """Rules that Python code added to all sessions; they are tried before those of files."""
         self.public_keys: dict[str, str] = {}
-        """Public keys (PEM) of the service accounts that this process has made, by their ids."""
+        """Public keys (PEM) of the service accounts created by this process, by key id."""
         self._overrides = build_overrides(settings)
         self._options = OptionsCache()
         self._sender_key = os.urandom(16)
-        """What the journal tells senders apart by, without knowing their tokens."""
+        """Key of the digests that stand for bearer tokens in the journal."""
         self._default = (
             compile_rules(read_paths([default_scenario_path()]).scenarios) if settings.fallback == "default" else None
         )
 
     def handle(self, target: Target, query: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Exchange:
-        """What `respond` does, where there is one worker."""
+        """Run `respond` synchronously; only for a service with a `MemoryStore`."""
         lowered = [(name.lower(), value) for name, value in headers]
-        return run_without_waiting(self.respond(target, query, lowered, body))
+        return run_synchronously(self.respond(target, query, lowered, body))
 
     async def respond(
         self,
@@ -132,18 +75,18 @@ class Service:
         query: bytes,
         headers: Sequence[tuple[bytes, bytes]],
         body: bytes,
-        waited: Exchange | None = None,
+        queued: Exchange | None = None,
     ) -> Exchange:
-        """Answer a request; the exchange is not in the journal until `finish` says how it ended.
+        """Answer a request; `finish` adds the exchange to the journal once the answer has been sent.
 
-        Header names are in lower case; of repeated headers the last counts. `waited` is what came of the request before, when it
-        had to wait in the queue of a quota.
+        Header names are in lower case; of repeated headers the last counts. `queued` is the exchange of the previous attempt if a
+        quota has queued the request.
         """
         now, by_name = self.clock.now(), dict(headers)
-        if waited is None:
+        if queued is None:
             ticket, started = QuotaTicket(self.store.next_number()), now
         else:
-            ticket, started = waited.quota_ticket, waited.started
+            ticket, started = queued.quota_ticket, queued.started
         credentials = read_credentials(by_name, query)
         warnings: tuple[str, ...] = ()
         try:
@@ -155,7 +98,7 @@ class Service:
                 outcome = refuse_request(refuse_unary(target))
             else:
                 outcome, warnings = await self._answer(target, headers, by_name, body, now=now, ticket=ticket)
-        except Exception as error:  # noqa: BLE001  # a mistake in the emulator must not look like a 500 of Google's
+        except Exception as error:  # noqa: BLE001  # an error in the emulator must not look like a 500 of Google's
             outcome = unexpected_error(error)
         sender = describe_sender(credentials, self._sender_key)
         return Exchange(ticket.number, started, target, body, outcome, warnings, ticket, sender=sender)
@@ -170,26 +113,26 @@ class Service:
         now: float,
         ticket: QuotaTicket,
     ) -> tuple[Outcome, tuple[str, ...]]:
-        """The outcome of a request whose credentials pass, and warnings."""
+        """The outcome of a request whose credentials pass, and its warnings."""
         session = self.sessions.find(target.project)
-        if self.store.is_behind(session):
-            await self.store.catch_up(target.project, session)
+        if self.store.is_stale(session):
+            await self.store.refresh(target.project, session)
         rules = self._rules_of(session)
         if rules.endpoints and (missing := refuse_endpoint(target, rules.endpoints)) is not None:
             return refuse_request(missing, self._quirks_of(target)), ()
         endpoint = rules.endpoints.get(target.endpoint)
         overrides = session.overrides or self._overrides
-        ask: AnswerFunction
+        make_answer: AnswerFunction
         check: RouteCheck | None
         try:
             if target.method == CHAT:
-                facts, overlooked = self._read_chat(target, headers, by_name, body, endpoint)
-                ask, check = answer, None
+                facts, parse_warnings = self._read_chat(target, headers, by_name, body, endpoint)
+                make_answer, check = answer, None
             else:
-                handler, overlooked = read_route(target.method, body, strict_json=self.settings.strict_json)
-                facts, ask, check = Facts(target, headers, handler.chat), handler.answer, handler.vet
+                handler, parse_warnings = read_route(target.method, body, strict_json=self.settings.strict_json)
+                facts, make_answer, check = Facts(target, headers, handler.chat), handler.answer, handler.vet
             if PACE_HEADER in by_name:
-                overrides = replace(overrides, asked=read_pace(by_name[PACE_HEADER].decode("latin-1")))
+                overrides = replace(overrides, requested_pace=read_pace(by_name[PACE_HEADER].decode("latin-1")))
         except MalformedRequestError as error:
             malformed = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
             return refuse_request(malformed, self._quirks_of(target)), ()
@@ -199,39 +142,43 @@ class Service:
         seed = self.settings.seed if self.settings.seed is not None else rules.seed
         quirks = overrides.quirks | rules.quirks
         if rules.has_early_quirks:
-            quirks |= await self._early_quirks(rules, facts, session)
+            # Some quirks of the rule that would answer act on vetting.
+            await self.store.refresh(target.project, session)
+            candidate = find_chosen(rules, facts, session.state)
+            if candidate is not None:
+                quirks |= candidate.rule.quirks
         if quirks:
             quirks = expand(quirks)
         vetted = self._vet(facts, rules, seed, quirks, check)
         refusal = vetted.refusal
         if refusal is None and rules.quotas:
-            # A quota may change how the request is paid for.
+            # A quota may change the request's traffic type.
             facts = copy(facts)
             refusal = await admit(self.store, rules.quotas, facts, ticket, self.clock.elapsed())
         if refusal is not None:
             refused = refuse_request(refuse_in_container(refusal, family_of(target, endpoint)), quirks)
             if overrides.quirks:
-                # Whether it would have passed without the quirks around it.
-                plain = self._vet(facts, rules, seed, expand(quirks - overrides.quirks), check)
-                refused = refused._replace(is_disturbed=plain.refusal is None)
-            return refused, overlooked
+                # Whether the request would pass without the quirks of the overrides.
+                without_overrides = self._vet(facts, rules, seed, expand(quirks - overrides.quirks), check)
+                refused = refused._replace(changed_by_overrides=without_overrides.refusal is None)
+            return refused, parse_warnings
         rulesets = (rules,) if self._default is None else (rules, self._default)
         inputs = AnswerInputs(now if seed is None else SEEDED_MOMENT, seed, os.urandom(16), overrides)
-        outcome = ask(rulesets, facts, session.state, inputs)
+        outcome = make_answer(rulesets, facts, session.state, inputs)
         chosen, store = outcome.chosen, self.store
-        # Where nothing that the session remembers plays a part, the use of the rule is only noted.
+        # An answer that does not depend on session state only needs its rule's use counted.
         if (
             chosen is None
             or chosen.counts
             or not overrides.is_empty
             or not store.note_use(target.project, session, chosen)
         ):
-            outcome = await agree(
-                store, session, outcome, lambda state: ask(rulesets, facts, state, inputs), target.project
+            outcome = await commit_outcome(
+                store, session, outcome, lambda state: make_answer(rulesets, facts, state, inputs), target.project
             )
         if ticket.delay:
             outcome = outcome._replace(timeline=outcome.timeline.delay(ticket.delay))
-        return outcome, overlooked + vetted.warnings + outcome.warnings
+        return outcome, parse_warnings + vetted.warnings + outcome.warnings
 
     def _read_chat(
         self,
@@ -241,7 +188,7 @@ class Service:
         body: bytes,
         endpoint: Endpoint | None,
     ) -> tuple[Facts, tuple[str, ...]]:
-        """The facts of a chat request, and what had to be overlooked in it. Raises MalformedRequestError."""
+        """Parse a chat request into facts and parse warnings. Raises MalformedRequestError."""
 
         def find_options(options: bytes) -> RequestOptions:
             return self._options.find(target, vertex_headers(by_name), options, endpoint)
@@ -250,42 +197,34 @@ class Service:
         facts = Facts(target, headers, parsed.request, endpoint, options=options, plain=parsed.plain)
         return facts, parsed.warnings
 
-    async def _early_quirks(self, ruleset: Ruleset, facts: Facts, session: Session) -> frozenset[QuirkName]:
-        """The quirks of the rule that would answer, which hold while the request is judged."""
-        if not ruleset.has_early_quirks:
-            return frozenset()
-        await self.store.catch_up(facts.target.project, session)
-        chosen = find_chosen(ruleset, facts, session.state)
-        return chosen.rule.quirks if chosen else frozenset()
-
     def _quirks_of(self, target: Target) -> frozenset[QuirkName]:
-        """The quirks that hold for a request whatever its body says."""
+        """The quirks for a request that is refused before a rule is chosen: those of overrides and scenario defaults."""
         session = self.sessions.find(target.project)
         return expand((session.overrides or self._overrides).quirks | self._rules_of(session).quirks)
 
     def _vet(
         self, facts: Facts, ruleset: Ruleset, seed: str | None, quirks: frozenset[QuirkName], check: RouteCheck | None
     ) -> VettingResult:
-        """What Vertex says of a request: the scenario's `vetting` wins over the server's."""
+        """Vet a request; the scenario's `vetting` wins over the server's."""
         policy = VettingPolicy(self.settings.models, seed, ruleset.signatures, quirks)
         return vet(facts, policy, ruleset.vetting or self.settings.vetting, check)
 
     def rules_of(self, project: str) -> Ruleset:
-        """What a session answers by: the rules that were added to it and to all sessions, then its own scenario or the server's."""
+        """The rules of a session: those added to it and to all sessions, then its own scenario's or the server's."""
         return self._rules_of(self.sessions.find(project))
 
     def _rules_of(self, session: Session) -> Ruleset:
-        first = session.ruleset or self.ruleset
+        base = session.ruleset or self.ruleset
         if not session.added and not self.added:
-            return first
-        parts = first, (*session.added, *self.added)
+            return base
+        parts = base, (*session.added, *self.added)
         merged = session.merged
         if merged is None or merged[0] != parts:
-            merged = session.merged = parts, put_before(*parts)
+            merged = session.merged = parts, prepend_rules(*parts)
         return merged[1]
 
     def finish(self, exchange: Exchange) -> None:
-        """Put an exchange that has ended into the journal and tell those who listen; its places of quotas are free again."""
+        """Release an ended exchange's quotas, add it to the journal and notify the listeners."""
         quota_ticket = exchange.quota_ticket
         if quota_ticket.is_submitted:
             usage = exchange.outcome.usage
@@ -296,51 +235,50 @@ class Service:
         for listener in self.on_exchange:
             listener(exchange)
 
-    async def begin_token(self, project: str) -> tuple[Tokens, int]:
-        """What a session's scenario says of tokens, and the number of this token request in the session, from 1."""
+    async def start_token_request(self, project: str) -> tuple[Tokens, int]:
+        """The `tokens` settings of a session's scenario, and the number of this token request in the session, from 1."""
         session = self.sessions.find(project)
-        if self.store.is_behind(session):
-            await self.store.catch_up(project, session)
+        if self.store.is_stale(session):
+            await self.store.refresh(project, session)
         return self._rules_of(session).tokens, await self.store.count(project, TOKEN_REQUESTS)
 
-    def finish_token(self, exchange: TokenExchange) -> None:
-        """Put a token request that has ended into the journal and tell those who listen."""
+    def finish_token_request(self, exchange: TokenExchange) -> None:
+        """Add an ended token request to the journal and notify the listeners."""
         self.store.keep(exchange)
         for listener in self.on_token:
             listener(exchange)
 
-    async def share(self, project: str, text: str | None) -> None:
-        """Give a session a scenario that takes the place of the server's, or take it away. Raises ScenarioError."""
-        await self.store.push(project, None if text is None else read_pushed(project, text))
+    async def push_shared(self, project: str, text: str | None) -> None:
+        """Set a session's own scenario, which replaces the server's, or remove it (None). Raises ScenarioError."""
+        await self.store.push(project, None if text is None else read_pushed_scenario(project, text))
 
     def push(self, project: str, text: str | None) -> None:
-        """The same where there is one worker."""
-        run_without_waiting(self.share(project, text))
+        """Run `push_shared` synchronously; only for a service with a `MemoryStore`."""
+        run_synchronously(self.push_shared(project, text))
 
-    def push_reading(self, project: str, reading: LoadedScenarios, text: str) -> None:
-        """The same with a scenario that has been read; `text` is what the control API shows of it."""
-        run_without_waiting(self.store.push(project, Pushed(text, compile_rules(reading.scenarios))))
+    def push_loaded(self, project: str, loaded: LoadedScenarios, text: str) -> None:
+        """Like `push`, with a scenario that is already loaded; `text` is what the control API shows."""
+        run_synchronously(self.store.push(project, PushedScenario(text, compile_rules(loaded.scenarios))))
 
     def verify(self, project: str | None, *, strict: bool = False) -> Verification:
-        """What is wrong with the past of a session, or of all: requests unanswered, rules not used as they should be.
+        """Unanswered requests and unmet rule expectations of a session, or of all (None): `verify_sessions`.
 
-        Sessions without a scenario of their own share the server's rules, and so their uses are added. `strict` wants every rule
-        used. The journal's bounds hold here too: a request that it no longer has is not missed.
+        Requests that the journal has already evicted are not checked.
         """
-        rules = put_before(self.ruleset, self.added) if self.added else self.ruleset
+        rules = prepend_rules(self.ruleset, self.added) if self.added else self.ruleset
         return verify_sessions(self.sessions, self.journal, rules, self._rules_of, project, strict=strict)
 
-    def verdicts(self, project: str | None = None) -> "tuple[Verdict, ...]":
-        """What the clients of one session, or of all, did wrong."""
+    def verdicts(self, project: str | None = None) -> tuple[Verdict, ...]:
+        """The verdicts on the clients of one session, or of all (None)."""
         return judge_clients(self.journal, project)
 
     def disturb(self, project: str, variation: Variation) -> None:
-        """Let things go wrong with the answers of a session, besides what does so with all. Raises StartError."""
-        self.sessions.find(project).overrides = build_overrides(apply_variation(self.settings, variation))
+        """Add quirks, pace and faults to the answers of a session, on top of the server's. Raises StartError."""
+        self.sessions.find(project).overrides = build_overrides(with_variation(self.settings, variation))
 
     def reset(self, project: str | None) -> None:
-        """Forget counters, flags, quotas, pushed scenarios, added rules, surroundings and journal of one session, or of all.
+        """Reset counters, flags, quotas, pushed scenarios, added rules, overrides and journal of one session, or of all (None).
 
-        Rules added for all stay. For a service with one worker; others ask their store.
+        Rules added to all sessions stay. Only for a service with a `MemoryStore`.
         """
-        run_without_waiting(self.store.reset(project))
+        run_synchronously(self.store.reset(project))

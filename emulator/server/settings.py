@@ -1,4 +1,4 @@
-"""How a server is set up."""
+"""Settings of a server."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -14,7 +14,7 @@ Auth = Literal["any", "issued", "off"]
 Fallback = Literal["miss", "default"]
 
 CONTROL_PATH = "/__emulator__/"
-"""Below this path stands the control API."""
+"""Path prefix of the control API."""
 
 SEEDED_MOMENT = 1_767_225_600.0
 """The time of every answer when a seed is given: 1 January 2026, 00:00 UTC, so that the same request gives the same bytes."""
@@ -22,37 +22,37 @@ SEEDED_MOMENT = 1_767_225_600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the command line, or the one who starts a server, decides."""
+    """Settings of a server, from the command line or from a program that starts one."""
 
     auth: Auth = "any"
     seed: str | None = None
     fallback: Fallback = "miss"
     strict_json: bool = False
     vetting: Vetting = "enforce"
-    """What becomes of requests that Vertex refuses; a scenario's own `vetting` wins."""
+    """How requests that Vertex refuses are treated; a scenario's own `vetting` wins."""
     models: KnownModels = "any"
     """Which models are answered on the shared endpoint."""
     quirks: frozenset[QuirkName] = frozenset()
     pace: str | None = None
     """How fast rules without a pace answer: a name (`slow-train`), or `first_token_ms=300,tokens_per_second=50`."""
     speed: float = 1.0
-    """How many times as fast everything is that takes its time."""
+    """Factor by which all delays are shortened."""
     faults: tuple[str, ...] = ()
-    """What goes wrong with every answer: names (`reset_mid_stream`), or `cut=reset,after_chunks=2`."""
+    """Faults of every answer: names (`reset_mid_stream`), or `cut=reset,after_chunks=2`."""
     control_token: str | None = None
     token_lifetime: int = LIFETIME
     """Seconds that the tokens of the token endpoints and of the metadata server live."""
     project: str = "demo"
     """The project that the metadata server names; the server answers to any."""
     journal_exchanges: int = 1_000
-    """Exchanges kept, the oldest leave first."""
+    """Exchanges kept; the oldest are evicted first."""
     journal_bytes: int = 64 * 1024 * 1024
-    """Bytes of bodies kept, likewise."""
+    """Bytes of bodies kept; the oldest are evicted first."""
     body_bytes: int = 64 * 1024 * 1024
     """The largest request body that is read."""
 
     def __post_init__(self) -> None:
-        """Raise StartError for a word that there is not, as nothing else would look at what a program gives."""
+        """Raise StartError for an unknown word, because programs set these fields without the command line's checks."""
         for name, accepted in _WORDS.items():
             given = getattr(self, name)
             for word in given if isinstance(given, frozenset | set | list | tuple) else (given,):
@@ -68,4 +68,4 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "models": get_args(KnownModels),
     "quirks": QUIRK_NAMES,
 }
-"""The settings that are one of some words, or several of them."""
+"""Settings that take one or several of a fixed list of words."""

@@ -1,4 +1,4 @@
-"""Exchanges: one request and its answer, as the journal keeps them and people read them."""
+"""Exchanges: one request and its answer, as the journal records them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,36 +16,36 @@ from emulator.wire.urls import CHAT, Target
 
 
 class Sender(NamedTuple):
-    """Who sent a request, as far as the journal may know."""
+    """The sender of a request, without its credentials."""
 
     host: str = ""
     """The Host header; empty if there was none."""
     has_api_key: bool = False
-    """Whether an API key came where an access token belongs."""
+    """Whether an API key was sent instead of an access token."""
     credential: str = ""
-    """What tells one bearer from another while this server runs, without being it; empty if there was none."""
+    """Keyed digest that identifies the bearer token while this server runs; empty if there was none."""
 
 
 Ended = Literal["complete", "cut", "stalled", "client left", "server stopped"]
-"""How an exchange ended: complete, cut or held back for ever as planned, or broken off by one of the two sides."""
+"""How an exchange ended: complete, cut or stalled as planned, or ended early by the client or the server."""
 
 
 @dataclass(slots=True)
 class Played:
-    """How the playing of a timeline went."""
+    """Result of sending a timeline: how it ended, bytes sent, and times."""
 
     ended: Ended = "complete"
     sent: int = 0
-    """Bytes of the body that were handed to the network."""
+    """Body bytes that were written to the network."""
     times: Sequence[float] = ()
-    """When each frame was handed over, in seconds from the start; empty if all went out at once."""
+    """When each frame was written, in seconds from the start; empty if the timeline was sent in one write."""
 
 
 _EVENT = "data: "
 
 
 def answer_text(body: bytes) -> str:
-    """The text of an answer's first choice, or of a response, whether it came as one piece or as a stream."""
+    """The text of an answer's first choice, or of a response, plain or streamed."""
     text = body.decode("utf-8", "replace")
     whole = parse_or_text(text)
     if isinstance(whole, dict):
@@ -59,7 +59,7 @@ def _texts_of(part: dict[str, Any]) -> Iterator[str]:
     for choice in part.get("choices") or ():
         if choice.get("index", 0) == 0:
             message = choice.get("message") or choice.get("delta") or {}
-            yield from (said for said in (message.get("content"), choice.get("text")) if isinstance(said, str))
+            yield from (text for text in (message.get("content"), choice.get("text")) if isinstance(text, str))
     if part.get("type") == "response.output_text.delta":
         yield part.get("delta", "")
     messages = (item for item in part.get("output") or () if item.get("type") == "message")
@@ -69,7 +69,7 @@ def _texts_of(part: dict[str, Any]) -> Iterator[str]:
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and its answer. Credentials are not kept; what people read is made when somebody asks."""
+    """One request and its answer. Credentials are not kept; derived properties are computed on access."""
 
     number: int
     started: float
@@ -80,16 +80,16 @@ class Exchange:
     warnings: tuple[str, ...]
     quota_ticket: QuotaTicket
     duration: float = 0.0
-    """Seconds until the last byte was handed to the network."""
+    """Seconds until the last byte was written to the network."""
     played: Played = field(default_factory=Played)
-    """How the sending went."""
+    """How the answer was sent."""
     position: int = 0
-    """Its place, from 1, in the order in which exchanges ended; 0 until it has."""
+    """Its index, from 1, in the order in which exchanges ended; 0 until it has ended."""
     sender: Sender = field(default_factory=Sender)
 
     @property
     def held(self) -> float:
-        """Seconds that its answer is held back because of a quota."""
+        """Seconds by which a quota delays its answer."""
         return self.quota_ticket.delay
 
     @property
@@ -104,7 +104,7 @@ class Exchange:
 
     @property
     def facts(self) -> Facts | None:
-        """What rules could ask about the request, its headers left out; None if it cannot be read."""
+        """The request's facts as rules see them, without headers; None if the body is malformed."""
         try:
             if self.target.method == CHAT:
                 return Facts(self.target, (), read_request(self.body))
@@ -116,7 +116,7 @@ class Exchange:
 
     @property
     def request(self) -> dict[str, Any] | None:
-        """The body as JSON; None if it is no object."""
+        """The body as a JSON object; None if it is not one."""
         value = parse_or_text(self.body.decode("utf-8", "replace"))
         if isinstance(value, dict):
             return value
@@ -125,7 +125,7 @@ class Exchange:
 
     @property
     def model(self) -> str:
-        """The model as the request names it, empty if it does not."""
+        """The request's `model`; empty if there is none."""
         named = (self.request or {}).get("model")
         return named if isinstance(named, str) else ""
 
@@ -148,7 +148,7 @@ class Exchange:
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """The parameters of a chat request that Vertex ignores, because its documentation does not list them."""
+        """Parameters of a chat request that Vertex ignores because its documentation does not list them."""
         facts = self.facts if self.target.method == CHAT else None
         return tuple(list_ignored(facts.request, self.target)) if facts else ()
 
@@ -159,12 +159,12 @@ class Exchange:
 
     @property
     def text(self) -> str:
-        """What was said: the texts of the answer's first choice, joined; empty for errors, calls and vectors."""
+        """The text of the answer's first choice, chunks joined; empty for errors, tool calls and embeddings."""
         return answer_text(self.outcome.timeline.body)
 
     @property
     def result(self) -> str:
-        """How the request ended."""
+        """The kind of outcome."""
         return self.outcome.result
 
     @property
@@ -210,7 +210,7 @@ class Exchange:
         }
 
     def _times(self) -> dict[str, Any] | None:
-        """When head, frames and end were planned, and when the frames were sent; None if all went out at once."""
+        """Planned times of head, frames and end, and when the frames were sent; None for an instant timeline."""
         timeline = self.outcome.timeline
         if timeline.is_instant:
             return None
@@ -229,40 +229,40 @@ def _milliseconds(seconds: float) -> float:
 
 @dataclass(slots=True, kw_only=True)
 class TokenExchange:
-    """One request to a token endpoint and its answer; what is secret in them was taken out before."""
+    """One request to a token endpoint and its answer, both already redacted."""
 
     number: int
     started: float
     """Unix time in seconds."""
     session: str
-    """The project of the account that was asked for; empty where it has none."""
+    """The project of the requested account; empty if it has none."""
     path: str
     account: str
-    """The email address of that account, where it is known."""
+    """The email address of that account, if known."""
     status: int
     request: dict[str, Any]
     answer: dict[str, Any]
     refusal: str = ""
-    """The name of the catalogue's entry, where there was an error."""
+    """The name of the error's catalogue entry; empty if there was no error."""
     explanation: str = ""
     duration: float = 0.0
-    """Seconds until the last byte was handed to the network."""
+    """Seconds until the last byte was written to the network."""
     ended: Ended = "complete"
     position: int = 0
-    """Its place, from 1, in the order in which exchanges ended; 0 until it has."""
+    """Its index, from 1, in the order in which exchanges ended; 0 until it has ended."""
 
     @property
     def result(self) -> str:
-        """How the request ended."""
+        """The kind of outcome."""
         return "refusal" if self.refusal else "token"
 
     @property
     def rule(self) -> None:
-        """No rule answers such a request."""
+        """None: no rule answers a token request."""
 
     @property
     def size(self) -> int:
-        """Bytes it keeps, about."""
+        """Approximate bytes of both bodies."""
         return len(str(self.request)) + len(str(self.answer))
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The journal: what was asked and what was answered, as long as there is room."""
+"""The journal: recorded exchanges, bounded in number and bytes."""
 
 import threading
 import time
@@ -11,13 +11,13 @@ from emulator.store.exchange import Entry, Exchange
 class Journal:
     """The last exchanges of all sessions, bounded by their number and by the bytes of their bodies.
 
-    The server's thread adds while others read, wait and remove.
+    Thread-safe: the server's thread adds while others read, wait and remove.
     """
 
-    def __init__(self, most_exchanges: int, most_bytes: int) -> None:
+    def __init__(self, max_exchanges: int, max_bytes: int) -> None:
         self._exchanges: deque[Entry] = deque()
-        self._most_exchanges = most_exchanges
-        self._most_bytes = most_bytes
+        self._max_exchanges = max_exchanges
+        self._max_bytes = max_bytes
         self._bytes = 0
         self._number = 0
         self._added = 0
@@ -26,12 +26,12 @@ class Journal:
         self._waiting = 0
 
     def __iter__(self) -> Iterator[Exchange]:
-        """The requests to the emulated endpoints, the oldest first, as they are now."""
+        """Iterate over the current exchanges with the emulated endpoints, oldest first."""
         return (entry for entry in self.entries if isinstance(entry, Exchange))
 
     @property
     def entries(self) -> Sequence[Entry]:
-        """Those, and the token requests among them."""
+        """All current entries, oldest first: exchanges and token requests."""
         with self._lock:
             return tuple(self._exchanges)
 
@@ -41,26 +41,26 @@ class Journal:
         return self._number
 
     def add(self, exchange: Entry) -> None:
-        """Keep an exchange; the oldest leave when there is no room."""
+        """Append an entry and set its position; the oldest are evicted when the bounds are exceeded."""
         with self._lock:
             self._added = exchange.position = self._added + 1
             exchanges = self._exchanges
             exchanges.append(exchange)
             self._bytes += exchange.size
-            while len(exchanges) > self._most_exchanges or self._bytes > self._most_bytes:
+            while len(exchanges) > self._max_exchanges or self._bytes > self._max_bytes:
                 self._bytes -= exchanges.popleft().size
             if self._waiting:
                 self._changed.notify_all()
 
     @property
     def position(self) -> int:
-        """How many exchanges were put into it so far."""
+        """Position of the newest entry: how many were added so far."""
         return self._added
 
     def replace(self, entries: Sequence[tuple[int, Entry]], first: int, *, anew: bool) -> None:
-        """Take over new exchanges, with their positions, from a journal that this one is a replica of.
+        """Update this replica: append new entries with their positions.
 
-        Those before the position `first` are forgotten, and `anew` all that were there.
+        Entries before the position `first` are removed; with `anew`, all previous entries are.
         """
         for position, exchange in entries:
             exchange.position = position
@@ -71,14 +71,14 @@ class Journal:
             self._added = self._exchanges[-1].position if self._exchanges else 0
 
     def remove(self, unwanted: Callable[[Entry], bool]) -> None:
-        """Forget some exchanges."""
+        """Remove the entries for which `unwanted` is true."""
         with self._lock:
             kept = [exchange for exchange in self._exchanges if not unwanted(exchange)]
             self._exchanges = deque(kept)
             self._bytes = sum(exchange.size for exchange in kept)
 
     def wait_until(self, holds: Callable[[], bool], timeout: float) -> bool:
-        """Wait until something holds, asked anew for each exchange that is added; False if it does not after `timeout` seconds."""
+        """Wait until `holds` returns true, checking it after each added entry; return False after `timeout` seconds."""
         end = time.monotonic() + timeout
         with self._lock:
             self._waiting += 1
@@ -86,7 +86,7 @@ class Journal:
             while True:
                 with self._lock:
                     seen = self._added
-                # Asked without the lock, for it reads the journal.
+                # Called without the lock, because it reads the journal.
                 if holds():
                     return True
                 with self._changed:

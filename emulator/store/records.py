@@ -1,4 +1,4 @@
-"""Exchanges as bytes, for another process to keep: little to make for each answer, and read only when somebody looks."""
+"""Serialised exchanges, for another process to keep: cheap to write for each answer, parsed only when read."""
 
 import pickle
 from collections.abc import Sequence
@@ -32,14 +32,14 @@ def pack(entry: Entry) -> Sequence[bytes]:
         return bytes(_OWN.size), pickle.dumps(entry, _FORMAT)
     outcome, sender, played, body = entry.outcome, entry.sender, entry.played, entry.body
     status, headers, frames, _, head_at, ending, end_at, write_size = outcome.timeline
-    result, _, chosen, refusal, usage, report, warnings, quirks, is_disturbed = outcome
+    result, _, chosen, refusal, usage, report, warnings, quirks, changed_by_overrides = outcome
     answer, cuts = _pack_frames(frames)
     common = _describe(
         entry.target,
         (sender.host, sender.has_api_key, sender.credential),
         (played.ended, tuple(played.times), status, headers, cuts, head_at, ending, write_size),
         (result, refusal and pickle.dumps(refusal, _FORMAT), usage, report),
-        (entry.warnings, warnings, quirks, is_disturbed),
+        (entry.warnings, warnings, quirks, changed_by_overrides),
         chosen and _pack_chosen(chosen),
     )
     own = _OWN.pack(
@@ -57,15 +57,15 @@ def _describe(*common: Any) -> bytes:
 
 def unpack(data: bytes) -> Entry:
     """The exchange whose parts these are; of the rule that answered it has only what can be asked afterwards: name, place and key."""
-    number, started, duration, held, end_at, sent, asked, answered, use = _OWN.unpack_from(data)
+    number, started, duration, held, end_at, sent, request_size, answer_size, use = _OWN.unpack_from(data)
     # It reads no further than what was made of it.
     read = pickle.loads(memoryview(data)[_OWN.size :])  # noqa: S301  # what a worker of this server has packed
     if isinstance(read, TokenExchange):
         return read
-    target, sender, way, found, (warnings, *more), chosen = read
-    ended, times, status, headers, cuts, head_at, ending, write_size = way
+    target, sender, sent_as, found, (warnings, *more), chosen = read
+    ended, times, status, headers, cuts, head_at, ending, write_size = sent_as
     result, refusal, usage, report = found
-    end = len(data) - answered
+    end = len(data) - answer_size
     frames = _unpack_frames(data[end:], *cuts)
     timeline = Timeline(status, headers, frames, head_at=head_at, ending=ending, end_at=end_at, write_size=write_size)
     outcome = Outcome(
@@ -81,7 +81,7 @@ def unpack(data: bytes) -> Entry:
         number,
         started,
         target,
-        data[end - asked : end],
+        data[end - request_size : end],
         outcome,
         warnings,
         QuotaTicket(number, held),

@@ -6,11 +6,12 @@ from typing import Any, Protocol
 from emulator.engine.matching.choose import Chosen
 from emulator.engine.quota import Limits, QuotaDemand, QuotaRefusal
 from emulator.store.exchange import Entry
+from emulator.store.interface import PushedScenario, read_pushed_scenario
 from emulator.store.journal import Journal
+from emulator.store.memory import QueueFutures
 from emulator.store.records import pack, unpack
 from emulator.store.sessions import Session, Sessions
 from emulator.store.shared import Past, Snapshot
-from emulator.store.store import Pushed, QueueFutures, read_pushed
 
 
 class Channel(Protocol):
@@ -59,26 +60,26 @@ class ReplicaStore:
         self._journal = journal
         self._channel = channel
         self._reread = reread
-        self._turns = QueueFutures()
+        self._queue = QueueFutures()
         self._reloads = reloads
         self._epoch = -1
         self._counters: dict[tuple[str, str], int] = {}
         """Which counter is that of a rule in a session."""
         self.next_number = channel.next_number
-        self.turn = self._turns.expect
-        self.come = self._turns.come
+        self.turn = self._queue.get
+        self.come = self._queue.resolve
         """Is called with the ticket of somebody in a queue for whom it is worth asking again."""
 
-    def is_behind(self, session: Session) -> bool:
-        """Whether something has changed since a session was looked at."""
+    def is_stale(self, session: Session) -> bool:
+        """Whether the shared state has changed since this session was refreshed."""
         return session.seen != self._channel.changes
 
-    async def catch_up(self, project: str, session: Session) -> None:
-        """Look at a session."""
+    async def refresh(self, project: str, session: Session) -> None:
+        """Refresh one session."""
         self._take(project, session, await self._channel.call("look", project))
 
-    async def catch_up_all(self) -> None:
-        """Look at all of them, and at the journal."""
+    async def refresh_all(self) -> None:
+        """Refresh all sessions and the journal."""
         past: Past = await self._channel.call("look_back", self._epoch, self._journal.position)
         for project, session in self._sessions.all():
             if project not in past.sessions:
@@ -103,20 +104,20 @@ class ReplicaStore:
         return True
 
     async def use(self, project: str, session: Session, chosen: Chosen | None) -> int | None:
-        """Bring a session forward, if it is as its replica says."""
+        """Record the use of the chosen rule, unless the replica is stale."""
         if chosen is None:
             # What is used up stays so, but flags may have been set or cleared.
             before = session.flags
-            await self.catch_up(project, session)
+            await self.refresh(project, session)
             return 0 if before == session.flags else None
         rule = chosen.rule
         seen, flags = session.flags, rule.flags
         # Whoever is answered meanwhile counts on from here.
-        session.bring_forward(chosen)
+        session.record_use(chosen)
         change = (flags.set_, flags.cleared) if flags is not None else None
         use, now = await self._channel.call("use", project, rule.key, rule.limit, seen, change)
         if use is None:
-            await self.catch_up(project, session)
+            await self.refresh(project, session)
             return None
         session.uses[rule.key] = max(session.uses.get(rule.key, 0), use)
         session.flags = now
@@ -124,40 +125,40 @@ class ReplicaStore:
         return number
 
     async def count(self, project: str, key: str) -> int:
-        """Count a use."""
+        """Increment a session's counter that belongs to no rule, and return its value."""
         number: int = await self._channel.call("count", project, key)
         return number
 
     async def enter(
         self, quota_ticket: int, demands: Sequence[QuotaDemand], tokens: int, now: float, *, wait: bool
     ) -> QuotaRefusal | float:
-        """Ask for room in quotas."""
-        self._turns.forget(quota_ticket)
+        """Ask for admission by quotas."""
+        self._queue.discard(quota_ticket)
         # Expected from now on: it may come before the answer is read.
-        self._turns.expect(quota_ticket)
+        self._queue.get(quota_ticket)
         entered: QuotaRefusal | float = await self._channel.call(
             "enter", (self._channel.worker, quota_ticket), demands, tokens, now, wait
         )
         if not isinstance(entered, QuotaRefusal) or entered.queue_timeout is None:
-            self._turns.forget(quota_ticket)
+            self._queue.discard(quota_ticket)
         return entered
 
     def leave(self, quota_ticket: int, more: int, now: float) -> None:
-        """Give it back."""
-        self._turns.forget(quota_ticket)
+        """End an admission."""
+        self._queue.discard(quota_ticket)
         self._channel.notify("leave", quota_ticket, more, now)
 
     async def show_buckets(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
-        """The accounts of quotas."""
+        """The state of the token buckets."""
         shown: list[list[dict[str, Any]]] = await self._channel.call("show", limits, session, now)
         return shown
 
-    async def push(self, project: str, pushed: Pushed | None) -> None:
-        """Give a session a scenario of its own, or take it away."""
+    async def push(self, project: str, pushed: PushedScenario | None) -> None:
+        """Set a session's own scenario, or remove it."""
         await self._channel.call("push", project, pushed.text if pushed else None)
 
     async def reset(self, project: str | None) -> None:
-        """Forget what belongs to one project, or to all."""
+        """Delete sessions, token buckets and exchanges of one project, or of all."""
         await self._channel.call("reset", project)
 
     async def reload(self) -> None:
@@ -172,12 +173,12 @@ class ReplicaStore:
         """All that was told is kept already."""
 
     def _take(self, project: str, session: Session, snapshot: Snapshot) -> None:
-        """Make the replica what the session is."""
+        """Copy a snapshot into the replica."""
         if snapshot.reloads != self._reloads:
             self._reloads = snapshot.reloads
             self._reread()
         if snapshot.text != session.text:
-            pushed = None if snapshot.text is None else read_pushed(project, snapshot.text)
-            session.adopt(pushed.ruleset if pushed else None, snapshot.text)
+            pushed = None if snapshot.text is None else read_pushed_scenario(project, snapshot.text)
+            session.replace_scenario(pushed.ruleset if pushed else None, snapshot.text)
         session.uses, session.flags = snapshot.uses, snapshot.flags
         session.seen = snapshot.changes

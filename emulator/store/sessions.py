@@ -1,4 +1,4 @@
-"""Sessions: what belongs to one project id besides its part of the journal."""
+"""Sessions: the state of one project id, apart from its exchanges in the journal."""
 
 import threading
 from collections import OrderedDict
@@ -10,81 +10,82 @@ from emulator.engine.randomness import Overrides
 from emulator.engine.ruleset import Ruleset
 from emulator.engine.session import State
 
-MOST_SESSIONS = 10_000
-"""Sessions kept; the one unused for longest leaves first."""
+MAX_SESSIONS = 10_000
+"""Sessions kept; the least recently used is evicted first."""
 TOKEN_REQUESTS = "token requests"  # noqa: S105  # no secret
-"""What a session's token requests are counted under, among the uses of its rules."""
+"""The key in `Session.uses` that counts requests for access tokens."""
 
 
 @dataclass(slots=True)
 class Session:
-    """How often each rule has answered, what flags are set, and what it has of its own: a scenario, rules, surroundings."""
+    """Use counters of rules, flags, and what overrides the server's settings: scenario, added rules, overrides."""
 
     uses: dict[str, int] = field(default_factory=dict)
     flags: frozenset[str] = frozenset()
     """The flags that rules have set."""
     ruleset: Ruleset | None = None
+    """The compiled pushed scenario, if there is one."""
     text: str | None = None
     """The pushed scenario as it was written."""
     added: tuple[Ruleset, ...] = ()
-    """Rules that Python code gave this session, which are tried before all others."""
+    """Rules that Python code added to this session; they are tried before all others."""
     overrides: Overrides | None = None
-    """What holds for all its answers, instead of what holds for those of the server."""
+    """Overrides for all its answers; they replace those of the server."""
     merged: "tuple[tuple[Ruleset, tuple[Ruleset, ...]], Ruleset] | None" = None
-    """The rules it answers by with others put before them, last of all, and what they were made of."""
+    """The last merge of base and added rules: its parts, and the resulting ruleset."""
     seen: int = -1
-    """Up to which of the store's changes it is brought."""
+    """Number of the last store change that this replica includes."""
 
     @property
     def state(self) -> State:
-        """What the engine needs of it."""
+        """Use counters and flags, as the engine reads them."""
         return State(self.uses, self.flags)
 
-    def bring_forward(self, chosen: Chosen) -> None:
-        """Count the use of a rule, and set its flags."""
+    def record_use(self, chosen: Chosen) -> None:
+        """Store the use count of the chosen rule, and apply its flag changes."""
         self.uses[chosen.rule.key] = chosen.use
         if chosen.rule.flags is not None:
             self.flags = chosen.rule.flags.apply(self.flags)
 
-    def adopt(self, ruleset: Ruleset | None, text: str | None) -> None:
-        """Answer by a scenario of its own from now on, or by the server's; uses and flags begin anew."""
+    def replace_scenario(self, ruleset: Ruleset | None, text: str | None) -> None:
+        """Set its own scenario, or return to the server's (None); reset uses and flags."""
         self.ruleset, self.text = ruleset, text
         self.uses = {}
         self.flags = frozenset()
 
     @property
     def has_own_rules(self) -> bool:
-        """Whether it has rules that other sessions have not."""
+        """Whether it has a pushed scenario or added rules."""
         return self.ruleset is not None or bool(self.added)
 
 
 class Sessions:
-    """The sessions of a server."""
+    """The sessions of a server by project id, bounded by `MAX_SESSIONS`."""
 
     def __init__(self) -> None:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
-        # A test asks for a session on its own thread while the server answers on another.
+        # Tests read sessions on their own thread while the server answers on another.
         self._lock = threading.Lock()
 
     def find(self, project: str) -> Session:
-        """The session of a project, a new one if need be."""
+        """Return the session of a project; create it if it does not exist."""
         with self._lock:
             session = self._sessions.get(project)
             if session is None:
                 session = self._sessions[project] = Session()
-                if len(self._sessions) > MOST_SESSIONS:
+                if len(self._sessions) > MAX_SESSIONS:
                     self._sessions.popitem(last=False)
             else:
                 self._sessions.move_to_end(project)
             return session
 
     def all(self) -> Sequence[tuple[str, Session]]:
-        """The projects with their sessions."""
+        """All project ids with their sessions."""
         with self._lock:
             return tuple(self._sessions.items())
 
     def reset(self, project: str | None) -> None:
-        """Forget all that one session has, or all do."""
+        """Delete one session, or all (None)."""
         with self._lock:
             if project is None:
                 self._sessions.clear()

@@ -1,4 +1,4 @@
-"""What the workers of one machine remember together: kept by the process that they have in common, as plain data."""
+"""State shared by the workers of one machine, kept as plain data by their supervisor process."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from emulator.engine.quota import Limits, QuotaDemand, QuotaRefusal, TokenBuckets
 from emulator.store.records import unpack
-from emulator.store.sessions import MOST_SESSIONS
+from emulator.store.sessions import MAX_SESSIONS
 
 
 @dataclass(slots=True)
@@ -20,7 +20,7 @@ class _Counter:
     seen: int = 0
 
     def take(self) -> int:
-        """What was counted since the last time."""
+        """Return the count added since the last call."""
         before, self.seen = self.seen, self.row[self.index]
         return self.seen - before
 
@@ -56,7 +56,7 @@ class Tallies:
                 yield one, more
 
     def forget(self, worker: int) -> None:
-        """Let go of the counters of a worker that is no more."""
+        """Drop the counters of a worker that has ended."""
         self._named.pop(worker, None)
         left = {
             project: {key: [one for one in counters if one.worker != worker] for key, counters in keys.items()}
@@ -121,21 +121,21 @@ class Shared:
 
     def __init__(
         self,
-        most_exchanges: int,
-        most_bytes: int,
+        max_exchanges: int,
+        max_bytes: int,
         notes: Notes,
         *,
         announce: Callable[[int], object],
         wake: Callable[[int, int], object],
     ) -> None:
         """`announce` is given the number of each change that all must know before their next answer; `wake` a worker and a ticket."""
-        self._most_exchanges = most_exchanges
-        self._most_bytes = most_bytes
+        self._max_exchanges = max_exchanges
+        self._max_bytes = max_bytes
         self._notes = notes
         self._tallies = Tallies(notes.counters)
         self._announce = announce
         self._sessions: OrderedDict[str, Snapshot] = OrderedDict()
-        self._accounts = TokenBuckets(lambda quota_ticket: wake(self._workers[quota_ticket], quota_ticket))
+        self._buckets = TokenBuckets(lambda quota_ticket: wake(self._workers[quota_ticket], quota_ticket))
         self._workers: dict[int, int] = {}
         """Whose the tickets are."""
         self._journal: deque[Noted] = deque()
@@ -191,19 +191,19 @@ class Shared:
         self._tallies.name(worker, project, key)
 
     def push(self, project: str, text: str | None) -> None:
-        """Give a session its own scenario or take it away; it begins anew."""
+        """Set a session's own scenario or remove it; reset its state."""
         self._count_up(project)
         self._sessions.pop(project, None)
         self._find(project, text)
-        self._accounts.reset(project)
+        self._buckets.reset(project)
         self._change()
 
     def reset(self, project: str | None) -> None:
-        """Forget what belongs to one project, or to all."""
+        """Delete sessions, token buckets and exchanges of one project, or of all."""
         self._catch_up()
         for one in list(self._sessions) if project is None else [project]:
             self._sessions.pop(one, None)
-        self._accounts.reset(project)
+        self._buckets.reset(project)
         kept = [] if project is None else [one for one in self._journal if unpack(one.record).session != project]
         self._journal = deque(kept)
         self._bytes = sum(noted.size for noted in kept)
@@ -219,27 +219,27 @@ class Shared:
     def enter(
         self, who: tuple[int, int], demands: Sequence[QuotaDemand], tokens: int, now: float, wait: bool
     ) -> QuotaRefusal | float:
-        """Ask for room in quotas; it is a worker with a ticket who does."""
+        """Ask for admission by quotas; `who` is the worker and its ticket."""
         worker, quota_ticket = who
         self._workers[quota_ticket] = worker
-        return self._accounts.enter(quota_ticket, demands, tokens, now, wait=wait)
+        return self._buckets.enter(quota_ticket, demands, tokens, now, wait=wait)
 
     def leave(self, quota_ticket: int, more: int, now: float) -> None:
-        """Give it back."""
+        """End an admission."""
         if quota_ticket in self._workers:
-            self._accounts.leave(quota_ticket, more, now)
+            self._buckets.leave(quota_ticket, more, now)
             del self._workers[quota_ticket]
 
-    def bury(self, worker: int, now: float) -> None:
-        """Give back what a worker has that is no more, and take what it has noted."""
+    def drop_worker(self, worker: int, now: float) -> None:
+        """Release the quota tickets of a worker that has ended, and read its last notes."""
         self._catch_up()
         self._tallies.forget(worker)
         for quota_ticket in [quota_ticket for quota_ticket, owner in self._workers.items() if owner == worker]:
             self.leave(quota_ticket, 0, now)
 
     def show(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
-        """The accounts of quotas."""
-        return self._accounts.show(limits, session, now)
+        """The state of the token buckets."""
+        return self._buckets.show(limits, session, now)
 
     def _catch_up(self) -> None:
         """Take what the workers have noted; the oldest exchanges leave when there is no room."""
@@ -249,7 +249,7 @@ class Shared:
             self._position = noted.position
             self._journal.append(noted)
             self._bytes += noted.size
-        while self._journal and (len(self._journal) > self._most_exchanges or self._bytes > self._most_bytes):
+        while self._journal and (len(self._journal) > self._max_exchanges or self._bytes > self._max_bytes):
             self._bytes -= self._journal.popleft().size
 
     def _count_up(self, project: str, key: str | None = None) -> None:
@@ -263,7 +263,7 @@ class Shared:
         found = self._sessions.get(project)
         if found is None:
             found = self._sessions[project] = Snapshot(uses={}, text=text)
-            if len(self._sessions) > MOST_SESSIONS:
+            if len(self._sessions) > MAX_SESSIONS:
                 self._sessions.popitem(last=False)
         else:
             self._sessions.move_to_end(project)

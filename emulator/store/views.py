@@ -1,4 +1,4 @@
-"""Journal views: live selections of exchanges that tests read, filter, wait for and make assertions on."""
+"""Journal views: live selections of exchanges to read, filter, wait for and assert on."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ class RequestFilter(ExchangeFilter, total=False):
 
 @dataclass(frozen=True, slots=True)
 class _Criterion:
-    """One compiled filter; `got` is only called for reports."""
+    """One compiled filter; `got` formats the actual value and is only called for reports."""
 
     field: str
     wanted: str

@@ -1,4 +1,4 @@
-"""Headers of the service: what its front end sends with every answer, and how headers become bytes."""
+"""Response headers: those that the service's front end adds to every answer, and their encoding."""
 
 import re
 from collections.abc import Iterable
@@ -28,12 +28,12 @@ _UNAUTHENTICATED: Headers = (("server", "ESF"), ("www-authenticate", 'Bearer rea
 _NOT_IN_NAMES = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"]')
 _NOT_IN_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
-"""The end of a head whose body goes out in chunks."""
-_OF_FRAMING = frozenset({b"connection", b"content-length", b"transfer-encoding"})
+"""The end of a head whose body is chunked."""
+_FRAMING_NAMES = frozenset({b"connection", b"content-length", b"transfer-encoding"})
 
 
 def write_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Headers as the lines of a head. Raises RuntimeError for one that HTTP does not allow."""
+    """Encode headers as lines of a response head. Raises RuntimeError for a header that HTTP does not allow."""
     lines = []
     for name, value in headers:
         if _NOT_IN_NAMES.search(name) or _NOT_IN_VALUES.search(value):
@@ -43,12 +43,12 @@ def write_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 class EncodedHeaders(tuple[tuple[bytes, bytes], ...]):  # noqa: SLOT001  # a tuple has no room for slots
-    """Headers as ASGI has them, with the lines that they are in a head; none of them says how the body is framed."""
+    """ASGI headers together with their encoded lines; none of them sets the body's framing."""
 
     lines: bytes
-    """The lines of the headers alone."""
+    """The encoded header lines."""
     chunked: bytes
-    """The end of a head with them whose body goes out in chunks on a connection that stays open."""
+    """The same lines and the end of a head with a chunked body on a kept-alive connection."""
 
 
 def _encode(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
@@ -61,7 +61,7 @@ _FRONT_END_LINES = write_lines(_FRONT_END_ENCODED)
 
 
 def encode_headers(headers: Headers, status: int) -> tuple[tuple[bytes, bytes], ...]:
-    """What is sent: the content type, the front end's headers, then those of the answer, which take the place of their namesakes.
+    """Encode all headers to send: content type, the front end's, then the answer's, which replace front-end headers of the same name.
 
     Raises RuntimeError for a header that HTTP does not allow.
     """
@@ -76,7 +76,7 @@ def encode_headers(headers: Headers, status: int) -> tuple[tuple[bytes, bytes], 
         front_end_lines = write_lines(front_end)
     else:
         front_end, front_end_lines = _FRONT_END_ENCODED, _FRONT_END_LINES
-    if others and not _OF_FRAMING.isdisjoint([name for name, _ in others]):
+    if others and not _FRAMING_NAMES.isdisjoint([name for name, _ in others]):
         return (*first, *front_end, *others)
     return _join((*first, *front_end, *others), write_lines(first) + front_end_lines + write_lines(others))
 
@@ -93,4 +93,4 @@ _COMMON = {
     for headers in [(("content-type", content_type),)]
     for encoded in [_encode(headers)]
 }
-"""Those of most answers, encoded when the module is loaded."""
+"""The headers of most answers, encoded at import."""

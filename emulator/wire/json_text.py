@@ -1,4 +1,4 @@
-"""JSON as the service writes it: compact, UTF-8, nothing escaped that need not be."""
+"""JSON as the service writes it: compact UTF-8 without unnecessary escapes."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ from pydantic_core import from_json, to_json
 
 
 def dump(value: Any) -> bytes:
-    """Compact JSON of plain data; keys stay in the order given, which for wire shapes is alphabetical (documented: seed samples)."""
+    """Serialise plain data as compact JSON in the given key order, which for wire shapes is alphabetical (documented: seed samples)."""
     return to_json(value, inf_nan_mode="null")
 
 
 def parse_or_text(text: str) -> Any:
-    """The JSON value of a text, or the text itself where it is not JSON, as tool results often are not."""
+    """Parse a text as JSON; return the text itself if it is not JSON, as with many tool results."""
     try:
         return from_json(text, allow_inf_nan=False)
     except ValueError:

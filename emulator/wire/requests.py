@@ -1,4 +1,4 @@
-"""Reading a request body: bytes to a `ChatRequest`, or the reason why not."""
+"""Parsing request bodies: bytes to a `ChatRequest`, or MalformedRequestError with the reason."""
 
 import re
 from collections.abc import Callable
@@ -140,11 +140,11 @@ UNKNOWN_EFFECT = frozenset({"stream_options"})
 
 
 PlainMessages = tuple[AbstractSet[str], list[str]]
-"""The roles that messages have, and the text of each, where they have nothing else."""
+"""The set of roles, and the text of each message, for messages that contain only `role` and a string `content`."""
 
 
 def read_plain_messages(messages: Any) -> PlainMessages | None:
-    """What messages say, as their JSON value tells; None if they have anything else, or another shape than documented."""
+    """Read messages that consist only of roles and texts; None for any other content or shape."""
     roles: set[str] = set()
     texts: list[str] = []
     if not isinstance(messages, list):
@@ -152,12 +152,12 @@ def read_plain_messages(messages: Any) -> PlainMessages | None:
     try:
         for message in messages:
             first, _ = message
-            # In this order, as `Message` has them, so that nothing need be put in order.
+            # Only in the order of `Message`, so that the keys need no reordering.
             if first != "role":
                 return None
             roles.add(message["role"])
             texts.append(message["content"])
-        # It takes nothing but texts.
+        # `join` raises TypeError for anything but strings.
         "".join(roles)
         "".join(texts)
     except (KeyError, TypeError, ValueError):
@@ -170,7 +170,7 @@ Shape = TypeVar("Shape")
 
 _CALL = b'"tool_call'
 _LONG = 8192
-"""The bytes of a long conversation, and those at its end that tell whether tools are called in it."""
+"""Bytes from which a body counts as long, and the bytes at its end that are searched for tool calls."""
 _BACKSLASH_LINE_END = re.compile(rb"\\(?=\r?\n)")
 _JSON_PLACE = re.compile(r" at line (\d+) column (\d+)$")
 _REPAIRED = "dropped the backslashes before line ends: the body as sent is not JSON (use --strict-json to refuse it)"
@@ -188,7 +188,7 @@ _TYPE_NAMES = {
 
 
 class MalformedRequestError(Exception):
-    """A body that is not JSON (`is_json` false) or whose JSON has another shape than documented."""
+    """The body is not JSON (`is_json` is false) or its JSON does not have the documented shape."""
 
     def __init__(self, explanation: str, *, is_json: bool, place: str = "", snippet: str = "") -> None:
         self.explanation = explanation
@@ -199,47 +199,47 @@ class MalformedRequestError(Exception):
 
 
 class ParsedRequest(NamedTuple):
-    """A request body that was understood, and what had to be overlooked for it."""
+    """A parsed request body, and warnings about what was repaired."""
 
     request: ChatRequest
     plain: PlainMessages | None
-    """What its messages hold, if that is roles and texts alone."""
+    """Its messages' roles and texts, if they contain nothing else."""
     warnings: tuple[str, ...] = ()
 
 
-class HasRequest(Protocol):
-    """What follows from a request without its messages."""
+class SupportsRequest(Protocol):
+    """An object with the request without its messages, such as `RequestOptions`."""
 
     request: ChatRequest
 
 
-class ReadOptions:
-    """A request without its messages, as its JSON says."""
+class ParsedOptions:
+    """A request without its messages, parsed from JSON."""
 
     def __init__(self, options: bytes) -> None:
-        """Raises ValueError if the JSON has another shape than documented."""
+        """Raises ValueError if the JSON does not have the documented shape."""
         self.json = options
         self.request: ChatRequest = CHAT_REQUEST.validator.validate_json(options)
 
 
-Options = TypeVar("Options", bound=HasRequest)
+Options = TypeVar("Options", bound=SupportsRequest)
 
 
 def parse_request(
     body: bytes, find_options: Callable[[bytes], Options], *, strict_json: bool = False
 ) -> tuple[ParsedRequest, Options]:
-    """Read the body of a chat-completions request. Raises MalformedRequestError.
+    """Parse the body of a chat-completions request. Raises MalformedRequestError.
 
-    `find_options` gets the JSON of the request without its messages; it reads it (`ReadOptions`), or knows what follows from it.
+    `find_options` gets the JSON of the request without its messages; it parses it (`ParsedOptions`) or finds the result in a cache.
     """
-    # Of a long conversation with calls nearly all has to be looked at, which takes longer once it has become objects.
+    # Long conversations with tool calls need full validation, which is faster from bytes than from Python objects.
     if len(body) < _LONG or _CALL not in body[-_LONG:]:
         try:
             sent = from_json(body)
             if isinstance(sent, dict):
                 messages = sent.get("messages")
                 if messages is not None:
-                    # Only their place is kept.
+                    # Keeps the key's position.
                     sent["messages"] = None
                 options = find_options(to_json(sent, inf_nan_mode="constants"))
                 request, plain = options.request.copy(), None
@@ -248,20 +248,20 @@ def parse_request(
                     request["messages"] = messages if plain else _MESSAGES.validator.validate_python(messages)
                 return ParsedRequest(request, plain), options
         except ValueError:
-            # What is wrong with it, or has to be overlooked, is seen when all of it is read as one shape.
+            # The full validation below reports what is wrong, or repairs it.
             pass
     request, warnings = parse_shape(CHAT_REQUEST, body, strict_json=strict_json)
-    beside: dict[str, Any] = {**request, "messages": None} if "messages" in request else {**request}
-    return ParsedRequest(request, None, warnings), find_options(to_json(beside, inf_nan_mode="constants"))
+    without_messages: dict[str, Any] = {**request, "messages": None} if "messages" in request else {**request}
+    return ParsedRequest(request, None, warnings), find_options(to_json(without_messages, inf_nan_mode="constants"))
 
 
 def read_request(body: bytes) -> ChatRequest:
-    """The request that a body holds. Raises MalformedRequestError."""
-    return parse_request(body, ReadOptions)[0].request
+    """Parse a body to its request. Raises MalformedRequestError."""
+    return parse_request(body, ParsedOptions)[0].request
 
 
 def parse_shape(shape: TypeAdapter[Shape], body: bytes, *, strict_json: bool = False) -> tuple[Shape, tuple[str, ...]]:
-    """Read a body; backslashes before line ends, as in the documented curl samples, are dropped if only then it is JSON.
+    """Validate a body; backslashes before line ends, as in the documented curl samples, are dropped if that makes it JSON.
 
     What the real service does with such bodies is unknown (assumed to be lenient, because the samples are documented).
     Raises MalformedRequestError.
@@ -307,11 +307,11 @@ def _not_json(body: bytes) -> MalformedRequestError:
 
 def _wrong_shape(error: ValidationError) -> MalformedRequestError:
     problems = error.errors(include_url=False)
-    # A union reports each of its branches; the deepest tells most.
+    # A union reports an error per branch; the deepest is the most specific.
     problem = max(problems, key=lambda one: len(_keys(one["loc"])))
     place = write_place(_keys(problem["loc"]))
-    same = [one for one in problems if _keys(one["loc"]) == _keys(problem["loc"])]
-    expected = list(dict.fromkeys(_TYPE_NAMES.get(one["type"], "another type") for one in same))
+    at_place = [one for one in problems if _keys(one["loc"]) == _keys(problem["loc"])]
+    expected = list(dict.fromkeys(_TYPE_NAMES.get(one["type"], "another type") for one in at_place))
     got = _describe(problem["input"])
     where = place or "the body"
     return MalformedRequestError(f"{where} is {got}; expected {' or '.join(expected)}", is_json=True, place=place)
@@ -323,7 +323,7 @@ def _keys(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
 
 
 def write_place(keys: tuple[int | str, ...]) -> str:
-    """A place in a request as people write it: `messages[3].tool_calls[0]`."""
+    """Format a path in a request: `messages[3].tool_calls[0]`."""
     written = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
     return written.removeprefix(".")
 

@@ -42,7 +42,7 @@ class Cells:
         """Let everybody know the number of a change."""
         self._numbers[_CHANGES] = change
 
-    def is_next(self, worker: int, load: int) -> bool:
+    def should_accept(self, worker: int, load: int) -> bool:
         """Whether a worker with so many connections is to take the next one, because none has fewer."""
         self._numbers[_LOADS + worker] = load
         return load <= min(self._numbers[_LOADS : _LOADS + self._workers])
@@ -103,7 +103,7 @@ class SocketChannel:
         self.is_replacement = is_replacement
         """Whether there was another in its place before."""
         self.next_number = cells.next_number
-        self.is_next = partial(cells.is_next, worker)
+        self.should_accept = partial(cells.should_accept, worker)
         """Whether this worker, with so many connections, is to take the next one."""
         self._cells = cells
         self._socket = calls

@@ -81,8 +81,8 @@ class Hub:
         worker.calls.close()
         worker.notices.close()
         del self._workers[number]
-        self.cells.is_next(number, 0)
-        self._shared.bury(number, self._clock())
+        self.cells.should_accept(number, 0)
+        self._shared.drop_worker(number, self._clock())
         self._notebooks.close(number)
 
     def forget(self, number: int) -> None:

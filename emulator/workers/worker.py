@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from emulator.api.background import Listeners
-from emulator.server.listening import IsNext
+from emulator.server.listening import ShouldAccept
 from emulator.server.service import Service
 from emulator.store.replica import ReplicaStore
 from emulator.workers.channel import SocketChannel
@@ -16,7 +16,7 @@ from emulator.workers.channel import SocketChannel
 def work(
     service: Service,
     channel: SocketChannel,
-    listen: Callable[[Callable[[], object], IsNext], Listeners],
+    listen: Callable[[Callable[[], object], ShouldAccept], Listeners],
     reread: Callable[[], object],
     *,
     reloads: int,
@@ -29,7 +29,7 @@ def work(
     """
     link = ReplicaStore(service.sessions, service.journal, channel, reread, reloads)
     service.store = link
-    listeners = listen(lambda: channel.notify("answering", channel.worker), channel.is_next)
+    listeners = listen(lambda: channel.notify("answering", channel.worker), channel.should_accept)
     signal.signal(signal.SIGTERM, lambda *_: listeners.stop())
 
     async def serve() -> None:

@@ -6,7 +6,7 @@ from emulator.catalogue.faults import FAULTS
 from emulator.catalogue.quirks import QUIRK_NAMES
 from emulator.catalogue.variations import SET_NAMES, Variation, choose_variations, variations_of
 from emulator.engine.randomness import Overrides
-from emulator.server.overrides import apply_variation, build_overrides
+from emulator.server.overrides import build_overrides, with_variation
 from emulator.server.settings import Settings
 
 ALL = variations_of("all")
@@ -29,7 +29,7 @@ def test_nothing_is_left_out() -> None:
 def test_each_can_be_served(variation: Variation) -> None:
     """As it is and once, it is what the server's options take, and it does something."""
     for one in (variation, variation.once()):
-        overrides = build_overrides(apply_variation(Settings(), one))
+        overrides = build_overrides(with_variation(Settings(), one))
         assert overrides != Overrides()
         assert len(overrides.faults) == len(one.faults)
 

@@ -17,7 +17,7 @@ from emulator.server.log import log_line
 from emulator.server.service import Service
 from emulator.server.settings import Settings
 from emulator.store.exchange import Exchange
-from emulator.store.store import run_without_waiting
+from emulator.store.interface import run_synchronously
 from emulator.wire.urls import Target
 
 MODEL = "google/gemini-2.5-flash"
@@ -49,7 +49,7 @@ class Played:
     def show(self) -> Any:
         """What the control API shows of the one quota, for the session `p`."""
         service = self.service
-        (shown,) = run_without_waiting(show_quotas(service.store, service.ruleset.quotas, "p", self.clock.elapsed()))
+        (shown,) = run_synchronously(show_quotas(service.store, service.ruleset.quotas, "p", self.clock.elapsed()))
         return shown
 
     def statuses(self, count: int, *args: Any, **more: Any) -> list[int]:

@@ -21,7 +21,7 @@ SCENARIO = "scenario: short\nrules: [{name: hello, when: {last_user: hello}, rep
 
 
 class Asked:
-    """An answer as it came back."""
+    """An HTTP response."""
 
     def __init__(self, response: HTTPResponse) -> None:
         self.status = response.status
@@ -81,7 +81,7 @@ def test_answers_look_like_the_front_ends(vertex: Emulator) -> None:
     ],
 )
 def test_what_nothing_routes_gets_the_html_404(vertex: Emulator, method: str, path: str) -> None:
-    """Other paths and other methods get Google's page, without any check of credentials."""
+    """Other paths and methods get Google's page; credentials are not checked."""
     asked = ask(vertex, path, None, method, Host="aiplatform.googleapis.com")
     assert asked.status == 404
     assert asked.headers["content-type"] == "text/html; charset=UTF-8"
@@ -89,14 +89,14 @@ def test_what_nothing_routes_gets_the_html_404(vertex: Emulator, method: str, pa
     assert path.encode() in asked.body
 
 
-def test_the_path_in_the_404_is_no_markup(vertex: Emulator) -> None:
-    """What a client puts into the path is shown as text."""
+def test_the_path_in_the_404_is_escaped(vertex: Emulator) -> None:
+    """Markup in the path is shown as text."""
     assert b"<script>" not in ask(vertex, "/%3Cscript%3E", None, "GET").body
 
 
 @pytest.mark.parametrize("query", ["?", "?/chat/completions", "?a=b&c", "?%ff"])
 def test_junk_queries_are_ignored(vertex: Emulator, query: str) -> None:
-    """Some notebooks put a question mark into the base URL."""
+    """Some notebooks have a question mark in the base URL."""
     assert ask(vertex, CHAT + query).status == 200
 
 
@@ -135,7 +135,7 @@ def test_bad_credentials_get_the_exact_401(
 
 
 def test_issued_lets_only_own_tokens_in(tmp_path: Path) -> None:
-    """With --auth issued a foreign token is refused and an expired one too; with off nothing is asked."""
+    """`--auth issued` refuses foreign and expired tokens; `off` checks nothing."""
     with Emulator(settings=Settings(auth="issued")) as vertex:
         assert ask(vertex).json[0]["error"]["details"][0]["reason"] == "ACCESS_TOKEN_TYPE_UNSUPPORTED"
         assert ask(vertex, Authorization=f"Bearer {vertex.api_key}").status == 200
@@ -148,12 +148,12 @@ def test_issued_lets_only_own_tokens_in(tmp_path: Path) -> None:
 
 
 def test_any_refuses_own_expired_tokens(vertex: Emulator) -> None:
-    """A token that is known to have expired passes nowhere."""
+    """With `--auth any`, the emulator's own expired tokens are still refused."""
     assert ask(vertex, Authorization=f"Bearer {vertex.service.mint.issue(0)}").status == 401
 
 
 def test_tampered_tokens_are_foreign(vertex: Emulator) -> None:
-    """A token with another expiry has not been issued here."""
+    """A token with a modified expiry is not accepted as issued here."""
     token = vertex.api_key
     judge = vertex.service.mint.judge
     now = vertex.service.clock.now()
@@ -164,7 +164,7 @@ def test_tampered_tokens_are_foreign(vertex: Emulator) -> None:
 
 
 def test_repaired_bodies_are_answered_with_a_warning(vertex: Emulator) -> None:
-    """The documented curl samples' backslashes are dropped, and a header says so."""
+    """Backslashes as in the documented curl samples are dropped, and a header warns of it."""
     asked = ask(vertex, body=BODY.replace("{", "{ \\\n"))
     assert asked.status == 200
     assert asked.headers["x-emulator-warning"].startswith("dropped the backslashes before line ends")
@@ -175,8 +175,8 @@ def test_bodies_over_the_bound_are_not_read(vertex: Emulator) -> None:
     assert ask(vertex, body=b'{"x": "' + b"a" * 2_000_000).status == 413
 
 
-def test_slow_bodies_are_put_together(vertex: Emulator) -> None:
-    """A body that comes in pieces is read to its end."""
+def test_slow_bodies_are_read_to_their_end(vertex: Emulator) -> None:
+    """A body that arrives in several parts is read completely."""
     data = BODY.encode()
     head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer t\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
     with socket.create_connection(("127.0.0.1", int(vertex.url.rsplit(":", 1)[1])), timeout=30) as client:
@@ -186,8 +186,8 @@ def test_slow_bodies_are_put_together(vertex: Emulator) -> None:
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-def test_clients_that_leave_before_the_end_do_no_harm(vertex: Emulator) -> None:
-    """Half a request is forgotten; the next one is answered."""
+def test_clients_that_disconnect_mid_request_do_no_harm(vertex: Emulator) -> None:
+    """The partial request is dropped; the next one is answered."""
     head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf"
     with socket.create_connection(("127.0.0.1", int(vertex.url.rsplit(":", 1)[1])), timeout=30) as client:
         client.sendall(head.encode())
@@ -197,7 +197,7 @@ def test_clients_that_leave_before_the_end_do_no_harm(vertex: Emulator) -> None:
 # The control path.
 
 
-def test_health_says_what_is_served(vertex: Emulator) -> None:
+def test_health(vertex: Emulator) -> None:
     """Status, version, scenarios and the number of rules."""
     health = ask(vertex, "/__emulator__/health", None, "GET").json
     assert (health["status"], health["scenarios"], health["rules"]) == ("ok", ["short"], 1)
@@ -232,8 +232,8 @@ def test_journal_is_filtered(vertex: Emulator) -> None:
     assert ask(vertex, "/__emulator__/journal?limit=x", None, "GET").status == 400
 
 
-def test_journal_tells_the_host_that_was_named(vertex: Emulator) -> None:
-    """Programs that were led here named one of Google's."""
+def test_journal_records_the_host_header(vertex: Emulator) -> None:
+    """Intercepted programs send a Google host name."""
     ask(vertex, "/__emulator__/reset", None)
     ask(vertex)
     ask(vertex, Host="us-central1-aiplatform.googleapis.com")
@@ -243,7 +243,7 @@ def test_journal_tells_the_host_that_was_named(vertex: Emulator) -> None:
 
 
 def test_scenarios_are_pushed_for_a_session(vertex: Emulator) -> None:
-    """Pushed, seen, used, removed; a broken one is refused with its problems."""
+    """They can be pushed, read, used and removed; an invalid one is refused with its problems."""
     path = "/__emulator__/scenario?session=p-9"
     chat = CHAT.replace("p-1", "p-9")
     assert ask(vertex, path, "rules: [{name: mine, reply: Pushed.}]", "PUT").status == 204
@@ -277,13 +277,13 @@ def test_scenarios_are_pushed_for_a_session(vertex: Emulator) -> None:
         ({"Origin": "http://[bad"}, 403),
     ],
 )
-def test_only_this_machine_or_the_token_controls(vertex: Emulator, headers: dict[str, str], status: int) -> None:
-    """A page of somewhere else, or another Host, is kept out."""
+def test_the_control_path_needs_loopback_or_the_token(vertex: Emulator, headers: dict[str, str], status: int) -> None:
+    """A foreign Origin or Host is refused."""
     assert ask(vertex, "/__emulator__/health", None, "GET", **headers).status == status
 
 
 def test_journal_is_bounded() -> None:
-    """By number and by bytes; the oldest leave first."""
+    """By number and by bytes; the oldest are evicted first."""
     with Emulator(settings=Settings(journal_exchanges=2)) as vertex:
         for _ in range(4):
             ask(vertex)
@@ -294,8 +294,8 @@ def test_journal_is_bounded() -> None:
         assert sum(exchange.size for exchange in vertex.service.journal) <= 1000
 
 
-def test_a_port_in_use_is_one_clear_sentence() -> None:
-    """The port is named, and what to do."""
+def test_a_port_in_use() -> None:
+    """The error names the port and the remedy."""
     taken = bind("127.0.0.1", 0)
     port = taken.getsockname()[1]
     with pytest.raises(StartError, match=rf"cannot listen on 127.0.0.1:{port}: address already in use; choose another"):
@@ -303,7 +303,7 @@ def test_a_port_in_use_is_one_clear_sentence() -> None:
     taken.close()
 
 
-def test_several_emulators_live_side_by_side() -> None:
+def test_several_emulators_run_concurrently() -> None:
     """Each has its own port, and all stop."""
     with Emulator() as one, Emulator() as two:
         assert one.url != two.url

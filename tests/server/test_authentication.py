@@ -1,10 +1,10 @@
-"""Who sent a request, as far as the journal may know."""
+"""The sender of a request as the journal keeps it."""
 
 from emulator.server.authentication import describe_sender, read_credentials
 
 
-def test_senders_are_told_apart_by_their_headers() -> None:
-    """By token, key and host; no other header plays a part, and nothing shows the token."""
+def test_senders_are_identified_by_token_key_and_host() -> None:
+    """Other headers have no effect, and the token itself is not kept."""
 
     def send(*headers: tuple[bytes, bytes], query: bytes = b"") -> tuple[object, object]:
         credentials = read_credentials(dict(headers), query)

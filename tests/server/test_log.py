@@ -24,18 +24,18 @@ class Stream(io.TextIOWrapper):
         self.writes: list[str] = []
 
     def write(self, text: str) -> int:
-        """Keep it."""
+        """Count the write and keep the text."""
         self.writes.append(text)
         return len(text)
 
 
 def answer(name: str = "greet") -> Exchange:
-    """An exchange that a rule of this name answered."""
+    """An exchange answered by a rule of this name."""
     rules = compile_rules(read_text(f"rules: [{{name: {name}, reply: Hello.}}]").scenarios)
     return Service(rules, Settings(auth="off"), clock=ManualClock()).handle(TARGET, b"", [], BODY)
 
 
-def test_lines_of_one_turn_of_the_loop_are_written_at_once() -> None:
+def test_lines_of_one_loop_iteration_are_written_together() -> None:
     """Each exchange has its line, in order."""
     stream, exchange = Stream(), answer()
     log = LogWriter(stream)
@@ -50,23 +50,23 @@ def test_lines_of_one_turn_of_the_loop_are_written_at_once() -> None:
     assert stream.writes == [f"{log_line(exchange)}\n" * 3] * 2
 
 
-def test_a_line_is_written_at_once_where_no_loop_runs() -> None:
-    """As when a program answers a request without a server."""
+def test_a_line_is_written_immediately_without_an_event_loop() -> None:
+    """As when a program uses the service without a server."""
     stream, exchange = Stream(), answer()
     LogWriter(stream)(exchange)
     assert stream.writes == [f"{log_line(exchange)}\n"]
     assert 'demo  "greet"  200  1+2 tokens  plain' in stream.writes[0]
 
 
-def test_what_a_stream_cannot_show_is_escaped() -> None:
-    """No line is lost for a name in another script."""
+def test_characters_that_the_stream_cannot_encode_are_escaped() -> None:
+    """No line is lost because of a name in another script."""
     stream = Stream("ascii")
     LogWriter(stream)(answer("größe"))
     assert '"gr\\xf6\\xdfe"' in stream.writes[0]
 
 
-def test_a_closed_stream_is_no_failure() -> None:
-    """The exchange ends as it would."""
+def test_a_closed_stream_is_ignored() -> None:
+    """The exchange ends normally."""
     stream = Stream()
     stream.close()
     LogWriter(stream)(answer())

@@ -1,4 +1,4 @@
-"""Surroundings of a session, and whether they made an answer another."""
+"""Overrides of a session, and whether they changed an answer."""
 
 import json
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ rules:
 
 
 def build(**settings: Any) -> Service:
-    """A service that answers by the rules above."""
+    """A service with the rules above."""
     return Service(compile_rules(read_text(RULES).scenarios), Settings(**settings), clock=ManualClock())
 
 
 def ask(service: Service, text: str = "hi", *, project: str = "p", stream: bool = True, **body: Any) -> Exchange:
-    """Answer a request."""
+    """Send a request and return its exchange."""
     target = Target("v1", project, "global", "openapi")
     message = {"role": "user", "content": text}
     written = {"model": "google/gemini-2.5-flash", "messages": [message], "stream": stream, **body}
@@ -41,7 +41,7 @@ def ask(service: Service, text: str = "hi", *, project: str = "p", stream: bool 
 
 
 def apply_variation(service: Service, name: str, project: str = "p") -> None:
-    """Give a session a variation of the catalogue."""
+    """Apply a variation of the catalogue to a session."""
     service.disturb(project, *choose_variations([name]))
 
 
@@ -49,17 +49,17 @@ def apply_variation(service: Service, name: str, project: str = "p") -> None:
     "name",
     [one.name for one in choose_variations(["faults", "errors", "slow"])] + ["usage_on_every_chunk", "no_final_chunk"],
 )
-def test_what_happens_is_noticed(name: str) -> None:
-    """Every fault, error and wait makes a streamed answer another; other sessions are left alone."""
+def test_variations_change_answers(name: str) -> None:
+    """Every fault, error and delay changes a streamed answer; other sessions are not affected."""
     service = build()
     apply_variation(service, name)
-    assert ask(service).outcome.is_disturbed
-    assert not ask(service, project="q").outcome.is_disturbed
+    assert ask(service).outcome.changed_by_overrides
+    assert not ask(service, project="q").outcome.changed_by_overrides
     assert ask(service, project="q").outcome.timeline.is_instant
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "is_disturbed"),
+    ("name", "text", "changed_by_overrides"),
     [
         ("stop_on_calls", "hi", False),
         ("stop_on_calls", "call", True),
@@ -72,26 +72,26 @@ def test_what_happens_is_noticed(name: str) -> None:
         ("429_once", "slow", True),
     ],
 )
-def test_only_what_comes_from_outside_counts(name: str, text: str, is_disturbed: bool) -> None:
-    """A quirk that has nothing to change, a fault without a place and a rule's own pace and faults do not count."""
+def test_only_effective_overrides_count(name: str, text: str, changed_by_overrides: bool) -> None:
+    """A quirk or fault without effect, and a rule's own pace and faults, do not count as changes by overrides."""
     service = build()
     apply_variation(service, name)
     google: dict[str, Any] = {"extra_body": {"google": {"thinking_config": {"include_thoughts": True}}}}
-    assert ask(service, text, **google).outcome.is_disturbed is is_disturbed
+    assert ask(service, text, **google).outcome.changed_by_overrides is changed_by_overrides
 
 
-def test_a_refusal_that_a_quirk_brings_counts() -> None:
-    """Another one, which would have come anyhow, does not."""
+def test_a_refusal_caused_by_a_quirk_counts() -> None:
+    """A refusal that happens without the quirk does not."""
     service = build()
     apply_variation(service, "unknown_fields_refused")
     refused = ask(service, store=True).outcome
-    assert (refused.result, refused.is_disturbed) == ("refusal", True)
+    assert (refused.result, refused.changed_by_overrides) == ("refusal", True)
     anyhow = ask(service, model="bare").outcome
-    assert (anyhow.result, anyhow.is_disturbed) == ("refusal", False)
+    assert (anyhow.result, anyhow.changed_by_overrides) == ("refusal", False)
 
 
-def test_session_adds_to_what_holds_for_all() -> None:
-    """The server's quirks stay, the last disturbance counts alone, and a reset ends it."""
+def test_session_overrides_add_to_the_servers() -> None:
+    """The server's quirks stay, a later `disturb` replaces the previous one, and a reset removes it."""
     service = build(seed="1", quirks=frozenset({"usage_on_every_chunk"}))
     plain = ask(service).outcome.timeline
     service.disturb("p", Variation("", "", ("no_done",)))
@@ -111,21 +111,21 @@ def test_session_adds_to_what_holds_for_all() -> None:
         (Variation("", "", quirks=frozenset({"stop_on_call"})), 'did you mean "stop_on_calls"'),  # type: ignore[arg-type]  # the mistake
     ],
 )
-def test_mistakes_are_told(variation: Variation, said: str) -> None:
-    """What there is not is named, and the session is as it was."""
+def test_unknown_names_raise(variation: Variation, said: str) -> None:
+    """The error names the unknown word, and the session is unchanged."""
     service = build()
     with pytest.raises(StartError, match=said):
         service.disturb("p", variation)
-    assert not ask(service).outcome.is_disturbed
+    assert not ask(service).outcome.changed_by_overrides
 
 
 def answers(service: Service, count: int) -> Sequence[int]:
-    """The statuses of so many answers."""
+    """The statuses of `count` answers."""
     return [ask(service).status for _ in range(count)]
 
 
 def test_once_is_the_first_use_of_a_rule() -> None:
-    """Whoever tries again is answered."""
+    """A retry is answered normally."""
     service = build()
     apply_variation(service, "429_once")
     assert answers(service, 3) == [429, 200, 200]

@@ -1,4 +1,4 @@
-"""Playing: what a client on a real socket meets of times and faults, with a clock that stands still until told."""
+"""Playing timelines to a client on a real socket: times and faults, with a manual clock."""
 
 import json
 import re
@@ -17,24 +17,24 @@ PATH = "/v1/projects/{}/locations/us-central1/endpoints/openapi/chat/completions
 PATIENCE = 10.0
 """Seconds of real time after which a test that hangs fails."""
 BLINK = 0.05
-"""Seconds within which something would have come that must not come."""
+"""Seconds to wait before concluding that no data arrives."""
 
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """A clock that stands still."""
+    """A manual clock."""
     return ManualClock()
 
 
 @pytest.fixture
 def vertex(clock: ManualClock) -> Iterator[Emulator]:
-    """An emulator that goes by it."""
+    """An emulator with the manual clock."""
     with Emulator("rules:\n- reply: Hello.\n", settings=Settings(auth="off"), clock=clock) as running:
         yield running
 
 
 class Caller:
-    """A client that is nothing but a socket."""
+    """A client that uses a plain socket."""
 
     def __init__(self, vertex: Emulator, project: str, *, headers: str = "", **body: Any) -> None:
         host, _, port = vertex.url.removeprefix("http://").partition(":")
@@ -43,21 +43,21 @@ class Caller:
         self.ask(project, headers=headers, **body)
 
     def ask(self, project: str, *, headers: str = "", **body: Any) -> None:
-        """Send a request, the next one if there was one already."""
+        """Send a request; may be called again on the same connection."""
         request = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "hi"}], **body}
         content = json.dumps(request).encode()
         head = f"POST {PATH.format(project)} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {len(content)}\r\n\r\n"
         self._socket.sendall(head.encode() + content)
 
-    def hear(self, until: bytes) -> None:
-        """Read until these bytes have come."""
+    def read_until(self, until: bytes) -> None:
+        """Read until these bytes have arrived."""
         while until not in self.heard:
             more = self._socket.recv(65536)
             assert more, f"the connection ended before {until!r}: {self.heard!r}"
             self.heard += more
 
-    def hear_end(self) -> type[OSError] | None:
-        """Read until the connection ends; an exception if it does not do so in order."""
+    def read_to_end(self) -> type[OSError] | None:
+        """Read until the connection ends; return the exception type if it is reset."""
         try:
             while more := self._socket.recv(65536):
                 self.heard += more
@@ -65,9 +65,9 @@ class Caller:
             return type(error)
         return None
 
-    def hear_pieces(self) -> list[bytes]:
-        """The pieces in which the body comes, as the chunked transfer encoding has them, read to its end."""
-        self.hear(b"\r\n0\r\n\r\n")
+    def read_chunks(self) -> list[bytes]:
+        """Read the whole body and return its chunks of the chunked transfer encoding."""
+        self.read_until(b"\r\n0\r\n\r\n")
         rest, pieces = self.heard.partition(b"\r\n\r\n")[2], []
         self.heard = b""
         while size := int(rest.partition(b"\r\n")[0], 16):
@@ -76,8 +76,8 @@ class Caller:
             rest = data[size + 2 :]
         return pieces
 
-    def hear_nothing(self) -> None:
-        """Hold that nothing comes for a moment."""
+    def assert_no_data(self) -> None:
+        """Assert that no data arrives for a moment."""
         self._socket.settimeout(BLINK)
         with pytest.raises(TimeoutError):
             self._socket.recv(1)
@@ -90,7 +90,7 @@ class Caller:
 
 @pytest.fixture
 def call(vertex: Emulator) -> Iterator[Any]:
-    """Push a rule for a project of the test's own and send a request to it; returns the caller, who leaves at the end."""
+    """Function that pushes a rule for a new project and sends a request to it; the client disconnects at the end of the test."""
     callers = []
 
     def do(rule: dict[str, Any], *, headers: str = "", **body: Any) -> Caller:
@@ -109,24 +109,24 @@ def last(vertex: Emulator) -> Exchange:
     return exchange
 
 
-def test_chunks_come_at_their_times(call: Any, clock: ManualClock, vertex: Emulator) -> None:
-    """Nothing before its time, each chunk at its own, to the millisecond of the manual clock."""
+def test_chunks_are_sent_at_their_times(call: Any, clock: ManualClock, vertex: Emulator) -> None:
+    """Each chunk is sent at its time to the millisecond of the manual clock, and nothing earlier."""
     pace = {"first_token_ms": 300, "every_ms": 100}
     caller = call({"reply": {"say": ["one", "two", "three"]}, "pace": pace}, stream=True)
     clock.wait_for_waiting()
-    caller.hear_nothing()
+    caller.assert_no_data()
     clock.advance(0.299)
-    caller.hear_nothing()
+    caller.assert_no_data()
     clock.advance(0.001)
-    caller.hear(b'"one"')
+    caller.read_until(b'"one"')
     assert caller.heard.startswith(b"HTTP/1.1 200")
     clock.wait_for_waiting()
     clock.advance(0.1)
-    caller.hear(b'"two"')
+    caller.read_until(b'"two"')
     assert b'"three"' not in caller.heard
     clock.wait_for_waiting()
     clock.advance(0.1)
-    caller.hear(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+    caller.read_until(b"data: [DONE]\n\n\r\n0\r\n\r\n")
     exchange = last(vertex)
     assert exchange.ended == "complete"
     assert exchange.duration == pytest.approx(0.5)
@@ -139,65 +139,65 @@ def test_chunks_come_at_their_times(call: Any, clock: ManualClock, vertex: Emula
     }
 
 
-def test_lateness_does_not_add_up(call: Any, clock: ManualClock, vertex: Emulator) -> None:
-    """Chunks that are overdue go out at once, and the one after them at the time that was planned."""
+def test_delays_do_not_accumulate(call: Any, clock: ManualClock, vertex: Emulator) -> None:
+    """Overdue chunks are sent immediately, and the next one at its planned time."""
     caller = call({"reply": {"say": ["1", "2", "3", "4"]}, "pace": {"every_ms": 100}}, stream=True)
-    caller.hear(b'"1"')
+    caller.read_until(b'"1"')
     clock.wait_for_waiting()
     clock.advance(0.25)
-    caller.hear(b'"3"')
+    caller.read_until(b'"3"')
     clock.wait_for_waiting()
-    caller.hear_nothing()
+    caller.assert_no_data()
     clock.advance(0.05)
-    caller.hear(b"[DONE]")
+    caller.read_until(b"[DONE]")
     assert last(vertex).to_json()["timeline"]["sent_ms"] == [0, 250, 250, 300, 300]
 
 
-def test_plain_answers_take_their_time(call: Any, clock: ManualClock) -> None:
-    """Head and body come when the stream would have ended."""
+def test_plain_answers_are_delayed(call: Any, clock: ManualClock) -> None:
+    """Head and body are sent when the stream would have ended."""
     caller = call({"reply": {"say": ["one", "two"]}, "pace": {"first_token_ms": 300, "every_ms": 100}})
     clock.wait_for_waiting()
     clock.advance(0.399)
-    caller.hear_nothing()
+    caller.assert_no_data()
     clock.advance(0.001)
-    caller.hear(b"onetwo")
+    caller.read_until(b"onetwo")
 
 
-def test_a_request_asks_for_its_pace(call: Any, clock: ManualClock) -> None:
-    """The header wins over the rule."""
+def test_the_pace_header_sets_the_pace(call: Any, clock: ManualClock) -> None:
+    """It wins over the rule's pace."""
     caller = call(
         {"reply": "One.", "pace": "slow-train"}, headers="x-emulator-pace: first_token_ms=40\r\n", stream=True
     )
     clock.wait_for_waiting()
     clock.advance(0.04)
-    caller.hear(b"[DONE]")
+    caller.read_until(b"[DONE]")
 
 
-def test_a_pace_that_there_is_not(call: Any) -> None:
-    """A header that cannot be read is told, as a failure of the emulator's own."""
+def test_an_unknown_pace_header(call: Any) -> None:
+    """It is reported as an emulator failure."""
     caller = call({"reply": "One."}, headers="x-emulator-pace: slow-trian\r\n")
-    caller.hear(b"slow-train")
+    caller.read_until(b"slow-train")
     assert caller.heard.startswith(b"HTTP/1.1 418")
 
 
-def test_many_wait_side_by_side(vertex: Emulator, clock: ManualClock) -> None:
-    """One answer that waits keeps no other from being sent."""
+def test_delayed_answers_do_not_block_others(vertex: Emulator, clock: ManualClock) -> None:
+    """Many delayed answers are sent concurrently."""
     vertex.session("p").push("rules:\n- reply: Late.\n  pace: {first_token_ms: 1000}\n")
     late = [Caller(vertex, "p", stream=True) for _ in range(20)]
     clock.wait_for_waiting(20)
     early = Caller(vertex, "other")
-    early.hear(b"Hello.")
+    early.read_until(b"Hello.")
     clock.advance(1)
     for caller in late:
-        caller.hear(b"[DONE]")
+        caller.read_until(b"[DONE]")
     for caller in (*late, early):
         caller.leave()
 
 
-def test_a_client_that_leaves_is_journalled_at_once(call: Any, clock: ManualClock, vertex: Emulator) -> None:
-    """Mid-stream: with the bytes that were sent, without waiting for the time of the rest."""
+def test_a_disconnect_is_journalled_immediately(call: Any, clock: ManualClock, vertex: Emulator) -> None:
+    """Mid-stream: with the bytes sent so far, without waiting for the remaining times."""
     caller = call({"reply": [{"say": "one"}, {"pause": 60_000}, {"say": "two"}]}, stream=True)
-    caller.hear(b"\n\n")
+    caller.read_until(b"\n\n")
     clock.wait_for_waiting()
     caller.leave()
     exchange = last(vertex)
@@ -208,7 +208,7 @@ def test_a_client_that_leaves_is_journalled_at_once(call: Any, clock: ManualCloc
         clock.wait_for_waiting(1, timeout=0)
 
 
-def test_a_client_that_leaves_before_the_answer(call: Any, clock: ManualClock, vertex: Emulator) -> None:
+def test_a_disconnect_before_the_answer(call: Any, clock: ManualClock, vertex: Emulator) -> None:
     """Nothing was sent."""
     caller = call({"reply": "Late.", "pace": "slow-train"})
     clock.wait_for_waiting()
@@ -217,25 +217,27 @@ def test_a_client_that_leaves_before_the_answer(call: Any, clock: ManualClock, v
 
 
 @pytest.mark.parametrize("fault", ["stall_before_headers", "stall_mid_stream"])
-def test_a_stall_lasts_until_the_client_leaves(call: Any, clock: ManualClock, vertex: Emulator, fault: str) -> None:
-    """No time ends it."""
+def test_a_stall_lasts_until_the_client_disconnects(
+    call: Any, clock: ManualClock, vertex: Emulator, fault: str
+) -> None:
+    """It has no time limit."""
     caller = call({"reply": {"say": ["one", "two"]}, "fault": fault}, stream=True)
     if fault == "stall_mid_stream":
-        caller.hear(b'"one"')
+        caller.read_until(b'"one"')
     clock.advance(1e6)
-    caller.hear_nothing()
+    caller.assert_no_data()
     assert len(vertex.session("p").journal) == 0
     caller.leave()
     assert last(vertex).ended == "stalled"
 
 
 def test_a_stall_of_milliseconds_ends(call: Any, clock: ManualClock, vertex: Emulator) -> None:
-    """The rest follows."""
+    """The rest of the answer follows."""
     caller = call({"reply": {"say": ["one", "two"]}, "fault": {"stall": 500, "after_chunks": 1}}, stream=True)
-    caller.hear(b'"one"')
+    caller.read_until(b'"one"')
     clock.wait_for_waiting()
     clock.advance(0.5)
-    caller.hear(b"[DONE]")
+    caller.read_until(b"[DONE]")
     assert last(vertex).ended == "complete"
 
 
@@ -243,11 +245,11 @@ def test_a_stall_of_milliseconds_ends(call: Any, clock: ManualClock, vertex: Emu
     ("how", "error"), [("reset", ConnectionResetError), ("close", None), ("end", None)], ids=["reset", "close", "end"]
 )
 def test_cuts(call: Any, vertex: Emulator, how: str, error: type[OSError] | None) -> None:
-    """A reset is an RST, a close a FIN without the last chunk of the transfer encoding, an end has it; all were planned."""
+    """`reset` is an RST, `close` a FIN without the terminating chunk, `end` a FIN after it; all are journalled as planned cuts."""
     caller = call(
         {"reply": {"say": ["one", "two"]}, "fault": {"cut": how}}, headers="Connection: close\r\n", stream=True
     )
-    assert caller.hear_end() is error
+    assert caller.read_to_end() is error
     assert caller.heard.endswith(b"\r\n0\r\n\r\n") is (how == "end")
     assert b'"one"' in caller.heard
     assert b'"two"' not in caller.heard
@@ -257,47 +259,47 @@ def test_cuts(call: Any, vertex: Emulator, how: str, error: type[OSError] | None
 
 @pytest.mark.parametrize(("how", "error"), [("reset", ConnectionResetError), ("close", None)], ids=["reset", "close"])
 def test_cuts_before_the_headers(call: Any, vertex: Emulator, how: str, error: type[OSError] | None) -> None:
-    """Not a byte is sent."""
+    """No bytes are sent."""
     caller = call({"reply": "Hi.", "fault": {"cut": how, "at": "before_headers"}})
-    assert (caller.hear_end(), caller.heard) == (error, b"")
+    assert (caller.read_to_end(), caller.heard) == (error, b"")
     assert (last(vertex).ended, last(vertex).played.sent) == ("cut", 0)
 
 
 def test_small_writes(call: Any, vertex: Emulator) -> None:
-    """The body comes in pieces of seven bytes, the last one of what is left."""
-    pieces = call({"reply": {"say": ["one", "two"]}, "fault": "small_writes"}, stream=True).hear_pieces()
+    """The body arrives in chunks of seven bytes, the last one shorter."""
+    pieces = call({"reply": {"say": ["one", "two"]}, "fault": "small_writes"}, stream=True).read_chunks()
     assert {len(piece) for piece in pieces[:-1]} == {7}
     assert b"".join(pieces) == last(vertex).outcome.timeline.body
     assert last(vertex).ended == "complete"
 
 
-def test_what_has_no_times_goes_out_in_one_piece(call: Any, vertex: Emulator) -> None:
+def test_answers_without_times_are_sent_in_one_write(call: Any, vertex: Emulator) -> None:
     """A stream without pace is one write."""
-    pieces = call({"reply": {"say": ["one", "two"]}}, stream=True).hear_pieces()
+    pieces = call({"reply": {"say": ["one", "two"]}}, stream=True).read_chunks()
     assert pieces == [last(vertex).outcome.timeline.body]
     assert last(vertex).to_json()["timeline"] is None
 
 
-def test_a_fault_without_a_place_is_told_in_a_header(call: Any) -> None:
-    """The answer comes as it is, with the warning."""
+def test_a_fault_that_does_not_apply_is_warned_of_in_a_header(call: Any) -> None:
+    """The answer is sent unchanged, with the warning."""
     caller = call({"reply": "ASCII.", "fault": "cut_inside_character"})
-    caller.hear(b"\r\n0\r\n\r\n")
+    caller.read_until(b"\r\n0\r\n\r\n")
     assert re.search(rb"(?m)^x-emulator-warning: fault without effect: .*several bytes", caller.heard)
 
 
 def test_connections_stay_open_between_answers(call: Any, vertex: Emulator) -> None:
-    """An answer that took its time, and ended well, leaves the connection to the next request."""
+    """The connection is kept alive after a delayed answer that ended normally."""
     caller = call({"reply": {"raw": "twelve bytes"}, "fault": "small_writes"}, headers="Connection: keep-alive\r\n")
-    assert caller.hear_pieces() == [b"twelve ", b"bytes"]
+    assert caller.read_chunks() == [b"twelve ", b"bytes"]
     caller.ask("p")
-    assert caller.hear_pieces() == [b"twelve ", b"bytes"]
+    assert caller.read_chunks() == [b"twelve ", b"bytes"]
     assert [one.ended for one in vertex.session("p").journal.wait_for(2)] == ["complete", "complete"]
 
 
-def test_a_client_that_leaves_between_small_writes(call: Any, vertex: Emulator) -> None:
-    """The pieces that are left are not written."""
+def test_a_disconnect_between_small_writes(call: Any, vertex: Emulator) -> None:
+    """The remaining pieces are not written."""
     caller = call({"reply": "word " * 100_000, "fault": {"write_size": 1}}, stream=True)
-    caller.hear(b"\r\n\r\n1\r\n")
+    caller.read_until(b"\r\n\r\n1\r\n")
     caller.leave()
     exchange = last(vertex)
     assert (exchange.ended, exchange.played.sent < len(exchange.outcome.timeline.body)) == ("client left", True)

@@ -1,4 +1,4 @@
-"""Requests that come again: each is answered by what holds now."""
+"""Repeated requests: each is answered by the current scenario and overrides."""
 
 import json
 from http.client import HTTPConnection
@@ -10,8 +10,8 @@ from emulator.engine.request.facts import Facts
 from emulator.server.settings import Settings
 
 
-def test_the_same_request_is_judged_anew_by_other_rules() -> None:
-    """What Vertex says of request options that are cached holds as long as the scenario and the overrides."""
+def test_repeated_requests_are_vetted_by_the_current_scenario() -> None:
+    """Vetting results of cached request options are not reused after the scenario or the overrides change."""
     path = "/v1/projects/p/locations/global/endpoints/openapi/chat/completions"
     empty = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": ""}]}
     with Emulator("rules: [{reply: one}]\n", settings=Settings(auth="off")) as vertex:
@@ -36,8 +36,8 @@ def test_the_same_request_is_judged_anew_by_other_rules() -> None:
         connection.close()
 
 
-def test_functions_may_change_what_they_are_given() -> None:
-    """The next request that is the same finds what was sent."""
+def test_reply_functions_may_modify_the_request() -> None:
+    """An identical later request is not affected."""
 
     def reply(facts: Facts) -> str:
         messages: Any = facts.messages

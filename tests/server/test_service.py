@@ -71,8 +71,8 @@ def choice(exchange: Exchange) -> Any:
     return json.loads(exchange.outcome.timeline.body)["choices"][0]
 
 
-def test_rules_are_put_together_once() -> None:
-    """The rules that code has added are put before the others when they change, not for every request."""
+def test_merged_rules_are_cached() -> None:
+    """Rules added by code are merged with the others when they change, not for every request."""
     service = service_of("rules: [{name: own, reply: a}]")
     assert service.rules_of("p") is service.ruleset
     service.added = (compile_rules(read_text("rules: [{name: all, reply: b}]").scenarios),)
@@ -110,8 +110,8 @@ def test_default_answers_any_prompt_with_a_sentence() -> None:
         ("Hello", {"type": "function", "function": {"name": "ping"}}, "ping"),
     ],
 )
-def test_default_calls_tools_as_tool_choice_says(text: str, tool_choice: Any, called: str | None) -> None:
-    """`auto` calls what suits the words, `required` always calls, a named tool is called, `none` never."""
+def test_default_follows_tool_choice(text: str, tool_choice: Any, called: str | None) -> None:
+    """`auto` calls a tool that fits the prompt, `required` always calls one, a named tool is called, `none` calls none."""
     chosen = choice(send(default_service(), ask(text, tools=[WEATHER, PING], tool_choice=tool_choice)))
     if called is None:
         assert chosen["finish_reason"] == "stop"
@@ -128,7 +128,7 @@ def test_default_calls_tools_as_tool_choice_says(text: str, tool_choice: Any, ca
 
 
 def test_default_ends_agent_loops() -> None:
-    """Once the result is there, text follows, although the tool still suits the words."""
+    """After a tool result the answer is text, although the tool still fits the prompt."""
     service = default_service()
     messages: list[Any] = ask("What is the weather?")["messages"]
     body = {"model": "google/gemini-2.5-flash", "messages": messages, "tools": [WEATHER]}
@@ -153,8 +153,8 @@ def test_default_makes_valid_json() -> None:
     assert isinstance(json.loads(plain), dict)
 
 
-def test_default_draws_and_speaks() -> None:
-    """Real PNG and WAV, of about a kilobyte and a few."""
+def test_default_returns_images_and_audio() -> None:
+    """Valid PNG and WAV files of a few kilobytes."""
     painter = ask("A cat", modalities=["image"]) | {"model": "google/gemini-2.5-flash-image"}
     audio = choice(send(default_service(), painter))["message"]["audio"]
     data = base64.b64decode(audio["data"])
@@ -166,7 +166,7 @@ def test_default_draws_and_speaks() -> None:
         assert sound.getnframes() > 0
 
 
-def test_n_gives_as_many_different_choices() -> None:
+def test_n_returns_different_choices() -> None:
     """Up to 8, each with a text of its own; more is refused as documented."""
     body = json.loads(send(default_service(), ask("Why?", n=8)).outcome.timeline.body)
     assert len({one["message"]["content"] for one in body["choices"]}) == 8
@@ -205,7 +205,7 @@ def test_what_vertex_refuses(body: Any, rule: str, place: str) -> None:
 
 
 def test_own_endpoints_need_no_model() -> None:
-    """A self-deployed endpoint answers without a model, or with a bare name."""
+    """A deployed endpoint answers requests without a model or with a model name alone."""
     own = Target("v1", "p", "us-central1", "1234567890")
     exchange = send(default_service(), {"messages": [{"role": "user", "content": "x"}]}, own)
     assert json.loads(exchange.outcome.timeline.body)["model"] == "1234567890"
@@ -213,7 +213,7 @@ def test_own_endpoints_need_no_model() -> None:
 
 
 def test_each_project_has_its_own_counters() -> None:
-    """Two projects do not use up each other's rules."""
+    """Uses of a rule in one project do not count in another."""
     service = service_of("rules: [{sequence: [one, two], then: exhaust}]")
     said = [
         choice(send(service, ask("x"), Target("v1", name, "l", "openapi")))["message"]["content"] for name in "abab"
@@ -225,7 +225,7 @@ def test_each_project_has_its_own_counters() -> None:
     assert send(service, ask("x"), Target("v1", "b", "l", "openapi")).outcome.result == "miss"
 
 
-def test_a_miss_is_loud_and_never_retried() -> None:
+def test_a_miss_is_a_418_that_is_not_retried() -> None:
     """Status 418, `x-should-retry: false`, the report as message, in an OpenAI error's shape."""
     outcome = send(service_of("rules: [{name: a, when: {last_user: x}, reply: y}]"), ask("z")).outcome
     assert (outcome.result, outcome.timeline.status) == ("miss", 418)
@@ -235,7 +235,7 @@ def test_a_miss_is_loud_and_never_retried() -> None:
     assert set(error) == {"code", "message", "param", "type"}
 
 
-def test_fallback_default_lets_the_default_answer() -> None:
+def test_fallback_default_answers_misses() -> None:
     """With --fallback default a miss gets the built-in default instead."""
     service = service_of("rules: [{when: {last_user: x}, reply: y}]", fallback="default")
     assert choice(send(service, ask("x")))["message"]["content"] == "y"
@@ -243,7 +243,7 @@ def test_fallback_default_lets_the_default_answer() -> None:
 
 
 def test_a_rule_that_cannot_answer_says_why() -> None:
-    """The emulator's own failure: 418, the rule with its place, and what is lacking."""
+    """It is an emulator failure: 418 with the rule, its place and the reason."""
     outcome = send(service_of("rules: [{name: a, reply: {call: auto}}]"), ask("x")).outcome
     assert (outcome.result, outcome.timeline.status) == ("error", 418)
     assert outcome.report == (
@@ -254,7 +254,7 @@ def test_a_rule_that_cannot_answer_says_why() -> None:
 
 
 def test_pushed_scenarios_belong_to_one_session() -> None:
-    """They take the place of the server's until they are removed."""
+    """They replace the server's until they are removed."""
     service = service_of("rules: [{reply: server}]")
     service.push("p", "rules: [{reply: pushed}]")
     other = Target("v1", "other", "l", "openapi")
@@ -289,7 +289,7 @@ def test_same_seed_and_requests_give_the_same_bytes(bodies: list[dict[str, Any]]
 
 
 def test_without_a_seed_ids_are_new_and_texts_are_not() -> None:
-    """What is said follows from the request; ids are fresh."""
+    """Texts depend on the request only; ids are random."""
     service = default_service()
     one, two = (json.loads(send(service, ask("Why?")).outcome.timeline.body) for _ in range(2))
     assert one["choices"] == two["choices"]
@@ -327,7 +327,7 @@ JSON = st.recursive(
 @settings(max_examples=300)
 @given(st.dictionaries(st.sampled_from(SLOTS), JSON, max_size=8).map(lambda body: ask("x") | body) | JSON)
 def test_no_body_makes_a_500(body: Any) -> None:
-    """Any JSON is answered, refused or missed; the answer can be written down and logged."""
+    """Any JSON is answered, refused or a miss; the exchange can be serialised and logged."""
     exchange = send(default_service(), json.dumps(body).encode())
     assert exchange.outcome.timeline.status in {200, 400, 418}
     json.dumps(exchange.to_json())
@@ -377,7 +377,7 @@ LIMITED = "rules: [{reply: [{think: 12345678}, {say: One two three. Four five si
 def test_limits_of_the_request_end_the_answer(
     limits: dict[str, Any], content: str | None, finish: str, stream: bool
 ) -> None:
-    """Texts are really cut, thoughts count, and what thinking left no room for is not there."""
+    """Texts are truncated, thoughts count towards the limit, and content beyond it is omitted."""
     body = send(service_of(LIMITED), ask("x", stream=stream, **limits)).outcome.timeline.body.decode()
     if stream:
         chunks = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: {")]
@@ -389,8 +389,8 @@ def test_limits_of_the_request_end_the_answer(
         assert (choice["message"]["content"], choice["finish_reason"]) == (content, finish)
 
 
-def test_a_call_that_does_not_fit_is_not_there() -> None:
-    """The answer ends with `length` and says nothing."""
+def test_a_tool_call_over_the_limit_is_omitted() -> None:
+    """The answer ends with `length` and has no content."""
     service = service_of("rules: [{reply: {call: f, with: {text: a rather long text}}}]")
     chosen = choice(send(service, ask("x", max_tokens=3)))
     assert chosen == {
@@ -402,10 +402,10 @@ def test_a_call_that_does_not_fit_is_not_there() -> None:
     assert send(service, ask("x", max_tokens=3, stream=True)).outcome.timeline.frames[-1].data == b"data: [DONE]\n\n"
 
 
-def test_a_mistake_of_the_emulators_own_is_no_500() -> None:
-    """Status 418, what it was and where, in one line; the exchange is in the journal as any other."""
+def test_an_unexpected_exception_is_a_418() -> None:
+    """The message names exception and source line in one line; the exchange is in the journal."""
     service = service_of("rules: [{reply: x}]")
-    service.sessions = None  # type: ignore[assignment]  # something is badly wrong
+    service.sessions = None  # type: ignore[assignment]  # provokes an exception
     exchange = send(service, ask("x"))
     assert (exchange.outcome.result, exchange.outcome.timeline.status) == ("error", 418)
     assert exchange.outcome.report.startswith("a mistake of the emulator's own, not of this request: AttributeError: ")

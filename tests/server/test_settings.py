@@ -1,4 +1,4 @@
-"""Settings as programs give them."""
+"""Settings given by programs."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ from emulator.server.settings import Settings
         ({"models": 7}, "models must be any or known, not 7"),
     ],
 )
-def test_misspelt_settings_are_told(given: dict[str, Any], said: str) -> None:
-    """A word that there is not would let everybody in, or nobody, without a sign."""
+def test_misspelt_settings_raise(given: dict[str, Any], said: str) -> None:
+    """An unknown word must not silently admit everybody or nobody."""
     with pytest.raises(StartError, match="Settings: ") as caught:
         Settings(**given)
     assert said in str(caught.value)

@@ -1,4 +1,4 @@
-"""The emulator's own access tokens, and what the bearer check makes of them."""
+"""The emulator's own access tokens, and the bearer check on them."""
 
 import json
 
@@ -18,15 +18,15 @@ READ_ONLY = "https://www.googleapis.com/auth/devstorage.read_only"
 ACCOUNT = "me@demo.iam.gserviceaccount.com"
 
 
-def test_tokens_say_what_they_are_good_for() -> None:
-    """Expiry, scopes and account can be read by everyone with the same secret."""
+def test_tokens_carry_expiry_scopes_and_account() -> None:
+    """They can be read by all with the same secret."""
     token = Mint(b"secret").issue(NOW, 60, ["openid", READ_ONLY], ACCOUNT)
     assert Mint(b"secret").read(token) == Token(int(NOW) + 60, ("openid", READ_ONLY), ACCOUNT)
     assert Mint(b"other").read(token) is None
 
 
 def test_tokens_look_like_googles() -> None:
-    """They begin as Google's do, fit into a header, and no two are the same."""
+    """They have Google's prefix, are valid header values, and are unique."""
     mint = Mint()
     tokens = {mint.issue(NOW) for _ in range(20)}
     assert len(tokens) == 20
@@ -38,8 +38,8 @@ def test_tokens_look_like_googles() -> None:
         assert "emulator" not in token
 
 
-def test_no_other_text_is_a_token() -> None:
-    """One changed, missing or added character makes a token foreign."""
+def test_modified_tokens_are_foreign() -> None:
+    """One changed, missing or added character makes the token foreign."""
     mint = Mint()
     token = mint.issue(NOW)
     for at in range(len(token)):
@@ -69,8 +69,8 @@ def test_no_other_text_is_a_token() -> None:
         (-60, [READ_ONLY], "expired"),
     ],
 )
-def test_tokens_are_judged(lifetime: float, scopes: list[str], verdict: str) -> None:
-    """A token is good until it expires, for what it was made for."""
+def test_token_status(lifetime: float, scopes: list[str], verdict: str) -> None:
+    """A token is valid until it expires, for its scopes."""
     mint = Mint()
     assert mint.judge(mint.issue(NOW, lifetime, scopes), NOW) == verdict
 
@@ -88,7 +88,7 @@ def test_tokens_are_judged(lifetime: float, scopes: list[str], verdict: str) -> 
     ],
 )
 def test_bearers_of_ours(auth: Auth, lifetime: float, scope: str, expected: tuple[int, str, str] | None) -> None:
-    """Own tokens that are no good are refused whether others' are let in or not."""
+    """Invalid tokens of the emulator are refused with `--auth any` and with `issued`."""
     mint = Mint()
     target = Target("v1", "p", "us-central1", "openapi")
     credentials = Credentials(mint.issue(NOW, lifetime, [scope]), has_api_key=False)
@@ -101,8 +101,8 @@ def test_bearers_of_ours(auth: Auth, lifetime: float, scope: str, expected: tupl
     assert "google.cloud.aiplatform.v1.PredictionService.ChatCompletions" in json.dumps(refusal.details)
 
 
-def test_tokens_of_others() -> None:
-    """Where only own tokens count, another emulator's is of an unsupported type."""
+def test_foreign_tokens_with_auth_issued() -> None:
+    """With `--auth issued` another emulator's token is of an unsupported type."""
     target = Target("v1", "p", "us-central1", "openapi")
     credentials = Credentials(Mint().issue(NOW), has_api_key=False)
     assert check_bearer("any", target, credentials, Mint(), NOW) is None
@@ -114,8 +114,8 @@ def test_tokens_of_others() -> None:
 
 
 @pytest.mark.parametrize("auth", ["any", "issued"])
-def test_a_token_that_passed_is_refused_once_it_has_expired(auth: Auth) -> None:
-    """Also where the same request has been answered before, and is known."""
+def test_an_accepted_token_is_refused_after_it_expires(auth: Auth) -> None:
+    """Also for a repeated request whose options are cached."""
     clock = ManualClock(NOW)
     service = Service(compile_rules(read_text("rules: [{reply: Hi.}]").scenarios), Settings(auth=auth), clock=clock)
     headers = [(b"authorization", f"Bearer {service.mint.issue(NOW, 60)}".encode())]

@@ -1,4 +1,4 @@
-"""Verdicts over a real socket: what the control path says of clients."""
+"""Verdicts on clients, read from the control path over a real socket."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 
 from emulator.api.emulator import Emulator
 from emulator.server.authentication import Credentials, describe_sender
-from emulator.server.service import observe
+from emulator.server.session_checks import observe
 from emulator.verdicts.registry import judge_client
 
 
@@ -30,7 +30,7 @@ def request(vertex: Emulator, method: str, path: str, body: Any = None, **header
 
 
 def ask(vertex: Emulator, project: str, bearer: str = "ya29.token", **more: Any) -> None:
-    """Ask something, under Google's name for a region."""
+    """Send a chat request with a regional Google host name."""
     body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "Hi"}], **more}
     path = f"/v1/projects/{project}/locations/us-central1/endpoints/openapi/chat/completions"
     host = "us-central1-aiplatform.googleapis.com" if project != "lost" else "europe-west4-aiplatform.googleapis.com"
@@ -43,7 +43,7 @@ def names(answer: Any) -> list[str]:
 
 
 def test_control_path_gives_verdicts_of_a_session(vertex: Emulator) -> None:
-    """Each session by itself, or all of them; every verdict with its evidence."""
+    """For one session or all of them; every verdict has its evidence."""
     ask(vertex, "right")
     ask(vertex, "lost")
     ask(vertex, "keyed", bearer="sk-123")
@@ -65,14 +65,14 @@ def test_control_path_gives_verdicts_of_a_session(vertex: Emulator) -> None:
     }
 
 
-def test_unknown_filter_is_told(vertex: Emulator) -> None:
-    """A parameter that is not there is an error, not ignored."""
+def test_unknown_filter_is_an_error(vertex: Emulator) -> None:
+    """An unknown parameter is not ignored."""
     answer = request(vertex, "GET", "/__emulator__/verdicts?sesion=right")
     assert answer["error"]["message"] == 'emulator: unknown filter "sesion"; expected session'
 
 
 def test_bearers_are_not_kept(vertex: Emulator) -> None:
-    """What is kept of a bearer tells it from another, and is not the same in another server."""
+    """The journal keeps a digest per bearer, which differs between servers."""
     sent = [describe_sender(Credentials(bearer, False), key) for key in (b"1", b"2") for bearer in ("ya29.a", "ya29.b")]
     assert len({sender.credential for sender in sent}) == 4
     assert all("ya29" not in sender.credential for sender in sent)
@@ -81,7 +81,7 @@ def test_bearers_are_not_kept(vertex: Emulator) -> None:
 
 
 def test_one_exchange_can_be_judged(vertex: Emulator) -> None:
-    """Judging needs no service, only exchanges."""
+    """Computing verdicts needs no service, only exchanges."""
     ask(vertex, "single", store=True)
     (exchange,) = [one for one in vertex.service.journal if one.session == "single"]
     assert [verdict.name for verdict in judge_client([observe(exchange)])] == ["unsupported_parameter"]

@@ -1,4 +1,4 @@
-"""Verifying through the service and over HTTP: sessions by themselves, and all of them together."""
+"""Verification through the service and over HTTP, for single sessions and for all."""
 
 import json
 from http.client import HTTPConnection
@@ -21,7 +21,7 @@ rules:
 
 
 def service_of(text: str = SCENARIO) -> Service:
-    """A service of a scenario's text."""
+    """A service with a scenario given as text."""
     return Service(compile_rules(read_text(text, "s.yaml").scenarios), Settings(auth="off"), clock=SystemClock())
 
 
@@ -32,8 +32,8 @@ def send(service: Service, text: str, project: str = "p") -> None:
     service.finish(service.handle(target, b"", [], json.dumps(body).encode()))
 
 
-def test_a_session_is_verified_by_itself() -> None:
-    """Its own uses and its own misses."""
+def test_one_session_is_verified() -> None:
+    """Only its own uses and misses count."""
     service = service_of()
     send(service, "a")
     send(service, "a")
@@ -46,8 +46,8 @@ def test_a_session_is_verified_by_itself() -> None:
     assert found.rules == ('"a", s.yaml:4:5: never answered, expected 2 times',)
 
 
-def test_all_sessions_are_verified_together() -> None:
-    """Those that share rules add their uses; those with a scenario of their own are asked by it."""
+def test_all_sessions_are_verified() -> None:
+    """Uses of shared rules are added up; sessions with their own scenario are checked against it."""
     service = service_of()
     service.push("own", "rules: [{name: mine, expect: {times: 1}, reply: Hi}]")
     send(service, "a", "p")
@@ -65,8 +65,8 @@ def test_all_sessions_are_verified_together() -> None:
     )
 
 
-def test_reset_forgets() -> None:
-    """A session that was reset begins anew."""
+def test_reset_clears_uses() -> None:
+    """A session that was reset has no uses."""
     service = service_of()
     send(service, "x")
     assert service.verify(None).unanswered
@@ -75,7 +75,7 @@ def test_reset_forgets() -> None:
 
 
 def test_rules_that_fail_are_unanswered_requests() -> None:
-    """A template that cannot be filled leaves a request without an answer."""
+    """A template that fails leaves the request unanswered."""
     service = service_of("rules: [{name: bad, reply: '{{ 1 // 0 }}'}]")
     send(service, "a")
     (problem,) = service.verify("p", strict=True).problems
@@ -83,7 +83,7 @@ def test_rules_that_fail_are_unanswered_requests() -> None:
 
 
 def get(vertex: Emulator, path: str) -> tuple[int, Any]:
-    """Ask the control path."""
+    """Request the control path."""
     connection = HTTPConnection(vertex.url.removeprefix("http://"), timeout=30)
     connection.request("GET", f"/__emulator__/{path}")
     response = connection.getresponse()
@@ -93,7 +93,7 @@ def get(vertex: Emulator, path: str) -> tuple[int, Any]:
 
 
 def test_over_http() -> None:
-    """The same as JSON, for one session or all; what is misspelt is said."""
+    """The same as JSON, for one session or all; misspelt parameters are errors."""
     with Emulator(settings=Settings(auth="off")) as vertex:
         vertex.service.push("p", SCENARIO)
         send(vertex.service, "a")
@@ -111,7 +111,7 @@ def test_over_http() -> None:
 
 
 def test_journal_after_a_position() -> None:
-    """Whoever follows the journal asks for what is new."""
+    """`after` returns only newer exchanges."""
     with Emulator(settings=Settings(auth="off")) as vertex:
         for text in ("a", "b", "c"):
             send(vertex.service, text)

@@ -1,4 +1,4 @@
-"""Exchanges as bytes: what is read again is what was written."""
+"""Serialised exchanges: unpacking returns what was packed."""
 
 import json
 from typing import Any
@@ -35,8 +35,8 @@ HEADERS = [(b"host", b"localhost"), (b"authorization", b"Bearer any")]
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("text", TEXTS)
-def test_an_exchange_is_read_as_it_was(text: str, stream: bool, method: str) -> None:
-    """All that can be asked of it afterwards, its frames one by one, the first time and when it is like one before."""
+def test_exchanges_survive_a_round_trip(text: str, stream: bool, method: str) -> None:
+    """All properties and each frame are equal, also when the common part comes from the cache."""
     service = Service(compile_rules(read_text(SCENARIO).scenarios), Settings(), clock=ManualClock())
     for number in range(3):
         exchange = service.handle(
@@ -52,8 +52,8 @@ def test_an_exchange_is_read_as_it_was(text: str, stream: bool, method: str) -> 
             frame._replace(weight=0) for frame in exchange.outcome.timeline.frames
         )
         assert (read.size, read.sender, read.held) == (exchange.size, exchange.sender, exchange.held)
-        assert (read.outcome.is_disturbed, read.outcome.usage) == (
-            exchange.outcome.is_disturbed,
+        assert (read.outcome.changed_by_overrides, read.outcome.usage) == (
+            exchange.outcome.changed_by_overrides,
             exchange.outcome.usage,
         )
 
@@ -68,8 +68,8 @@ def _write(method: str, text: str, stream: bool) -> bytes:
     return json.dumps({"model": model, "stream": stream, **asked}).encode()
 
 
-def test_a_token_request_is_read_as_it_was() -> None:
-    """It is kept whole."""
+def test_token_requests_survive_a_round_trip() -> None:
+    """All fields are equal."""
     token = TokenExchange(
         number=3, started=1.0, session="p", path="/token", account="a@b", status=200, request={"a": 1}, answer={"b": 2}
     )

@@ -1,4 +1,4 @@
-"""What a session remembers: counters and flags, and what makes it forget them."""
+"""Counters and flags of a session, and what resets them."""
 
 import json
 from typing import Any
@@ -36,32 +36,32 @@ def rules(then: str = "exhaust") -> Any:
 
 
 def ask(service: Service, *texts: str, project: str = "p") -> list[str | None]:
-    """The rules that answer these texts one after the other."""
+    """The names of the rules that answer these texts in turn."""
     target = Target("v1", project, "global", "openapi")
     bodies = [{"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": text}]} for text in texts]
     return [service.handle(target, b"", [], json.dumps(body).encode()).rule for body in bodies]
 
 
 def show(service: Service, project: str = "p") -> Any:
-    """What the control API shows of a session."""
+    """The session as the control API shows it."""
     client = TestClient(build_control(service), headers={"authorization": "Bearer secret"})
     return client.get("/__emulator__/scenario", params={"session": project}).json()
 
 
-def test_flags_lead_from_rule_to_rule(service: Service) -> None:
-    """A rule answers when what it requires is set, and what it sets holds from then on, also when it fails by script."""
+def test_flags_select_rules(service: Service) -> None:
+    """A rule matches when its required flags are set; the flags it sets stay set, also after a scripted error."""
     assert ask(service, "ship", "pay", "ship", "ship") == ["otherwise", "pay", "ship", "otherwise"]
     assert ask(service, "refund", "refund", "ship") == ["refund", "otherwise", "otherwise"]
 
 
 def test_flags_belong_to_one_session(service: Service) -> None:
-    """What one project has paid, another has not."""
+    """Flags of one project are not set in another."""
     assert ask(service, "pay") == ["pay"]
     assert ask(service, "ship", project="other") == ["otherwise"]
 
 
 def test_the_control_api_shows_flags_and_uses(service: Service) -> None:
-    """Beside the uses of the rules, in the order of the alphabet."""
+    """Flags are listed alphabetically, together with rule uses."""
     ask(service, "pay", "ship")
     shown = show(service)
     assert shown["flags"] == ["paid", "shipped"]
@@ -79,7 +79,7 @@ def test_the_control_api_shows_flags_and_uses(service: Service) -> None:
     ("then", "after"), [("exhaust", ["otherwise"]), ("loop", ["count", "count"]), ("repeat", ["count", "count"])]
 )
 def test_a_reload_keeps_counters_and_flags(service: Service, then: str, after: list[str]) -> None:
-    """Rules that are read again go on where they were: they are known by file and name."""
+    """Reloaded rules keep their counters, which are keyed by file and name."""
     assert ask(service, "pay", "count", "count") == ["pay", "count", "count"]
     service.ruleset = rules(then)
     assert ask(service, "ship") == ["ship"]
@@ -88,16 +88,16 @@ def test_a_reload_keeps_counters_and_flags(service: Service, then: str, after: l
 
 
 @pytest.mark.parametrize("scope", ["?session=p", ""])
-def test_a_reset_forgets_them(service: Service, scope: str) -> None:
-    """Of the one session that is named, or of all."""
+def test_a_reset_clears_counters_and_flags(service: Service, scope: str) -> None:
+    """For one session or for all."""
     ask(service, "pay", "count", "count")
     client = TestClient(build_control(service), headers={"authorization": "Bearer secret"})
     assert client.post(f"/__emulator__/reset{scope}").status_code == 204
     assert ask(service, "ship", "count") == ["otherwise", "count"]
 
 
-def test_another_scenario_begins_anew(service: Service) -> None:
-    """Flags and counters are those of the scenario: pushing one and taking it away forgets them."""
+def test_pushing_a_scenario_clears_counters_and_flags(service: Service) -> None:
+    """Pushing a scenario and removing it both reset the session."""
     ask(service, "pay")
     service.push("p", SHOP.replace("THEN", "loop"))
     assert ask(service, "ship", "pay", "ship") == ["otherwise", "pay", "ship"]
@@ -105,8 +105,8 @@ def test_another_scenario_begins_anew(service: Service) -> None:
     assert ask(service, "ship") == ["otherwise"]
 
 
-def test_the_journal_tells_which_reply_it_was(service: Service) -> None:
-    """From 1; of a conversation it is the answer that came next, however often it was asked for."""
+def test_the_journal_records_the_reply_index(service: Service) -> None:
+    """From 1; in a conversation it is the assistant turn that was due, also when requested repeatedly."""
     service.push("p", "rules: [{conversation: [{user: a}, {assistant: b}, {user: c}, {assistant: d}]}]")
     target = Target("v1", "p", "global", "openapi")
     messages = [{"role": role, "content": text} for role, text in (("user", "a"), ("assistant", "b"), ("user", "c"))]

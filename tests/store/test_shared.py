@@ -113,7 +113,7 @@ class Server:
     def replace(self, worker: int) -> None:
         """Let a worker die, and another one take its place; one alone stays."""
         if worker in self.links:
-            self.shared.bury(worker, self.clock.elapsed())
+            self.shared.drop_worker(worker, self.clock.elapsed())
             ruleset = self._read("again" if self.shared.reloads else "first")
             self.services[worker] = Service(ruleset, self.settings, clock=self.clock)
             self._link(worker)
@@ -149,7 +149,7 @@ class Server:
     def look(self, worker: int, project: str) -> Any:
         """All that the control API can say."""
         service = self.services[worker % len(self.services)]
-        run(service.store.catch_up_all())
+        run(service.store.refresh_all())
         session = service.sessions.find(project)
         found = service.verify(None, strict=True), service.verify(project, strict=True), service.verdicts()
         shown = run(show_quotas(service.store, service.ruleset.quotas, project, self.clock.elapsed()))
@@ -161,7 +161,7 @@ class Server:
         store = self.services[worker % len(self.services)].store
         match act:
             case "push":
-                run(self.services[worker % len(self.services)].share(project, OWN))
+                run(self.services[worker % len(self.services)].push_shared(project, OWN))
             case "unpush":
                 run(store.push(project, None))
             case "reset":
@@ -212,7 +212,7 @@ def test_uses_outlive_their_exchanges_and_their_worker(steps: list[tuple[int, st
         for server in (two, one):
             server.do(worker, act, f"p{worker}")
     for project in ("p0", "p1"):
-        run(two.services[0].store.catch_up_all())
+        run(two.services[0].store.refresh_all())
         assert two.services[0].sessions.find(project).uses == one.services[0].sessions.find(project).uses
 
 
@@ -236,7 +236,7 @@ def test_the_journal_is_bounded() -> None:
         if number == 3:
             server.look(1, "p")
     for service in server.services:
-        run(service.store.catch_up_all())
+        run(service.store.refresh_all())
         assert [exchange.number for exchange in service.journal] == [5, 6, 7, 8, 9]
         assert [exchange.position for exchange in service.journal] == [5, 6, 7, 8, 9]
 
@@ -249,7 +249,7 @@ def test_what_a_dead_worker_had_in_hand_is_given_back() -> None:
         service.ruleset = compile_rules(read_text(text, "quota.yaml").scenarios)
     body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "x"}]}
     statuses = [run(server.begin(worker, "p", body)).status for worker in (0, 1)]
-    server.shared.bury(0, 0.0)
+    server.shared.drop_worker(0, 0.0)
     assert [*statuses, run(server.begin(1, "p", body)).status] == [200, 429, 200]
 
 

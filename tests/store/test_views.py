@@ -32,7 +32,7 @@ PATIENCE = 30.0
 
 @pytest.fixture
 def service() -> Service:
-    """A service of a few rules."""
+    """A service with a few rules."""
     return Service(compile_rules(read_text(SCENARIO).scenarios), Settings(auth="off"), clock=SystemClock())
 
 
@@ -82,7 +82,7 @@ def test_text_of_other_routes(stream: bool) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b"{", b'{"messages": 3}', b'{"model": 3, "stream": 1}', b"\xff"])
 def test_unreadable_requests_are_in_the_journal(service: Service, body: bytes) -> None:
-    """Missing values are None or empty, and nothing is raised."""
+    """Missing values are None or empty; nothing raises."""
     one = send_bytes(service, body)
     assert (one.facts, one.last_user, one.tools, one.model, one.stream, one.text) == (None, None, (), "", False, "")
     assert one.status == 400
@@ -165,8 +165,8 @@ def test_unknown_filters_are_errors(service: Service) -> None:
         view.assert_sent(last_usr="x")
 
 
-def test_session_names_are_no_patterns(service: Service) -> None:
-    """A project id is no pattern, even if it looks like one."""
+def test_session_names_are_not_globs(service: Service) -> None:
+    """A project id is compared literally, even if it looks like a glob."""
     send(service, "hello", project="t1")
     mine = send(service, "hello", project="t[1]")
     assert list(JournalView(service.journal, "t[1]")) == [mine]
@@ -198,7 +198,7 @@ def test_wait_for_times_out(service: Service) -> None:
 
 
 def test_wait_for_async_leaves_the_loop_free(service: Service) -> None:
-    """The same loop sends the exchange that is waited for."""
+    """The awaited exchange is sent from the same loop."""
 
     async def wait() -> list[int]:
         waiting = asyncio.create_task(JournalView(service.journal).wait_for_async(1, PATIENCE))
@@ -209,7 +209,7 @@ def test_wait_for_async_leaves_the_loop_free(service: Service) -> None:
     assert asyncio.run(wait()) == [1]
 
 
-def test_threads_may_add_read_remove_and_wait_at_once(service: Service) -> None:
+def test_the_journal_is_thread_safe(service: Service) -> None:
     """No exchange is lost, and concurrent changes raise nothing."""
     each, threads = 50, 8
     failures: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""Request bodies."""
+"""Parsing of request bodies."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from emulator.wire.requests import (
     CHAT_REQUEST,
     MalformedRequestError,
-    ReadOptions,
+    ParsedOptions,
     google_options,
     parse_request,
     parse_shape,
@@ -26,7 +26,7 @@ DOCUMENTED_STYLE = rb"""{ \
 
 
 def test_unknown_keys_are_kept() -> None:
-    """Whatever else a client sends stays in the request."""
+    """Unknown keys stay in the request."""
     body = {"model": "m", "user": "u", "messages": [{"role": "user", "content": "x", "odd": 1}], "logit_bias": {"1": 2}}
     assert read_request(json.dumps(body).encode()) == body
 
@@ -50,29 +50,29 @@ def test_every_content_form_is_read(content: Any) -> None:
     assert read_request(json.dumps(body).encode()) == body
 
 
-def test_null_is_as_good_as_absent() -> None:
-    """Clients that write null for what they do not set are understood."""
+def test_null_means_absent() -> None:
+    """Null values of optional keys are accepted."""
     body = b'{"model":null,"messages":null,"n":null,"stream":null,"tools":null,"stop":null,"extra_body":null}'
     assert read_request(body)["n"] is None
 
 
 def test_backslashes_before_line_ends_are_dropped_with_a_warning() -> None:
     """The documented curl samples send such bodies; backslashes inside strings stay."""
-    parsed, _ = parse_request(DOCUMENTED_STYLE, ReadOptions)
+    parsed, _ = parse_request(DOCUMENTED_STYLE, ParsedOptions)
     assert parsed.request["messages"] == [{"role": "user", "content": "a\\b"}]
     assert parsed.warnings
     assert read_request(DOCUMENTED_STYLE.replace(b"\n", b"\r\n")) == parsed.request
 
 
 def test_strict_json_names_the_line() -> None:
-    """With --strict-json the same body is refused, and the place is said."""
+    """With --strict-json the same body is refused with its place."""
     with pytest.raises(MalformedRequestError) as caught:
-        parse_request(DOCUMENTED_STYLE, ReadOptions, strict_json=True)
+        parse_request(DOCUMENTED_STYLE, ParsedOptions, strict_json=True)
     assert "line 1, column 3" in caught.value.explanation
 
 
-def test_a_body_cut_short_says_so() -> None:
-    """A body that the shell cut short is told apart from one that is merely wrong."""
+def test_a_truncated_body_is_reported_as_such() -> None:
+    """A truncated body gets another explanation than invalid JSON."""
     with pytest.raises(MalformedRequestError, match=r"ends at line 1, .* cut short by the shell"):
         read_request(b'{"messages": [{"content": "e.g., green')
     with pytest.raises(MalformedRequestError, match="not JSON at line 1, column 2"):
@@ -110,7 +110,7 @@ def test_wrong_types_name_the_place(body: Any, explanation: str) -> None:
 
 @given(st.one_of(st.binary(), st.text().map(str.encode), st.from_regex(rb'[{}\[\]",:\\\n 0-9a-z]*', fullmatch=True)))
 def test_no_bytes_make_any_other_error(body: bytes) -> None:
-    """Whatever the bytes, they are a request or they are malformed."""
+    """Any bytes are either parsed or raise MalformedRequestError."""
     with contextlib.suppress(MalformedRequestError):
         read_request(body)
 
@@ -122,7 +122,7 @@ def test_top_level_google_is_an_alias_below_extra_body() -> None:
     assert google_options({}) == {}
 
 
-def test_places_are_written_as_people_write_them() -> None:
+def test_places_are_formatted() -> None:
     """Keys are joined by dots, numbers stand in brackets."""
     assert write_place(("messages", 3, "tool_calls", 0)) == "messages[3].tool_calls[0]"
 
@@ -147,8 +147,8 @@ _BESIDE = st.dictionaries(
     | st.lists(_MESSAGES, max_size=1).map(lambda some: some[0] if some else ""),
     after=_BESIDE,
 )
-def test_a_request_is_what_its_shape_says(before: dict[str, Any], messages: Any, after: dict[str, Any]) -> None:
-    """Whether its messages are only said or hold more, in whatever order its keys come: the same values in the same order, or refusal."""
+def test_parsing_equals_full_validation(before: dict[str, Any], messages: Any, after: dict[str, Any]) -> None:
+    """For plain and other messages and any key order: the same values in the same order, or the same refusal."""
     body = json.dumps({**before, "messages": messages, **after}).encode()
     try:
         expected, refused = parse_shape(CHAT_REQUEST, body)[0], ""
@@ -159,7 +159,7 @@ def test_a_request_is_what_its_shape_says(before: dict[str, Any], messages: Any,
             read_request(body)
         assert str(caught.value) == refused
         return
-    parsed, _ = parse_request(body, ReadOptions)
+    parsed, _ = parse_request(body, ParsedOptions)
     assert json.dumps(parsed.request) == json.dumps(expected)
     if parsed.plain is not None:
         roles, texts = parsed.plain
@@ -167,21 +167,21 @@ def test_a_request_is_what_its_shape_says(before: dict[str, Any], messages: Any,
         assert roles == {message["role"] for message in parsed.request["messages"] or ()}
 
 
-def test_long_conversations_are_read_alike_with_calls_and_without() -> None:
-    """The values are those of the shape, in its order, wherever in the body a call stands."""
+def test_long_conversations_parse_alike_with_and_without_tool_calls() -> None:
+    """The result equals full validation, wherever in the body a tool call is."""
     said: list[Any] = [{"role": "user", "content": "x" * 500}, {"role": "assistant", "content": "y" * 500}] * 20
     call = {"tool_calls": [{"function": {"arguments": "{}", "name": "f"}, "id": "1"}], "role": "assistant"}
     result = {"content": "1", "tool_call_id": "1", "role": "tool"}
     for messages in (said, [*said, call, result], [said[0], call, result, *said]):
         body = json.dumps({"temperature": 1, "messages": messages, "model": "m"}).encode()
-        parsed, options = parse_request(body, ReadOptions)
+        parsed, options = parse_request(body, ParsedOptions)
         assert json.dumps(parsed.request) == json.dumps(parse_shape(CHAT_REQUEST, body)[0])
         assert (parsed.plain is None) is (call in messages)
         assert json.loads(options.json) == {"temperature": 1, "messages": None, "model": "m"}
 
 
-def test_requests_that_are_asked_alike_do_not_share_what_may_be_changed() -> None:
-    """Who changes a key of one finds it unchanged in the next."""
+def test_requests_with_shared_options_do_not_share_mutable_values() -> None:
+    """Changing a key of one request does not change the next."""
     body = b'{"model":"m","messages":[{"role":"user","content":"x"}]}'
     first = read_request(body)
     first["model"], first["messages"] = "n", None

@@ -1,4 +1,4 @@
-"""What a rule's steps are made from: the request, the captures, the dice, the time."""
+"""Context of a reply and its templates: the request, captures, random generator and time, and filling texts from them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from emulator.wire.json_text import parse_or_text
 
 @dataclass(frozen=True)
 class Request:
-    """One request on its way to an answer: the same for all of its choices."""
+    """The inputs of a reply that all of its choices share."""
 
     facts: Facts
     captures: Mapping[str, str]
@@ -25,11 +25,11 @@ class Request:
     rng: SeededRandom
     inputs: AnswerInputs
     quirks: frozenset[QuirkName] = frozenset()
-    """Those of the rule and of what surrounds it."""
+    """The active quirks, of the rule and of the overrides."""
 
     @cached_property
     def variables(self) -> dict[str, Any]:
-        """The template variables that do not depend on the choice."""
+        """The template variables that all choices share."""
         facts = self.facts
         results = [parse_or_text(text) for text in facts.tool_results]
         named = {
@@ -58,12 +58,12 @@ class Request:
 
 @dataclass(slots=True)
 class Context:
-    """The making of one choice."""
+    """The state of composing one choice."""
 
     request: Request
     choice: int
     calls: int = 0
-    """How many tool calls the choice has so far."""
+    """The number of tool calls in the choice so far."""
     _variables: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
@@ -72,7 +72,7 @@ class Context:
         return self.request.facts
 
     def variables(self) -> dict[str, Any]:
-        """The template variables."""
+        """All template variables of this choice."""
         if self._variables is None:
             self._variables = {
                 **self.request.variables,
@@ -93,12 +93,12 @@ def _compiled(text: str) -> Template:
 
 
 def fill_text(text: str, context: Context) -> str:
-    """A text with its template filled in. Raises TemplateError."""
+    """Fill in a text's template. Raises TemplateError."""
     return _compiled(text).render(context.variables()) if is_template(text) else text
 
 
 def fill_value(value: Any, context: Context) -> Any:
-    """JSON with its templates filled in; a string that is one expression keeps the type of its value. Raises TemplateError."""
+    """Fill in all templates in a JSON value; a string that is a single expression becomes the value itself. Raises TemplateError."""
     match value:
         case str():
             return _compiled(value).evaluate(context.variables()) if is_template(value) else value

@@ -1,6 +1,6 @@
-"""A request seen as facts: what rules, vetting and templates want to know about it, each worked out once and only if asked.
+"""Facts of a request: the properties that rules, vetting and templates read, each computed on first use.
 
-A request is how it is asked, and what is said in its messages. The first is the same for many requests.
+They consist of the request options, which many requests share, and what is read from the messages.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ _PLAIN_KEYS = frozenset({"role", "content"})
 
 
 class Facts(RequestOptions):
-    """What can be asked about one request."""
+    """The properties of one request that rules, vetting and templates read."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Facts(RequestOptions):
         options: RequestOptions | None = None,
         plain: PlainMessages | None = None,
     ) -> None:
-        """`options` are those of the request where they are known; `plain` is what the messages hold if that is all."""
+        """`options` are the request's cached options, if known; `plain` are its messages if they consist of roles and texts only."""
         if options is None:
             super().__init__(
                 target, vertex_headers({name.lower(): value for name, value in headers}), request, endpoint
@@ -56,13 +56,13 @@ class Facts(RequestOptions):
         self.raw_headers = headers
         self.messages: Sequence[Message] = request.get("messages") or ()
         if plain is not None:
-            self.message_keys, self.content_types, self.may_enclose = _PLAIN_KEYS, _TEXT, False
+            self.message_keys, self.content_types, self.may_have_media = _PLAIN_KEYS, _TEXT, False
             self.roles, self.contents = plain
             if self.messages and self.messages[-1]["role"] == "user":
                 self.last_user = self.contents[-1]
             if not self.google:
-                # What every answer needs. Without a marker for thoughts, the model reads what is written.
-                self.prompt_tokens = self.tokens_beside + estimate_all(self.contents)
+                # Every answer needs it. Without a thought marker the texts count as they are.
+                self.prompt_tokens = self.tokens_outside_messages + estimate_all(self.contents)
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
@@ -75,7 +75,7 @@ class Facts(RequestOptions):
 
     @cached_property
     def message_keys(self) -> AbstractSet[str]:
-        """All keys that messages have: what is in none of them need not be looked for in each."""
+        """The union of all messages' keys, so that absent keys need not be searched for."""
         return frozenset().union(*self.messages)
 
     @cached_property
@@ -90,12 +90,12 @@ class Facts(RequestOptions):
 
     @cached_property
     def content_types(self) -> AbstractSet[type]:
-        """What these are: texts, lists, None."""
+        """The Python types of these contents: str, list, NoneType."""
         return frozenset(map(type, self.contents))
 
     @cached_property
-    def may_enclose(self) -> bool:
-        """Whether there may be something besides text in a message."""
+    def may_have_media(self) -> bool:
+        """Whether a message may contain something other than text."""
         return "extra_content" in self.message_keys or list in self.content_types
 
     @cached_property
@@ -124,7 +124,7 @@ class Facts(RequestOptions):
 
     @cached_property
     def turn(self) -> int:
-        """How many user turns there are; user messages next to each other are one turn."""
+        """The number of user turns; consecutive user messages are one turn."""
         turns, inside = 0, False
         for message in self.messages:
             is_user = message.get("role") in USER_ROLES
@@ -134,12 +134,12 @@ class Facts(RequestOptions):
 
     @cached_property
     def dialogue(self) -> Sequence[HistoryTurn]:
-        """The messages as turns, system messages left out; what conversation rules compare with their transcripts."""
+        """The messages as turns without system messages, as conversation rules compare them with their transcripts."""
         return read_history_turns(self.messages, self.google.get("thought_tag_marker"))
 
     @cached_property
     def _results(self) -> list[Message]:
-        """The tool messages that end the conversation."""
+        """The tool messages at the end of the conversation."""
         end = len(self.messages)
         start = end
         while start and self.messages[start - 1].get("role") in TOOL_ROLES:
@@ -148,7 +148,7 @@ class Facts(RequestOptions):
 
     @cached_property
     def answered_tools(self) -> list[str]:
-        """The names of the tools whose results end the conversation, found by call id where the result does not name it."""
+        """The names of the tools whose results end the conversation, looked up by call id, else as the result names them."""
         names = {
             call.get("id"): call.get("function", {}).get("name", "")
             for message in self.messages
@@ -164,22 +164,22 @@ class Facts(RequestOptions):
     @cached_property
     def has(self) -> frozenset[str]:
         """The kinds of input in the messages: image, audio, video, document, gs_uri."""
-        return list_kinds(self.messages) if self.may_enclose else frozenset()
+        return list_kinds(self.messages) if self.may_have_media else frozenset()
 
     @cached_property
     def media(self) -> list[MediaInput]:
         """The media in the messages."""
         resolution = resolution_of(self.google.get("media_resolution"))
-        return list_media(self.messages, resolution) if self.may_enclose else []
+        return list_media(self.messages, resolution) if self.may_have_media else []
 
     @cached_property
     def prompt_tokens(self) -> int:
-        """An estimate of the prompt's tokens: texts, calls, media, and what is not in the messages."""
-        google, total = self.google, self.tokens_beside
+        """Estimated prompt tokens: texts, tool calls, media, and everything outside the messages."""
+        google, total = self.google, self.tokens_outside_messages
         marker = google.get("thought_tag_marker") if google else None
         marker = marker if isinstance(marker, str) else None
-        if marker is None and not self.may_enclose and self.content_types <= _TEXT:
-            # Where nothing can be a thought, the model reads what is written.
+        if marker is None and not self.may_have_media and self.content_types <= _TEXT:
+            # No part can be a thought, so the texts count as they are.
             total += estimate_all(self.contents)
         else:
             total += estimate_all([read_text(one, marker) for one in self.messages])

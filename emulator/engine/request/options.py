@@ -10,15 +10,15 @@ from emulator.catalogue.models import ModelCard, describe_model, find_model, gen
 from emulator.engine.families import AnswerStyle, choose_style, family_of
 from emulator.engine.request.token_estimates import CACHED_TOKENS, estimate_tokens
 from emulator.scenario.rules import Endpoint, Traffic
-from emulator.wire.requests import UNKNOWN_EFFECT, ChatRequest, ReadOptions, google_options
+from emulator.wire.requests import UNKNOWN_EFFECT, ChatRequest, ParsedOptions, google_options
 from emulator.wire.urls import Target
 
-MOST_CACHED_BYTES = 4 * 1024 * 1024
-"""Bytes that the cached options of a server, with the answers encoded for them, may take together (estimated)."""
-LARGEST_CACHED_OPTIONS = 64 * 1024
-"""Bytes of the largest options that are cached; larger ones are read for each request."""
+MAX_CACHED_BYTES = 4 * 1024 * 1024
+"""Bound on the cached options of a server and the answers encoded for them, in estimated bytes."""
+MAX_OPTIONS_BYTES = 64 * 1024
+"""Bytes of JSON up to which options are cached; larger ones are parsed for each request."""
 _PARSED_SIZE = 8
-"""Bytes that a byte of JSON takes once it is parsed, estimated."""
+"""Estimated bytes in memory per byte of JSON."""
 _KNOWN = frozenset(ChatRequest.__annotations__) | UNKNOWN_EFFECT
 _JSON_FORMATS = frozenset({"json_object", "json_schema", "application/json"})
 
@@ -29,24 +29,24 @@ VertexHeaders = tuple[bytes | None, bytes | None]
 
 
 class RequestOptions:
-    """All of a request but its messages, and what follows from that. Many requests share one; nobody may change it."""
+    """Every field of a request except its messages, and what follows from them. Immutable, shared by many requests."""
 
     def __init__(
         self, target: Target, vertex_headers: VertexHeaders, request: ChatRequest, endpoint: Endpoint | None = None
     ) -> None:
-        """`endpoint` is what the scenario says of a deployed endpoint."""
+        """`endpoint` is the scenario's declaration of a deployed endpoint."""
         self.target = target
         self.endpoint = endpoint
         self.request = request
         self.stream = bool(request.get("stream"))
         self.model: str = request.get("model") or ""
-        """The model as the request names it, empty if it does not."""
+        """The request's `model`; empty if there is none."""
         self.publisher = self.model.partition("/")[0] if "/" in self.model else ""
         """The part of the model before the slash, empty if there is none."""
         self.answering_model: str = self.model or (endpoint and endpoint.model) or target.endpoint
-        """The model that answers: the one named, else the endpoint's, else the endpoint's id."""
+        """The model that answers: the request's, else the endpoint's, else the endpoint's id."""
         self.card: ModelCard | None = describe_model(self.model) if target.is_openapi else find_model(self.model)
-        """What is known of the model; on the shared endpoint, what may be assumed of a Gemini that is not known."""
+        """The model's catalogue card; on the shared endpoint, assumed values for an unknown Gemini."""
         is_google = target.is_openapi and self.publisher in {"google", ""}
         self.gemini: float | None = generation(self.model) if is_google else None
         """The generation if the model is a Gemini on the shared endpoint, known or not; else None."""
@@ -55,43 +55,43 @@ class RequestOptions:
             if target.is_openapi
             else choose_style(self.answering_model, family_of(target, endpoint))
         )
-        """How the model writes its answers."""
+        """The answer style of the model's family."""
         self.llm_headers: Mapping[str, str] = {
             name.decode(): value.decode("latin-1")
             for name, value in zip((_REQUEST_TYPE, _SHARED_REQUEST_TYPE), vertex_headers, strict=True)
             if value is not None
         }
         self.traffic: Traffic = _traffic_of(self.llm_headers)
-        """The traffic type that those headers ask for; a quota of provisioned throughput that carries the request changes it."""
+        """The traffic type that those headers request; a provisioned throughput quota that admits the request changes it."""
         self.google: dict[str, Any] = google_options(request)
         """`extra_body.google`."""
         self.tools: list[tuple[str, str, Any]] = _list_tools(request)
         """The declared functions as name, description and parameters; the deprecated `functions` too."""
         self.named_tool: str | None = _find_named_tool(request)
-        """The function that `tool_choice` (or `function_call`) demands by name."""
+        """The function that `tool_choice` (or `function_call`) names."""
         self.modalities: list[str] = [kind.lower() for kind in request.get("modalities") or ["text"]]
-        """The demanded kinds of output, in lower case; text if none is named."""
+        """The requested kinds of output, in lower case; text if there are none."""
         self.wants_usage = bool((request.get("stream_options") or {}).get("include_usage"))
-        """Whether `stream_options` asks for usage, which only the servers of own endpoints heed."""
+        """Whether `stream_options` requests usage, which only the servers of deployed endpoints honour."""
         self.cached_tokens = CACHED_TOKENS if self.google.get("cached_content") else 0
-        """The tokens of `cached_content`: a fixed estimate, for what the cache holds cannot be known."""
-        self.tokens_beside = self.cached_tokens + sum(map(_count_tool, self.tools))
-        """An estimate of the prompt's tokens that are not in its messages: of what is cached, and of tools."""
+        """The tokens of `cached_content`: a fixed estimate, because the cached content is unknown."""
+        self.tokens_outside_messages = self.cached_tokens + sum(map(_count_tool, self.tools))
+        """Estimated prompt tokens outside the messages: cached content and tool declarations."""
         self.vetted: set[Any] = set()
-        """The policies under which the options themselves break no rule; `vetting` keeps it."""
+        """The vetting policies that these options are known to pass; maintained by `vetting`."""
         self.encoded: dict[Any, Any] = {}
         """Literal replies, encoded for these options; `engine.answer` adds to it by `keep_encoded`."""
         self.on_growth: Callable[[int], object] = lambda _size: None
-        """Called with the bytes of each encoded reply that is kept."""
+        """Called with the size in bytes of each encoded reply that is added."""
 
     def keep_encoded(self, key: Any, encoded: Any, size: int) -> None:
-        """Keep a literal reply of so many bytes, encoded for these options."""
+        """Cache a literal reply encoded for these options; `size` is in bytes."""
         self.encoded[key] = encoded
         self.on_growth(size)
 
     @property
     def tool_choice(self) -> list[str]:
-        """The mode of tool calling (`named` with the function's name beside it); without tools there is none."""
+        """The mode of tool calling; `named` is followed by the function's name. Without tools it is `none`."""
         if not self.tools:
             return ["none"]
         if self.named_tool is not None:
@@ -109,7 +109,7 @@ class RequestOptions:
 
     @property
     def response_format(self) -> list[str]:
-        """What the response format can be called: its type, its MIME type and its schema's name."""
+        """The names of the response format: its type, its MIME type and its schema's name."""
         kind = (self.request.get("response_format") or {}).get("type")
         kind = kind if isinstance(kind, str) else "text"
         names = [kind]
@@ -123,19 +123,19 @@ class RequestOptions:
 
 
 def vertex_headers(headers: Mapping[bytes, bytes]) -> VertexHeaders:
-    """The headers that choose how a request is paid for; names are in lower case."""
+    """The values of the headers that choose the traffic type; names are in lower case."""
     return headers.get(_REQUEST_TYPE), headers.get(_SHARED_REQUEST_TYPE)
 
 
 def list_ignored(request: ChatRequest, target: Target) -> list[str]:
-    """The top-level keys that the documentation does not list, sorted. Those of open models and containers go to their server."""
+    """The undocumented top-level keys, which Vertex ignores, sorted; empty for open models and containers, whose servers get them."""
     publisher, slash, _ = (request.get("model") or "").partition("/")
     is_google = target.is_openapi and (publisher == "google" or not slash)
     return sorted(request.keys() - _KNOWN) if is_google else []
 
 
 def _traffic_of(llm_headers: Mapping[str, str]) -> Traffic:
-    """The traffic type of the headers (documented: throughput pages); anything else is on demand."""
+    """The traffic type that the headers select (documented: throughput pages); other values mean on demand."""
     if not llm_headers:
         return "ON_DEMAND"
     if llm_headers.get("x-vertex-ai-llm-request-type", "").lower() == "dedicated":
@@ -174,41 +174,41 @@ _Key = tuple[Target, VertexHeaders, bytes]
 
 
 class OptionsCache:
-    """The options of the last requests, by what they were read from; those unused for longest leave when there is no room."""
+    """LRU cache of request options, keyed by target, Vertex headers and JSON; bounded in estimated bytes."""
 
-    def __init__(self, most_bytes: int = MOST_CACHED_BYTES) -> None:
-        self._most_bytes = most_bytes
-        self._known: OrderedDict[_Key, RequestOptions] = OrderedDict()
+    def __init__(self, max_bytes: int = MAX_CACHED_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._options: OrderedDict[_Key, RequestOptions] = OrderedDict()
         self._sizes: dict[_Key, int] = {}
         self.size = 0
-        """Bytes that are taken, estimated."""
+        """Estimated bytes in use."""
 
     def find(
         self, target: Target, vertex_headers: VertexHeaders, options: bytes, endpoint: Endpoint | None
     ) -> RequestOptions:
-        """The options that JSON without messages holds. Raises ValueError if it has another shape than documented."""
+        """The options for a request's JSON without messages. Raises ValueError if it does not have the documented shape."""
         key = target, vertex_headers, options
-        found = self._known.get(key)
-        # What a scenario says of an endpoint may have changed since.
+        found = self._options.get(key)
+        # The endpoint's declaration changes when a scenario is reloaded.
         if found is not None and found.endpoint is endpoint:
-            self._known.move_to_end(key)
+            self._options.move_to_end(key)
             return found
-        found = RequestOptions(target, vertex_headers, ReadOptions(options).request, endpoint)
-        if len(options) <= LARGEST_CACHED_OPTIONS:
-            self._forget(key)
-            self._known[key], self._sizes[key] = found, 0
+        found = RequestOptions(target, vertex_headers, ParsedOptions(options).request, endpoint)
+        if len(options) <= MAX_OPTIONS_BYTES:
+            self._evict(key)
+            self._options[key], self._sizes[key] = found, 0
             found.on_growth = partial(self._grow, key, found)
             self._grow(key, found, len(options) * _PARSED_SIZE)
         return found
 
-    def _grow(self, key: _Key, options: RequestOptions, more: int) -> None:
-        if self._known.get(key) is not options:
+    def _grow(self, key: _Key, options: RequestOptions, added: int) -> None:
+        if self._options.get(key) is not options:
             return
-        self._sizes[key] += more
-        self.size += more
-        while self.size > self._most_bytes and self._known:
-            self._forget(next(iter(self._known)))
+        self._sizes[key] += added
+        self.size += added
+        while self.size > self._max_bytes and self._options:
+            self._evict(next(iter(self._options)))
 
-    def _forget(self, key: _Key) -> None:
-        if self._known.pop(key, None) is not None:
+    def _evict(self, key: _Key) -> None:
+        if self._options.pop(key, None) is not None:
             self.size -= self._sizes.pop(key)

@@ -55,7 +55,7 @@ class VettingContext:
         """The content parts with media, and their paths."""
         return [
             (("messages", number, "content", at), part)
-            for number, message in enumerate(self.facts.messages if self.facts.may_enclose else ())
+            for number, message in enumerate(self.facts.messages if self.facts.may_have_media else ())
             if isinstance(content := message.get("content"), list)
             for at, part in enumerate(content)
             if part.get("image_url") is not None or part.get("input_audio") is not None

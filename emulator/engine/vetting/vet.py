@@ -101,7 +101,7 @@ def _find_refusal(context: VettingContext) -> Refusal | None:
     """The refusal of the first check that a chat request fails."""
     passed = context.facts.vetted
     has_passed = context.policy in passed
-    for check in _applicable_checks(has_passed, context.facts.may_enclose, context.may_have_calls):
+    for check in _applicable_checks(has_passed, context.facts.may_have_media, context.may_have_calls):
         refusal = check(context)
         if refusal is not None:
             return refusal
@@ -111,9 +111,9 @@ def _find_refusal(context: VettingContext) -> Refusal | None:
 
 
 @cache
-def _applicable_checks(has_passed: bool, may_enclose: bool, may_have_calls: bool) -> tuple[Check, ...]:
+def _applicable_checks(has_passed: bool, may_have_media: bool, may_have_calls: bool) -> tuple[Check, ...]:
     """The checks whose input the request has; `has_passed` says that requests with the same options have passed already."""
-    has = {"messages": True, "options": not has_passed, "media": may_enclose, "calls": may_have_calls}
+    has = {"messages": True, "options": not has_passed, "media": may_have_media, "calls": may_have_calls}
     return tuple(check for check, reads in _CHECKS if has[reads])
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from emulator.engine.matching.choose import find_chosen
 from emulator.engine.matching.rule_index import RuleIndex
 from emulator.engine.request.facts import Facts
-from emulator.engine.ruleset import Ruleset, compile_rules, put_before
+from emulator.engine.ruleset import Ruleset, compile_rules, prepend_rules
 from emulator.engine.session import State
 from emulator.scenario.loading import read_text
 from emulator.wire.urls import Target
@@ -151,7 +151,7 @@ def test_the_rule_that_answers_is_the_first_that_holds(
 @given(st.lists(rules, min_size=1, max_size=5), st.lists(rules, min_size=1, max_size=5), requests)
 def test_rules_put_before_others_are_tried_first(added: list[Any], own: list[Any], request: Any) -> None:
     """Added rules have an index of their own, which is searched first."""
-    merged = put_before(rules_of(*own), [rules_of(rule) for rule in added])
+    merged = prepend_rules(rules_of(*own), [rules_of(rule) for rule in added])
     facts = Facts(TARGET, [], request)
     assert find_chosen(merged, facts, State()) == find_chosen(ask_one_by_one(merged), facts, State())
 

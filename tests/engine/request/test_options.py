@@ -1,13 +1,13 @@
-"""Request options, and the cache that keeps them for requests which differ in their messages only."""
+"""Request options, and their cache for requests that differ only in their messages."""
 
 import json
 from typing import Any
 
 import pytest
 
-from emulator.engine.request.options import LARGEST_CACHED_OPTIONS, OptionsCache, RequestOptions, vertex_headers
+from emulator.engine.request.options import MAX_OPTIONS_BYTES, OptionsCache, RequestOptions, vertex_headers
 from emulator.scenario.rules import Endpoint
-from emulator.wire.requests import ReadOptions, parse_request
+from emulator.wire.requests import ParsedOptions, parse_request
 from emulator.wire.urls import Target
 
 TARGET = Target("v1", "p", "global", "openapi")
@@ -22,15 +22,15 @@ def find(
     header: bytes = b"a",
     **more: Any,
 ) -> RequestOptions:
-    """The options of a request with so many messages."""
+    """The options of a request with `count` messages."""
     body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "hi"}] * messages, **more}
     headers = vertex_headers({header: b"flex"})
-    _, options = parse_request(json.dumps(body).encode(), ReadOptions)
+    _, options = parse_request(json.dumps(body).encode(), ParsedOptions)
     return cache.find(target, headers, options.json, endpoint)
 
 
-def test_requests_that_differ_in_their_messages_share_their_options() -> None:
-    """Whatever their other headers; not those with another parameter, model, target, endpoint or header of Vertex's."""
+def test_requests_that_differ_only_in_messages_share_options() -> None:
+    """Other headers do not matter; a different parameter, model, target, endpoint or Vertex header means different options."""
     cache, own = OptionsCache(), Endpoint(family="vllm")
     assert find(cache, 1) is find(cache, 2) is find(cache, 3, header=b"b")
     others = [
@@ -47,8 +47,8 @@ def test_requests_that_differ_in_their_messages_share_their_options() -> None:
     assert find(cache, 5, endpoint=own) is others[-1]
 
 
-def test_what_a_scenario_says_of_an_endpoint_is_read_anew() -> None:
-    """Options are kept for as long as the endpoint is the same."""
+def test_options_follow_the_endpoints_declaration() -> None:
+    """Cached options are replaced when the scenario's endpoint changes."""
     cache, one, two = OptionsCache(), Endpoint(family="vllm"), Endpoint(family="vllm")
     first = find(cache, endpoint=one)
     assert find(cache, endpoint=one) is first
@@ -56,8 +56,8 @@ def test_what_a_scenario_says_of_an_endpoint_is_read_anew() -> None:
 
 
 def test_the_cache_is_bounded_in_bytes() -> None:
-    """What was unused for longest leaves, and with it the answers that were encoded for it."""
-    cache = OptionsCache(most_bytes=10_000)
+    """The least recently used options are evicted together with the answers encoded for them."""
+    cache = OptionsCache(max_bytes=10_000)
     first = find(cache, custom=0)
     assert 0 < cache.size < 1_000
     for number in range(1, 40):
@@ -74,8 +74,8 @@ def test_the_cache_is_bounded_in_bytes() -> None:
     assert cache.size == 0
 
 
-@pytest.mark.parametrize("size", [LARGEST_CACHED_OPTIONS, 1])
-def test_large_options_are_not_kept(size: int) -> None:
-    """They are read for each request."""
+@pytest.mark.parametrize("size", [MAX_OPTIONS_BYTES, 1])
+def test_large_options_are_not_cached(size: int) -> None:
+    """They are parsed for each request."""
     cache = OptionsCache()
     assert (find(cache, custom="x" * size) is find(cache, custom="x" * size)) is (size == 1)

@@ -184,8 +184,8 @@ def test_precedence_of_paces() -> None:
     server, asked = CompiledPace(first=1), CompiledPace(first=2)
     assert times("Hi", overrides=Overrides(compiled_pace=server))[0] == 1000
     assert times("Hi", pace={"first_token_ms": 5}, overrides=Overrides(compiled_pace=server))[0] == 5
-    assert times("Hi", pace={"first_token_ms": 5}, overrides=Overrides(asked=asked))[0] == 2000
-    assert times("Hi", pace="slow-train", overrides=Overrides(asked=CompiledPace())) == [0, 0]
+    assert times("Hi", pace={"first_token_ms": 5}, overrides=Overrides(requested_pace=asked))[0] == 2000
+    assert times("Hi", pace="slow-train", overrides=Overrides(requested_pace=CompiledPace())) == [0, 0]
 
 
 def test_jitter_follows_from_the_seed() -> None:
@@ -231,11 +231,11 @@ def test_times_never_decrease(reply: Any, pace: Any, n: int) -> None:
     timeline = play(reply, pace=pace, request={"n": n})
     moments = [timeline.head_at or 0.0, *(frame.at for frame in timeline.frames), timeline.end_at]
     assert moments == sorted(moments)
-    run_without_waiting = play(
+    run_synchronously = play(
         [{key: one for key, one in step.items() if key != "pace"} for step in reply], request={"n": n}
     )
     if not any("call" in step for step in reply):
-        assert timeline.body == run_without_waiting.body
+        assert timeline.body == run_synchronously.body
     assert play(reply, pace=pace, stream=False, request={"n": n}).end_at == timeline.end_at
 
 

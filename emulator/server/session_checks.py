@@ -1,0 +1,73 @@
+"""Checks of recorded sessions: verdicts on their clients, and verification that every request was answered and rules used as expected."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+
+from emulator.engine.ruleset import Ruleset
+from emulator.store.exchange import Exchange
+from emulator.store.journal import Journal
+from emulator.store.sessions import Session, Sessions
+from emulator.verdicts.observation import Observation
+from emulator.verdicts.registry import Verdict, judge_client
+from emulator.verdicts.verification import Verification, verify
+
+
+def judge_clients(exchanges: Iterable[Exchange], project: str | None = None) -> tuple[Verdict, ...]:
+    """The verdicts on the clients of one session, or of all (None), each session judged separately."""
+    sessions: defaultdict[str, list[Observation]] = defaultdict(list)
+    # The journal is ordered by when exchanges ended; verdicts need the order in which requests arrived.
+    for exchange in sorted(exchanges, key=lambda one: one.number):
+        if project in {None, exchange.session}:
+            sessions[exchange.session].append(observe(exchange))
+    return tuple(verdict for observations in sessions.values() for verdict in judge_client(observations))
+
+
+def observe(exchange: Exchange) -> Observation:
+    """Convert an exchange to the observation that verdicts are computed from."""
+    return Observation(
+        number=exchange.number,
+        started=exchange.started,
+        ended=exchange.started + exchange.duration,
+        target=exchange.target,
+        host=exchange.sender.host,
+        has_api_key=exchange.sender.has_api_key,
+        credential=exchange.sender.credential,
+        body=exchange.body,
+        outcome=exchange.outcome,
+        client_left=exchange.ended == "client left",
+    )
+
+
+def verify_sessions(
+    sessions: Sessions,
+    journal: Journal,
+    rules: Ruleset,
+    rules_of: Callable[[Session], Ruleset],
+    project: str | None,
+    *,
+    strict: bool,
+) -> Verification:
+    """Unanswered requests and unmet rule expectations of one session, or of all (None).
+
+    `rules` are the server's. Sessions without rules of their own share them, so their uses are added up. `strict` requires every
+    rule to be used.
+    """
+    if project is not None:
+        session = sessions.find(project)
+        entries = [exchange for exchange in journal if exchange.session == project]
+        return verify(rules_of(session), session.uses, entries, strict=strict)
+    known = sessions.all()
+    own = {name for name, session in known if session.has_own_rules}
+    uses: Counter[str] = Counter()
+    for name, session in known:
+        if name not in own:
+            uses.update(session.uses)
+    shared = [exchange for exchange in journal if exchange.session not in own]
+    found = [
+        verify(rules, uses, shared, strict=strict),
+        *(verify_sessions(sessions, journal, rules, rules_of, name, strict=strict) for name in sorted(own)),
+    ]
+    return Verification(
+        tuple(problem for one in found for problem in one.unanswered),
+        tuple(problem for one in found for problem in one.rules),
+    )

@@ -1,0 +1,136 @@
+"""The `Store` interface: session state, token buckets and journal, in one process or shared by several."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from emulator.engine.answer import Outcome
+from emulator.engine.matching.choose import Chosen
+from emulator.engine.quota import Limits, QuotaDemand, QuotaRefusal
+from emulator.engine.ruleset import Ruleset, compile_rules
+from emulator.engine.session import State
+from emulator.scenario.loading import read_text
+from emulator.store.exchange import Entry
+from emulator.store.sessions import Session
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class PushedScenario:
+    """A session's own scenario: its text and its compiled rules."""
+
+    text: str
+    ruleset: Ruleset
+
+
+def read_pushed_scenario(project: str, text: str) -> PushedScenario:
+    """Load and compile a scenario pushed for one project. Raises ScenarioError."""
+    return PushedScenario(text, compile_rules(read_text(text, f"<pushed for {project}>").scenarios))
+
+
+class Store(Protocol):
+    """State that all worker processes of a server share, as one worker sees it.
+
+    Each worker has a replica: the sessions and the journal of its service. The store refreshes the replica before it is read and
+    makes the changes that every worker must see. Coroutines may talk to another process or machine. The other methods must not
+    block; what they record is stored outside the worker before the answer is sent (`flush`), so that it survives the worker.
+    """
+
+    def next_number(self) -> int:
+        """Return the number of the next exchange, from 1, unique across workers."""
+        ...
+
+    def is_stale(self, session: Session) -> bool:
+        """Whether a scenario was pushed, reloaded or reset since this session's replica was last refreshed."""
+        ...
+
+    async def refresh(self, project: str, session: Session) -> None:
+        """Refresh the replica of a session, and the server's rules if they were reloaded."""
+        ...
+
+    async def refresh_all(self) -> None:
+        """Refresh all sessions and the journal, before they are reported."""
+        ...
+
+    def note_use(self, project: str, session: Session, chosen: Chosen) -> bool:
+        """Count the use of a rule whose answer does not depend on session state; return False if the caller must await `use` instead."""
+        ...
+
+    async def use(self, project: str, session: Session, chosen: Chosen | None) -> int | None:
+        """Record the use of the chosen rule (None for a miss) in a session and return its number, from 1; 0 for a miss.
+
+        The number differs from `chosen.use` if another worker has used the rule meanwhile. None means that the replica was stale, so
+        that another rule may match: choose again.
+        """
+        ...
+
+    async def count(self, project: str, key: str) -> int:
+        """Increment a session's counter that belongs to no rule, and return its value."""
+        ...
+
+    async def enter(
+        self, quota_ticket: int, demands: Sequence[QuotaDemand], tokens: int, now: float, *, wait: bool
+    ) -> QuotaRefusal | float:
+        """Ask for admission by quotas: `TokenBuckets.enter`."""
+        ...
+
+    def leave(self, quota_ticket: int, more: int, now: float) -> None:
+        """End an admission: `TokenBuckets.leave`."""
+        ...
+
+    def turn(self, quota_ticket: int) -> "asyncio.Future[None]":
+        """Future that resolves when a queued request may retry."""
+        ...
+
+    async def show_buckets(self, limits: Sequence[Limits], session: str, now: float) -> list[list[dict[str, Any]]]:
+        """The state of the token buckets: `TokenBuckets.show`."""
+        ...
+
+    async def push(self, project: str, pushed: PushedScenario | None) -> None:
+        """Set a session's own scenario, or remove it (None); either way reset its counters, flags and quotas."""
+        ...
+
+    async def reset(self, project: str | None) -> None:
+        """Delete sessions, token buckets and exchanges of one project, or of all (None)."""
+        ...
+
+    async def reload(self) -> None:
+        """Make the other workers reload the server's scenarios, as this one has done."""
+        ...
+
+    def keep(self, entry: Entry) -> None:
+        """Add an exchange that has ended to the journal."""
+        ...
+
+    def flush(self) -> None:
+        """Make everything recorded so far durable; called before answers are sent."""
+        ...
+
+
+async def commit_outcome(
+    store: Store, session: Session, outcome: Outcome, choose: Callable[[State], Outcome], project: str
+) -> Outcome:
+    """Record an outcome's rule use in the store and return the outcome that holds.
+
+    If other workers have changed the session meanwhile, `choose` makes the outcome again from the current state.
+    """
+    state = session.state
+    while (use := await store.use(project, session, outcome.chosen)) is None:
+        state = session.state
+        outcome = choose(state)
+    chosen = outcome.chosen
+    # Another worker may have used the rule meanwhile.
+    return outcome if chosen is None or use == chosen.use else choose(state.before(chosen.rule.key, use))
+
+
+def run_synchronously(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine that never suspends, as with `MemoryStore`, and return its result. Raises RuntimeError if it suspends."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        result: Result = done.value
+        return result
+    work.close()
+    raise RuntimeError("this would have to wait for another process")
