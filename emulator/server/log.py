@@ -26,14 +26,19 @@ def _log_exchange(exchange: Exchange) -> str:
     usage = outcome.usage
     when = time.strftime("%H:%M:%S", time.localtime(exchange.started))
     answered_by = f'"{outcome.chosen.rule.name}"' if outcome.chosen else outcome.result
-    tokens = (
-        f"{usage.prompt}+{usage.completion}{f'+{usage.reasoning}' if usage.reasoning else ''} tokens" if usage else ""
-    )
+    tokens = ""
+    if usage is not None:
+        reasoning = f"+{usage.reasoning}" if usage.reasoning else ""
+        tokens = f"{usage.prompt}+{usage.completion}{reasoning} tokens  "
     frames = len(outcome.timeline.frames)
     shape = f"{frames} events" if frames > 1 else "plain"
-    facts = [str(outcome.timeline.status), tokens, shape, f"{exchange.duration * 1000:.1f} ms", exchange.ended]
-    lines = [f"{when}  {exchange.target.project}  {answered_by}  {'  '.join(fact for fact in facts if fact)}"]
-    lines += [f"          warning: {warning}" for warning in exchange.warnings]
+    line = (
+        f"{when}  {exchange.target.project}  {answered_by}  {outcome.timeline.status}  {tokens}{shape}  "
+        f"{exchange.duration * 1000:.1f} ms  {exchange.played.ended}"
+    )
+    if not (exchange.warnings or outcome.refusal or outcome.report):
+        return line
+    lines = [line, *(f"          warning: {warning}" for warning in exchange.warnings)]
     if outcome.result == "refusal" and outcome.refusal is not None:
         lines.append(f"          Vertex refuses this ({outcome.refusal.rule}): {outcome.refusal.explanation}")
     lines += [f"          {line}" for line in outcome.report.splitlines()]
