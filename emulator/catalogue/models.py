@@ -6,7 +6,7 @@ The cards are in `models.json`, in the format of `ModelCard`.
 import json
 import re
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,7 +72,6 @@ def find_model(name: str) -> ModelCard | None:
     return _by_id().get(name)
 
 
-@lru_cache(maxsize=1024)
 def describe_model(name: str) -> ModelCard | None:
     """Return the card of a model; of a Gemini without one, what its generation lets assume; else None.
 
@@ -105,7 +104,6 @@ def all_models() -> tuple[ModelCard, ...]:
     return tuple(_by_id().values())
 
 
-@lru_cache(maxsize=1024)
 def generation(name: str) -> float | None:
     """Return the Gemini generation that a model id names, whether the model is known or not; None if it is no Gemini."""
     found = _GEMINI.match(name)

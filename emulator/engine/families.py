@@ -6,7 +6,6 @@ Also the refusals of endpoints of one's own, in the format of their containers.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -62,7 +61,6 @@ class AnswerStyle:
         return form.format(hex=found[1].replace("-", ""), name=name, position=position), None
 
 
-@lru_cache(maxsize=512)
 def choose_style(model: str, family: str | None) -> AnswerStyle:
     """The style of a model: from its card, else from its publisher and name; on an own endpoint from the family that is given for it.
 

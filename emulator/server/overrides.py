@@ -1,7 +1,6 @@
 """Overrides: quirks, pace, faults and speed set for all answers of a server or session, and the pace header of a request."""
 
 from dataclasses import replace
-from functools import lru_cache
 
 from emulator.catalogue.variations import Variation
 from emulator.engine.randomness import Overrides
@@ -40,7 +39,6 @@ def with_variation(settings: Settings, variation: Variation) -> Settings:
     )
 
 
-@lru_cache(maxsize=256)
 def read_pace(text: str) -> CompiledPace:
     """Compile a pace written as `slow-train`, or `first_token_ms=300,every_ms=20`. Raises AnswerError."""
     pace = read_answer_option("pace", text).pace

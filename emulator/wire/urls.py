@@ -1,7 +1,6 @@
 """URLs: the paths of chat completions and of the other routes, parsed into a `Target`."""
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
 # Documented: regional, global and multi-region locations, `openapi` and ids of self-deployed endpoints, v1 and v1beta1.
@@ -59,7 +58,6 @@ class Target(NamedTuple):
         return f"{endpoint}/{self.method}" if self.method else endpoint
 
 
-@lru_cache(maxsize=512)
 def parse_target(path: str) -> Target | None:
     """The target of a POST to a decoded URL path without its query; None if the path is not routed. The host does not matter."""
     found = _CHAT.fullmatch(path) or _OTHER_ROUTE.fullmatch(path)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from emulator.catalogue.quirks import QuirkName
 from emulator.engine.fake import Fake
 from emulator.engine.randomness import AnswerInputs, SeededRandom
 from emulator.engine.request.facts import Facts
-from emulator.scenario.templates.template import Template, compile_template, is_template
+from emulator.scenario.templates.template import compile_template, is_template
 from emulator.wire.json_text import parse_or_text
 
 
@@ -87,21 +87,16 @@ class Context:
         return lambda: str(UUID(int=self.request.rng.id_bits(128, "uuid", self.choice, next(made)), version=4))
 
 
-@lru_cache(maxsize=4096)
-def _compiled(text: str) -> Template:
-    return compile_template(text)
-
-
 def fill_text(text: str, context: Context) -> str:
     """Fill in a text's template. Raises TemplateError."""
-    return _compiled(text).render(context.variables()) if is_template(text) else text
+    return compile_template(text).render(context.variables()) if is_template(text) else text
 
 
 def fill_value(value: Any, context: Context) -> Any:
     """Fill in all templates in a JSON value; a string that is a single expression becomes the value itself. Raises TemplateError."""
     match value:
         case str():
-            return _compiled(value).evaluate(context.variables()) if is_template(value) else value
+            return compile_template(value).evaluate(context.variables()) if is_template(value) else value
         case dict():
             return {key: fill_value(one, context) for key, one in value.items()}
         case list():

@@ -24,6 +24,8 @@ _JSON_FORMATS = frozenset({"json_object", "json_schema", "application/json"})
 
 _REQUEST_TYPE, _SHARED_REQUEST_TYPE = b"x-vertex-ai-llm-request-type", b"x-vertex-ai-llm-shared-request-type"
 
+ToolStems = tuple[frozenset[str], frozenset[str]]
+"""The word stems in a tool's name, and those in its description alone."""
 VertexHeaders = tuple[bytes | None, bytes | None]
 """The headers `x-vertex-ai-llm-request-type` and `x-vertex-ai-llm-shared-request-type`; None where there is none."""
 
@@ -67,6 +69,8 @@ class RequestOptions:
         """`extra_body.google`."""
         self.tools: list[tuple[str, str, Any]] = _list_tools(request)
         """The declared functions as name, description and parameters; the deprecated `functions` too."""
+        self.tool_stems: list[ToolStems] = []
+        """The word stems of each tool; empty until `engine.request.tools` is asked for the tool that fits a text."""
         self.named_tool: str | None = _find_named_tool(request)
         """The function that `tool_choice` (or `function_call`) names."""
         self.modalities: list[str] = [kind.lower() for kind in request.get("modalities") or ["text"]]

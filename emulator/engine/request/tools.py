@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 from emulator.engine.request.facts import Facts
+from emulator.engine.request.options import ToolStems
 
 _NAME_WEIGHT = 3
 _SHORTEST_STEM = 3
@@ -30,21 +30,24 @@ def best_tool(tools: Sequence[tuple[str, str]], text: str) -> int | None:
     A word of the name weighs as much as three of the description; the first of equals wins. None when no tool shares a
     word that is no stop word.
     """
+    return _choose([_tool_stems(name, description) for name, description in tools], text)
+
+
+def suitable_tool(facts: Facts) -> int | None:
+    """The index of the declared tool that fits the last user message best, if any does."""
+    if not facts.tool_stems:
+        facts.tool_stems += [_tool_stems(name, description) for name, description, _ in facts.tools]
+    return _choose(facts.tool_stems, facts.last_user or "")
+
+
+def _choose(tools: Sequence[ToolStems], text: str) -> int | None:
     stems = _stems(text)
-    if not stems:
-        return None
-    scores = [_score(name, description, stems) for name, description in tools]
+    scores = [_NAME_WEIGHT * len(in_name & stems) + len(in_description & stems) for in_name, in_description in tools]
     best = max(scores, default=0)
     return scores.index(best) if best else None
 
 
-def _score(name: str, description: str, stems: frozenset[str]) -> int:
-    in_name, in_description = _tool_stems(name, description)
-    return _NAME_WEIGHT * len(in_name & stems) + len(in_description & stems)
-
-
-@lru_cache(maxsize=1024)
-def _tool_stems(name: str, description: str) -> tuple[frozenset[str], frozenset[str]]:
+def _tool_stems(name: str, description: str) -> ToolStems:
     in_name = _stems(name)
     return in_name, _stems(description) - in_name
 
@@ -62,8 +65,3 @@ def _stem(word: str) -> str:
             # A doubled consonant is written once: `book` of `booking`, but `plan` of `planning`.
             return stem[:-1] if stem[-1] == stem[-2] and stem[-1] not in "aeiouls" else stem
     return word
-
-
-def suitable_tool(facts: Facts) -> int | None:
-    """The index of the declared tool that fits the last user message best, if any does."""
-    return best_tool([(name, description) for name, description, _ in facts.tools], facts.last_user or "")
