@@ -46,8 +46,9 @@ def read_credentials(headers: Mapping[bytes, bytes], query: bytes) -> Credential
     if authorization is not None:
         scheme, _, token = authorization.decode("latin-1").strip().partition(" ")
         if scheme.lower() == "bearer":
-            bearer = token.strip() or None
-            is_api_key = token[:2] in _KEY_STARTS and _API_KEY.fullmatch(token.strip()) is not None
+            token = token.strip()
+            bearer = token or None
+            is_api_key = token[:2] in _KEY_STARTS and _API_KEY.fullmatch(token) is not None
     has_api_key = b"x-goog-api-key" in headers or (
         b"key=" in query and bool(parse_qs(query.decode("latin-1")).get("key"))
     )

@@ -17,6 +17,8 @@ MAX_CACHED_BYTES = 4 * 1024 * 1024
 """Bound on the cached options of a server and the answers encoded for them, in estimated bytes."""
 MAX_OPTIONS_BYTES = 64 * 1024
 """Bytes of JSON up to which options are cached; larger ones are parsed for each request."""
+_ENTRY_SIZE = 256
+"""Bytes that an encoded reply takes besides its body, estimated."""
 _PARSED_SIZE = 8
 """Estimated bytes in memory per byte of JSON."""
 _KNOWN = frozenset(ChatRequest.__annotations__) | UNKNOWN_EFFECT
@@ -91,7 +93,7 @@ class RequestOptions:
     def keep_encoded(self, key: Any, encoded: Any, size: int) -> None:
         """Cache a literal reply encoded for these options; `size` is in bytes."""
         self.encoded[key] = encoded
-        self.on_growth(size)
+        self.on_growth(size + _ENTRY_SIZE)
 
     @property
     def tool_choice(self) -> list[str]:

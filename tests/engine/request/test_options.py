@@ -79,3 +79,12 @@ def test_large_options_are_not_cached(size: int) -> None:
     """They are parsed for each request."""
     cache = OptionsCache()
     assert (find(cache, custom="x" * size) is find(cache, custom="x" * size)) is (size == 1)
+
+
+def test_replies_that_cannot_be_encoded_count_too() -> None:
+    """Scenarios that are pushed again and again bring new replies each time."""
+    cache = OptionsCache(10_000)
+    options = find(cache)
+    for number in range(1_000):
+        options.keep_encoded(number, None, 0)
+    assert find(cache) is not options
