@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 # Each room may import from the lines above its own; rooms on one line do not know each other.
 FLOORS = (
-    ("errors", "suggestions"),
+    ("budget", "errors", "suggestions"),
     ("wire",),
     ("catalogue",),
     ("scenario",),
