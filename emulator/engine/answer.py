@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.engine.matching.choose import Chosen, choose
-from emulator.engine.matching.misses import Miss
+from emulator.engine.matching.misses import explain_miss
 from emulator.engine.randomness import AnswerInputs, Overrides, SeededRandom
 from emulator.engine.rendering.encoded import LARGEST_ENCODED, SLOT_INPUTS, SLOT_PROMPT, EncodedAnswer, slot_identity
 from emulator.engine.rendering.render import as_stream, pace_answer
@@ -72,12 +72,10 @@ def answer(
 
     `state` is the session's state; the caller records the use of the chosen rule.
     """
-    first_miss: Miss | None = None
     counts = False
     for ruleset in rulesets:
         chosen = choose(ruleset, facts, state)
-        if isinstance(chosen, Miss):
-            first_miss = first_miss or chosen
+        if chosen is None:
             counts = counts or any(rule.is_limited for rule in ruleset.rules)
             continue
         if counts:
@@ -90,7 +88,7 @@ def answer(
         ):
             return _answer_encoded(chosen, facts, inputs)
         return _answer_composed(chosen, facts, inputs, render)
-    report = first_miss.report() if first_miss else "there are no rules"
+    report = explain_miss(rulesets[0], facts, state).report() if rulesets else "there are no rules"
     return Outcome("miss", emulator_failure(report, "no_rule"), report=report)
 
 

@@ -105,12 +105,12 @@ class InvertedIndex:
             for fact in dict.fromkeys((*whole, *parts))
         ]
 
-    def find(self, read: Callable[[str], Iterable[str]]) -> Sequence[int]:
+    def find(self, read: Callable[[str], Iterable[str]], fold: Callable[[str], str] = str.casefold) -> Sequence[int]:
         """The numbers, in order, of all whose required texts may be there; `read` gives the values of a fact."""
         found: set[int] = set()
         for fact, whole, automaton in self._tables:
             for value in read(fact):
-                text = value.casefold()
+                text = fold(value)
                 if text in whole:
                     found.update(whole[text])
                 if automaton is not None:

@@ -9,7 +9,7 @@ from emulator.catalogue.quirks import QuirkName, expand
 from emulator.catalogue.variations import Variation
 from emulator.engine.answer import Outcome, answer, emulator_failure, refuse_request, unexpected_error
 from emulator.engine.families import family_of, refuse_endpoint, refuse_in_container
-from emulator.engine.matching.choose import find_chosen
+from emulator.engine.matching.choose import choose
 from emulator.engine.quota import QuotaTicket, admit
 from emulator.engine.randomness import AnswerInputs
 from emulator.engine.request.facts import Facts
@@ -144,7 +144,7 @@ class Service:
         if rules.has_early_quirks:
             # Some quirks of the rule that would answer act on vetting.
             await self.store.refresh(target.project, session)
-            candidate = find_chosen(rules, facts, session.state)
+            candidate = choose(rules, facts, session.state)
             if candidate is not None:
                 quirks |= candidate.rule.quirks
         if quirks:

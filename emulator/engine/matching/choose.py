@@ -1,10 +1,9 @@
-"""Choosing the rule that answers, and reporting why none did."""
+"""Choosing the rule that answers."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from emulator.engine.matching.conditions import captured, matches
-from emulator.engine.matching.misses import Miss, explain_miss
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import CompiledRule, Ruleset
 from emulator.engine.session import State
@@ -23,13 +22,8 @@ class Chosen(NamedTuple):
     """Whether it might be another rule, or another answer, had the session seen other things before."""
 
 
-def choose(ruleset: Ruleset, facts: Facts, state: State) -> Chosen | Miss:
-    """The first rule that holds and is not used up; `state` is what the session remembers."""
-    return find_chosen(ruleset, facts, state) or explain_miss(ruleset, facts, state)
-
-
-def find_chosen(ruleset: Ruleset, facts: Facts, state: State) -> Chosen | None:
-    """What `choose` chooses, if a rule answers."""
+def choose(ruleset: Ruleset, facts: Facts, state: State) -> Chosen | None:
+    """The first rule that holds and is not used up, if there is one; `state` is what the session remembers."""
     counts = False
     for index in ruleset.indexes:
         for rule in index.find(facts):
@@ -44,7 +38,7 @@ def find_chosen(ruleset: Ruleset, facts: Facts, state: State) -> Chosen | None:
             captures = captured(rule.conditions, facts)
             if rule.conversation is None:
                 return Chosen(rule, use, captures, rule.position(use), counts or rule.counts)
-            found = rule.conversation.find_next_answer(facts.dialogue)
+            found = rule.conversation.find_next_answer(facts.dialogue, facts.readings)
             if found is not None:
                 return Chosen(rule, use, {**captures, **found.captures}, found.position, counts or rule.counts)
     return None

@@ -2,7 +2,8 @@
 
 To add a condition such as `user_count`: add the key with its type and docstring to `When` in `scenario/when.py`; give the value a
 property in `engine/request/facts.py`; then add one line to `TEXT_FIELDS` below if its values are texts, to `_JSON_FIELDS` if it is
-JSON that must be contained, or a function that compiles it to `_COMPILERS` at the end.
+JSON that must be contained, or a function that compiles it to `_COMPILERS` at the end. Conditions are checked for each rule and
+request, so they read attributes without a function between (`attrgetter`), and what is slow to find out is a cached property of `Facts`.
 
 Check and description use the same parts, so that a report cannot disagree with the decision. Descriptions of requests are made
 only for reports.
@@ -10,41 +11,61 @@ only for reports.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
-from emulator.engine.matching.json import find_difference, to_json
+from emulator.engine.matching.json import contains, find_difference, to_json
 from emulator.engine.matching.texts import DefaultOperator, TextTest, compile_test
 from emulator.engine.request.facts import Facts
-from emulator.engine.request.tools import suitable_tool
 from emulator.scenario.when import Test, When
 
 _MAX_SHOWN: Final = 120
 """Characters of a value that a report shows."""
+_READING, _SEARCHING, _WALKING = 1, 10, 20
+"""Prices of a substring, a pattern and JSON, in units of `size_of` a request."""
+_TOKENS_PER_UNIT: Final = 80
+MAX_SHOWN_VALUES: Final = 100
+"""How many values of a condition a report shows."""
+MAX_SHOWN_JSON: Final = 1000
+"""Characters of JSON that a report shows of the value that differs."""
 
 
-def _optional(value: str | None) -> Sequence[str]:
-    return () if value is None else (value,)
+class TextField(NamedTuple):
+    """A condition on texts."""
+
+    default: DefaultOperator
+    """The operator that a plain string stands for."""
+    read: Callable[[Facts], Any]
+    """The value, None if there is none; with `is_many` the values, of which one must pass."""
+    is_many: bool = False
+
+    def values(self, facts: Facts) -> Sequence[str]:
+        """The values as a sequence."""
+        found = self.read(facts)
+        return found if self.is_many else () if found is None else (found,)
 
 
-TEXT_FIELDS: dict[str, tuple[DefaultOperator, Callable[[Facts], Sequence[str]]]] = {
-    "model": ("glob", lambda facts: (facts.model,)),
-    "publisher": ("glob", lambda facts: (facts.publisher,)),
-    "api_version": ("glob", lambda facts: (facts.target.api_version,)),
-    "project": ("glob", lambda facts: (facts.target.project,)),
-    "location": ("glob", lambda facts: (facts.target.location,)),
-    "endpoint": ("glob", lambda facts: (facts.target.endpoint,)),
-    "last_user": ("contains", lambda facts: _optional(facts.last_user)),
-    "any_user": ("contains", lambda facts: facts.any_user),
-    "system": ("contains", lambda facts: _optional(facts.system)),
-    "tool_result": ("contains", lambda facts: facts.tool_results),
-    "tool_choice": ("glob", lambda facts: facts.tool_choice),
-    "response_format": ("glob", lambda facts: facts.response_format),
+TEXT_FIELDS: Mapping[str, TextField] = {
+    "model": TextField("glob", attrgetter("model")),
+    "publisher": TextField("glob", attrgetter("publisher")),
+    "api_version": TextField("glob", attrgetter("target.api_version")),
+    "project": TextField("glob", attrgetter("target.project")),
+    "location": TextField("glob", attrgetter("target.location")),
+    "endpoint": TextField("glob", attrgetter("target.endpoint")),
+    "last_user": TextField("contains", attrgetter("last_user")),
+    "any_user": TextField("contains", attrgetter("any_user"), is_many=True),
+    "system": TextField("contains", attrgetter("system")),
+    "tool_result": TextField("contains", attrgetter("tool_results"), is_many=True),
+    "tool_choice": TextField("glob", attrgetter("tool_choice"), is_many=True),
+    "response_format": TextField("glob", attrgetter("response_format"), is_many=True),
+    "tools": TextField("glob", attrgetter("tool_names"), is_many=True),
+    "after_tool": TextField("glob", attrgetter("answered_tools"), is_many=True),
 }
-"""Conditions on texts: the operator of a plain string, and the values, of which one must pass."""
-_JSON_FIELDS: dict[str, Callable[[Facts], Any]] = {
-    "params": lambda facts: facts.request,
-    "google": lambda facts: facts.google,
-    "body": lambda facts: facts.request,
+"""Conditions on texts. `tools` and `after_tool` can also be written in other ways, which `_COMPILERS` has."""
+_JSON_FIELDS: Mapping[str, Callable[[Facts], Any]] = {
+    "params": attrgetter("request"),
+    "google": attrgetter("google"),
+    "body": attrgetter("request"),
 }
 """Conditions on JSON that must contain what is written."""
 
@@ -72,10 +93,17 @@ class Condition:
     wanted: str
     got: Callable[[Facts], str]
     captures: Callable[[Facts], Mapping[str, str]] | None = None
+    price: int = 0
+    """What `holds` costs for a long request, in units of `size_of` the request."""
 
     def compare(self, facts: Facts) -> Comparison:
         """Compare the condition with a request."""
         return Comparison(self.field, self.holds(facts), self.wanted, self.got(facts))
+
+
+def size_of(facts: Facts) -> int:
+    """The size of a request in units of work (`emulator.budget`): what looking for a text in all of it costs."""
+    return facts.prompt_tokens // _TOKENS_PER_UNIT + len(facts.messages) + len(facts.tools)
 
 
 def matches(conditions: Sequence[Condition], facts: Facts) -> bool:
@@ -107,37 +135,52 @@ def compile_when(when: When) -> tuple[Condition, ...]:
         value = getattr(when, name)
         if value is None:
             continue
-        if name in TEXT_FIELDS:
-            default, read = TEXT_FIELDS[name]
-            conditions.append(_text_condition(name, compile_test(value, default), read))
+        if name in _COMPILERS:
+            conditions += _COMPILERS[name](value)
         elif name in _JSON_FIELDS:
             conditions.append(_json_condition(name, value, _JSON_FIELDS[name]))
         else:
-            conditions += _COMPILERS[name](value)
+            conditions.append(_text_condition(name, value, TEXT_FIELDS[name]))
     return tuple(conditions)
 
 
-def _text_condition(name: str, test: TextTest, read: Callable[[Facts], Sequence[str]]) -> Condition:
-    check = test.single_check
+def _text_condition(name: str, written: str | Test, field: TextField) -> Condition:
+    test = compile_test(written, field.default)
+    captures = (lambda facts: test.groups(field.values(facts))) if test.patterns else None
+    return Condition(
+        name,
+        _compile_holds(test, field),
+        test.wanted,
+        lambda facts: show(field.values(facts)),
+        captures,
+        _READING if test.single_check is not None and not test.patterns else _SEARCHING,
+    )
+
+
+def _compile_holds(test: TextTest, field: TextField) -> Callable[[Facts], bool]:
+    check, read, is_many = test.single_check, field.read, field.is_many
+    if check is None:
+        return lambda facts: test.passes(field.values(facts), facts.readings)
+    if not is_many:
+        return lambda facts: (value := read(facts)) is not None and check(value, facts.readings)
 
     def holds(facts: Facts) -> bool:
-        if check is None:
-            return test.passes(read(facts))
+        readings = facts.readings
         for value in read(facts):  # noqa: SIM110  # as in `matches`
-            if check(value):
+            if check(value, readings):
                 return True
         return False
 
-    captures = (lambda facts: test.groups(read(facts))) if test.patterns else None
-    return Condition(name, holds, test.wanted, lambda facts: show(read(facts)), captures)
+    return holds
 
 
 def _json_condition(name: str, wanted: Any, read: Callable[[Facts], Any]) -> Condition:
+    def describe(facts: Facts) -> str:
+        difference = find_difference(read(facts), wanted) or "contained"
+        return difference if len(difference) <= MAX_SHOWN_JSON else f"{difference[: MAX_SHOWN_JSON - 1]}…"
+
     return Condition(
-        name,
-        lambda facts: find_difference(read(facts), wanted) is None,
-        shorten(to_json(wanted)),
-        lambda facts: find_difference(read(facts), wanted) or "contained",
+        name, lambda facts: contains(read(facts), wanted), shorten(to_json(wanted)), describe, price=_WALKING
     )
 
 
@@ -164,7 +207,7 @@ def _turn(value: str) -> list[Condition]:
 
 def _after_tool(value: bool | str | Test) -> list[Condition]:
     if not isinstance(value, bool):
-        return [_text_condition("after_tool", compile_test(value, "glob"), lambda facts: facts.answered_tools)]
+        return [_text_condition("after_tool", value, TEXT_FIELDS["after_tool"])]
     wanted = "a tool result at the end" if value else "no tool result at the end"
     return [
         Condition(
@@ -185,19 +228,23 @@ def _stream(value: bool) -> list[Condition]:
 
 
 def _tools(value: Any) -> list[Condition]:
-    def names(facts: Facts) -> list[str]:
-        return [name for name, _, _ in facts.tools]
-
     if isinstance(value, bool):
         wanted = "tools declared" if value else "no tools declared"
-        return [Condition("tools", lambda facts: bool(facts.tools) is value, wanted, lambda facts: show(names(facts)))]
+        return [
+            Condition("tools", lambda facts: bool(facts.tools) is value, wanted, lambda facts: show(facts.tool_names))
+        ]
     if value == "auto":
         wanted = "a tool that suits the last user message"
         return [
-            Condition("tools", lambda facts: suitable_tool(facts) is not None, wanted, lambda facts: show(names(facts)))
+            Condition(
+                "tools",
+                lambda facts: facts.suitable_tool is not None,
+                wanted,
+                lambda facts: show(facts.tool_names),
+            )
         ]
     tests = value if isinstance(value, list) else [value]
-    return [_text_condition("tools", compile_test(test, "glob"), names) for test in tests]
+    return [_text_condition("tools", test, TEXT_FIELDS["tools"]) for test in tests]
 
 
 def _contains_all(name: str, read: Callable[[Facts], Any]) -> Callable[[Any], list[Condition]]:
@@ -224,7 +271,7 @@ def _one_header(name: str, test: bool | str | Test) -> Condition:
             "present" if test else "absent",
             lambda facts: "present" if name in facts.headers else "absent",
         )
-    return _text_condition(field, compile_test(test, "glob"), lambda facts: _optional(facts.headers.get(name)))
+    return _text_condition(field, test, TextField("glob", lambda facts: facts.headers.get(name)))
 
 
 def _any(value: list[When]) -> list[Condition]:
@@ -240,6 +287,7 @@ def _any(value: list[When]) -> list[Condition]:
             " | ".join(_describe(group) for group in groups),
             lambda facts: "one of these" if holds(facts) else "none of these",
             lambda facts: next((captured(group, facts) for group in groups if matches(group, facts)), {}),
+            sum(one.price for group in groups for one in group),
         )
     ]
 
@@ -256,6 +304,7 @@ def _not(value: When) -> list[Condition]:
             lambda facts: not matches(group, facts),
             f"not ({_describe(group)})",
             lambda facts: ", ".join(f"{one.field} {one.got}" for one in compare(group, facts)),
+            price=sum(one.price for one in group),
         )
     ]
 
@@ -282,10 +331,15 @@ def _describe(conditions: Sequence[Condition]) -> str:
 
 def shorten(text: str, limit: int = _MAX_SHOWN) -> str:
     """A text on one line, cut where it is longer than `limit` characters."""
-    line = " ".join(text.split())
+    # So many words are longer than the limit, and what follows them is not looked at.
+    line = " ".join(text.split(maxsplit=limit))
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def show(values: Sequence[str]) -> str:
     """Values as a report shows them."""
-    return ", ".join(f'"{shorten(value)}"' for value in values) if values else "nothing"
+    if not values:
+        return "nothing"
+    shown = ", ".join(f'"{shorten(value)}"' for value in values[:MAX_SHOWN_VALUES])
+    left = len(values) - MAX_SHOWN_VALUES
+    return f"{shown} and {left} more" if left > 0 else shown

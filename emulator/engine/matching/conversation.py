@@ -15,6 +15,7 @@ from emulator.engine.matching.conditions import Comparison, shorten
 from emulator.engine.matching.json import to_json
 from emulator.engine.matching.texts import TextTest, compile_test
 from emulator.engine.request.history import HistoryTurn, PastCall
+from emulator.engine.request.readings import Readings
 from emulator.scenario.conversation import AssistantTurn, ToolTurn, Turn, UserTurn, steps_of
 from emulator.scenario.steps import Call, Json, Raw, Reply, Say, Step, Think
 from emulator.scenario.templates.template import is_literal, is_template
@@ -34,9 +35,9 @@ class _UserMatcher:
     turn: int
     test: TextTest
 
-    def mismatch(self, actual: HistoryTurn) -> int | None:
+    def mismatch(self, actual: HistoryTurn, readings: Readings) -> int | None:
         """The number of the written turn that `actual` does not match; None if it matches."""
-        return None if actual.role == "user" and self.test.passes((actual.text,)) else self.turn
+        return None if actual.role == "user" and self.test.passes((actual.text,), readings) else self.turn
 
     def groups(self, actual: HistoryTurn) -> Mapping[str, str]:
         """The named groups of the turn's regular expressions."""
@@ -53,10 +54,10 @@ class _CallMatcher:
     """None for a name that is not known before a request comes."""
     arguments: Any
 
-    def matches(self, call: PastCall) -> bool:
+    def matches(self, call: PastCall, readings: Readings) -> bool:
         if self.name is not None and call.name != self.name:
             return False
-        return self.arguments is _ANY_JSON or _equals_template(parse_or_text(call.arguments or "{}"), self.arguments)
+        return self.arguments is _ANY_JSON or _equals_template(readings.parse(call.arguments or "{}"), self.arguments)
 
     def __str__(self) -> str:
         return f"{self.name or 'any function'}({'…' if self.arguments is _ANY_JSON else to_json(self.arguments)})"
@@ -74,19 +75,19 @@ class _AssistantMatcher:
     """The value where the text is nothing but JSON, which a client may have serialized differently; else `_ANY_JSON`."""
     description: str
 
-    def mismatch(self, actual: HistoryTurn) -> int | None:
-        return None if actual.role == "assistant" and self._matches(actual) else self.turn
+    def mismatch(self, actual: HistoryTurn, readings: Readings) -> int | None:
+        return None if actual.role == "assistant" and self._matches(actual, readings) else self.turn
 
-    def _matches(self, actual: HistoryTurn) -> bool:
+    def _matches(self, actual: HistoryTurn, readings: Readings) -> bool:
         text = actual.text.strip()
         if not self.text.fullmatch(text) and (
-            self.json is _ANY_JSON or not _equals_template(parse_or_text(text), self.json)
+            self.json is _ANY_JSON or not _equals_template(readings.parse(text), self.json)
         ):
             return False
         if self.calls is None:
             return True
         return len(self.calls) == len(actual.calls) and all(
-            wanted.matches(call) for wanted, call in zip(self.calls, actual.calls, strict=True)
+            wanted.matches(call, readings) for wanted, call in zip(self.calls, actual.calls, strict=True)
         )
 
     def groups(self, _actual: HistoryTurn) -> Mapping[str, str]:
@@ -102,8 +103,8 @@ class _ResultMatcher:
     name: str
     test: TextTest
 
-    def matches(self, result: tuple[str, str]) -> bool:
-        return result[0] == self.name and self.test.passes((result[1],))
+    def matches(self, result: tuple[str, str], readings: Readings) -> bool:
+        return result[0] == self.name and self.test.passes((result[1],), readings)
 
     def __str__(self) -> str:
         return self.name if self.test is _ANY_RESULT else f"{self.name}, {self.test.wanted}"
@@ -119,26 +120,16 @@ class _ToolMatcher:
     def turn(self) -> int:
         return self.results[0].turn
 
-    def mismatch(self, actual: HistoryTurn) -> int | None:
+    def mismatch(self, actual: HistoryTurn, readings: Readings) -> int | None:
         if actual.role != "tool":
             return self.turn
         assigned: dict[int, int] = {}
-        for number, wanted in enumerate(self.results):
-            if not self._assign(number, actual.results, assigned, set()):
+        fitting: list[list[int]] = []
+        for wanted in self.results:
+            fitting.append([at for at, result in enumerate(actual.results) if wanted.matches(result, readings)])
+            if not _assign(len(fitting) - 1, fitting, assigned, set()):
                 return wanted.turn
         return None if len(actual.results) == len(self.results) else self.results[-1].turn
-
-    def _assign(
-        self, number: int, results: Sequence[tuple[str, str]], assigned: dict[int, int], visited: set[int]
-    ) -> bool:
-        """Bipartite matching: assign a result to the matcher, moving other matchers to other results where needed."""
-        for at, result in enumerate(results):
-            if at not in visited and self.results[number].matches(result):
-                visited.add(at)
-                if at not in assigned or self._assign(assigned[at], results, assigned, visited):
-                    assigned[at] = number
-                    return True
-        return False
 
     def groups(self, actual: HistoryTurn) -> Mapping[str, str]:
         found: dict[str, str] = {}
@@ -149,6 +140,17 @@ class _ToolMatcher:
 
     def describe(self, turn: int = 0) -> str:
         return f"tool: {'; '.join(str(one) for one in self.results if turn in {0, one.turn})}"
+
+
+def _assign(number: int, fitting: Sequence[Sequence[int]], assigned: dict[int, int], visited: set[int]) -> bool:
+    """Bipartite matching: assign one of the results that fit a matcher to it, moving other matchers to other results where needed."""
+    for at in fitting[number]:
+        if at not in visited:
+            visited.add(at)
+            if at not in assigned or _assign(assigned[at], fitting, assigned, visited):
+                assigned[at] = number
+                return True
+    return False
 
 
 _TurnMatcher = _UserMatcher | _AssistantMatcher | _ToolMatcher
@@ -181,12 +183,17 @@ class Conversation:
     turns: int
     """How many turns are written."""
 
-    def find_next_answer(self, history: Sequence[HistoryTurn]) -> NextAnswer | None:
+    def find_next_answer(self, history: Sequence[HistoryTurn], readings: Readings) -> NextAnswer | None:
         """The assistant's turn that comes next; None if the history does not match the transcript."""
-        found = self._match(history)
+        found = self._match(history, readings)
         return found if isinstance(found, NextAnswer) else None
 
-    def _match(self, history: Sequence[HistoryTurn]) -> NextAnswer | Mismatch:
+    def count_matched(self, history: Sequence[HistoryTurn], readings: Readings) -> tuple[int, bool]:
+        """How many turns of the request match, and whether the transcript has an answer to them."""
+        found = self._match(history, readings)
+        return (len(history), True) if isinstance(found, NextAnswer) else (found.matched, False)
+
+    def _match(self, history: Sequence[HistoryTurn], readings: Readings) -> NextAnswer | Mismatch:
         for at, matcher in enumerate(self.matchers):
             if at == len(history):
                 if not isinstance(matcher, _AssistantMatcher):
@@ -195,14 +202,14 @@ class Conversation:
                 for expected, actual in zip(self.matchers, history, strict=False):
                     captures.update(expected.groups(actual))
                 return NextAnswer(matcher.answer, matcher.turn, captures)
-            turn = matcher.mismatch(history[at])
+            turn = matcher.mismatch(history[at], readings)
             if turn is not None:
                 return Mismatch(at, turn)
         return Mismatch(len(self.matchers), self.turns + 1)
 
-    def compare(self, history: Sequence[HistoryTurn]) -> Comparison:
+    def compare(self, history: Sequence[HistoryTurn], readings: Readings) -> Comparison:
         """Compare the history with the transcript; the details show both side by side up to the first difference."""
-        found = self._match(history)
+        found = self._match(history, readings)
         if isinstance(found, NextAnswer):
             got = f"turn {found.turn} answers"
             return Comparison("conversation", holds=True, wanted="", got=got, matched_turns=len(history))

@@ -1,15 +1,22 @@
 """Miss reports: why no rule answers a request, shown on the rules that come nearest."""
 
+from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
-from emulator.engine.matching.conditions import Comparison, compare, shorten
+from emulator.budget import Budget, BudgetError
+from emulator.engine.matching.conditions import Comparison, compare, shorten, size_of
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import CompiledRule, Ruleset
 from emulator.engine.session import State, show_flags
 
 NEAREST = 3
 """How many rules a miss names."""
+MISS_WORK = 1_200_000
+"""Units of work that ranking the rules may cost beyond trying them: about 300 ms."""
+_TRANSCRIPT_PRICE = 1
+"""The price of comparing a transcript, which looks for one text in each message, as in `Condition.price`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,8 @@ class Miss:
     nearest: tuple[NearMiss, ...]
     others: int
     """How many rules are not named in the report."""
+    uncompared: int = 0
+    """How many of these were not compared, because it would have been too much work."""
 
     def report(self) -> str:
         """The report for the client's author: the nearest rule condition by condition, then the names of the next ones."""
@@ -52,7 +61,8 @@ class Miss:
         if len(self.nearest) > 1:
             lines.append("also near: " + ", ".join(_brief(near) for near in self.nearest[1:]))
         if self.others:
-            lines.append(f"and {self.others} more")
+            uncompared = f", {self.uncompared} of them not compared because the request is so long"
+            lines.append(f"and {self.others} more{uncompared if self.uncompared else ''}")
         return "\n".join(lines)
 
 
@@ -84,22 +94,89 @@ def compare_rule(rule: CompiledRule, facts: Facts, state: State) -> tuple[Compar
         holds, got = rule.flags.holds(state.flags), shorten(show_flags(state.flags))
         found.append(Comparison("requires", holds, rule.flags.wanted, got))
     if rule.conversation is not None:
-        found.append(rule.conversation.compare(facts.dialogue))
+        found.append(rule.conversation.compare(facts.dialogue, facts.readings))
     return tuple(found)
 
 
-def explain_miss(ruleset: Ruleset, facts: Facts, state: State) -> Miss:
+_Rank = tuple[float, int, int]
+"""How near a rule comes, the nearest first: conditions that do not hold, all conditions and matching turns, the last two negative."""
+
+
+def explain_miss(ruleset: Ruleset, facts: Facts, state: State, work: int = MISS_WORK) -> Miss:
     """Rank the rules by how near they come to a request.
 
     First the rules with the fewest conditions that do not hold, among these the ones with the most conditions, among these the ones
-    whose transcript matches the most turns. Rules that hold but are used up come last.
+    whose transcript matches the most turns. Rules that hold but are used up come last. Only the rules that are named are compared
+    in words, a rule is given up as soon as it cannot be one of them, and `work` bounds what that costs beyond trying each rule.
     """
-    near = [NearMiss(rule, compare_rule(rule, facts, state), is_used_up(rule, state.uses)) for rule in ruleset.rules]
-    used_up = [one for one in near if not one.distance][: NEAREST - 1]
-    missing = sorted((one for one in near if one.distance), key=_rank)
-    nearest = (*missing[: NEAREST - len(used_up)], *used_up)
-    return Miss(ruleset.scenarios, facts.target.project, facts.turn, nearest, len(near) - len(nearest))
+    ranking = _Ranking(facts, state, Budget(work, 0))
+    possible = {id(rule) for index in ruleset.indexes for rule in index.find(facts)}
+    rules = ruleset.rules
+    for number, rule in enumerate(rules):
+        ranking.add(number, rule, may_hold=id(rule) in possible)
+    near = [NearMiss(rule, compare_rule(rule, facts, state), is_used_up(rule, state.uses)) for rule in ranking.named]
+    others = len(rules) - len(near)
+    return Miss(ruleset.scenarios, facts.target.project, facts.turn, tuple(near), others, ranking.uncompared)
 
 
-def _rank(near: NearMiss) -> tuple[int, int, int]:
-    return near.distance, -len(near.comparisons), -max(one.matched_turns for one in near.comparisons)
+class _Ranking:
+    """The rules that come nearest to a request, of those added so far."""
+
+    def __init__(self, facts: Facts, state: State, budget: Budget) -> None:
+        self.uncompared = 0
+        """How many rules were not compared, because the budget was spent."""
+        self._facts = facts
+        self._state = state
+        self._budget = budget
+        self._size = size_of(facts)
+        self._used_up: list[CompiledRule] = []
+        self._missing: list[tuple[_Rank, int, CompiledRule]] = []
+
+    @property
+    def named(self) -> list[CompiledRule]:
+        """The rules that the report names."""
+        return [*(rule for _, _, rule in self._missing[: NEAREST - len(self._used_up)]), *self._used_up]
+
+    def add(self, number: int, rule: CompiledRule, *, may_hold: bool) -> None:
+        """Rank one more rule; without `may_hold` it is known not to hold."""
+        try:
+            rank = self._rank(rule, may_hold=may_hold)
+        except BudgetError:
+            self.uncompared += 1
+            return
+        if rank is None:
+            return
+        if rank[0]:
+            insort(self._missing, (rank, number, rule))
+            del self._missing[NEAREST:]
+        elif len(self._used_up) < NEAREST - 1:
+            self._used_up.append(rule)
+
+    def _rank(self, rule: CompiledRule, *, may_hold: bool) -> _Rank | None:
+        """The rank of a rule, or None if it is no nearer than those that are named."""
+        worst: _Rank = self._missing[-1][0] if len(self._missing) == NEAREST else (inf, 0, 0)
+        facts, conversation, flags = self._facts, rule.conversation, rule.flags
+        has_flags = flags is not None and bool(flags.wanted)
+        size = len(rule.conditions) + has_flags + (conversation is not None)
+        most_turns = 0 if conversation is None else len(facts.dialogue)
+        if not may_hold and (1, -size, -most_turns) >= worst:
+            return None
+        missing = 0
+        for condition in rule.conditions:
+            if missing or not may_hold:
+                # Up to its first condition that does not hold, each rule has been tried already.
+                self._budget.spend(1 + condition.price * self._size)
+            if not condition.holds(facts):
+                missing += 1
+                if (missing, -size, -most_turns) >= worst:
+                    return None
+        if flags is not None and has_flags and not flags.holds(self._state.flags):
+            missing += 1
+        matched = 0
+        if conversation is not None:
+            if missing or not may_hold:
+                self._budget.spend(1 + _TRANSCRIPT_PRICE * self._size)
+            matched, answers = conversation.count_matched(facts.dialogue, facts.readings)
+            missing += not answers
+        rank = missing, -size, -matched
+        return rank if rank < worst else None

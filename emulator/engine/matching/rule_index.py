@@ -45,7 +45,7 @@ class RuleIndex(Generic[Item]):
         """The rules that may hold, in order; it is certain that the others do not."""
         if self._keeps_all:
             return self.rules
-        return [self.rules[at] for at in self._index.find(partial(_read_field, facts))]
+        return [self.rules[at] for at in self._index.find(partial(_read_field, facts), facts.readings.fold)]
 
     def narrow(self, keep: Callable[[Item], bool]) -> "RuleIndex[Item]":
         """An index of the rules for which `keep` is true; made once for each `keep`."""
@@ -66,11 +66,7 @@ def required_texts_of(rule: Rule) -> RequiredTexts:
 def _read_field(facts: Facts, field: str) -> Sequence[str]:
     """The values of an indexed field in a request."""
     if field in TEXT_FIELDS:
-        return TEXT_FIELDS[field][1](facts)
-    if field == "tools":
-        return [name for name, _, _ in facts.tools]
-    if field == "after_tool":
-        return facts.answered_tools
+        return TEXT_FIELDS[field].values(facts)
     if field == _FIRST_TURN:
         before = takewhile(lambda one: not is_result(one) and one.get("role") not in MODEL_ROLES, facts.messages)
         return [turn.text for turn in read_history_turns([*before], None)]

@@ -6,32 +6,36 @@ from dataclasses import dataclass
 from fnmatch import translate
 from typing import Literal
 
-from emulator.engine.matching.json import find_difference, to_json
+from emulator.engine.matching.json import contains, to_json
+from emulator.engine.request.readings import Readings
 from emulator.scenario.when import ResultTest, Test
-from emulator.wire.json_text import parse_or_text
 
 DefaultOperator = Literal["contains", "glob"]
 """The operator that a plain string stands for: `contains` on prose, `glob` on identifiers."""
+Check = Callable[[str, Readings], bool]
+"""One operator, compiled: whether a value passes; what the value comes to in lower case or as JSON is read from the `Readings`."""
+_WILDCARDS = re.compile(r"[*?]+")
 
 
 @dataclass(frozen=True, slots=True)
 class TextTest:
     """A compiled test: one of the values must pass all `checks`, and none of the values may pass one of `excluded`."""
 
-    checks: tuple[Callable[[str], bool], ...]
+    checks: tuple[Check, ...]
     excluded: "tuple[TextTest, ...]"
     wanted: str
     """The test in words."""
     patterns: tuple[re.Pattern[str], ...] = ()
 
-    def passes(self, values: Sequence[str]) -> bool:
-        """Whether the values of a field pass."""
-        if self.checks and not any(all(check(value) for check in self.checks) for value in values):
+    def passes(self, values: Sequence[str], readings: Readings | None = None) -> bool:
+        """Whether the values of a field pass; `readings` are shared by all tests of one request."""
+        readings = Readings() if readings is None else readings
+        if self.checks and not any(all(check(value, readings) for check in self.checks) for value in values):
             return False
-        return not any(test.passes((value,)) for test in self.excluded for value in values)
+        return not any(test.passes((value,), readings) for test in self.excluded for value in values)
 
     @property
-    def single_check(self) -> Callable[[str], bool] | None:
+    def single_check(self) -> Check | None:
         """The check, if the test is nothing but one check."""
         return self.checks[0] if len(self.checks) == 1 and not self.excluded else None
 
@@ -49,7 +53,7 @@ def compile_test(test: str | Test, default: DefaultOperator) -> TextTest:
     """Compile a test; `default` is the operator that a plain string stands for."""
     if isinstance(test, str):
         return TextTest((_compile_operator(default, test),), (), _describe(default, test))
-    checks: list[Callable[[str], bool]] = []
+    checks: list[Check] = []
     wanted: list[str] = []
     patterns: list[re.Pattern[str]] = []
     for name in ("equals", "contains", "starts_with", "ends_with", "regex", "glob"):
@@ -61,12 +65,12 @@ def compile_test(test: str | Test, default: DefaultOperator) -> TextTest:
         patterns.append(re.compile(test.regex))
     if test.any_of is not None:
         choices = [compile_test(one, default) for one in test.any_of]
-        checks.append(lambda value: any(choice.passes([value]) for choice in choices))
+        checks.append(lambda value, readings: any(choice.passes((value,), readings) for choice in choices))
         wanted.append(" or ".join(choice.wanted for choice in choices))
         patterns += [pattern for choice in choices for pattern in choice.patterns]
     if isinstance(test, ResultTest) and test.json_ is not None:
         part = test.json_
-        checks.append(lambda value: find_difference(parse_or_text(value), part) is None)
+        checks.append(lambda value, readings: contains(readings.parse(value), part))
         wanted.append(f"JSON containing {to_json(part)}")
     excluded: tuple[TextTest, ...] = ()
     if test.not_ is not None:
@@ -75,23 +79,36 @@ def compile_test(test: str | Test, default: DefaultOperator) -> TextTest:
     return TextTest(tuple(checks), excluded, ", ".join(wanted) or "anything", tuple(patterns))
 
 
-def _compile_operator(name: str, value: str) -> Callable[[str], bool]:
+def _compile_operator(name: str, value: str) -> Check:
     folded = value.casefold()
     match name:
         case "equals":
-            return value.__eq__
+            return lambda text, _: text == value
         case "contains":
-            return lambda text: folded in text.casefold()
+            return lambda text, readings: folded in readings.fold(text)
         case "starts_with":
-            return lambda text: text.casefold().startswith(folded)
+            return lambda text, readings: readings.fold(text).startswith(folded)
         case "ends_with":
-            return lambda text: text.casefold().endswith(folded)
+            return lambda text, readings: readings.fold(text).endswith(folded)
         case "regex":
             search = re.compile(value).search
-            return lambda text: search(text) is not None
+            return lambda text, _: search(text) is not None
         case _:
-            match_whole = re.compile(translate(folded)).match
-            return lambda text: match_whole(text.casefold()) is not None
+            return _compile_glob(folded)
+
+
+def _compile_glob(folded: str) -> Check:
+    """Compile a glob in lower case. The longest of its literal parts is looked for first, which is many times quicker."""
+    if not any(wildcard in folded for wildcard in "*?["):
+        return lambda text, readings: readings.fold(text) == folded
+    literal = "" if "[" in folded else max(_WILDCARDS.split(folded), key=len)
+    match_whole = re.compile(translate(folded)).match
+
+    def check(text: str, readings: Readings) -> bool:
+        lowered = readings.fold(text)
+        return literal in lowered and match_whole(lowered) is not None
+
+    return check
 
 
 _WORDS = {

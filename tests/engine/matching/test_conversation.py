@@ -230,7 +230,7 @@ def test_long_texts_are_shown_where_they_differ() -> None:
     )
     facts = facts_of([user("hi"), assistant(f"{said}Rome."), user("x")])
     assert ruleset.rules[0].conversation is not None
-    line = ruleset.rules[0].conversation.compare(facts.dialogue).details[-1]
+    line = ruleset.rules[0].conversation.compare(facts.dialogue, facts.readings).details[-1]
     assert line == 'turn 2  MISS  assistant: … it ends in Oslo." | assistant: … it ends in Rome."'
 
 

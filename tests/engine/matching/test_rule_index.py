@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.engine.matching.choose import find_chosen
+from emulator.engine.matching.choose import choose
 from emulator.engine.matching.rule_index import RuleIndex
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import Ruleset, compile_rules, prepend_rules
@@ -144,7 +144,7 @@ def test_the_rule_that_answers_is_the_first_that_holds(
     ruleset = rules_of(*CROWD, *more, *written)
     for request in asked:
         facts = Facts(TARGET, headers, request)
-        assert find_chosen(ruleset, facts, State()) == find_chosen(ask_one_by_one(ruleset), facts, State())
+        assert choose(ruleset, facts, State()) == choose(ask_one_by_one(ruleset), facts, State())
 
 
 @settings(max_examples=30)
@@ -153,7 +153,7 @@ def test_rules_put_before_others_are_tried_first(added: list[Any], own: list[Any
     """Added rules have an index of their own, which is searched first."""
     merged = prepend_rules(rules_of(*own), [rules_of(rule) for rule in added])
     facts = Facts(TARGET, [], request)
-    assert find_chosen(merged, facts, State()) == find_chosen(ask_one_by_one(merged), facts, State())
+    assert choose(merged, facts, State()) == choose(ask_one_by_one(merged), facts, State())
 
 
 CASES = [
@@ -180,7 +180,7 @@ def test_of_many_rules_few_are_tried(when: Any, facts: Facts, count: int) -> Non
     ]
     ruleset = rules_of(*many)
     assert list_asked(ruleset, facts) == ["7"]
-    chosen = find_chosen(ruleset, facts, State())
+    chosen = choose(ruleset, facts, State())
     assert chosen is not None
     assert chosen.rule.name == "7"
 
@@ -204,7 +204,7 @@ def test_of_many_rules_few_are_tried(when: Any, facts: Facts, count: int) -> Non
 )
 def test_no_rule_that_holds_is_left_out(when: Any, text: str) -> None:
     """Not where lower case has another length, nor where only one alternative requires a text."""
-    chosen = find_chosen(rules_of(*CROWD, {"name": "it", "when": when}), say(text), State())
+    chosen = choose(rules_of(*CROWD, {"name": "it", "when": when}), say(text), State())
     assert chosen is not None
     assert chosen.rule.name == "it"
 
