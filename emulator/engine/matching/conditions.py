@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 from emulator.engine.matching.json import contains, find_difference, to_json
 from emulator.engine.matching.texts import DefaultOperator, TextTest, compile_test
 from emulator.engine.request.facts import Facts
+from emulator.engine.request.tools import suitable_tool
 from emulator.scenario.when import Test, When
 
 _MAX_SHOWN: Final = 120
@@ -238,7 +239,7 @@ def _tools(value: Any) -> list[Condition]:
         return [
             Condition(
                 "tools",
-                lambda facts: facts.suitable_tool is not None,
+                lambda facts: facts.readings.once(suitable_tool, facts) is not None,
                 wanted,
                 lambda facts: show(facts.tool_names),
             )

@@ -8,6 +8,7 @@ from emulator.engine.randomness import SeededRandom
 from emulator.engine.reply.chunking import divide
 from emulator.engine.reply.parts import CallPart
 from emulator.engine.reply.templates import Context, fill_text, fill_value
+from emulator.engine.request.tools import suitable_tool
 from emulator.engine.signatures import sign, signs_calls, text_of_call
 from emulator.errors import AnswerError
 from emulator.scenario.steps import Call
@@ -75,7 +76,7 @@ def _choose_tool(context: Context) -> str:
         return facts.named_tool
     if not facts.tools:
         raise AnswerError("a step says `call: auto`, but the request declares no tools")
-    return facts.tools[facts.suitable_tool or 0][0]
+    return facts.tools[suitable_tool(facts) or 0][0]
 
 
 def _make_arguments(step: Call, name: str, context: Context) -> str:

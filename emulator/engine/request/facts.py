@@ -23,7 +23,6 @@ from emulator.engine.request.media import MediaInput, list_kinds, list_media, me
 from emulator.engine.request.options import RequestOptions, vertex_headers
 from emulator.engine.request.readings import Readings
 from emulator.engine.request.token_estimates import estimate_all, estimate_call, estimate_media
-from emulator.engine.request.tools import best_tool, tool_stems
 from emulator.scenario.rules import Endpoint
 from emulator.wire.requests import ChatRequest, Message, PlainMessages
 from emulator.wire.urls import Target
@@ -162,13 +161,6 @@ class Facts(RequestOptions):
     def tool_results(self) -> list[str]:
         """The texts of the tool results that end the conversation."""
         return [text_of(result) for result in self._results]
-
-    @cached_property
-    def suitable_tool(self) -> int | None:
-        """The index of the declared tool that fits the last user message best, if any does."""
-        if not self.tool_stems:
-            self.tool_stems += [tool_stems(name, description) for name, description, _ in self.tools]
-        return best_tool(self.tool_stems, self.last_user or "")
 
     @cached_property
     def readings(self) -> Readings:

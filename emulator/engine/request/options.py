@@ -9,7 +9,6 @@ from typing import Any
 from emulator.catalogue.models import ModelCard, describe_model, find_model, generation
 from emulator.engine.families import AnswerStyle, choose_style, family_of
 from emulator.engine.request.token_estimates import CACHED_TOKENS, estimate_tokens
-from emulator.engine.request.tools import ToolStems
 from emulator.scenario.rules import Endpoint, Traffic
 from emulator.wire.requests import UNKNOWN_EFFECT, ChatRequest, ParsedOptions, google_options
 from emulator.wire.urls import Target
@@ -27,6 +26,8 @@ _JSON_FORMATS = frozenset({"json_object", "json_schema", "application/json"})
 
 _REQUEST_TYPE, _SHARED_REQUEST_TYPE = b"x-vertex-ai-llm-request-type", b"x-vertex-ai-llm-shared-request-type"
 
+ToolStems = tuple[frozenset[str], frozenset[str]]
+"""The word stems in a tool's name, and those in its description alone."""
 VertexHeaders = tuple[bytes | None, bytes | None]
 """The headers `x-vertex-ai-llm-request-type` and `x-vertex-ai-llm-shared-request-type`; None where there is none."""
 
@@ -72,7 +73,7 @@ class RequestOptions:
         """The declared functions as name, description and parameters; the deprecated `functions` too."""
         self.tool_names: list[str] = [name for name, _, _ in self.tools]
         self.tool_stems: list[ToolStems] = []
-        """The word stems of each tool; empty until a request asks for the tool that fits its text."""
+        """The word stems of each tool; empty until `engine.request.tools` is asked for the tool that fits a text."""
         self.named_tool: str | None = _find_named_tool(request)
         """The function that `tool_choice` (or `function_call`) names."""
         self.modalities: list[str] = [kind.lower() for kind in request.get("modalities") or ["text"]]

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from emulator.wire.json_text import parse_or_text
 
 Reading = TypeVar("Reading")
+Subject = TypeVar("Subject")
 
 
 class _ReadOnce(dict[str, Reading]):
@@ -22,10 +23,18 @@ class _ReadOnce(dict[str, Reading]):
 class Readings:
     """The texts of one request in the forms in which conditions compare them; it lives as long as the request's facts."""
 
-    __slots__ = ("fold", "parse")
+    __slots__ = ("_results", "fold", "parse")
 
     def __init__(self) -> None:
         self.fold: Callable[[str], str] = _ReadOnce(str.casefold).__getitem__
         """A text without differences of letter case (`str.casefold`)."""
         self.parse: Callable[[str], Any] = _ReadOnce(parse_or_text).__getitem__
         """A text as JSON, or as it is if it is none."""
+        self._results: dict[Callable[[Any], Any], Any] = {}
+
+    def once(self, function: Callable[[Subject], Reading], subject: Subject) -> Reading:
+        """The result of a function of the request's facts, called once however many rules ask for it."""
+        if function not in self._results:
+            self._results[function] = function(subject)
+        found: Reading = self._results[function]
+        return found

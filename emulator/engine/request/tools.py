@@ -3,10 +3,11 @@
 import re
 from collections.abc import Sequence
 
+from emulator.engine.request.facts import Facts
+from emulator.engine.request.options import ToolStems
+
 _NAME_WEIGHT = 3
 _SHORTEST_STEM = 3
-MAX_COMPARED = 100_000
-"""Characters of a text, or of a tool's description, whose words are compared."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|\d+|[^\W\d_A-Za-z]+[^\W\d_]*")
 # Function words, and words that any tool's name or description may have.
 _STOP_WORDS = frozenset(
@@ -23,31 +24,37 @@ _STOP_WORDS = frozenset(
 )
 
 
-ToolStems = tuple[frozenset[str], frozenset[str]]
-"""The word stems in a tool's name, and those in its description alone."""
-
-
-def best_tool(tools: Sequence[ToolStems], text: str) -> int | None:
-    """The index of the tool that shares the most words with the text.
+def best_tool(tools: Sequence[tuple[str, str]], text: str) -> int | None:
+    """The index of the tool, given as (name, description), that shares the most words with the text.
 
     A word of the name weighs as much as three of the description; the first of equals wins. None when no tool shares a
     word that is no stop word.
     """
+    return _choose([_tool_stems(name, description) for name, description in tools], text)
+
+
+def suitable_tool(facts: Facts) -> int | None:
+    """The index of the declared tool that fits the last user message best, if any does."""
+    if not facts.tool_stems:
+        facts.tool_stems += [_tool_stems(name, description) for name, description, _ in facts.tools]
+    return _choose(facts.tool_stems, facts.last_user or "")
+
+
+def _choose(tools: Sequence[ToolStems], text: str) -> int | None:
     stems = _stems(text)
     scores = [_NAME_WEIGHT * len(in_name & stems) + len(in_description & stems) for in_name, in_description in tools]
     best = max(scores, default=0)
     return scores.index(best) if best else None
 
 
-def tool_stems(name: str, description: str) -> ToolStems:
-    """The word stems of a tool."""
+def _tool_stems(name: str, description: str) -> ToolStems:
     in_name = _stems(name)
     return in_name, _stems(description) - in_name
 
 
 def _stems(text: str) -> frozenset[str]:
     """The stems of a text's words without stop words; `weather_reports` and `reporting` share `report`."""
-    words = (word.lower() for word in _WORD.findall(text[:MAX_COMPARED]))
+    words = (word.lower() for word in _WORD.findall(text))
     return frozenset(_stem(word) for word in words if word not in _STOP_WORDS)
 
 

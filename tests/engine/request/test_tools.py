@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.engine.request import tools as tool_choice
-from emulator.engine.request.tools import MAX_COMPARED, tool_stems
+from emulator.engine.request.tools import best_tool
 
 WEATHER = ("get_current_weather", "Get the current weather in a given location")
 STOCKS = ("getStockPrice", "Look up the last price of a share")
@@ -14,11 +13,6 @@ TRAIN = ("search_trains", "Find train connections between two cities")
 JAPANESE = ("予約", "レストラン を 予約 する")
 GERMAN = ("wetter_abfragen", "Fragt das Wetter für eine Stadt ab")
 TOOLS = [WEATHER, STOCKS, BOOKING, TRAIN, JAPANESE, GERMAN]
-
-
-def best_tool(tools: list[tuple[str, str]], text: str) -> int | None:
-    """The index of the tool, given by name and description, that fits the text best."""
-    return tool_choice.best_tool([tool_stems(*tool) for tool in tools], text)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +54,3 @@ def test_any_text_can_be_matched(tools: list[tuple[str, str]], text: str) -> Non
     """For any names and texts the result is a valid index or None."""
     found = best_tool(tools, text)
     assert found is None or 0 <= found < len(tools)
-
-
-def test_of_a_long_text_the_beginning_is_compared() -> None:
-    """Words behind the bound do not count, and cost nothing."""
-    assert best_tool(TOOLS, "x " * (MAX_COMPARED // 2 - 10) + "weather") == 0
-    assert best_tool(TOOLS, "x " * (MAX_COMPARED // 2) + "weather") is None
