@@ -1,7 +1,8 @@
 """What verdicts are made from: one exchange with its request and its answer, streamed answers reassembled."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from functools import cached_property
 from http.client import OK
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from emulator.engine.answer import Outcome
-from emulator.engine.request.history import PastCall, calls_of
+from emulator.engine.request.history import MODEL_ROLES, PastCall, calls_of, is_result
 from emulator.wire.requests import ChatRequest, MalformedRequestError, Message, read_request
 from emulator.wire.sse import DONE
 from emulator.wire.urls import CHAT, Target
@@ -53,9 +54,41 @@ class Observation:
         return (self.request.get("messages") or ()) if self.request else ()
 
     @cached_property
+    def calls_by_message(self) -> Sequence[tuple[PastCall, ...]]:
+        """The tool calls of each message."""
+        return [calls_of(message, at) for at, message in enumerate(self.messages)]
+
+    @cached_property
     def past_calls(self) -> tuple[PastCall, ...]:
         """The tool calls of the history."""
-        return tuple(call for at, message in enumerate(self.messages) for call in calls_of(message, at))
+        return tuple(call for calls in self.calls_by_message for call in calls)
+
+    @cached_property
+    def turn_start(self) -> int:
+        """The index of the first message of the current turn: the one behind the last message of the user (documented for Gemini 3)."""
+        messages = self.messages
+        start = len(messages)
+        while start and (messages[start - 1].get("role") in MODEL_ROLES or is_result(messages[start - 1])):
+            start -= 1
+        return start
+
+    @cached_property
+    def strings(self) -> AbstractSet[str]:
+        """All texts in the request's JSON, keys and values."""
+        found: set[str] = set()
+        stack: list[Any] = [self.request]
+        while stack:
+            match stack.pop():
+                case str(text):
+                    found.add(text)
+                case dict(inner):
+                    found.update(inner)
+                    stack += inner.values()
+                case list(inner):
+                    stack += inner
+                case _:
+                    pass
+        return found
 
     @cached_property
     def answer(self) -> "ObservedAnswer":
@@ -123,18 +156,19 @@ class ObservedAnswer:
     @cached_property
     def calls(self) -> tuple[ObservedCall, ...]:
         """The tool calls; a fragment without a name, or with the id of the choice's last call, continues that call."""
-        found: list[ObservedCall] = []
-        last: dict[int, ObservedCall] = {}
+        found: list[tuple[ObservedCall, list[str]]] = []
+        last: dict[int, tuple[ObservedCall, list[str]]] = {}
         for choice in self.choices:
             for call in _message_of(choice).get("tool_calls") or ():
                 function, index, id_ = call.get("function") or {}, choice.get("index") or 0, call.get("id") or ""
-                if function.get("name") and not (id_ and index in last and last[index].id == id_):
-                    last[index] = ObservedCall(id_, function["name"], "", None)
+                if function.get("name") and not (id_ and index in last and last[index][0].id == id_):
+                    last[index] = ObservedCall(id_, function["name"], "", None), []
                     found.append(last[index])
                 if index in last:
-                    last[index].arguments += function.get("arguments") or ""
-                    last[index].signature = last[index].signature or _google(call).get("thought_signature")
-        return tuple(found)
+                    observed, pieces = last[index]
+                    pieces.append(function.get("arguments") or "")
+                    observed.signature = observed.signature or _google(call).get("thought_signature")
+        return tuple(replace(call, arguments="".join(pieces)) for call, pieces in found)
 
 
 def _choices(observation: Observation) -> Iterator[dict[str, Any]]:

@@ -4,10 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from emulator.catalogue.models import find_model
-from emulator.engine.request.history import MODEL_ROLES, PastCall, calls_of, is_result
+from emulator.engine.request.history import PastCall
 from emulator.engine.signatures import BYPASSES
-from emulator.verdicts.observation import Finding, Observation, ObservedCall
-from emulator.wire.json_text import dump
+from emulator.verdicts.observation import Finding, Observation
 from emulator.wire.requests import write_place
 
 
@@ -29,34 +28,32 @@ def find_moved(observations: Sequence[Observation]) -> Iterator[Finding]:
 
 def _unsigned_calls(observations: Sequence[Observation]) -> Iterator[tuple[Observation, PastCall, frozenset[str]]]:
     """The calls sent back with a wrong signature or none, and the signatures they should carry."""
-    answered: defaultdict[str, list[ObservedCall]] = defaultdict(list)
+    answered: defaultdict[tuple[str, str, str | None], set[str | None]] = defaultdict(set)
     for one in observations:
-        for number, message in enumerate(one.messages):
-            for call in calls_of(message, number):
-                issued = [made.signature for made in answered[call.id or ""] if _is_same_call(made, call)]
-                given = call.google.get("thought_signature")
-                is_valid = given in issued or (isinstance(given, str) and given in BYPASSES)
-                if issued and all(issued) and not call.legacy and not is_valid:
-                    yield one, call, frozenset(signature for signature in issued if signature)
+        for call in one.past_calls:
+            issued = answered.get(_identity(call.id or "", call.name, call.arguments))
+            if issued is None or None in issued or call.legacy:
+                continue
+            given = call.google.get("thought_signature")
+            if not (isinstance(given, str) and (given in issued or given in BYPASSES)):
+                yield one, call, frozenset(signature for signature in issued if signature)
         for made in one.answer.calls:
-            answered[made.id].append(made)
+            answered[_identity(made.id, made.name, made.arguments)].add(made.signature or None)
 
 
-def _is_same_call(made: ObservedCall, call: PastCall) -> bool:
-    return made.name == call.name and (bool(made.id) or made.arguments == call.arguments)
+def _identity(id_: str, name: str, arguments: str | None) -> tuple[str, str, str | None]:
+    """What a call that is sent back has in common with the one that was answered: id and name, without an id name and arguments."""
+    return id_, name, None if id_ else arguments
 
 
 def _is_anywhere(signatures: frozenset[str], one: Observation) -> bool:
-    sent = dump(one.request)
-    return any(dump(signature) in sent for signature in signatures)
+    return not signatures.isdisjoint(one.strings)
 
 
 def _is_enforced(one: Observation, call: PastCall) -> bool:
     """Documented: from Gemini 3 on, in the current turn, which is everything after the last message of the user."""
-    card = find_model(one.model)
-    number = call.place[1]
-    behind = one.messages[number:] if isinstance(number, int) else ()
-    is_current = all(message.get("role") in MODEL_ROLES or is_result(message) for message in behind)
+    card, number = find_model(one.model), call.place[1]
+    is_current = isinstance(number, int) and number >= one.turn_start
     return card is not None and card.enforces_signatures and is_current
 
 

@@ -1,13 +1,18 @@
 """Verdicts on tool calls that a client sends back: missing results, joined names, broken arguments."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from pydantic_core import from_json
 
-from emulator.engine.request.history import PastCall, calls_of, is_result
+from emulator.engine.request.history import PastCall, is_result
 from emulator.verdicts.observation import Finding, Observation
-from emulator.wire.requests import Message, write_place
+from emulator.wire.requests import write_place
 
+LONGEST_NAME = 256
+"""Characters of a function's name; longer ones are no parts of joined names."""
+LONGEST_JOINED_NAME = 2_000
+"""Characters of a name up to which it is looked at whether it is several names joined."""
 _MAX_SHOWN = 60
 """Characters of arguments that are shown."""
 
@@ -15,13 +20,12 @@ _MAX_SHOWN = 60
 def find_missing_results(observations: Sequence[Observation]) -> Iterator[Finding]:
     """Find calls in the history whose result does not directly follow."""
     for one in observations:
-        for at, message in enumerate(one.messages):
-            for call in _without_result(calls_of(message, at), one.messages[at + 1 :]):
-                named = f'{call.name} ("{call.id}")' if call.id else call.name
-                yield Finding(
-                    (one.number,),
-                    f"{write_place(call.place)} calls {named}, and the messages behind it lack its result",
-                )
+        for call in _without_result(one):
+            named = f'{call.name} ("{call.id}")' if call.id else call.name
+            yield Finding(
+                (one.number,),
+                f"{write_place(call.place)} calls {named}, and the messages behind it lack its result",
+            )
 
 
 def find_joined_names(observations: Sequence[Observation]) -> Iterator[Finding]:
@@ -29,9 +33,15 @@ def find_joined_names(observations: Sequence[Observation]) -> Iterator[Finding]:
     answered: set[str] = set()
     for one in observations:
         functions = [tool.get("function") or {} for tool in (one.request or {}).get("tools") or ()]
-        known = answered | {function.get("name") or "" for function in functions}
+        known = (answered | {function.get("name") or "" for function in functions}) - {""}
+        lengths = sorted({len(name) for name in known if len(name) <= LONGEST_NAME})
+        splits: dict[str, tuple[str, ...]] = {"": ()}
         for call in one.past_calls:
-            if call.name not in known and (parts := split_name(call.name, known - {""})):
+            if call.name in known:
+                continue
+            if call.name not in splits:
+                splits[call.name] = split_name(call.name, known, lengths)
+            if parts := splits[call.name]:
                 yield Finding(
                     (one.number,),
                     f'{write_place(call.place)} calls "{call.name}", which is {" and ".join(parts)} joined',
@@ -53,27 +63,41 @@ def find_broken_arguments(observations: Sequence[Observation]) -> Iterator[Findi
         answered |= {call.arguments for call in one.answer.calls}
 
 
-def split_name(name: str, known: Collection[str]) -> tuple[str, ...]:
-    """Split a name into known names; empty if that is not possible."""
-    splits: dict[int, tuple[str, ...]] = {0: ()}
+def split_name(name: str, known: AbstractSet[str], lengths: Sequence[int]) -> tuple[str, ...]:
+    """Split a name into known names, which have these lengths; empty if that is not possible, or if the name is too long."""
+    if len(name) > LONGEST_JOINED_NAME:
+        return ()
+    starts = {0: 0}
     for end in range(1, len(name) + 1):
-        for part in known:
-            start = end - len(part)
-            if start in splits and name.endswith(part, 0, end):
-                splits.setdefault(end, (*splits[start], part))
-    return splits.get(len(name), ())
+        for length in lengths:
+            if end - length in starts and name[end - length : end] in known:
+                starts[end] = end - length
+                break
+    parts: list[str] = []
+    end = len(name) if len(name) in starts else 0
+    while end:
+        parts.append(name[starts[end] : end])
+        end = starts[end]
+    return tuple(reversed(parts))
 
 
-def _without_result(calls: Sequence[PastCall], following: Sequence[Message]) -> Sequence[PastCall]:
-    results = []
-    for message in following:
-        if not is_result(message):
-            break
-        results.append(message.get("tool_call_id"))
-    # Without ids, as with the deprecated `function_call` and a quirk, they are only counted.
-    if not all(call.id for call in calls) or not all(results):
-        return calls[len(results) :]
-    return [call for call in calls if call.id not in results]
+def _without_result(one: Observation) -> Sequence[PastCall]:
+    """The calls that the tool results right behind their message do not answer."""
+    missing: list[PastCall] = []
+    # Backwards, with the results behind each message: their number, and their ids.
+    count, ids = 0, set[str | None]()
+    for message, calls in zip(reversed(one.messages), reversed(one.calls_by_message), strict=True):
+        if calls and not (all(call.id for call in calls) and ids.isdisjoint((None, ""))):
+            # Without ids, as with the deprecated `function_call` and a quirk, they are only counted.
+            missing += reversed(calls[count:])
+        else:
+            missing += [call for call in reversed(calls) if call.id not in ids]
+        if is_result(message):
+            count += 1
+            ids.add(message.get("tool_call_id"))
+        elif count:
+            count, ids = 0, set()
+    return missing[::-1]
 
 
 def _is_object(text: str) -> bool:
