@@ -1,5 +1,6 @@
 """The control path `/__emulator__/`: health, journal, verification, reset, scenarios. For tests and tools, not for the client under test."""
 
+import asyncio
 import hmac
 from dataclasses import asdict
 from typing import Any
@@ -89,6 +90,8 @@ class Control:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._working = asyncio.Lock()
+        """Held by what works through the journal for long, in a thread: one at a time, so that requests get their turns."""
 
     async def health(self, _request: Request) -> Response:
         """Report that the server is up, with its version and scenarios."""
@@ -143,7 +146,8 @@ class Control:
         if unknown:
             return _error(400, f'unknown filter "{unknown[0]}"; expected session')
         await self._service.store.refresh_all()
-        found = self._service.verdicts(request.query_params.get("session"))
+        async with self._working:
+            found = await asyncio.to_thread(self._service.verdicts, request.query_params.get("session"))
         return JSONResponse({"verdicts": [asdict(verdict) for verdict in found]})
 
     async def quotas(self, request: Request) -> Response:

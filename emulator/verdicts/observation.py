@@ -1,5 +1,6 @@
 """What verdicts are made from: one exchange with its request and its answer, streamed answers reassembled."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -204,5 +205,39 @@ class Finding:
     """Whether Vertex accepts it, which makes an error a warning."""
 
 
-Detector = Callable[[Sequence[Observation]], Iterator[Finding]]
-"""Finds the mistakes of one kind in the exchanges of a session, the oldest first."""
+def identify_call(id_: str, name: str, arguments: str | None) -> tuple[str, str, str | None]:
+    """What a call that is sent back has in common with the one that was answered: id and name, without an id name and arguments."""
+    return id_, name, None if id_ else arguments
+
+
+class Past:
+    """What verdicts need of the exchanges of a session that came before; so only one request is in memory at a time."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        """The names of the functions that answers called."""
+        self.arguments: set[str] = set()
+        """The arguments of these calls."""
+        self.signatures: defaultdict[tuple[str, str, str | None], set[str | None]] = defaultdict(set)
+        """The signatures of these calls by `identify_call`; None for a call without one."""
+        self.truncated: dict[str, int] = {}
+        """The texts of truncated streams that were not sent back yet, and the numbers of their exchanges."""
+
+    def add(self, one: Observation) -> None:
+        """Add the next exchange."""
+        for call in one.answer.calls:
+            self.names.add(call.name)
+            self.arguments.add(call.arguments)
+            self.signatures[identify_call(call.id, call.name, call.arguments)].add(call.signature or None)
+        for text in one.answer.texts:
+            if one.is_truncated:
+                self.truncated[text] = one.number
+            else:
+                # A complete answer with the same text may be sent back.
+                self.truncated.pop(text, None)
+
+
+Detector = Callable[[Observation, Past], Iterator[Finding]]
+"""Finds the mistakes of one kind in one exchange, given those before it."""
+SessionDetector = Callable[[Sequence[Observation]], Iterator[Finding]]
+"""Finds the mistakes of one kind in all exchanges of a session, the oldest first, without reading what is in their bodies."""

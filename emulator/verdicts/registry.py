@@ -2,14 +2,14 @@
 
 To add a verdict: write a generator `find_...` in the module of its subject here in `verdicts/` (requests, retries, signatures,
 tool_calls), which yields a `Finding` for each mistake, and add a `VerdictKind` to `KINDS` below; the table in `docs/verdicts.md`
-is generated from it.
+is generated from it. What it needs to know of earlier exchanges is kept in `Past` (`observation.py`).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from emulator.verdicts.observation import Detector, Finding, Observation
+from emulator.verdicts.observation import Detector, Finding, Observation, Past, SessionDetector
 from emulator.verdicts.requests import (
     find_api_keys,
     find_bare_models,
@@ -45,7 +45,10 @@ class VerdictKind:
     """What the client does wrong."""
     advice: str
     """What it should do instead."""
-    find: Detector
+    find: Detector | None = None
+    """Finds it in one exchange; None if it takes several to see it."""
+    find_in_session: SessionDetector | None = None
+    """Finds it in all exchanges together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +109,21 @@ KINDS: tuple[VerdictKind, ...] = (
         "error",
         f"the same body again within {RETRY_WINDOW:g} seconds after 400, 401, 403, 404 or 418; after 401 and 403 a new token is fine",
         "do not retry what the same request meets again; change the request, or for 401 and 403 the token",
-        find_retried_refusals,
+        find_in_session=find_retried_refusals,
     ),
     VerdictKind(
         "retry_after_ignored",
         "error",
         "the same body again before the time in the answer's `Retry-After`",
         "wait as long as Retry-After says",
-        find_ignored_retry_after,
+        find_in_session=find_ignored_retry_after,
     ),
     VerdictKind(
         "retry_storm",
         "error",
         f"{STORM_RETRIES} or more retries of one body after 429 or 5xx, each less than {STORM_WAIT:g} seconds after the answer",
         "wait longer after each failure, with some chance in it, and give up after a few",
-        find_storms,
+        find_in_session=find_storms,
     ),
     VerdictKind(
         "truncated_stream_accepted",
@@ -178,13 +181,28 @@ KINDS: tuple[VerdictKind, ...] = (
 
 def judge_client(observations: Sequence[Observation]) -> tuple[Verdict, ...]:
     """The verdicts on the client of one session, in the order of their exchanges; `observations` are the oldest first."""
-    verdicts: list[Verdict] = []
+    past = Past()
+    found: dict[str, list[Finding]] = {kind.name: [] for kind in KINDS}
+    for observed in observations:
+        # A copy, with which everything goes that was read of the request.
+        one = replace(observed)
+        for kind in KINDS:
+            if kind.find is not None:
+                found[kind.name] += kind.find(one, past)
+        past.add(one)
     for kind in KINDS:
-        found: dict[tuple[str, bool], list[Finding]] = {}
-        for finding in kind.find(observations):
-            found.setdefault((finding.sentence, finding.is_harmless), []).append(finding)
-        for same in found.values():
-            numbers = sorted({number for finding in same for number in finding.exchanges})
-            severity = "warning" if same[0].is_harmless else kind.severity
-            verdicts.append(Verdict(kind.name, severity, tuple(numbers), same[0].sentence, kind.advice))
+        if kind.find_in_session is not None:
+            found[kind.name] += kind.find_in_session(observations)
+    verdicts = [verdict for kind in KINDS for verdict in _unite(kind, found[kind.name])]
     return tuple(sorted(verdicts, key=lambda verdict: verdict.exchanges))
+
+
+def _unite(kind: VerdictKind, findings: Iterable[Finding]) -> list[Verdict]:
+    """One verdict for all findings with the same sentence."""
+    same: dict[tuple[str, bool], set[int]] = {}
+    for finding in findings:
+        same.setdefault((finding.sentence, finding.is_harmless), set()).update(finding.exchanges)
+    return [
+        Verdict(kind.name, "warning" if is_harmless else kind.severity, tuple(sorted(numbers)), sentence, kind.advice)
+        for (sentence, is_harmless), numbers in same.items()
+    ]

@@ -1,49 +1,39 @@
 """Verdicts on thought signatures: dropped, or moved to another place."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from emulator.catalogue.models import find_model
 from emulator.engine.request.history import PastCall
 from emulator.engine.signatures import BYPASSES
-from emulator.verdicts.observation import Finding, Observation
+from emulator.verdicts.observation import Finding, Observation, Past, identify_call
 from emulator.wire.requests import write_place
 
 
-def find_dropped(observations: Sequence[Observation]) -> Iterator[Finding]:
+def find_dropped(one: Observation, past: Past) -> Iterator[Finding]:
     """Find calls sent back without the signature they were answered with, where the request has it nowhere else either."""
-    for one, call, expected in _unsigned_calls(observations):
+    for call, expected in _unsigned_calls(one, past):
         if not _is_anywhere(expected, one):
             sentence = f"{_describe(call)} came back without the thought signature it was answered with"
             yield Finding((one.number,), sentence, is_harmless=not _is_enforced(one, call))
 
 
-def find_moved(observations: Sequence[Observation]) -> Iterator[Finding]:
+def find_moved(one: Observation, past: Past) -> Iterator[Finding]:
     """Find signatures sent back in another place than on their call."""
-    for one, call, expected in _unsigned_calls(observations):
+    for call, expected in _unsigned_calls(one, past):
         if _is_anywhere(expected, one):
             sentence = f"{_describe(call)} does not carry its own thought signature, which came back in another place"
             yield Finding((one.number,), sentence, is_harmless=not _is_enforced(one, call))
 
 
-def _unsigned_calls(observations: Sequence[Observation]) -> Iterator[tuple[Observation, PastCall, frozenset[str]]]:
+def _unsigned_calls(one: Observation, past: Past) -> Iterator[tuple[PastCall, frozenset[str]]]:
     """The calls sent back with a wrong signature or none, and the signatures they should carry."""
-    answered: defaultdict[tuple[str, str, str | None], set[str | None]] = defaultdict(set)
-    for one in observations:
-        for call in one.past_calls:
-            issued = answered.get(_identity(call.id or "", call.name, call.arguments))
-            if issued is None or None in issued or call.legacy:
-                continue
-            given = call.google.get("thought_signature")
-            if not (isinstance(given, str) and (given in issued or given in BYPASSES)):
-                yield one, call, frozenset(signature for signature in issued if signature)
-        for made in one.answer.calls:
-            answered[_identity(made.id, made.name, made.arguments)].add(made.signature or None)
-
-
-def _identity(id_: str, name: str, arguments: str | None) -> tuple[str, str, str | None]:
-    """What a call that is sent back has in common with the one that was answered: id and name, without an id name and arguments."""
-    return id_, name, None if id_ else arguments
+    for call in one.past_calls if past.signatures else ():
+        issued = past.signatures.get(identify_call(call.id or "", call.name, call.arguments))
+        if issued is None or None in issued or call.legacy:
+            continue
+        given = call.google.get("thought_signature")
+        if not (isinstance(given, str) and (given in issued or given in BYPASSES)):
+            yield call, frozenset(signature for signature in issued if signature)
 
 
 def _is_anywhere(signatures: frozenset[str], one: Observation) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from pydantic_core import from_json
 
 from emulator.engine.request.history import PastCall, is_result
-from emulator.verdicts.observation import Finding, Observation
+from emulator.verdicts.observation import Finding, Observation, Past
 from emulator.wire.requests import write_place
 
 LONGEST_NAME = 256
@@ -17,56 +17,43 @@ _MAX_SHOWN = 60
 """Characters of arguments that are shown."""
 
 
-def find_missing_results(observations: Sequence[Observation]) -> Iterator[Finding]:
+def find_missing_results(one: Observation, _past: Past) -> Iterator[Finding]:
     """Find calls in the history whose result does not directly follow."""
-    for one in observations:
-        for call in _without_result(one):
-            named = f'{call.name} ("{call.id}")' if call.id else call.name
-            yield Finding(
-                (one.number,),
-                f"{write_place(call.place)} calls {named}, and the messages behind it lack its result",
-            )
+    for call in _without_result(one):
+        named = f'{call.name} ("{call.id}")' if call.id else call.name
+        sentence = f"{write_place(call.place)} calls {named}, and the messages behind it lack its result"
+        yield Finding((one.number,), sentence)
 
 
-def find_joined_names(observations: Sequence[Observation]) -> Iterator[Finding]:
+def find_joined_names(one: Observation, past: Past) -> Iterator[Finding]:
     """Find calls whose name is several known names concatenated."""
-    answered: set[str] = set()
-    for one in observations:
-        functions = [tool.get("function") or {} for tool in (one.request or {}).get("tools") or ()]
-        known = (answered | {function.get("name") or "" for function in functions}) - {""}
-        lengths = sorted({len(name) for name in known if len(name) <= LONGEST_NAME})
-        splits: dict[str, tuple[str, ...]] = {"": ()}
-        for call in one.past_calls:
-            if call.name in known:
-                continue
-            if call.name not in splits:
-                splits[call.name] = split_name(call.name, known, lengths)
-            if parts := splits[call.name]:
-                yield Finding(
-                    (one.number,),
-                    f'{write_place(call.place)} calls "{call.name}", which is {" and ".join(parts)} joined',
-                )
-        answered |= {call.name for call in one.answer.calls}
+    functions = [tool.get("function") or {} for tool in (one.request or {}).get("tools") or ()]
+    known = {name for function in functions if (name := function.get("name"))}
+    splits: dict[str, tuple[str, ...]] = {"": ()}
+    for call in one.past_calls:
+        if call.name in known or call.name in past.names:
+            continue
+        if call.name not in splits:
+            splits[call.name] = split_name(call.name, known | past.names)
+        if parts := splits[call.name]:
+            sentence = f'{write_place(call.place)} calls "{call.name}", which is {" and ".join(parts)} joined'
+            yield Finding((one.number,), sentence)
 
 
-def find_broken_arguments(observations: Sequence[Observation]) -> Iterator[Finding]:
+def find_broken_arguments(one: Observation, past: Past) -> Iterator[Finding]:
     """Find arguments in the history that are no JSON object, unless the model itself wrote them so."""
-    answered: set[str] = set()
-    for one in observations:
-        for call in one.past_calls:
-            if call.arguments and call.arguments not in answered and not _is_object(call.arguments):
-                shown = call.arguments if len(call.arguments) <= _MAX_SHOWN else f"{call.arguments[:_MAX_SHOWN]}..."
-                yield Finding(
-                    (one.number,),
-                    f"{write_place(call.place)} calls {call.name} with `{shown}`, which is no JSON object",
-                )
-        answered |= {call.arguments for call in one.answer.calls}
+    for call in one.past_calls:
+        if call.arguments and call.arguments not in past.arguments and not _is_object(call.arguments):
+            shown = call.arguments if len(call.arguments) <= _MAX_SHOWN else f"{call.arguments[:_MAX_SHOWN]}..."
+            sentence = f"{write_place(call.place)} calls {call.name} with `{shown}`, which is no JSON object"
+            yield Finding((one.number,), sentence)
 
 
-def split_name(name: str, known: AbstractSet[str], lengths: Sequence[int]) -> tuple[str, ...]:
-    """Split a name into known names, which have these lengths; empty if that is not possible, or if the name is too long."""
+def split_name(name: str, known: AbstractSet[str]) -> tuple[str, ...]:
+    """Split a name into known names; empty if that is not possible, or if the name is too long."""
     if len(name) > LONGEST_JOINED_NAME:
         return ()
+    lengths = sorted({len(part) for part in known if 0 < len(part) <= LONGEST_NAME})
     starts = {0: 0}
     for end in range(1, len(name) + 1):
         for length in lengths:

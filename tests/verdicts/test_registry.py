@@ -415,4 +415,4 @@ def test_sessions_are_judged_separately() -> None:
 )
 def test_names_are_split(name: str, parts: tuple[str, ...]) -> None:
     """A joined name is split into known names, quickly even if there are many splits."""
-    assert split_name(name, {"a", "ba", "aa"} if parts != ("a", "a") else {"a"}, (1, 2)) == parts
+    assert split_name(name, {"a", "ba", "aa"} if parts != ("a", "a") else {"a"}) == parts
