@@ -130,9 +130,9 @@ def _encode(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> EncodedAnswer
 
     counts = estimate_output(made.choices)
     usage, timeline = render_prompted(SLOT_PROMPT)
-    encoded = EncodedAnswer(timeline, counts, usage, slot_drawn, drawn)
-    if encoded.size > LARGEST_ENCODED:
+    if timeline.size > LARGEST_ENCODED:
         return None
+    encoded = EncodedAnswer(timeline, counts, usage, slot_drawn, drawn)
     # Rendering with another prompt size shows whether everything that depends on it has a slot.
     usage, timeline = render_prompted(SLOT_PROMPT + 1_000_000)
     return encoded if encoded.fill(identity, usage, slot_drawn).body == timeline.body else None

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from io import BytesIO
+from itertools import islice
 from typing import Annotated, Any, NamedTuple, Protocol, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
@@ -11,6 +13,9 @@ from typing_extensions import TypedDict
 
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 Object = dict[str, Any]
+_Item = TypeVar("_Item")
+ListOf = Annotated[list[_Item], Field(fail_fast=True)]
+"""A list that is read up to its first wrong item: a description of each of a million would take minutes."""
 
 REQUEST_CONFIG = ConfigDict(extra="allow", strict=True, defer_build=True)
 """How request bodies are read: unknown keys are kept and nothing is converted; the validator is built at first use."""
@@ -67,9 +72,9 @@ class Message(TypedDict, total=False):
     """One message; an assistant's content may be a string, null or absent (documented: seed)."""
 
     role: str
-    content: str | list[Part] | None
+    content: str | ListOf[Part] | None
     name: str | None
-    tool_calls: list[ToolCall] | None
+    tool_calls: ListOf[ToolCall] | None
     tool_call_id: str | None
     function_call: FunctionCall | None
     extra_content: ExtraContent | None
@@ -107,7 +112,7 @@ class ChatRequest(TypedDict, total=False):
     """The body of a chat-completions request."""
 
     model: str | None
-    messages: list[Message] | None
+    messages: ListOf[Message] | None
     stream: bool | None
     stream_options: StreamOptions | None
     max_tokens: int | None
@@ -116,15 +121,15 @@ class ChatRequest(TypedDict, total=False):
     top_p: _Number | None
     frequency_penalty: _Number | None
     presence_penalty: _Number | None
-    stop: str | list[str] | None
+    stop: str | ListOf[str] | None
     seed: int | None
     n: int | None
-    modalities: list[str] | None
+    modalities: ListOf[str] | None
     reasoning_effort: str | None
     response_format: Object | None
-    tools: list[Tool] | None
+    tools: ListOf[Tool] | None
     tool_choice: str | Object | None
-    functions: list[Function] | None
+    functions: ListOf[Function] | None
     function_call: str | Object | None
     web_search_options: Object | None
     extra_body: ExtraBody | None
@@ -133,7 +138,7 @@ class ChatRequest(TypedDict, total=False):
 
 
 CHAT_REQUEST = TypeAdapter(ChatRequest)
-_MESSAGES = TypeAdapter(list[Message], config=REQUEST_CONFIG)
+_MESSAGES = TypeAdapter(ListOf[Message], config=REQUEST_CONFIG)
 
 UNKNOWN_EFFECT = frozenset({"stream_options"})
 """Known keys that change nothing."""
@@ -171,7 +176,6 @@ Shape = TypeVar("Shape")
 _CALL = b'"tool_call'
 _LONG = 8192
 """Bytes from which a body counts as long, and the bytes at its end that are searched for tool calls."""
-_BACKSLASH_LINE_END = re.compile(rb"\\(?=\r?\n)")
 _JSON_PLACE = re.compile(r" at line (\d+) column (\d+)$")
 _REPAIRED = "dropped the backslashes before line ends: the body as sent is not JSON (use --strict-json to refuse it)"
 _TYPE_NAMES = {
@@ -272,7 +276,7 @@ def parse_shape(shape: TypeAdapter[Shape], body: bytes, *, strict_json: bool = F
         if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
             raise _wrong_shape(error) from None
     if not strict_json:
-        repaired = _BACKSLASH_LINE_END.sub(b"", body)
+        repaired = body.replace(b"\\\r\n", b"\r\n").replace(b"\\\n", b"\n")
         if repaired != body:
             try:
                 return shape.validator.validate_json(repaired), (_REPAIRED,)
@@ -291,8 +295,7 @@ def _not_json(body: bytes) -> MalformedRequestError:
         reason = str(error)
     found = _JSON_PLACE.search(reason)
     line, column = (int(found[1]), int(found[2])) if found else (1, 1)
-    lines = body.split(b"\n")
-    text = lines[line - 1].decode("utf-8", "replace") if line <= len(lines) else ""
+    text = next(islice(BytesIO(body), line - 1, None), b"").rstrip(b"\n").decode("utf-8", "replace")
     start = max(0, column - 41)
     snippet = f"{text[start : column + 39].rstrip()}\n{' ' * max(0, column - 1 - start)}^"
     reason = _JSON_PLACE.sub("", reason)

@@ -5,8 +5,8 @@ from typing import Any
 from emulator.catalogue import models
 from emulator.cli.options import TOKEN_LIFETIME
 from emulator.engine import quota as buckets
-from emulator.engine.matching import misses
-from emulator.engine.reply import chunking
+from emulator.engine.matching import conditions, misses
+from emulator.engine.reply import chunking, limits
 from emulator.engine.request import options
 from emulator.engine.sampling import patterns, sampler
 from emulator.scenario import yaml as scenario_yaml
@@ -15,6 +15,7 @@ from emulator.scenario.templates import budget
 from emulator.server import control, tokens
 from emulator.server.settings import Settings
 from emulator.store import sessions
+from emulator.verdicts import tool_calls
 
 MIB = 1024 * 1024
 
@@ -58,7 +59,28 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
         ),
         ("keys of an object made by `auto`", f"{sampler.MOST_PROPERTIES:,}", "likewise"),
         ("a text made by `auto`", f"{patterns.LONGEST_TEXT:,} characters", "likewise"),
+        (
+            "chunks of an answer, all choices together",
+            f"{chunking.MAX_CHUNKS:,}",
+            "adjacent chunks are joined, so that they are fewer and longer",
+        ),
+        ("stop sequences of a request", f"{limits.MAX_STOPS}", "those behind are not looked for"),
         ("rules that a miss names", f"{misses.NEAREST}", "the others are counted"),
+        (
+            "work of finding them",
+            f"{misses.MISS_WORK:,} units, about 300 ms, beyond trying each rule",
+            "the rules left are counted only, and the report says so",
+        ),
+        (
+            "what a miss shows of a condition",
+            f"{conditions.MAX_SHOWN_VALUES} values, {conditions.MAX_SHOWN_JSON:,} characters of JSON",
+            "the others are counted, the JSON is cut",
+        ),
+        (
+            "a name that is taken for several joined, in verdicts",
+            f"{tool_calls.LONGEST_JOINED_NAME:,} characters",
+            "no verdict",
+        ),
     ]
     table = ["| what | bound | beyond it |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]
     assert_generated("limits.md", "\n".join(table))

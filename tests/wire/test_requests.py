@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from emulator.wire.requests import (
     CHAT_REQUEST,
@@ -186,3 +188,44 @@ def test_requests_with_shared_options_do_not_share_mutable_values() -> None:
     first = read_request(body)
     first["model"], first["messages"] = "n", None
     assert read_request(body) == {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+
+
+@given(st.lists(st.sampled_from([b"\\", b"\n", b"\r", b"\r\n", b" ", b"a", b'"']), max_size=30))
+def test_exactly_the_backslash_before_a_line_end_is_dropped(parts: list[bytes]) -> None:
+    """As by a search for backslashes that a line end follows, in whatever order they stand."""
+    body = b'{"model": "x", ' + b"".join(parts) + b'"n": 1}'
+    reference = re.sub(rb"\\(?=\r?\n)", b"", body)
+    try:
+        expected = read_request(reference)
+    except MalformedRequestError:
+        with pytest.raises(MalformedRequestError):
+            read_request(body)
+    else:
+        assert read_request(body) == expected
+
+
+@pytest.mark.parametrize(
+    ("item", "place"),
+    [
+        ('{"messages": [{"role": "user", "content": "a"}, %s]}', "messages[1]"),
+        ('{"messages": [{"content": [{"text": "a"}, %s]}]}', "messages[0].content[1]"),
+        ('{"messages": [{"tool_calls": [{"id": "a"}, %s]}]}', "messages[0].tool_calls[1]"),
+        ('{"tools": [{"type": "function"}, %s]}', "tools[1]"),
+        ('{"functions": [{"name": "f"}, %s]}', "functions[1]"),
+        ('{"stop": ["a", %s]}', "stop[1]"),
+        ('{"modalities": ["a", %s]}', "modalities[1]"),
+    ],
+)
+def test_a_list_is_read_up_to_its_first_wrong_item(item: str, place: str) -> None:
+    """A million wrong items cost no more than one, and the report is the same."""
+
+    def count_errors(number: int) -> int:
+        body = (item % ", ".join(["1"] * number)).encode()
+        with pytest.raises(ValidationError) as found:
+            CHAT_REQUEST.validator.validate_json(body)
+        with pytest.raises(MalformedRequestError) as malformed:
+            read_request(body)
+        assert malformed.value.place == place
+        return found.value.error_count()
+
+    assert count_errors(1000) == count_errors(1)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+from emulator.catalogue.models import MAX_CHOICES
+from emulator.engine.reply.chunking import MAX_CHUNKS, join_adjacent
 from emulator.engine.reply.parts import Answer, CallPart, Choice, FailPart, MediaPart, RawPart, TextPart
 from emulator.engine.timeline.directives import Directive, HiddenText
 from emulator.engine.timeline.timeline import Frame, error_frame
@@ -170,7 +172,7 @@ def _call_deltas(
             # An announcement with the other call's index, then pieces that repeat id, name and type (documented: seed).
             announced = announce_index(index, count)
             yield [tool_call(arguments="", name=part.name, call_id=part.id, index=announced, signature=part.signature)]
-            for piece in part.pieces or fragment(part.arguments):
+            for piece in part.pieces or _fragment_call(part.arguments):
                 yield [tool_call(arguments=piece, name=part.name, call_id=part.id, index=index)]
         elif part.pieces is None and not dialect.announces_calls:
             whole.append(
@@ -190,6 +192,13 @@ def _call_deltas(
                 yield [tool_call(arguments=piece, name=None, call_id=None, index=index)]
     if whole:
         yield whole
+
+
+def _fragment_call(arguments: str) -> tuple[str, ...]:
+    """The fragments of the arguments of one of an answer's calls."""
+    pieces = fragment(arguments)
+    most = MAX_CHUNKS // MAX_CHOICES
+    return pieces if len(pieces) <= most else join_adjacent(pieces, -(-len(pieces) // most))
 
 
 def fragment(arguments: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from emulator.catalogue.quirks import QuirkName
 from emulator.engine.matching.choose import Chosen
 from emulator.engine.randomness import AnswerInputs, SeededRandom
 from emulator.engine.reply.calls import LiteralCall
+from emulator.engine.reply.chunking import limit_chunks
 from emulator.engine.reply.limits import apply_limits, read_limits
 from emulator.engine.reply.parts import Answer, CallPart, Choice, MediaPart, TextPart
 from emulator.engine.reply.templates import Context, Request, fill_text
@@ -49,7 +50,7 @@ def compose(
     headers = (*_service_headers(facts), *((name, fill_text(value, contexts[0])) for name, value in rule.headers))
     faults = [make_fault(contexts[0]) for make_fault in (*rule.faults, *inputs.overrides.faults)]
     return Answer(
-        tuple(choices),
+        limit_chunks(choices),
         count_usage(rule.usage, estimate_output(choices), facts),
         headers,
         tuple(fault for fault in faults if fault is not None),

@@ -11,6 +11,9 @@ from emulator.engine.reply.parts import CallPart, Part, TextPart, make_text
 from emulator.engine.request.token_estimates import BYTES_PER_TOKEN, estimate_tokens
 from emulator.wire.requests import ChatRequest
 
+MAX_STOPS = 100
+"""Stop sequences of a request that are looked for; documented are a few."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutputLimits:
@@ -27,7 +30,7 @@ def read_limits(request: ChatRequest) -> OutputLimits | None:
     stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
     if not given and not any(stops):
         return None
-    return OutputLimits(min(given) if given else None, tuple(one for one in stops if one))
+    return OutputLimits(min(given) if given else None, tuple(one for one in stops if one)[:MAX_STOPS])
 
 
 def apply_limits(parts: tuple[Part, ...], limits: OutputLimits) -> tuple[tuple[Part, ...], str | None]:

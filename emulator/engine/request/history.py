@@ -1,6 +1,5 @@
 """The message history: texts without thoughts, past tool calls, content blocks (for vetting) and turns (for conversation rules)."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -47,8 +46,13 @@ def _strip_thoughts(text: str, extra: ExtraContent | None, marker: str | None) -
         return "" if flag else text
     if not marker:
         return text
-    name = re.escape(marker)
-    return re.sub(f"<{name}>.*?</{name}>", "", text, flags=re.DOTALL)
+    opening, closing = f"<{marker}>", f"</{marker}>"
+    kept: list[str] = []
+    at = 0
+    while (start := text.find(opening, at)) >= 0 and (end := text.find(closing, start + len(opening))) >= 0:
+        kept.append(text[at:start])
+        at = end + len(closing)
+    return "".join(kept) + text[at:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +124,20 @@ def read_blocks(messages: Sequence[Message]) -> list[ContentBlock]:
 
     Assumed: blocks are counted from 1, system messages are none, and results next to each other are one.
     """
-    blocks: list[ContentBlock] = []
+    blocks: list[tuple[int, BlockKind, list[int]]] = []
     number = 0
     for at, message in enumerate(messages):
         kind = _block_kind(message)
-        before = blocks[-1] if blocks else None
-        if kind == "results" and before is not None and before.kind == "results":
-            blocks[-1] = ContentBlock(before.number, kind, (*before.messages, at))
+        before = blocks[-1][1] if blocks else None
+        if kind == "results" and before == "results":
+            blocks[-1][2].append(at)
         elif kind != "system":
             number += 1
-            blocks.append(ContentBlock(number, kind, (at,)))
-        elif before is not None and before.kind == "model":
+            blocks.append((number, kind, [at]))
+        elif before == "model":
             # Not a block that is counted, but with it between them calls do not directly follow the model's text.
-            blocks.append(ContentBlock(number, kind, (at,)))
-    return blocks
+            blocks.append((number, kind, [at]))
+    return [ContentBlock(number, kind, tuple(indexes)) for number, kind, indexes in blocks]
 
 
 def _block_kind(message: Message) -> BlockKind:

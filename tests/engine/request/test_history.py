@@ -1,11 +1,14 @@
 """Texts of the history without the thoughts in them."""
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emulator.engine.request.facts import Facts
-from emulator.engine.request.history import read_text
+from emulator.engine.request.history import read_blocks, read_text
 from emulator.wire.urls import Target
 
 THOUGHT = "<think>Let me see,\nthis is long.</think>Yes."
@@ -62,3 +65,27 @@ def test_thoughts_in_the_history_are_no_prompt() -> None:
 
     assert tokens({"thought_tag_marker": "think"}) == 5
     assert tokens({}) > 100
+
+
+@given(
+    st.lists(st.sampled_from(["<t>", "</t>", "<t", "/", "a", "\n", "t>"]), max_size=12),
+    st.sampled_from(["t", "t>", "."]),
+)
+def test_what_stands_in_tags_is_left_out(parts: list[str], marker: str) -> None:
+    """As by the shortest match from each opening tag, also where tags are nested or not closed."""
+    text, name = "".join(parts), re.escape(marker)
+    expected = re.sub(f"<{name}>.*?</{name}>", "", text, flags=re.DOTALL)
+    assert read_text({"role": "assistant", "content": text}, marker) == expected
+
+
+def test_unclosed_tags_cost_nothing() -> None:
+    """A million opening tags are read once, not once each."""
+    text = "<t>" * 1_000_000
+    assert read_text({"role": "assistant", "content": text}, "t") == text
+
+
+def test_many_results_are_one_block() -> None:
+    """A block of results grows in constant time for each."""
+    messages: list[Any] = [{"role": "tool", "tool_call_id": "x"}] * 100_000
+    (block,) = read_blocks(messages)
+    assert block.messages == tuple(range(100_000))
