@@ -54,7 +54,7 @@ class Outcome(NamedTuple):
     report: str = ""
     """The miss report, or why the rule failed."""
     warnings: tuple[str, ...] = ()
-    """What the scenario requested that the answer could not do."""
+    """What the scenario or the request's schemas ask for that the answer does not do."""
     quirks: frozenset[QuirkName] = frozenset()
     """The active quirks, of the rule and of the overrides."""
     changed_by_overrides: bool = False
@@ -169,9 +169,10 @@ def _compose_outcome(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render:
         )
     except AnswerError as error:
         return _cannot_answer(chosen, error)
-    warnings: tuple[str, ...] = ()
+    warnings = made.warnings
     if made.faults:
-        timeline, warnings = apply_failures(timeline, made.faults)
+        timeline, fault_warnings = apply_failures(timeline, made.faults)
+        warnings += fault_warnings
     if quirks:
         timeline = apply_quirks(timeline, quirks, sign(identity.id, int(inputs.moment), inputs.seed))
     if made.faults or timeline.marks:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from emulator import budget as work_budget
 from emulator.catalogue import models
 from emulator.cli.options import TOKEN_LIFETIME
 from emulator.engine import quota as buckets
@@ -9,6 +10,7 @@ from emulator.engine.matching import conditions, misses
 from emulator.engine.reply import chunking, limits
 from emulator.engine.request import options
 from emulator.engine.sampling import patterns, sampler
+from emulator.engine.vetting import tools
 from emulator.scenario import yaml as scenario_yaml
 from emulator.scenario.checks import unreachable
 from emulator.scenario.templates import budget
@@ -53,10 +55,16 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
         ),
         ("a chunk without a sentence's end", f"{chunking.LONGEST} characters", "it is divided between words"),
         (
-            "items of a list made by `auto`",
-            f"{sampler.MOST_ITEMS:,}",
+            "what `auto` makes for a request",
+            f"{work_budget.AUTO_CHARACTERS:,} characters",
             "418 `rule_failed`, with the place in the schema",
         ),
+        (
+            "what `auto` does for a request: reading schemas, making, comparing and checking values, matching patterns",
+            f"{work_budget.AUTO_WORK:,} units, about 100 ms",
+            "likewise",
+        ),
+        ("items of a list made by `auto`", f"{sampler.MOST_ITEMS:,}", "likewise"),
         ("keys of an object made by `auto`", f"{sampler.MOST_PROPERTIES:,}", "likewise"),
         ("a text made by `auto`", f"{patterns.LONGEST_TEXT:,} characters", "likewise"),
         (
@@ -65,6 +73,12 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             "adjacent chunks are joined, so that they are fewer and longer",
         ),
         ("stop sequences of a request", f"{limits.MAX_STOPS}", "those behind are not looked for"),
+        (
+            "a schema's pattern as a program of RE2",
+            f"{patterns.RE2_BYTES // MIB} MiB",
+            "the pattern counts as absent, with a warning; so does one that RE2 cannot read",
+        ),
+        ("schemas of declared functions that are looked at", f"{tools.MOST_SCHEMAS:,}", "those behind are accepted"),
         ("rules that a miss names", f"{misses.NEAREST}", "the others are counted"),
         (
             "work of finding them",

@@ -87,4 +87,4 @@ def _make_arguments(step: Call, name: str, context: Context) -> str:
 
     parameters = next((parameters for tool, _, parameters in context.facts.tools if tool == name), None)
     rng = context.request.rng.random("call", context.choice, context.calls)
-    return dump(sample_arguments(parameters, rng)).decode()
+    return dump(sample_arguments(parameters, rng, context.request.sampling)).decode()

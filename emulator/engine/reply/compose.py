@@ -54,6 +54,7 @@ def compose(
         count_usage(rule.usage, estimate_output(choices), facts),
         headers,
         tuple(fault for fault in faults if fault is not None),
+        request.warnings,
     )
 
 

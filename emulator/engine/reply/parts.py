@@ -83,6 +83,8 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
     faults: tuple[Fault, ...] = ()
     """Its faults that are not steps."""
+    warnings: tuple[str, ...] = ()
+    """What of the request it is not held to."""
 
     @property
     def failure(self) -> Refusal | None:

@@ -153,7 +153,7 @@ def _compile_json(step: Json) -> MakePart:
 
         demanded = context.facts.response_schema
         schema = _ANY_OBJECT if demanded is None or demanded[1] is None else demanded[1]
-        made = sample(schema, context.request.rng.random("json", context.choice))
+        made = sample(schema, context.request.rng.random("json", context.choice), context.request.sampling)
         return make_text(divide(dump(made).decode(), step.chunks))
 
     return make

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from emulator.catalogue.quirks import QuirkName
@@ -13,6 +13,11 @@ from emulator.engine.randomness import AnswerInputs, SeededRandom
 from emulator.engine.request.facts import Facts
 from emulator.scenario.templates.template import compile_template, is_template
 from emulator.wire.json_text import parse_or_text
+
+if TYPE_CHECKING:
+    from emulator.engine.sampling.sampler import Sampling
+
+_MOST_WARNINGS = 3
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,19 @@ class Request:
     inputs: AnswerInputs
     quirks: frozenset[QuirkName] = frozenset()
     """The active quirks, of the rule and of the overrides."""
+
+    @cached_property
+    def sampling(self) -> "Sampling":
+        """The budget and warnings of the values that the request's schemas make; `auto` steps share it."""
+        from emulator.engine.sampling.sampler import Sampling  # noqa: PLC0415  # only `auto` needs it
+
+        return Sampling()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the request's schemas the values made for them are not held to."""
+        sampling: Sampling | None = self.__dict__.get("sampling")
+        return () if sampling is None else tuple(dict.fromkeys(sampling.warnings))[:_MOST_WARNINGS]
 
     @cached_property
     def variables(self) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from emulator.engine.sampling.schema import Document, Part, Parts
 
 _MOST_PARTS = 300
 _MOST_STEPS = 64
+_STEP = 12
+"""Units of work for a schema that is added to a branch."""
 _ENDLESS = _MOST_STEPS + 1
 Ranking = Callable[[list[Parts]], list[Parts]]
 """Puts the branches of an `anyOf`, `oneOf` or `if` in the order in which they are tried, and leaves hopeless ones out."""
@@ -28,7 +30,7 @@ def _expand(
     while todo:
         (part, chain), *others = todo
         todo = tuple(others)
-        document.spend(part)
+        document.budget.spend(_STEP + _STEP * part.width + len(done) // 4 + len(part.pointer) // 32)
         if part.never or part.pointer in chain or len(done) > _MOST_PARTS:
             return
         if not part.keywords or any(part.pointer == other.pointer for other in done):
@@ -84,18 +86,18 @@ class MinimalDepths:
             return True
         key = (part.pointer, steps)
         if key not in self._fits:
+            self._document.budget.spend(_STEP + 4 * part.width)
             needed = self._document.conjuncts(part)
             if part.listed is None:
-                needed += _required_children(part)
+                needed += self._required_children(part)
             self._fits[key] = all(self._fits_in(inner, steps - 1) for inner in needed) and all(
                 any(self._fits_in(inner, steps - 1) for inner in group) for group in part.alternatives
             )
         return self._fits[key]
 
-
-def _required_children(part: Part) -> Parts:
-    if part.types == ("object",):
-        return tuple(inner for name in part.required for inner in part.property_schemas(name))
-    if part.types == ("array",) and part.keywords.get("minItems"):
-        return part.item_schemas(0)
-    return ()
+    def _required_children(self, part: Part) -> Parts:
+        if part.types == ("object",):
+            return tuple(inner for name in part.required for inner in self._document.property_schemas(part, name))
+        if part.types == ("array",) and part.keywords.get("minItems"):
+            return part.item_schemas(0)
+        return ()

@@ -11,9 +11,14 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 from uuid import UUID
 
+from emulator.budget import Budget
+from emulator.engine.sampling.patterns import parse
+
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _FIRST = datetime(2024, 1, 1, tzinfo=UTC)
 _DAYS = 1000
+_FORMAT = 4
+"""Units of work to look at a text, beside those for its length."""
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = rf"{_LABEL}(?:\.{_LABEL})*"
 _TIME = r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"
@@ -98,13 +103,14 @@ def is_known(name: str) -> bool:
     return _ALIASES.get(name, name) in _WRITERS
 
 
-def write_format(name: str, random: Random, least: int, most: int) -> Iterator[str]:
+def write_format(name: str, random: Random, budget: Budget, least: int, most: int) -> Iterator[str]:
     """Texts of a known format, those that look best first; all have `least` to `most` characters."""
     name = _ALIASES.get(name, name)
     writers = [_WRITERS[name], _SHORTER.get(name, _WRITERS[name])]
     for text in [writer(random) for writer in writers for _ in range(3)]:
+        budget.spend(_FORMAT + 2 * max(least - len(text), 0))
         for fitted in (text, _lengthen(name, text, random, least - len(text))):
-            if least <= len(fitted) <= most and has_format(fitted, name):
+            if least <= len(fitted) <= most and has_format(fitted, name, budget):
                 yield fitted
 
 
@@ -141,8 +147,9 @@ def _long_name(name: str, random: Random, length: int) -> str:
     return head + ".".join(labels)
 
 
-def has_format(text: str, name: str) -> bool:
-    """Whether a text is of the named format; a format that is not known here holds for every text."""
+def has_format(text: str, name: str, budget: Budget) -> bool:
+    """Whether a text is of the named format; a format that is not known here holds for every text. Raises BudgetError."""
+    budget.spend(_FORMAT + len(text))
     name = _ALIASES.get(name, name)
     pattern = _PATTERNS.get(name)
     if pattern is not None and not re.fullmatch(pattern, text, re.ASCII if name != "uri" else 0):
@@ -156,7 +163,7 @@ def has_format(text: str, name: str) -> bool:
             case "ipv6":
                 ipaddress.IPv6Address(text)
             case "regex":
-                re.compile(text)
-    except (ValueError, re.error):
+                parse(text, budget)
+    except (ValueError, RecursionError):
         return False
     return True

@@ -3,17 +3,16 @@
 `normalize` turns what people send into valid draft 2020-12. Besides that draft it reads draft 7 (a list in `items`), draft 4
 (`exclusiveMinimum: true`), OpenAPI 3.0 (`nullable`, `example`) and Google's own schemas (`type: "STRING"`, `minItems: "1"`).
 
-To support another keyword, add it to `_READERS`: from then on values are judged by it. What makes values stands in `sampler`,
-`numbers` and `strings`.
+To support another keyword, add it to `_READERS`. What makes values stands in `sampler`,
+`numbers` and `strings`; what judges them, in `validity`.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable
 from fractions import Fraction
 from typing import Any
 
-from emulator.engine.sampling.patterns import is_readable
-
+_LARGEST_HASHED = 2**60
 TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 NumberOrNone = int | float | None
 Schema = dict[str, Any] | bool
@@ -62,20 +61,50 @@ def as_number(value: Any) -> Fraction | None:
     return Fraction(repr(value)) if math.isfinite(value) else None
 
 
-def same(left: Any, right: Any) -> bool:
-    """Whether two JSON values are equal: 1 and 1.0 are, 1 and true are not."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(value, right[key]) for key, value in left.items())
-    return bool(left == right)
+def key_of(value: Any) -> Hashable:
+    """A key that is equal for equal JSON values: 1 and 1.0 are, 1 and true are not.
+
+    Numbers that a request could choose so that their hashes collide are keyed by their text.
+    """
+    match value:
+        case bool():
+            return (value,)
+        case list():
+            return ("[", *map(key_of, value))
+        case dict():
+            return ("{", frozenset((name, key_of(each)) for name, each in value.items()))
+        case int() | float():
+            exact = int(value) if isinstance(value, float) and value.is_integer() else value
+            is_small = isinstance(exact, int) and -_LARGEST_HASHED < exact < _LARGEST_HASHED
+            return exact if is_small else ("#", hex(exact) if isinstance(exact, int) else repr(exact))
+        case _:
+            return value  # type: ignore[no-any-return]  # a text or null
 
 
-def among(value: Any, values: Iterable[Any]) -> bool:
-    """Whether a JSON value is in a list, by `same`."""
-    return any(same(value, other) for other in values)
+def measure(value: Any, most: int) -> tuple[int, int]:
+    """How many values JSON consists of, and about how many characters; it stops when there are more values than that.
+
+    What is shared counts each time.
+    """
+    pending, count, characters = [value], 0, 0
+    while pending and count <= most:
+        each = pending.pop()
+        count += 1
+        match each:
+            case str():
+                characters += len(each) + 2
+            case dict():
+                count += len(each)
+                characters += 2 + sum(map(len, each)) + 4 * len(each)
+                pending.extend(each.values())
+            case list():
+                characters += 2 + len(each)
+                pending.extend(each)
+            case int() if not isinstance(each, bool):
+                characters += 1 + each.bit_length() // 3
+            case _:
+                characters += 5
+    return count, characters
 
 
 def _schema(value: Any) -> Schema | None:
@@ -91,12 +120,6 @@ def _schema_map(value: Any) -> dict[str, Schema] | None:
     if not isinstance(value, dict):
         return None
     return {name: normalize(each) for name, each in value.items() if isinstance(name, str)}
-
-
-def _schema_map_by_pattern(value: Any) -> dict[str, Schema] | None:
-    """A schema for each pattern of names; patterns that cannot be read count as absent."""
-    schemas = _schema_map(value)
-    return schemas and {pattern: each for pattern, each in schemas.items() if is_readable(pattern)}
 
 
 def _types(value: Any) -> str | list[str] | None:
@@ -166,7 +189,7 @@ _READERS: dict[str, Reader] = {
     "properties": _schema_map,
     "required": _strings,
     "additionalProperties": _schema,
-    "patternProperties": _schema_map_by_pattern,
+    "patternProperties": _schema_map,
     "propertyNames": _schema,
     "minProperties": _count,
     "maxProperties": _count,
@@ -193,24 +216,3 @@ _READERS: dict[str, Reader] = {
     "exclusiveMaximum": _number,
     "multipleOf": _step,
 }
-
-IN_PLACE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
-
-
-def walk(schema: Schema, *, in_place: bool = False) -> Iterator[dict[str, Any]]:
-    """A normalized schema and all inside it; with `in_place` only those that judge the same value. `$ref` is not followed."""
-    if not isinstance(schema, dict):
-        return
-    yield schema
-    for keyword, value in list(schema.items()):
-        if in_place and keyword not in IN_PLACE:
-            continue
-        match _READERS.get(keyword):
-            case reader if reader is _schema:
-                yield from walk(value, in_place=in_place)
-            case reader if reader is _schemas:
-                for each in value:
-                    yield from walk(each, in_place=in_place)
-            case reader if reader in (_schema_map, _schema_map_by_pattern):
-                for each in value.values():
-                    yield from walk(each, in_place=in_place)

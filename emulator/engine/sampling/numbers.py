@@ -1,29 +1,38 @@
 """Numbers within the bounds of schemas, exact where floats are not: 0.3 is three times 0.1."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from random import Random
 
+from emulator.budget import Budget
 from emulator.engine.sampling.keywords import as_number
-from emulator.engine.sampling.schema import Parts, contradiction, pointer_of
-from emulator.engine.sampling.words import usual_range
+from emulator.engine.sampling.schema import Part, Parts, contradiction, pointer_of
+from emulator.engine.sampling.strings import usual_range
 
 _USUAL_SPAN = 100
 _WIDE_SPAN = 10**6
 _TRIES = 40
 _MOST_DECIMALS = 12
+_MOST_BITS = 14_000
+"""The longest numbers; Python reads and writes 4,300 digits."""
+_BOUNDS = 10
+_CANDIDATE = 20
+"""Units of work to read the bounds of a schema, and to try a number."""
 _KEYWORDS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf")
 _Bound = tuple[Fraction, bool]
 """A bound, and whether it is excluded itself."""
 
 
-def make_number(parts: Parts, name: str, random: Random, *, whole: bool, is_retry: bool) -> int | float:
+def make_number(parts: Parts, name: str, random: Random, budget: Budget, *, whole: bool, is_retry: bool) -> int | float:
     """A number within all bounds; one that suits the property's name where the bounds allow, unless it is a retry.
 
     Raises:
         AnswerError: The bounds leave no number.
+        BudgetError: To find one takes too much work.
     """
+    steps = [part for part in parts if "multipleOf" in part.keywords]
+    budget.spend(_BOUNDS * len(parts))
     low, high = _tightest(parts, "minimum"), _tightest(parts, "maximum")
     pointer = pointer_of(parts, *_KEYWORDS)
     if low and high and low[0] > high[0]:
@@ -33,8 +42,9 @@ def make_number(parts: Parts, name: str, random: Random, *, whole: bool, is_retr
     span = _WIDE_SPAN if is_retry else _USUAL_SPAN
     for start, end in _spans(low and low[0], high and high[0], usual, span):
         for number in _candidates(start, end, step, random):
+            budget.spend(_CANDIDATE * (1 + len(steps)) + int(number).bit_length() // 8)
             exact = as_number(number)
-            if exact is not None and _is_within(exact, low, high) and _is_multiple(number, exact, parts):
+            if exact is not None and _is_within(exact, low, high) and _is_multiple(number, exact, steps):
                 return number
     given = ", ".join(f"{key} {part.keywords[key]}" for part in parts for key in _KEYWORDS if key in part.keywords)
     raise contradiction(pointer, f"no {'integer' if whole else 'number'} lies within its bounds ({given})")
@@ -92,7 +102,9 @@ def _candidates(low: Fraction, high: Fraction, step: Fraction | None, random: Ra
 
 
 def _as_json(exact: Fraction) -> Iterator[int | float]:
-    """A number as JSON writes it: an int where it is whole, else the nearest float."""
+    """A number as JSON writes it: an int where it is whole, else the nearest float; none of thousands of digits."""
+    if exact.numerator.bit_length() > _MOST_BITS or exact.denominator.bit_length() > _MOST_BITS:
+        return
     if exact.denominator == 1:
         yield int(exact)
         return
@@ -107,9 +119,9 @@ def _is_within(number: Fraction, low: _Bound | None, high: _Bound | None) -> boo
     return above and (high is None or number < high[0] or (number == high[0] and not high[1]))
 
 
-def _is_multiple(number: float, exact: Fraction, parts: Parts) -> bool:
+def _is_multiple(number: float, exact: Fraction, parts: Iterable[Part]) -> bool:
     """Whether a number is a multiple for clients, too, that divide floats: 0.3 is not one of 0.1 to them."""
-    for written in (part.keywords["multipleOf"] for part in parts if "multipleOf" in part.keywords):
+    for written in (part.keywords["multipleOf"] for part in parts):
         step = as_number(written)
         if step is None or exact % step != 0:
             return False

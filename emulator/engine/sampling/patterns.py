@@ -1,7 +1,7 @@
 """Patterns of schemas: whether one is found in a text, and texts in which it is found.
 
-RE2 matches, in a time that is linear in the text whatever the pattern. What RE2 cannot read (lookarounds, back references) counts as
-absent there, but texts are written for it all the same.
+RE2 matches, in a time that is linear in the text whatever the pattern. What RE2 cannot read (lookarounds, back references, a program
+of megabytes) counts as absent there, with a warning, but texts are written for it all the same.
 
 Texts are written by a parser and a writer of our own: packages that make text for a pattern read Python's expressions only and need its
 private parser, cannot be given lengths, or choose characters that look like noise.
@@ -9,11 +9,12 @@ private parser, cannot be given lengths, or choose characters that look like noi
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from random import Random
 from typing import Any
+
+from emulator.budget import Budget
 
 _DIGIT = ((48, 57),)
 _WORD = ((97, 122), (65, 90), (48, 57), (95, 95))
@@ -26,6 +27,7 @@ _LOWER, _UPPER = ((97, 122),), ((65, 90),)
 _PRINTABLE = tuple(
     map(ord, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_ .,:;!?/+*=#@$%&()'\"<>|~^[]{}\\`")
 )
+_LAST_PICKED = 0x3000
 _COUNTS = re.compile(r"\{(?:(\d{1,9})(?:(,)(\d{1,9})?)?|,(\d{1,9}))\}")
 _GROUP_OPENING = re.compile(
     r"\?(?:P?<([A-Za-z_]\w*)>|(<?[=!])|P=([A-Za-z_]\w*)|(#)|(?:[a-zA-Z]*(?:-[a-zA-Z]+)?)([:)])|(>))"
@@ -34,6 +36,7 @@ _GROUP_OPENING = re.compile(
 _SHORT_CODE = re.compile(r"\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{2})")
 _LONG_CODE = re.compile(r"\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{4})")
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|.)", re.DOTALL)
+_IGNORES_CASE = re.compile(r"\(\?[a-zA-Z]*i")
 _PROPERTY = re.compile(r"\{\^?(?:\w+=)?(\w+)\}|(\w)")
 
 Ranges = tuple[tuple[int, int], ...]
@@ -49,22 +52,6 @@ class Chars:
 
     ranges: Ranges
     negated: bool = False
-
-    def pick(self, random: Random) -> str:
-        """A character of the class; a readable one where there is one."""
-        if not self.negated:
-            plain = [span for span in self.ranges if span[0] > 32 or span == (32, 32)] or self.ranges  # noqa: PLR2004  # 32 is the space
-            low, high = random.choice(plain)
-            return chr(random.randint(low, high))
-        free = [code for code in _PRINTABLE if not self._covers(code)]
-        letters = [code for code in free if chr(code).isalnum()]
-        wider = free or [code for code in range(0xA1, 0x3000) if chr(code).isprintable() and not self._covers(code)]
-        if not wider:
-            raise Unreadable
-        return chr(random.choice(letters or wider))
-
-    def _covers(self, code: int) -> bool:
-        return any(low <= code <= high for low, high in self.ranges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +83,15 @@ class Again:
 Piece = Chars | Choice | Repeat | Again
 
 
-def parse(pattern: str) -> Choice:
+def parse(pattern: str, budget: Budget) -> Choice:
     """The tree of an expression.
 
     Raises:
         Unreadable: It is broken or uses what is not understood here.
+        BudgetError: It is too long.
     """
-    reader = _Reader(pattern)
+    budget.spend(_READING * len(pattern), _TOO_LONG)
+    reader = _Reader(pattern, budget)
     tree = reader.choice(())
     if not reader.is_done():
         raise Unreadable
@@ -110,8 +99,9 @@ def parse(pattern: str) -> Choice:
 
 
 class _Reader:
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, budget: Budget) -> None:
         self._pattern = pattern
+        self._budget = budget
         self._at = 0
         self._groups = 0
 
@@ -261,6 +251,8 @@ class _Reader:
                 item = Chars(((item.ranges[0][0], end.ranges[0][1]),))
             if item.ranges[0][0] > item.ranges[0][1]:
                 raise Unreadable
+            if item.negated:
+                self._budget.spend(len(_PRINTABLE), _TOO_LONG)
             spans.extend(_outside(item.ranges) if item.negated else item.ranges)
         self._take()
         return Chars(tuple(spans), negated=negated)
@@ -285,21 +277,113 @@ def _outside(ranges: Ranges) -> list[tuple[int, int]]:
 LONGEST_TEXT = 100_000
 _WIDTHS = (3, 2, 5, 0, 1, 9, 20)
 _TRIES_PER_WIDTH = 4
-_MOST_WRITTEN = 4 * LONGEST_TEXT
 _FILLER = "abcdefghijklmnopqrstuvwxyz"
+RE2_BYTES = 1024 * 1024
+_READING = 6
+"""Units of work to read a character of an expression."""
+_PIECE = 4
+"""Units of work to write a piece of an expression."""
+_PROPERTY_CLASS = 500
+"""Units of work for RE2 to read a class of Unicode characters."""
+_WIDEST_PROGRAM = 5_000
+_STEPS_PER_UNIT = 25
+"""How many instructions RE2 goes through in a unit of work."""
+_LONGEST_WARNING = 100
+_TOO_LONG = "the pattern is too long"
+_TOO_HARD = "the pattern takes too much work"
 
 
-@lru_cache(maxsize=512)
-def _compiled(pattern: str) -> Any:
-    """The expression as RE2 has it; None if RE2 cannot read it."""
-    import re2  # type: ignore[import-untyped]  # noqa: PLC0415  # slow to import
+class Patterns:
+    """The expressions of one schema document, each read once."""
 
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(_ESCAPE.sub(_in_re2, pattern), options)
-    except (re2.error, UnicodeEncodeError):
-        return None
+    def __init__(self, budget: Budget, warnings: list[str]) -> None:
+        self._budget = budget
+        self._warnings = warnings
+        """Gets a sentence for each expression that RE2 cannot read."""
+        self._compiled: dict[str, tuple[Any, int] | None] = {}
+        self._trees: dict[str, Choice | None] = {}
+        self._found: dict[tuple[str, str], bool] = {}
+
+    def find(self, pattern: str, text: str) -> bool | None:
+        """Whether the expression is found in the text; None for one that RE2 cannot read. Raises BudgetError."""
+        if pattern not in self._compiled:
+            self._compiled[pattern] = self._compile(pattern)
+        compiled = self._compiled[pattern]
+        if compiled is None:
+            return None
+        key = (pattern, text)
+        if key not in self._found:
+            expression, width = compiled
+            self._budget.spend(_PIECE + len(text) * (1 + width // _STEPS_PER_UNIT), _TOO_HARD)
+            try:
+                self._found[key] = expression.search(text) is not None
+            except UnicodeEncodeError:
+                self._found[key] = False
+        return self._found[key]
+
+    def _compile(self, pattern: str) -> tuple[Any, int] | None:
+        """The expression as RE2 has it and the length of its program, at most 5,000; None if RE2 cannot read it."""
+        import re2  # type: ignore[import-untyped]  # noqa: PLC0415  # slow to import
+
+        options = re2.Options()
+        options.log_errors = False
+        options.max_mem = RE2_BYTES
+        classes = (
+            pattern.count("\\p") + pattern.count("\\P") + (pattern.count("[") if _IGNORES_CASE.search(pattern) else 0)
+        )
+        self._budget.spend(100 + len(pattern) + _PROPERTY_CLASS * classes, _TOO_LONG)
+        try:
+            expression = re2.compile(_ESCAPE.sub(_in_re2, pattern), options)
+        except (re2.error, UnicodeEncodeError):
+            shown = pattern if len(pattern) <= _LONGEST_WARNING else f"{pattern[:_LONGEST_WARNING]}..."
+            self._warnings.append(f'RE2 cannot read the pattern "{shown}" of the schema: values are not held to it')
+            self._budget.spend(min(len(pattern) * 100, RE2_BYTES // 40), _TOO_HARD)
+            return None
+        finally:
+            re2.purge()  # or it keeps the expressions of the last 128 requests
+        size = expression._regexp.ProgramSize()  # noqa: SLF001  # the wrapper does not say it
+        self._budget.spend(size, _TOO_HARD)
+        return expression, min(size, _WIDEST_PROGRAM)
+
+    def write(self, pattern: str, random: Random, least: int, most: int) -> Iterator[str]:
+        """Texts of `least` to `most` characters in which the expression is found, the plainest first; none if too hard.
+
+        Raises:
+            BudgetError: It writes too much, whatever of it: groups, repetitions, references, repetitions of nothing.
+        """
+        if pattern not in self._trees:
+            try:
+                self._trees[pattern] = parse(pattern, self._budget)
+            except (Unreadable, RecursionError):
+                self._trees[pattern] = None
+        tree = self._trees[pattern]
+        if tree is None:
+            return
+        picks: dict[int, Callable[[Random], str]] = {}
+        # Counting every repetition up together finds the exact length that a single one needs; halving speeds long ones.
+        steps = sorted({*range(min(least, 64)), least, least // 2, most, max(least - 8, 0)})
+        for writer in [
+            *(_Writer(random, self._budget, picks, width) for width in _WIDTHS for _ in range(_TRIES_PER_WIDTH)),
+            *(_Writer(random, self._budget, picks, width, exact=True) for width in steps if width <= LONGEST_TEXT),
+        ]:
+            text = writer.attempt(tree)
+            if text is None:
+                continue
+            for fitted in self._fit(text, pattern, random, max(least, min(most, 1))):
+                if least <= len(fitted) <= most and self.find(pattern, fitted) is not False:
+                    yield fitted
+
+    def _fit(self, text: str, pattern: str, random: Random, least: int) -> Iterator[str]:
+        """The text as it is, then lengthened at an end where the expression has no anchor."""
+        yield text
+        missing = least - len(text)
+        if 0 < missing <= LONGEST_TEXT:
+            self._budget.spend(missing)
+            filler = "".join(random.choices(_FILLER, k=missing))
+            if "$" not in pattern:
+                yield text + filler
+            if "^" not in pattern.replace("[^", ""):
+                yield filler + text
 
 
 def _in_re2(escape: re.Match[str]) -> str:
@@ -307,67 +391,32 @@ def _in_re2(escape: re.Match[str]) -> str:
     return f"\\x{{{escape[1]}}}" if escape[1] else escape[0]
 
 
-def is_readable(pattern: str) -> bool:
-    """Whether RE2 can read the expression, and the validator's engine too, which is as fast but knows a little less."""
-    from jsonschema_rs import Draft202012Validator, RegexOptions  # noqa: PLC0415  # slow to import
+def _picker(chars: Chars, budget: Budget) -> Callable[[Random], str]:
+    """What picks a character of the class; a readable one where there is one. Raises Unreadable if there is none."""
+    budget.spend(len(chars.ranges))
+    if not chars.negated:
+        plain = [span for span in chars.ranges if span[0] > 32 or span == (32, 32)] or chars.ranges  # noqa: PLR2004  # 32 is the space
 
-    try:
-        Draft202012Validator({"pattern": pattern}, pattern_options=RegexOptions())
-    except ValueError:
-        return False
-    return _compiled(pattern) is not None
+        def pick(random: Random) -> str:
+            low, high = random.choice(plain)
+            return chr(random.randint(low, high))
 
+        return pick
 
-def matches(pattern: str, text: str) -> bool:
-    """Whether the expression is found in the text; one that RE2 cannot read counts as absent, so as found."""
-    compiled = _compiled(pattern)
-    try:
-        return compiled is None or compiled.search(text) is not None
-    except UnicodeEncodeError:
-        return False
+    def is_free(code: int) -> bool:
+        return not any(low <= code <= high for low, high in chars.ranges)
 
-
-@lru_cache(maxsize=512)
-def _parsed(pattern: str) -> Choice | None:
-    try:
-        return parse(pattern)
-    except (Unreadable, RecursionError):
-        return None
-
-
-def write_matching(pattern: str, random: Random, least: int, most: int) -> Iterator[str]:
-    """Texts of `least` to `most` characters in which the expression is found, the plainest first; none if too hard."""
-    tree = _parsed(pattern)
-    if tree is None:
-        return
-    # Counting every repetition up together finds the exact length that a single one needs; halving speeds long ones.
-    steps = sorted({*range(min(least, 64)), least, least // 2, most, max(least - 8, 0)})
-    written = 0
-    for writer in [
-        *(_Writer(random, width) for width in _WIDTHS for _ in range(_TRIES_PER_WIDTH)),
-        *(_Writer(random, width, exact=True) for width in steps if width <= LONGEST_TEXT),
-    ]:
-        text = writer.attempt(tree)
-        written += writer.length
-        if written > _MOST_WRITTEN:
-            return
-        if text is None:
-            continue
-        for fitted in _fit(text, pattern, random, max(least, min(most, 1))):
-            if least <= len(fitted) <= most and matches(pattern, fitted):
-                yield fitted
-
-
-def _fit(text: str, pattern: str, random: Random, least: int) -> Iterator[str]:
-    """The text as it is, then lengthened at an end where the expression has no anchor."""
-    yield text
-    missing = least - len(text)
-    if 0 < missing <= LONGEST_TEXT:
-        filler = "".join(random.choices(_FILLER, k=missing))
-        if "$" not in pattern:
-            yield text + filler
-        if "^" not in pattern.replace("[^", ""):
-            yield filler + text
+    budget.spend(len(_PRINTABLE) * (1 + len(chars.ranges) // 8))
+    free = list(filter(is_free, _PRINTABLE))
+    if not free:
+        budget.spend(2 * _LAST_PICKED * (1 + len(chars.ranges) // 8), _TOO_HARD)
+        free = [code for code in range(0xA1, _LAST_PICKED) if chr(code).isprintable() and is_free(code)]
+        letters = free
+    else:
+        letters = [code for code in free if chr(code).isalnum()]
+    if not free:
+        raise Unreadable
+    return lambda random: chr(random.choice(letters or free))
 
 
 @dataclass(slots=True)
@@ -375,6 +424,9 @@ class _Writer:
     """One attempt: repetitions go up to `width` beyond their minimum, or exactly that far."""
 
     random: Random
+    budget: Budget
+    picks: dict[int, Callable[[Random], str]]
+    """What picks a character of each class of the tree."""
     width: int
     exact: bool = False
     groups: dict[str, str] = field(default_factory=dict)
@@ -388,22 +440,36 @@ class _Writer:
             return None
 
     def _write(self, piece: Piece) -> str:
+        self.budget.spend(_PIECE, _TOO_HARD)
         match piece:
             case Chars():
-                self.length += 1
-                if self.length > LONGEST_TEXT:
-                    raise Unreadable
-                return piece.pick(self.random)
+                self._count(1)
+                if id(piece) not in self.picks:
+                    self.picks[id(piece)] = _picker(piece, self.budget)
+                return self.picks[id(piece)](self.random)
             case Choice():
                 chosen = self.random.choice(piece.branches)
-                text = "".join([self._write(item) for item in chosen])
+                text = self._join([self._write(item) for item in chosen])
                 for key in piece.keys:
                     self.groups[key] = text
                 return "" if piece.silent else text
             case Repeat():
-                return "".join([self._write(piece.piece) for _ in range(self._times(piece))])
+                return self._join([self._write(piece.piece) for _ in range(self._times(piece))])
             case Again():
-                return self.groups.get(piece.key, "")
+                text = self.groups.get(piece.key, "")
+                self._count(len(text))
+                return text
+
+    def _join(self, texts: list[str]) -> str:
+        text = "".join(texts)
+        self.budget.spend(len(text) // 32, _TOO_HARD)
+        return text
+
+    def _count(self, count: int) -> None:
+        """Count characters before they are written. Raises Unreadable for more than a text may have."""
+        self.length += count
+        if self.length > LONGEST_TEXT:
+            raise Unreadable
 
     def _times(self, piece: Repeat) -> int:
         spare = self.width if piece.most is None else min(self.width, piece.most - piece.least)

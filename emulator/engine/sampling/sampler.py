@@ -4,16 +4,17 @@ A JSON Schema sampler of our own, as the known ones need a model's help or a tes
 Numbers and strings are made in modules of their own, objects and arrays here.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from random import Random
 from typing import Any
 
+from emulator.budget import AUTO_CHARACTERS, AUTO_WORK, Budget, BudgetError
 from emulator.engine.sampling.branches import MinimalDepths, expand
-from emulator.engine.sampling.keywords import TYPES, among
+from emulator.engine.sampling.keywords import TYPES, measure
 from emulator.engine.sampling.numbers import make_number
-from emulator.engine.sampling.patterns import write_matching
+from emulator.engine.sampling.patterns import Patterns
 from emulator.engine.sampling.schema import (
     Document,
     Part,
@@ -24,16 +25,13 @@ from emulator.engine.sampling.schema import (
     largest,
     pointer_of,
     smallest,
-    too_large,
 )
-from emulator.engine.sampling.strings import make_string
+from emulator.engine.sampling.strings import make_string, write_name
 from emulator.engine.sampling.validity import Validity
-from emulator.engine.sampling.words import write_name
 from emulator.errors import AnswerError
 
 MOST_ITEMS = 1_000
 MOST_PROPERTIES = 1_000
-_MOST_VALUES = 20_000
 _MANY_VALUES = 300
 _MOST_LEVELS = 40
 _FULL_LEVELS = 4
@@ -42,6 +40,9 @@ _MOST_BRANCHES = 24
 _ATTEMPTS = 8
 _ATTEMPTS_FOR_UNIQUE = 60
 _USUAL_ITEMS = 2
+_VALUE = 80
+_SCHEMA = 4
+"""Units of work to make a value, and to look at a schema for it."""
 _NAME_TRIES = 30
 _LONGEST_NAME = 60
 _ANNOTATIONS = ("title", "description", "default", "example", "examples")
@@ -49,35 +50,49 @@ _ANY_OBJECT = Part("#(object)", {"type": "object"})
 _ANY_NAME = Part("#(name)", {"type": "string"})
 
 
-def sample(schema: Any, random: Random) -> Any:
+class Sampling:
+    """What the values made for one request share: their budget, and warnings of what of their schemas is not kept to."""
+
+    def __init__(self) -> None:
+        self.budget = Budget(AUTO_WORK, AUTO_CHARACTERS)
+        self.warnings: list[str] = []
+
+
+def sample(schema: Any, random: Random, sampling: Sampling | None = None) -> Any:
     """A JSON value that satisfies the schema: all properties near the top, only the required ones further down.
 
     The same schema and the same state of `random` give the same value.
 
     Raises:
-        AnswerError: No value was found; the message names the place in the schema and what is contradictory.
+        AnswerError: No value was found within the budget; the message names the place in the schema and what is wrong there.
     """
-    return _sample(schema, (), random)
+    return _sample(schema, (), random, sampling or Sampling())
 
 
-def sample_arguments(parameters: Any, random: Random) -> dict[str, Any]:
+def sample_arguments(parameters: Any, random: Random, sampling: Sampling | None = None) -> dict[str, Any]:
     """Arguments for a tool that declares those `parameters` (a JSON Schema); empty when it declares none.
 
     Raises:
-        AnswerError: The parameters allow no object.
+        AnswerError: As of `sample`, or the parameters allow no object.
     """
     if not isinstance(parameters, dict) or not parameters:
         return {}
-    made = _sample(parameters, (_ANY_OBJECT,), random)
+    made = _sample(parameters, (_ANY_OBJECT,), random, sampling or Sampling())
     return made if isinstance(made, dict) else {}
 
 
-def _sample(schema: Any, others: Parts, random: Random) -> Any:
+def _sample(schema: Any, others: Parts, random: Random, sampling: Sampling) -> Any:
+    sampler: _Sampler | None = None
     try:
-        document = Document(schema)
-        return _Sampler(document, random).make((document.root, *others), _Position())
+        document = Document(schema, sampling.budget, Patterns(sampling.budget, sampling.warnings))
+        sampler = _Sampler(document, random)
+        return sampler.make((document.root, *others), _Position())
     except RecursionError:
         raise contradiction("#", "it nests too deeply") from None
+    except TooLarge as error:
+        raise contradiction(error.pointer, str(error)) from None
+    except BudgetError as error:
+        raise contradiction(sampler.pointer if sampler else "#", str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +127,22 @@ class _Sampler:
         self._depths = MinimalDepths(document)
         self._validity = Validity(document)
         self._random = random
+        self._spend = document.budget.spend
         self._made = 0
         self._failed: dict[tuple[str, ...], str] = {}
+        self.pointer = "#"
+        """Where the schema stands for which a value was last asked."""
 
-    def make(self, parts: Parts, position: _Position, avoided: Sequence[Any] = ()) -> Any:
-        """A value that satisfies all the schemas and is none of those avoided.
+    def make(self, parts: Parts, position: _Position, avoided: Collection[Hashable] = ()) -> Any:
+        """A value that satisfies all the schemas and whose key is none of those avoided.
 
         Raises:
             AnswerError: No value was found.
+            BudgetError: The budget is spent.
         """
         self._made += 1
-        pointer = parts[0].pointer
-        if self._made > _MOST_VALUES:
-            raise too_large(pointer, f"it asks for more than {_MOST_VALUES} values")
+        self.pointer = pointer = parts[0].pointer
+        self._spend(_VALUE + _SCHEMA * len(parts))
         if position.depth > _MOST_LEVELS:
             raise contradiction(pointer, f"it nests deeper than {_MOST_LEVELS} levels, or without end")
         key = tuple(part.pointer for part in parts)
@@ -132,14 +150,12 @@ class _Sampler:
             raise AnswerError(self._failed[key])
         try:
             return self._make(parts, position, avoided)
-        except TooLarge:
-            raise
         except AnswerError as error:
             if not avoided:
                 self._failed[key] = str(error)
             raise
 
-    def _make(self, parts: Parts, position: _Position, avoided: Sequence[Any]) -> Any:
+    def _make(self, parts: Parts, position: _Position, avoided: Collection[Hashable]) -> Any:
         if position.depth >= _FULL_LEVELS or self._made > _MANY_VALUES or self._is_recursive(parts, position):
             position = replace(position, is_minimal=True)
         failure: AnswerError | None = None
@@ -153,16 +169,14 @@ class _Sampler:
                 failure = failure or contradiction(pointer_of(branch, "type"), reason)
             for type_ in types:
                 try:
-                    for value in self._candidates(branch, type_, position, avoided):
-                        if not among(value, avoided) and self._is_valid(value, parts):
-                            return value
-                except TooLarge:
-                    raise
+                    for value, is_given in self._candidates(branch, type_, position, avoided):
+                        if (not avoided or self._document.key(value) not in avoided) and self._is_valid(value, parts):
+                            return self._write(value) if is_given else value
                 except AnswerError as error:
                     failure = failure or error
         raise failure or contradiction(parts[0].pointer, self._explain(parts, avoided))
 
-    def _explain(self, parts: Parts, avoided: Sequence[Any]) -> str:
+    def _explain(self, parts: Parts, avoided: Collection[Hashable]) -> str:
         """What is most likely contradictory where nothing could even be tried or nothing was valid."""
         if any(part.never for part in parts):
             return "the schema false allows no value"
@@ -181,6 +195,7 @@ class _Sampler:
         seen: set[str] = set()
 
         def recurs(part: Part) -> bool:
+            self._spend(_SCHEMA * (1 + part.width))
             if part.pointer in position.trail:
                 return True
             if part.pointer in seen:
@@ -202,6 +217,7 @@ class _Sampler:
 
     def _types(self, branch: Parts) -> list[str]:
         """The types that all the schemas allow, in the order in which they are tried."""
+        self._spend(_SCHEMA * len(branch))
         types = [type_ for type_ in TYPES if all(_allows(part, type_) for part in branch)]
         if all(part.types == TYPES for part in branch):
             hinted = [hint for part in branch if (hint := part.hinted_type()) is not None] or ["string"]
@@ -213,31 +229,42 @@ class _Sampler:
         self._random.shuffle(types)
         return types + nulls
 
-    def _candidates(self, branch: Parts, type_: str, position: _Position, avoided: Sequence[Any]) -> Iterator[Any]:
-        """Values of one type that are worth validating, the best looking first."""
+    def _candidates(
+        self, branch: Parts, type_: str, position: _Position, avoided: Collection[Hashable]
+    ) -> Iterator[tuple[Any, bool]]:
+        """Values of one type that are worth validating, the best looking first, and whether the schema gives them."""
         lists = [values for part in branch if (values := part.listed) is not None]
         if lists:
+            self._spend(2 * len(lists[0]))
             chosen = [value for value in lists[0] if value is not None or type_ == "null"]
-            yield from self._random.sample(chosen, len(chosen))
+            yield from ((value, True) for value in self._random.sample(chosen, len(chosen)))
             return
         if not position.is_retry and not avoided:
-            yield from self._shown(branch)
+            yield from ((value, True) for value in self._shown(branch))
         tries = _ATTEMPTS_FOR_UNIQUE if avoided else _ATTEMPTS
         for attempt in range(tries):
             if attempt:
                 is_minimal = position.is_minimal or attempt == tries - 1
-                yield self._build(branch, type_, replace(position, is_retry=True, is_minimal=is_minimal))
-            else:
-                yield self._build(branch, type_, position)
+                position = replace(position, is_retry=True, is_minimal=is_minimal)
+            yield self._build(branch, type_, position), False
 
     def _shown(self, branch: Parts) -> Iterator[Any]:
         """Defaults, then examples in random order; what is null or empty shows nothing."""
         defaults = [part.keywords["default"] for part in branch if "default" in part.keywords]
         examples = [part.keywords["example"] for part in branch if "example" in part.keywords]
         examples += [example for part in branch for example in part.keywords.get("examples", ())]
+        self._spend(2 * len(examples))
         for value in [*defaults, *self._random.sample(examples, len(examples))]:
             if value is not None and value not in ("", [], {}):
                 yield value
+
+    def _write(self, value: Any) -> Any:
+        """The value, once its length is taken from the budget."""
+        budget = self._document.budget
+        count, characters = measure(value, min(budget.work, budget.characters))
+        self._spend(count)
+        budget.write(characters, "it makes too long a text")
+        return value
 
     def _build(self, branch: Parts, type_: str, position: _Position) -> Any:
         match type_:
@@ -246,14 +273,22 @@ class _Sampler:
             case "boolean":
                 return self._random.random() < 0.5  # noqa: PLR2004  # as often true as false
             case "integer" | "number":
-                whole = type_ == "integer"
-                return make_number(branch, position.name, self._random, whole=whole, is_retry=position.is_retry)
+                budget, whole = self._document.budget, type_ == "integer"
+                number = make_number(
+                    branch, position.name, self._random, budget, whole=whole, is_retry=position.is_retry
+                )
+                return self._write(number)
             case "string":
-                return make_string(branch, position.name, self._random, is_retry=position.is_retry)
+                text = make_string(branch, position.name, self._random, self._document, is_retry=position.is_retry)
+                return self._write(text)
             case "array":
                 return self._make_array(branch, position)
             case _:
                 return self._make_object(branch, position)
+
+    def _below(self, position: _Position, parts: Parts) -> _Position:
+        self._spend(len(position.trail) // 4)
+        return position.below(parts)
 
     def _make_array(self, parts: Parts, position: _Position) -> list[Any]:
         """An array: all items of a tuple, one or two of a list, only what must be there when nesting is deep.
@@ -264,7 +299,7 @@ class _Sampler:
         least, most = largest(parts, "minItems"), smallest(parts, "maxItems", MOST_ITEMS)
         if least > MOST_ITEMS:
             reason = f"minItems {least} is above {MOST_ITEMS}, the most items made"
-            raise too_large(pointer_of(parts, "minItems"), reason)
+            raise TooLarge(pointer_of(parts, "minItems"), reason)
         prefix = max((len(part.keywords.get("prefixItems", ())) for part in parts), default=0)
         contained = [part for part in parts if "contains" in part.keywords]
         wanted = max((part.keywords.get("minContains", 1) for part in contained), default=0)
@@ -274,27 +309,29 @@ class _Sampler:
         if least > most:
             reason = f"minItems {least} is above maxItems {most}"
             raise contradiction(pointer_of(parts, "minItems", "maxItems"), reason)
-        inner = position.below(parts)
+        inner = self._below(position, parts)
         length = prefix
         if not inner.is_minimal and (inner.is_retry or any("items" in part.keywords for part in parts)):
             fewest, usual = 0 if inner.is_retry else 1, 1 if inner.depth > _USUAL_ITEMS else _USUAL_ITEMS
             length = max(length, self._random.randint(fewest, usual))
         is_unique = any("uniqueItems" in part.keywords for part in parts)
         made: list[Any] = []
+        taken: set[Hashable] = set()
         for index in range(min(max(least, length), most)):
+            self._spend(_SCHEMA * len(parts))
             item = tuple(schema for part in parts for schema in part.item_schemas(index))
             if index >= least and self._leads_back(item, inner):
                 break
             if first <= index < first + wanted:
                 item += tuple(part.at("contains") for part in contained)
             try:
-                made.append(self.make(item or (Part(f"{parts[0].pointer}/items"),), inner, made if is_unique else ()))
-            except TooLarge:
-                raise
+                made.append(self.make(item or (Part(f"{parts[0].pointer}/items"),), inner, taken))
             except AnswerError:
                 if index < least:
                     raise
                 break
+            if is_unique:
+                taken.add(self._document.key(made[-1]))
         return made
 
     def _make_object(self, parts: Parts, position: _Position) -> dict[str, Any]:
@@ -308,11 +345,11 @@ class _Sampler:
         needed = max(least, len(required))
         if needed > MOST_PROPERTIES:
             reason = f"more than {MOST_PROPERTIES} properties are asked for"
-            raise too_large(pointer_of(parts, "minProperties"), reason)
+            raise TooLarge(pointer_of(parts, "minProperties"), reason)
         if needed > most:
             reason = f"maxProperties {most} is below the {needed} properties that must be there"
             raise contradiction(pointer_of(parts, "maxProperties"), reason)
-        inner = position.below(parts)
+        inner = self._below(position, parts)
         made = {name: self._make_required(name, parts, inner) for name in required}
         named = list(dict.fromkeys(name for part in parts for name in part.mapping("properties")))
         optional = [name for name in named if name not in made]
@@ -350,29 +387,35 @@ class _Sampler:
         return self._is_recursive(parts, position) or any(self._depths.is_endless(part) for part in parts)
 
     def _make_required(self, name: str, parts: Parts, inner: _Position) -> Any:
-        schemas = _property_schemas(name, parts)
+        schemas = self._property_schemas(name, parts)
         if any(part.never for part in schemas) or not self._is_allowed_name(name, parts):
             raise contradiction(pointer_of(parts, "required"), f'property "{name}" is required but not allowed')
+        self._document.budget.write(len(name))
         return self.make(schemas, inner.named(name))
+
+    def _property_schemas(self, name: str, parts: Parts) -> Parts:
+        """What the schemas together ask of a property; a schema that allows everything when they say nothing."""
+        self._spend(_SCHEMA * len(parts))
+        found = tuple(schema for part in parts for schema in self._document.property_schemas(part, name))
+        return found or (Part(f"{pointer_of(parts, 'required')}/properties/{escape(name)}"),)
 
     def _is_allowed_name(self, name: str, parts: Parts) -> bool:
         return self._is_valid(name, _name_schemas(parts))
 
     def _is_wanted(self, name: str, parts: Parts, inner: _Position) -> bool:
         """Whether an optional property is put in: near the top, unless it leads back into what is around it."""
-        if inner.is_minimal or self._leads_back(_property_schemas(name, parts), inner):
+        if inner.is_minimal or self._leads_back(self._property_schemas(name, parts), inner):
             return False
         return not inner.is_retry or self._random.random() < 0.5  # noqa: PLR2004  # as often as not
 
     def _add(self, made: dict[str, Any], name: str, parts: Parts, inner: _Position) -> None:
         """Put a property in that need not be there, if it can be made."""
-        schemas = _property_schemas(name, parts)
+        schemas = self._property_schemas(name, parts)
         if any(part.never for part in schemas) or not self._is_allowed_name(name, parts):
             return
         try:
+            self._document.budget.write(len(name))
             made[name] = self.make(schemas, inner.named(name))
-        except TooLarge:
-            raise
         except AnswerError:
             return
 
@@ -381,11 +424,12 @@ class _Sampler:
         if any("unevaluatedProperties" in part.keywords for part in parts):
             return
         name_schemas = _name_schemas(parts)
-        patterns = list(dict.fromkeys(pattern for part in parts for pattern in part.mapping("patternProperties")))
-        taken: list[str] = []
+        written = dict.fromkeys(pattern for part in parts for pattern in part.mapping("patternProperties"))
+        patterns = [pattern for pattern in written if self._document.patterns.find(pattern, "") is not None]
+        taken: set[Hashable] = set()
         for attempt in range(MOST_PROPERTIES + _NAME_TRIES):
             for pattern in patterns:
-                yield from list(write_matching(pattern, self._random, 1, _LONGEST_NAME))[:2]
+                yield from list(self._document.patterns.write(pattern, self._random, 1, _LONGEST_NAME))[:2]
             if not name_schemas:
                 name = write_name(self._random)
                 yield f"{name}_{attempt}" if attempt > _NAME_TRIES else name
@@ -394,14 +438,8 @@ class _Sampler:
                 name = self.make((*name_schemas, _ANY_NAME), inner, taken)
             except AnswerError:
                 return
-            taken.append(name)
+            taken.add(name)
             yield name
-
-
-def _property_schemas(name: str, parts: Parts) -> Parts:
-    """What the schemas together ask of a property; a schema that allows everything when they say nothing."""
-    found = tuple(schema for part in parts for schema in part.property_schemas(name))
-    return found or (Part(f"{pointer_of(parts, 'required')}/properties/{escape(name)}"),)
 
 
 def _name_schemas(parts: Parts) -> Parts:

@@ -1,17 +1,21 @@
 """A JSON Schema document: its schemas with their pointers, and what `$ref` points to."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from hashlib import blake2b
 from typing import Any
 from urllib.parse import unquote
 
-from emulator.engine.sampling.keywords import TYPES, Schema, as_number, normalize
-from emulator.engine.sampling.patterns import matches
+from emulator.budget import Budget, BudgetError
+from emulator.engine.sampling.keywords import TYPES, Schema, as_number, key_of, measure, normalize
+from emulator.engine.sampling.patterns import Patterns
 from emulator.errors import AnswerError
 
-_MOST_USES = 1_000_000
-_MOST_CONTAINERS = 100_000
+_READING = 4
+"""Units of work to read one value of a schema."""
+_LONGEST_TOKEN = 200
+_LONGEST_SHOWN = 500
 _HINTS = {
     "object": ("properties", "required", "additionalProperties", "patternProperties", "minProperties", "propertyNames"),
     "array": ("items", "prefixItems", "minItems", "uniqueItems", "contains"),
@@ -83,18 +87,14 @@ class Part:
         """The branches of `anyOf`, and those of `oneOf`."""
         return [self.each(keyword) for keyword in ("anyOf", "oneOf") if keyword in self.keywords]
 
+    @property
+    def width(self) -> int:
+        """How many schemas it lists that judge the same value."""
+        return sum(len(self.keywords[keyword]) for keyword in ("allOf", "anyOf", "oneOf") if keyword in self.keywords)
+
     def hinted_type(self) -> str | None:
         """The type that a schema without `type` most likely means, judged by its keywords."""
         return next((name for name, hints in _HINTS.items() if any(hint in self.keywords for hint in hints)), None)
-
-    def property_schemas(self, name: str) -> tuple["Part", ...]:
-        """What the schema asks of the property of that name."""
-        found = [self.at("properties", name)] if name in self.mapping("properties") else []
-        patterns = self.mapping("patternProperties")
-        found += [self.at("patternProperties", pattern) for pattern in patterns if matches(pattern, name)]
-        if not found and "additionalProperties" in self.keywords:
-            found = [self.at("additionalProperties")]
-        return tuple(found)
 
     def item_schemas(self, index: int) -> tuple["Part", ...]:
         """What the schema asks of the array item at an index."""
@@ -128,41 +128,54 @@ def _part(pointer: str, schema: Schema) -> Part:
 
 
 def escape(token: str) -> str:
-    """A key as one token of a JSON pointer."""
+    """A key as one token of a JSON pointer; of a long one the beginning and a checksum."""
+    if len(token) > _LONGEST_TOKEN:
+        checksum = blake2b(token.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        token = f"{token[:40]}...{checksum}"
     return token.replace("~", "~0").replace("/", "~1")
 
 
 class Document:
-    """The schema document as a whole, in which `$ref` finds its targets.
+    """The schema document as a whole, in which `$ref` finds its targets, and the budget of the value that is made for it.
 
     Raises:
-        TooLarge: It has more than 100,000 objects and lists.
+        BudgetError: It is too large.
         RecursionError: It nests too deeply.
     """
 
-    def __init__(self, schema: Any) -> None:
-        if _has_more_containers(schema, _MOST_CONTAINERS):
-            raise too_large("#", f"it has more than {_MOST_CONTAINERS} objects and lists")
+    def __init__(self, schema: Any, budget: Budget, patterns: Patterns) -> None:
+        self.budget = budget
+        self.patterns = patterns
         self._schema = schema
-        self.root = _part("#", normalize(schema))
+        self.root = _part("#", self._read(schema))
         self._targets: dict[str, Part] = {}
-        self._left = _MOST_USES
 
-    def spend(self, part: Part) -> None:
-        """Count one use of a schema, so that no document keeps the server busy for more than a few seconds.
+    def _read(self, schema: Any) -> Schema:
+        count, _ = measure(schema, self.budget.work // _READING)
+        self.budget.spend(_READING * count, "it is too large")
+        return normalize(schema)
 
-        Raises:
-            TooLarge: The schemas of this document have been used a million times.
-        """
-        self._left -= 1
-        if self._left < 0:
-            raise too_large(part.pointer, "its branches have too many combinations")
+    def key(self, value: Any) -> Hashable:
+        """A key that is equal for equal JSON values. Raises BudgetError."""
+        if isinstance(value, list | dict):
+            self.budget.spend(measure(value, self.budget.work)[0])
+        return key_of(value)
+
+    def property_schemas(self, part: Part, name: str) -> tuple[Part, ...]:
+        """What a schema asks of the property of that name. Raises BudgetError."""
+        found = [part.at("properties", name)] if name in part.mapping("properties") else []
+        patterns = part.mapping("patternProperties")
+        found += [part.at("patternProperties", each) for each in patterns if self.patterns.find(each, name)]
+        if not found and "additionalProperties" in part.keywords:
+            found = [part.at("additionalProperties")]
+        return tuple(found)
 
     def target(self, part: Part) -> Part | None:
         """What the `$ref` of a schema points to; None without `$ref`.
 
         Raises:
             AnswerError: It points outside the document or to nothing in it.
+            BudgetError: It is too large.
         """
         reference = part.keywords.get("$ref")
         if reference is None:
@@ -181,6 +194,7 @@ class Document:
         return (*part.each("allOf"), target) if target else part.each("allOf")
 
     def _find(self, reference: str) -> Part | None:
+        self.budget.spend(len(reference))
         base = self._schema.get("$id")
         path = unquote(reference.removeprefix(base) if isinstance(base, str) else reference)
         if path in ("#", ""):
@@ -196,30 +210,21 @@ class Document:
                 value = value[int(token[:9])]
             else:
                 return None
-        return _part("#" + "".join(f"/{escape(token)}" for token in tokens), normalize(value))
+        return _part("#" + "".join(f"/{escape(token)}" for token in tokens), self._read(value))
 
 
-def _has_more_containers(value: Any, most: int) -> bool:
-    """Whether JSON has more objects and lists than that; shared ones count each time, and it stops when there are more."""
-    pending = [value]
-    count = 0
-    while pending and count <= most:
-        value = pending.pop()
-        if isinstance(value, dict | list):
-            count += 1
-            pending.extend(value.values() if isinstance(value, dict) else value)
-    return count > most
-
-
-class TooLarge(AnswerError):  # noqa: N818 - errors of the house are named for what happened
+class TooLarge(BudgetError):  # noqa: N818  # errors of the house are named for what happened
     """The schema asks for more than the emulator makes; no other choice among its branches is tried."""
+
+    def __init__(self, pointer: str, reason: str) -> None:
+        self.pointer = pointer
+        super().__init__(reason)
 
 
 def contradiction(pointer: str, reason: str) -> AnswerError:
     """The error for a schema, named by its pointer, that no value made here satisfies."""
-    return AnswerError(f"cannot make a value for the schema at {pointer}: {reason}")
+    return AnswerError(f"cannot make a value for the schema at {_shorten(pointer)}: {_shorten(reason)}")
 
 
-def too_large(pointer: str, reason: str) -> TooLarge:
-    """The error for a schema, named by its pointer, that asks for too much."""
-    return TooLarge(f"cannot make a value for the schema at {pointer}: {reason}")
+def _shorten(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

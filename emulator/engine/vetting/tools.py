@@ -1,10 +1,12 @@
 """Checks of tools: function schemas, and tools or search together with a JSON answer."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from pydantic_core import from_json
 
+from emulator.budget import Budget, BudgetError
 from emulator.catalogue.errors import entry
 from emulator.catalogue.models import LEVELS_FROM
 from emulator.engine.error_answers import values_for
@@ -60,6 +62,8 @@ _SCHEMA_MAPS = ("properties", "$defs", "definitions", "patternProperties")
 _SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
 _SCHEMAS = ("additionalProperties", "not")
 _TOP_PROPERTY = "parameters.properties[0].value"
+MOST_SCHEMAS = 50_000
+"""How many schemas of the declared functions are looked at; those behind are accepted."""
 
 
 def check_schemas(context: VettingContext) -> Refusal | None:
@@ -76,20 +80,30 @@ def check_schemas(context: VettingContext) -> Refusal | None:
         if (function := tool.get("function"))
     ]
     declared += [(("functions", at), function) for at, function in enumerate(request.get("functions") or ())]
+    budget = Budget(MOST_SCHEMAS, 0)
     for number, (path, function) in enumerate(declared):
-        found = _find_non_schema(function.get("parameters"), (*path, "parameters"))
+        try:
+            found = _find_non_schema(function.get("parameters"), (*path, "parameters"), budget)
+        except BudgetError:
+            return None
         if found is not None:
             return _refuse_schema(context, number, *found)
     return None
 
 
-def _find_non_schema(schema: Any, path: JsonPath) -> tuple[Any, JsonPath, str] | None:
-    """The first value that is no schema where a schema is expected, its path, and its path as the service writes it."""
+def _find_non_schema(schema: Any, path: JsonPath, budget: Budget) -> tuple[Any, JsonPath, str] | None:
+    """The first value that is no schema where a schema is expected, its path, and its path as the service writes it.
+
+    Raises:
+        BudgetError: There are too many schemas to look at.
+    """
     stack = [(schema, path, "parameters")]
     while stack:
         value, path, name = stack.pop()
         if isinstance(value, dict):
-            stack += reversed(list(_subschemas(value, path, name)))
+            inner = list(islice(_subschemas(value, path, name), budget.work + 1))
+            budget.spend(len(inner) + len(path) // 16)
+            stack += reversed(inner)
         elif value is not None and not isinstance(value, bool):
             return value, path, name
     return None

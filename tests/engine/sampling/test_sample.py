@@ -406,16 +406,8 @@ def test_large_schema_is_refused() -> None:
     shared: dict[str, Any] = {"type": "string"}
     for _ in range(12):
         shared = {"type": "object", "properties": {f"p{n}": shared for n in range(10)}}
-    with pytest.raises(AnswerError, match="#: it has more than 100000 objects and lists"):
+    with pytest.raises(AnswerError, match="#: it is too large"):
         sample(shared, rng(0))
-
-
-@pytest.mark.parametrize("keyword", ["allOf", "anyOf"])
-def test_doubling_schema_is_refused(keyword: str) -> None:
-    """A schema that is reached along 2^30 paths is not validated along each of them."""
-    doubled: dict[str, Any] = {f"d{n}": {keyword: [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(30)}
-    with pytest.raises(AnswerError, match="its branches have too many combinations"):
-        sample({"$defs": {**doubled, "d30": {"enum": ["a", 1], "not": {"const": 1}}}, "$ref": "#/$defs/d0"}, rng(0))
 
 
 @pytest.mark.parametrize(
