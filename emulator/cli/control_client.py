@@ -24,7 +24,7 @@ def get_control(url: str, name: str, token: str | None = None, **query: str | No
     except (KeyError, ValueError, HTTPException):
         raise EmulatorError(f'the URL is "{url}"; expected one such as http://127.0.0.1:8080') from None
     try:
-        connection.request("GET", path, headers={"authorization": f"Bearer {token}"} if token else {})
+        connection.request("GET", path, headers=_authorize(token))
         response = connection.getresponse()
         answer = json.loads(response.read())
     except (OSError, HTTPException) as error:
@@ -40,6 +40,15 @@ def get_control(url: str, name: str, token: str | None = None, **query: str | No
             message = "it is no emulator"
         raise EmulatorError(f"the server at {url} says {response.status}: {message}")
     return answer
+
+
+def _authorize(token: str | None) -> dict[str, bytes]:
+    """The header with the control token, as UTF-8. Raises EmulatorError for a token that no header can have."""
+    if not token:
+        return {}
+    if "\n" in token or "\r" in token:
+        raise EmulatorError("the control token has a line break; give the token alone")
+    return {"authorization": b"Bearer " + token.encode("utf-8", "surrogateescape")}
 
 
 def connect(scheme: str, host: str, port: int | None, timeout: float) -> HTTPConnection:

@@ -1,5 +1,6 @@
 """`vertex-emulator credentials`."""
 
+import os
 import shlex
 from http.client import HTTPException
 from pathlib import Path
@@ -89,6 +90,10 @@ def _write_files(folder: Path, url: str, project: str, *, force: bool) -> tuple[
     from emulator.credentials.key_files import write_key_files
 
     shim = folder / "bin" / "gcloud"
+    if os.pathsep in str(shim.absolute()):
+        raise StartError(
+            f'the path of "{folder}" has a colon, so gcloud could not be found there through PATH; choose another folder'
+        )
     if shim.exists() and not force:
         raise StartError(f"{shim} exists already; nothing was written; --force overwrites it")
     try:

@@ -6,7 +6,6 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -105,13 +104,14 @@ def _execute(
     if os.name != "posix":
         raise StartError("exec needs a POSIX system")
     from emulator.intercept.child_process import ChildProcess, launch_failure_status
+    from emulator.intercept.environment import client_folder
     from emulator.server.clock import SystemClock
     from emulator.server.service import Service
     from emulator.server.settings import Settings
 
     counts, child = RequestCounts(), ChildProcess()
     client_options = ClientOptions(project=project, location=location, java=java, metadata=metadata)
-    with child.handling_signals(), TemporaryDirectory(prefix="vertex-emulator-") as folder, ExitStack() as stack:
+    with child.handling_signals(), client_folder() as folder, ExitStack() as stack:
         service = Service(read_rules(scenarios), Settings(project=project, **settings), clock=SystemClock())
         service.on_exchange.append(counts.add)
         service.on_token.append(counts.add_token)

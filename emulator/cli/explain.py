@@ -9,6 +9,7 @@ import click
 from emulator.cli.options import option
 from emulator.cli.output import exit_with_error
 from emulator.errors import EmulatorError, StartError
+from emulator.redaction import clean_line, escape_controls, redact
 from emulator.suggestions import suggest
 from emulator.wire.urls import Target, parse_target
 
@@ -90,17 +91,18 @@ def _explain(scenarios: tuple[str, ...], body: bytes, url: str, headers: list[He
     service.sessions.find(target.project).flags = flags
     exchange = service.handle(target, b"", headers, body)
     for warning in exchange.warnings:
-        click.echo(f"warning: {warning}")
+        click.echo(f"warning: {clean_line(warning)}")
     outcome = exchange.outcome
     if outcome.result == "refusal" and outcome.refusal is not None:
-        click.echo(f"Vertex refuses this request ({outcome.refusal.rule}): {outcome.refusal.explanation}")
+        click.echo(f"Vertex refuses this request ({outcome.refusal.rule}): {clean_line(outcome.refusal.explanation)}")
     else:
         _print_rules(ruleset, target, headers, body, State(flags=flags))
     if outcome.result == "miss":
         click.echo("no rule answers this request")
         return False
     click.echo(f"\nstatus {outcome.timeline.status}")
-    click.echo(outcome.timeline.body.decode("utf-8", "replace").rstrip())
+    for line in outcome.timeline.body.decode("utf-8", "replace").rstrip().split("\n"):
+        click.echo(escape_controls(redact(line)))
     return outcome.result == "answer"
 
 
@@ -117,7 +119,7 @@ def _print_rules(ruleset: "Ruleset", target: Target, headers: list[Header], body
         verdict = click.style("answers", fg="green") if answers else "misses"
         click.echo(f'"{rule.name}", {rule.place}: {verdict}')
         for line in describe(comparisons) or ["  holds for every request"]:
-            click.echo(line)
+            click.echo(clean_line(line))
         if answers:
             if left := len(ruleset.rules) - index - 1:
                 click.echo(f"({left} more not asked)")

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
 
 from emulator.cli.options import TOKEN_LIFETIME
+from emulator.redaction import clean_host
 from emulator.server.tokens import LIFETIME
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class LeakCounter:
 
     def add(self, host: str) -> None:
         """Count a request; print a line on the first one to a host."""
+        host = clean_host(host)
         self.hosts[host] += 1
         if self.hosts[host] == 1:
             click.echo(
@@ -139,13 +140,14 @@ def open_interception(
     """
     from emulator.api.background import Interception
     from emulator.intercept.certificate_authority import CertificateAuthority, write_trust_files
+    from emulator.intercept.environment import client_folder
     from emulator.server.listening import bind, url_of
 
     host, tls_port, proxy_port = plain.getsockname()[0], *ports
     tls = stack.enter_context(bind(host, tls_port))
     proxy = stack.enter_context(bind(host, proxy_port)) if proxy_port is not None else None
     authority = CertificateAuthority()
-    folder = Path(stack.enter_context(TemporaryDirectory(prefix="vertex-emulator-")))
+    folder = Path(stack.enter_context(client_folder()))
     trust = write_trust_files(folder, authority)
     listeners = Interception(authority.server_context(folder), tls, proxy, LeakCounter().add)
     sockets = ListeningSockets(plain, tls, proxy) if proxy is not None else None

@@ -11,6 +11,7 @@ from emulator.cli.control_client import get_control
 from emulator.cli.options import option
 from emulator.cli.output import exit_with_error
 from emulator.errors import EmulatorError
+from emulator.redaction import clean_line, escape_controls
 
 _POLL_INTERVAL = 0.25
 """Seconds between two requests with --follow."""
@@ -32,7 +33,7 @@ def journal(*, url: str, control_token: str | None, session: str | None, follow:
         while True:
             exchanges = get_control(url, "journal", control_token, session=session, after=str(after))["exchanges"]
             for exchange in exchanges:
-                click.echo(json.dumps(exchange, ensure_ascii=False) if as_json else _format(exchange))
+                click.echo(escape_controls(json.dumps(exchange, ensure_ascii=False)) if as_json else _format(exchange))
                 after = exchange["position"]
             if not follow:
                 return
@@ -58,5 +59,5 @@ def _format(exchange: dict[str, Any]) -> str:
     lines += [f"warning: {warning}" for warning in exchange.get("warnings") or ()]
     if refusal := exchange["refusal"]:
         lines.append(": ".join(part for part in (refusal["name"], refusal["explanation"]) if part))
-    lines += (exchange.get("report") or "").splitlines()
-    return "\n                 ".join(lines)
+    lines += report.split("\n") if (report := exchange.get("report")) else ()
+    return "\n                 ".join(map(clean_line, lines))

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -126,6 +126,7 @@ class ProgramRunner:
     def run(self, variation: "Variation | None" = None) -> "Run":
         """Run the program once, with server, ports, credentials and journal of its own. Raises StartError."""
         from emulator.api.sweeps import Run
+        from emulator.intercept.environment import client_folder
         from emulator.server.clock import SystemClock
         from emulator.server.overrides import with_variation
         from emulator.server.service import Service
@@ -141,7 +142,7 @@ class ProgramRunner:
             verdicts = service.verdicts()
 
         with TemporaryFile() as out, TemporaryFile() as err:
-            with TemporaryDirectory(prefix="vertex-emulator-") as folder, ExitStack() as stack:
+            with client_folder() as folder, ExitStack() as stack:
                 environment = start_interception(stack, Path(folder), service, self.leaks.add, self.client_options)
                 started = time.monotonic()
                 status = self.processes.run(self.command, environment, (out, err), self.timeout, keep_verdicts)

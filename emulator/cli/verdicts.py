@@ -8,6 +8,7 @@ from emulator.cli.control_client import get_control
 from emulator.cli.options import option
 from emulator.cli.output import count, exit_with_error
 from emulator.errors import EmulatorError
+from emulator.redaction import clean_line, escape_controls
 
 
 @click.command()
@@ -27,11 +28,13 @@ def verdicts(*, url: str, session: str | None, control_token: str | None, as_jso
         exit_with_error(error)
     for verdict in found:
         if as_json:
-            click.echo(json.dumps(verdict, ensure_ascii=False))
+            click.echo(escape_controls(json.dumps(verdict, ensure_ascii=False)))
             continue
         shown = ", ".join(f"#{number}" for number in verdict["exchanges"])
         colour = "red" if verdict["severity"] == "error" else "yellow"
-        click.echo(f"{click.style(verdict['severity'], fg=colour)}: {verdict['name']} ({shown}): {verdict['sentence']}")
+        click.echo(
+            f"{click.style(verdict['severity'], fg=colour)}: {verdict['name']} ({shown}): {clean_line(verdict['sentence'])}"
+        )
         click.echo(f"  {verdict['advice']}")
     errors = sum(verdict["severity"] == "error" for verdict in found)
     if not as_json:

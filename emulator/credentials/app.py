@@ -20,10 +20,10 @@ from emulator.credentials.messages import (
     refuse_token,
 )
 from emulator.credentials.metadata_server import TOKEN_SUFFIX, answer_metadata, default_account, is_metadata_request
-from emulator.credentials.redaction import redact
 from emulator.engine.answer import EMULATOR_STATUS, emulator_failure
 from emulator.engine.timeline.timeline import Timeline
 from emulator.http.sending import Receive, Send, play_at_once
+from emulator.redaction import MAX_LINE, clean_line, redact_answer, redact_request
 from emulator.server.app import Scope, not_found, read_body, too_large
 from emulator.server.authentication import read_credentials
 from emulator.server.service import Service
@@ -58,7 +58,9 @@ def answer_revocation(request: CredentialRequest, _issuer: TokenIssuer) -> Crede
     return answer_json({})
 
 
-_MAX_BODY_BYTES = 1024 * 1024
+MAX_BODY_BYTES = 1024 * 1024
+_MAX_ACCOUNT = 300
+"""Characters of an account's email address that are read and kept."""
 _TOKEN_INFO_PATHS = ("/tokeninfo", "/oauth2/v1/tokeninfo", "/oauth2/v2/tokeninfo", "/oauth2/v3/tokeninfo")
 _REVOCATION_PATHS = ("/revoke", "/o/oauth2/revoke")
 _GRANT_PATHS = ("/token", "/oauth2/v4/token", "/o/oauth2/token", "/v1/token")
@@ -114,10 +116,10 @@ class CredentialsApp:
         if route is None:
             await play_at_once(*refuse_unrouted(path, headers.get("host", "")), send)
             return
-        body = await read_body(receive, _MAX_BODY_BYTES)
+        body = await read_body(receive, MAX_BODY_BYTES)
         if body is None:
             return
-        if len(body) > _MAX_BODY_BYTES:
+        if len(body) > MAX_BODY_BYTES:
             await play_at_once(too_large(), (), send)
             return
         request = CredentialRequest(
@@ -160,14 +162,14 @@ class CredentialsApp:
         return response.timeline, TokenExchange(
             number=service.store.next_number() if route.in_journal else 0,
             started=issuer.now,
-            session=session,
-            path=request.path,
-            account=account,
+            session=clean_line(session, _MAX_ACCOUNT),
+            path=clean_line(request.path, MAX_LINE),
+            account=clean_line(account, _MAX_ACCOUNT),
             status=response.timeline.status,
-            request=redact({**request.query, **request.form}),
-            answer=redact(response.fields),
+            request=redact_request({**request.query, **request.form}),
+            answer=redact_answer(response.fields),
             refusal=refused.rule if refused else "",
-            explanation=refused.explanation if refused else "",
+            explanation=clean_line(refused.explanation) if refused else "",
         )
 
     async def _run_handler(
@@ -194,7 +196,7 @@ def find_account(request: CredentialRequest, project: str) -> str:
         return default_account(project)
     text = request.text("assertion")
     assertion = read_assertion(text) if text else None
-    return assertion.text("iss")[:300] if assertion else ""
+    return assertion.text("iss")[:_MAX_ACCOUNT] if assertion else ""
 
 
 def refuse_unrouted(path: str, host: str) -> tuple[Timeline, tuple[str, ...]]:

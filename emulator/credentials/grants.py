@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import from_json
+
 from emulator.credentials.id_tokens import make_id_token
 from emulator.credentials.messages import CredentialRequest, CredentialResponse, TokenIssuer, answer_json, refuse_token
 from emulator.errors import EmulatorError
@@ -58,7 +60,7 @@ class Assertion:
 def read_assertion(text: str) -> Assertion | None:
     """Decode a JSON web token; None if it is none. Raises MissingPackageError if PyJWT is not installed."""
     try:
-        from jwt import PyJWTError, decode_complete  # noqa: PLC0415  # only in the extra, and slow to import
+        from jwt import PyJWS, PyJWTError  # noqa: PLC0415  # only in the extra, and slow to import
     except ModuleNotFoundError:
         raise MissingPackageError(
             "assertions of service accounts need the package pyjwt; pip install 'vertex-openai-emulator[exec]'"
@@ -66,10 +68,12 @@ def read_assertion(text: str) -> Assertion | None:
     if len(text) > _MAX_ASSERTION_LENGTH:
         return None
     try:
-        token = decode_complete(text, options={"verify_signature": False})
+        token = PyJWS().decode_complete(text, options={"verify_signature": False})
+        # Strictly: what is kept and shown of the claims has neither halves of surrogate pairs nor NaN.
+        claims = from_json(token["payload"], allow_inf_nan=False)
     except (PyJWTError, ValueError, RecursionError):  # ValueError: a lone surrogate
         return None
-    return Assertion(text, token["header"], token["payload"])
+    return Assertion(text, token["header"], claims) if isinstance(claims, dict) else None
 
 
 def answer_grant(request: CredentialRequest, issuer: TokenIssuer) -> CredentialResponse:

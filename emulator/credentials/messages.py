@@ -15,7 +15,7 @@ from emulator.server.settings import Auth
 from emulator.server.tokens import LIFETIME, Mint
 from emulator.wire.errors import Refusal
 from emulator.wire.headers import Headers
-from emulator.wire.json_text import dump
+from emulator.wire.json_text import dump, parse_or_text
 
 _JSON_TYPE = "application/json; charset=utf-8"
 # Observed: the responses of token endpoints must not be cached.
@@ -78,10 +78,7 @@ def parse_body(content_type: str, body: bytes) -> dict[str, Any]:
     """Parse a body that is a form or a JSON object; anything else has no fields."""
     text = body.decode("utf-8", "replace")
     if "json" in content_type.lower() or text.lstrip().startswith("{"):
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError):
-            return {}
+        found = parse_or_text(text)
         return found if isinstance(found, dict) else {}
     return parse_query(text)
 

@@ -25,8 +25,9 @@ from emulator.engine.timeline.pace import AT_ONCE
 from emulator.engine.timeline.quirks import apply_quirks, apply_to_refusal
 from emulator.engine.timeline.timeline import Timeline, plain_timeline, refusal_timeline
 from emulator.errors import AnswerError
+from emulator.redaction import clean_line
 from emulator.wire.errors import JSON_TYPE, Refusal
-from emulator.wire.headers import Headers
+from emulator.wire.headers import Headers, header_text
 from emulator.wire.json_text import dump
 from emulator.wire.responses import Identity
 from emulator.wire.usage import Usage
@@ -212,11 +213,6 @@ def unexpected_error(error: Exception) -> Outcome:
     """The outcome for an unexpected exception: a 418 `emulator_mistake` response that names the exception and its source line."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{last.filename.rpartition('/emulator/')[2]}:{last.lineno}"
-    description = " ".join(f"{type(error).__name__}: {error}".split())
+    description = clean_line(" ".join(f"{type(error).__name__}: {error}".split()))
     report = f"a mistake of the emulator's own, not of this request: {description} ({where}); please report it"
     return Outcome("error", emulator_failure(report, "emulator_mistake"), report=report)
-
-
-def header_text(text: str) -> str:
-    """Convert a text to one line of ASCII, as a header value."""
-    return " ".join(text.split()).encode("ascii", "replace").decode()

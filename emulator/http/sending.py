@@ -3,10 +3,9 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from emulator.engine.answer import header_text
 from emulator.engine.timeline.timeline import Timeline
 from emulator.store.exchange import Played
-from emulator.wire.headers import encode_headers
+from emulator.wire.headers import encode_headers, header_text
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 

@@ -3,10 +3,13 @@
 import os
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 from urllib.parse import urlsplit
 
+from emulator.errors import StartError
 from emulator.intercept.certificate_authority import TRUST_PASSWORD
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -77,14 +80,41 @@ def fixed_variables(config: ClientConfig) -> dict[str, str]:
 
 def appended_variables(config: ClientConfig) -> dict[str, str]:
     """The variables whose value is appended to an inherited one, after a space."""
-    variables = {"NODE_OPTIONS": f'--require="{config.preload}"'}
+    variables = {"NODE_OPTIONS": f"--require={_quote_for_node(str(config.preload))}"}
     if config.trust_store is not None:
         host, _, port = config.proxy.rpartition(":")
         variables["JAVA_TOOL_OPTIONS"] = (
             f"-Dhttps.proxyHost={host.strip('[]')} -Dhttps.proxyPort={port} "
-            f'-Djavax.net.ssl.trustStore="{config.trust_store}" -Djavax.net.ssl.trustStorePassword={TRUST_PASSWORD}'
+            f"-Djavax.net.ssl.trustStore={_quote_for_java(str(config.trust_store))} "
+            f"-Djavax.net.ssl.trustStorePassword={TRUST_PASSWORD}"
         )
     return variables
+
+
+def _quote_for_node(text: str) -> str:
+    r"""Quote a text in NODE_OPTIONS: between double quotes, where a backslash escapes `"` and itself (documented: node's CLI)."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _quote_for_java(text: str) -> str:
+    """Quote a text in JAVA_TOOL_OPTIONS, which has no escapes; a double quote stands between single ones (observed: OpenJDK)."""
+    quote = '"'
+    return quote + text.replace(quote, f"""{quote}'{quote}'{quote}""") + quote
+
+
+def client_folder() -> TemporaryDirectory[str]:
+    """Make a temporary folder for the files that clients are given. Raises StartError if there is no place for it.
+
+    The folder of the `gcloud` shim stands in PATH, which cannot have a colon in a name: where that of TMPDIR has one, it is made elsewhere.
+    """
+    for place in (gettempdir(), "/tmp", "/var/tmp", str(Path.home())):  # noqa: S108  # made as safely as in TMPDIR
+        if os.pathsep not in place:
+            with suppress(OSError):
+                return TemporaryDirectory(prefix="vertex-emulator-", dir=place)
+    raise StartError(
+        f'no folder for temporary files can be made in "{gettempdir()}"; set TMPDIR to one whose path has no colon'
+    )
 
 
 def child_environment(inherited: Mapping[str, str], config: ClientConfig) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from emulator.engine.error_answers import refuse, values_for
+from emulator.redaction import clean_host
 from emulator.server.settings import Auth
 from emulator.server.tokens import VERTEX_SCOPES, Mint
 from emulator.store.exchange import Sender
@@ -28,7 +29,7 @@ class Credentials(NamedTuple):
     is_api_key: bool = False
     """Whether the bearer is an API key."""
     host: str = ""
-    """The Host header; empty if there is none."""
+    """The Host header without user-info; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def read_credentials(headers: Mapping[bytes, bytes], query: bytes) -> Credential
     has_api_key = b"x-goog-api-key" in headers or (
         b"key=" in query and bool(parse_qs(query.decode("latin-1")).get("key"))
     )
-    return Credentials(bearer, has_api_key, is_api_key, headers.get(b"host", b"").decode("latin-1"))
+    return Credentials(bearer, has_api_key, is_api_key, clean_host(headers.get(b"host", b"").decode("latin-1")))
 
 
 def describe_sender(credentials: Credentials, key: bytes) -> Sender:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,6 +20,7 @@ from emulator.errors import ScenarioError
 from emulator.server.service import Service
 from emulator.server.settings import CONTROL_PATH
 from emulator.store.exchange import Entry
+from emulator.wire.json_text import dump
 
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 _MAX_DIGITS = 20
@@ -64,8 +66,13 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _has_token(self, request: Request) -> bool:
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        return bool(self._token) and hmac.compare_digest(given.encode(), (self._token or "").encode())
+        """Compare the bearer with the token, which clients send as UTF-8; the scheme is case-insensitive (RFC 9110)."""
+        scheme, _, given = request.headers.get("authorization", "").strip().partition(" ")
+        if not self._token or scheme.lower() != "bearer":
+            return False
+        # Starlette has decoded the header's bytes as latin-1; an undecodable byte of the command line is a surrogate.
+        wanted = self._token.strip().encode("utf-8", "surrogateescape")
+        return hmac.compare_digest(given.strip().encode("latin-1"), wanted)
 
 
 def _is_local(request: Request) -> bool:
@@ -96,7 +103,7 @@ class Control:
     async def health(self, _request: Request) -> Response:
         """Report that the server is up, with its version and scenarios."""
         ruleset = self._service.ruleset
-        return JSONResponse(
+        return _json(
             {
                 "status": "ok",
                 "version": __version__,
@@ -123,7 +130,7 @@ class Control:
         found = [exchange for exchange in found if _fits(exchange, dict(query))]
         if limit:
             found = found[len(found) - min(int(limit), len(found)) :]
-        return JSONResponse({"exchanges": [exchange.to_json() for exchange in found]})
+        return StreamingResponse(_write_exchanges(found), media_type="application/json")
 
     async def verify(self, request: Request) -> Response:
         """Report unanswered requests and unmet rule expectations of a session, or of all; `strict=true` requires every rule to be used."""
@@ -136,9 +143,7 @@ class Control:
             return _error(400, f'strict is "{strict}"; expected true or false')
         await self._service.store.refresh_all()
         found = self._service.verify(query.get("session"), strict=strict == "true")
-        return JSONResponse(
-            {"passed": not found.problems, "unanswered": list(found.unanswered), "rules": list(found.rules)}
-        )
+        return _json({"passed": not found.problems, "unanswered": list(found.unanswered), "rules": list(found.rules)})
 
     async def verdicts(self, request: Request) -> Response:
         """Report the verdicts on the clients of one session, or of all."""
@@ -148,7 +153,7 @@ class Control:
         await self._service.store.refresh_all()
         async with self._working:
             found = await asyncio.to_thread(self._service.verdicts, request.query_params.get("session"))
-        return JSONResponse({"verdicts": [asdict(verdict) for verdict in found]})
+        return _json({"verdicts": [asdict(verdict) for verdict in found]})
 
     async def quotas(self, request: Request) -> Response:
         """Report what is left of a session's quotas."""
@@ -158,7 +163,7 @@ class Control:
         service = self._service
         await service.store.refresh_all()
         found = await show_quotas(service.store, service.rules_of(project).quotas, project, service.clock.elapsed())
-        return JSONResponse({"quotas": found})
+        return _json({"quotas": found})
 
     async def reset(self, request: Request) -> Response:
         """Reset counters, flags, quotas, pushed scenarios and journal of one session, or of all."""
@@ -177,16 +182,18 @@ class Control:
             rule["uses"] = uses.get(compiled.key, 0)
         pushed = session.text if session else None
         flags = sorted(session.flags) if session else []
-        return JSONResponse({"scenarios": list(ruleset.scenarios), "pushed": pushed, "flags": flags, "rules": rules})
+        return _json({"scenarios": list(ruleset.scenarios), "pushed": pushed, "flags": flags, "rules": rules})
 
     async def push_scenario(self, request: Request) -> Response:
         """Set a session's own scenario: YAML in the body, the session in the query."""
         project = request.query_params.get("session")
         if not project:
             return _error(400, "say for which project: PUT /__emulator__/scenario?session=PROJECT")
-        body = await request.body()
-        if len(body) > _MAX_SCENARIO_BYTES:
-            return _error(413, f"a scenario may have {_MAX_SCENARIO_BYTES} bytes")
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > _MAX_SCENARIO_BYTES:
+                return _error(413, f"a scenario may have {_MAX_SCENARIO_BYTES} bytes")
         try:
             await self._service.push_shared(project, body.decode("utf-8", "surrogateescape"))
         except ScenarioError as error:
@@ -218,8 +225,23 @@ def _fits(entry: Entry, query: dict[str, str]) -> bool:
     )
 
 
-def _error(status: int, message: str, **more: Any) -> JSONResponse:
-    return JSONResponse({"error": {"message": f"emulator: {message}", **more}}, status_code=status)
+def _json(content: Any, status: int = 200) -> Response:
+    """A response with JSON that every parser reads, whatever texts and numbers are in it."""
+    return Response(dump(content, infinite="strings"), status, media_type="application/json")
+
+
+def _error(status: int, message: str, **more: Any) -> Response:
+    return _json({"error": {"message": f"emulator: {message}", **more}}, status)
+
+
+async def _write_exchanges(exchanges: Sequence[Entry]) -> AsyncIterator[bytes]:
+    """The journal's JSON, piece by piece: other requests are answered between the exchanges, and it is never in memory as a whole."""
+    separator = b'{"exchanges":['
+    for exchange in exchanges:
+        yield separator + dump(exchange.to_json(), infinite="strings")
+        separator = b","
+        await asyncio.sleep(0)
+    yield b"]}" if exchanges else separator + b"]}"
 
 
 async def _unknown(request: Request, _error_raised: Exception) -> Response:

@@ -5,23 +5,28 @@ import time
 from contextlib import suppress
 from typing import TextIO
 
+from emulator.redaction import clean_line
 from emulator.store.exchange import Entry, Exchange, TokenExchange
 
 
 def log_line(exchange: Entry) -> str:
-    """Format an exchange: time, project, rule or outcome, status, tokens, ending; further lines show warnings and reports."""
-    return _log_token(exchange) if isinstance(exchange, TokenExchange) else _log_exchange(exchange)
+    """Format an exchange: time, project, rule or outcome, status, tokens, ending; further lines show warnings and reports.
+
+    No text of the request can add a line, and none is longer than `MAX_LINE`.
+    """
+    lines = _log_token(exchange) if isinstance(exchange, TokenExchange) else _log_exchange(exchange)
+    return "\n".join(map(clean_line, lines))
 
 
-def _log_token(exchange: TokenExchange) -> str:
+def _log_token(exchange: TokenExchange) -> list[str]:
     when = time.strftime("%H:%M:%S", time.localtime(exchange.started))
     facts = [exchange.session, exchange.result, str(exchange.status), exchange.path.rpartition("/")[2]]
     facts += [f"{exchange.duration * 1000:.1f} ms", exchange.ended]
     line = f"{when}  {'  '.join(fact for fact in facts if fact)}"
-    return f"{line}\n          {exchange.refusal}: {exchange.explanation}" if exchange.refusal else line
+    return [line, f"          {exchange.refusal}: {exchange.explanation}"] if exchange.refusal else [line]
 
 
-def _log_exchange(exchange: Exchange) -> str:
+def _log_exchange(exchange: Exchange) -> list[str]:
     outcome = exchange.outcome
     usage = outcome.usage
     when = time.strftime("%H:%M:%S", time.localtime(exchange.started))
@@ -37,12 +42,13 @@ def _log_exchange(exchange: Exchange) -> str:
         f"{exchange.duration * 1000:.1f} ms  {exchange.played.ended}"
     )
     if not (exchange.warnings or outcome.refusal or outcome.report):
-        return line
+        return [line]
     lines = [line, *(f"          warning: {warning}" for warning in exchange.warnings)]
     if outcome.result == "refusal" and outcome.refusal is not None:
         lines.append(f"          Vertex refuses this ({outcome.refusal.rule}): {outcome.refusal.explanation}")
-    lines += [f"          {line}" for line in outcome.report.splitlines()]
-    return "\n".join(lines)
+    if outcome.report:
+        lines += [f"          {line}" for line in outcome.report.split("\n")]
+    return lines
 
 
 class LogWriter:

@@ -20,6 +20,7 @@ from emulator.engine.ruleset import Ruleset, compile_rules, prepend_rules
 from emulator.engine.vetting.context import VettingPolicy
 from emulator.engine.vetting.vet import RouteCheck, VettingResult, refuse_malformed, vet
 from emulator.errors import AnswerError
+from emulator.redaction import clean_line
 from emulator.scenario.loading import LoadedScenarios, default_scenario_path, read_paths
 from emulator.scenario.rules import Endpoint, Tokens
 from emulator.server.authentication import check_bearer, describe_sender, read_credentials
@@ -28,7 +29,7 @@ from emulator.server.overrides import PACE_HEADER, build_overrides, read_pace, w
 from emulator.server.session_checks import judge_clients, verify_sessions
 from emulator.server.settings import SEEDED_MOMENT, Settings
 from emulator.server.tokens import Mint
-from emulator.store.exchange import Exchange, TokenExchange
+from emulator.store.exchange import Exchange, TokenExchange, clean_outcome
 from emulator.store.interface import PushedScenario, Store, commit_outcome, read_pushed_scenario, run_synchronously
 from emulator.store.journal import Journal
 from emulator.store.memory import MemoryStore
@@ -101,6 +102,7 @@ class Service:
         except Exception as error:  # noqa: BLE001  # an error in the emulator must not look like a 500 of Google's
             outcome = unexpected_error(error)
         sender = describe_sender(credentials, self._sender_key)
+        outcome, warnings = clean_outcome(outcome), tuple(map(clean_line, warnings)) if warnings else ()
         return Exchange(ticket.number, started, target, body, outcome, warnings, ticket, sender=sender)
 
     async def _answer(

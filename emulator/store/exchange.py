@@ -1,8 +1,9 @@
 """Exchanges: one request and its answer, as the journal records them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from sys import getsizeof
 from typing import Any, Literal, NamedTuple
 
 from emulator.engine.answer import Outcome
@@ -10,9 +11,19 @@ from emulator.engine.quota import QuotaTicket
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.options import list_ignored
 from emulator.engine.routes.route import read_route
+from emulator.redaction import clean_line, may_have_secrets, redact, redact_json, redact_raw
 from emulator.wire.json_text import parse_or_text
 from emulator.wire.requests import MalformedRequestError, read_request
 from emulator.wire.urls import CHAT, Target
+
+MAX_RAW_TEXT = 100_000
+"""Characters of a body that is not JSON that the journal shows."""
+_EXCHANGE_SIZE = 2048
+"""Bytes that an exchange takes besides what is counted one by one, estimated."""
+_FRAME_SIZE = 192
+"""Bytes that a frame takes besides its data, with the time at which it was sent."""
+_ADDED_HEADER = 1
+"""The index of the first header that may be the request's or the scenario's: all answers have a content type."""
 
 
 class Sender(NamedTuple):
@@ -65,6 +76,21 @@ def _texts_of(part: dict[str, Any]) -> Iterator[str]:
     messages = (item for item in part.get("output") or () if item.get("type") == "message")
     for item in messages:
         yield from (piece["text"] for piece in item.get("content") or () if isinstance(piece.get("text"), str))
+
+
+def clean_outcome(outcome: Outcome) -> Outcome:
+    """The outcome as it is kept: texts made from the request are redacted, and each of their lines is one and not too long."""
+    chosen, refusal, report, warnings = outcome.chosen, outcome.refusal, outcome.report, outcome.warnings
+    if chosen is not None and chosen.captures:
+        # They are as long as the request may be, and nothing asks for them once it is answered.
+        outcome = outcome._replace(chosen=chosen._replace(captures={}))
+    if report or warnings:
+        report = "\n".join(map(clean_line, report.split("\n")))
+        outcome = outcome._replace(report=report, warnings=tuple(map(clean_line, warnings)))
+    if refusal is not None:
+        place, explanation = clean_line(refusal.place), clean_line(refusal.explanation)
+        outcome = outcome._replace(refusal=replace(refusal, place=place, explanation=explanation))
+    return outcome
 
 
 @dataclass(slots=True)
@@ -174,20 +200,39 @@ class Exchange:
 
     @property
     def size(self) -> int:
-        """Bytes of both bodies."""
-        return len(self.body) + self.outcome.timeline.size
+        """Estimated bytes that it takes in memory: both bodies and everything else that came with the request or was made for it."""
+        return len(self.body) + self.outcome.timeline.size + self.size_beside_bodies
+
+    @property
+    def size_beside_bodies(self) -> int:
+        """Estimated bytes that it takes besides its bodies: target, host, frames, headers, warnings, refusal and report."""
+        outcome = self.outcome
+        timeline, refusal = outcome.timeline, outcome.refusal
+        size = (
+            _EXCHANGE_SIZE + sum(map(getsizeof, (*self.target, self.sender.host))) + len(timeline.frames) * _FRAME_SIZE
+        )
+        for name, value in timeline.headers[_ADDED_HEADER:]:
+            size += getsizeof(name) + getsizeof(value)
+        if self.warnings or outcome.report:
+            size += sum(map(getsizeof, (outcome.report, *self.warnings, *outcome.warnings)))
+        if refusal is not None:
+            # The texts of its details are in the body too.
+            size += (
+                getsizeof(refusal.message) + getsizeof(refusal.explanation) + getsizeof(refusal.place) + timeline.size
+            )
+        return size
 
     def to_json(self) -> dict[str, Any]:
-        """The exchange as the control API shows it."""
+        """The exchange as the control API shows it, without secrets."""
         outcome, target = self.outcome, self.target
         timeline, chosen, refusal = outcome.timeline, outcome.chosen, outcome.refusal
         return {
             "number": self.number,
             "position": self.position,
             "time": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="milliseconds"),
-            "session": target.project,
+            "session": redact(target.project),
             "host": self.sender.host or None,
-            "path": target.path,
+            "path": redact(target.path),
             "outcome": outcome.result,
             "rule": chosen.rule.name if chosen else None,
             "place": str(chosen.rule.place) if chosen else None,
@@ -196,18 +241,23 @@ class Exchange:
             "refusal": None
             if refusal is None
             else {"name": refusal.rule, "place": refusal.place or None, "explanation": refusal.explanation or None},
-            "request": parse_or_text(self.body.decode("utf-8", "replace")),
+            "request": show_body(self.body),
             "status": timeline.status,
-            "answer": [frame.data.decode("utf-8", "replace") for frame in timeline.frames],
+            "answer": [self._show_frame(frame.data) for frame in timeline.frames],
             "usage": outcome.usage.to_wire() if outcome.usage else None,
             "warnings": list(self.warnings),
-            "ignored": list(self.ignored),
+            "ignored": list(map(clean_line, self.ignored)),
             "quirks": sorted(outcome.quirks),
             "duration_ms": _milliseconds(self.duration),
             "timeline": self._times(),
             "ended": self.ended,
             "sent_bytes": self.played.sent,
         }
+
+    def _show_frame(self, data: bytes) -> str:
+        """A frame of the answer without secrets; that of a refusal may quote a body that is not JSON."""
+        text = data.decode("utf-8", "replace")
+        return redact(text) if self.outcome.refusal is None else redact_raw(text)
 
     def _times(self) -> dict[str, Any] | None:
         """Planned times of head, frames and end, and when the frames were sent; None for an instant timeline."""
@@ -221,6 +271,16 @@ class Exchange:
             "end_ms": _milliseconds(timeline.end_at),
             "ending": timeline.ending,
         }
+
+
+def show_body(body: bytes) -> Any:
+    """A request's body as JSON, or as text if it is none; without secrets."""
+    text = body.decode("utf-8", "replace")
+    value = parse_or_text(text)
+    if isinstance(value, str) and value is text:
+        cut = text if len(text) <= MAX_RAW_TEXT else f"{text[: MAX_RAW_TEXT - 1]}…"
+        return redact_raw(cut)
+    return redact_json(value) if may_have_secrets(text) else value
 
 
 def _milliseconds(seconds: float) -> float:
@@ -262,8 +322,13 @@ class TokenExchange:
 
     @property
     def size(self) -> int:
-        """Approximate bytes of both bodies."""
-        return len(str(self.request)) + len(str(self.answer))
+        """Estimated bytes that it takes in memory."""
+        return _EXCHANGE_SIZE + sum(
+            map(
+                getsizeof,
+                (self.session, self.path, self.account, self.explanation, str(self.request), str(self.answer)),
+            )
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The exchange as the control API shows it."""

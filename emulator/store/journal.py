@@ -4,12 +4,24 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from emulator.store.exchange import Entry, Exchange
 
+_MUCH_MEMORY = 16 * 1024 * 1024
+"""Bytes of removed exchanges from which their memory is given back to the system."""
+
+
+def _give_memory_back() -> None:
+    """Give free memory back to the system; glibc keeps much of it for later, other C libraries have no such call."""
+    import ctypes  # noqa: PLC0415  # hardly ever needed
+
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
 
 class Journal:
-    """The last exchanges of all sessions, bounded by their number and by the bytes of their bodies.
+    """The last exchanges of all sessions, bounded by their number and by the bytes that they take, estimated.
 
     Thread-safe: the server's thread adds while others read, wait and remove.
     """
@@ -67,15 +79,19 @@ class Journal:
         with self._lock:
             kept = [] if anew else [exchange for exchange in self._exchanges if exchange.position >= first]
             self._exchanges = deque([*kept, *(exchange for _, exchange in entries)])
-            self._bytes = sum(exchange.size for exchange in self._exchanges)
+            before, self._bytes = self._bytes, sum(exchange.size for exchange in self._exchanges)
             self._added = self._exchanges[-1].position if self._exchanges else 0
+        if before - self._bytes >= _MUCH_MEMORY:
+            _give_memory_back()
 
     def remove(self, unwanted: Callable[[Entry], bool]) -> None:
-        """Remove the entries for which `unwanted` is true."""
+        """Remove the entries for which `unwanted` is true, and give their memory back."""
         with self._lock:
             kept = [exchange for exchange in self._exchanges if not unwanted(exchange)]
             self._exchanges = deque(kept)
-            self._bytes = sum(exchange.size for exchange in kept)
+            before, self._bytes = self._bytes, sum(exchange.size for exchange in kept)
+        if before - self._bytes >= _MUCH_MEMORY:
+            _give_memory_back()
 
     def wait_until(self, holds: Callable[[], bool], timeout: float) -> bool:
         """Wait until `holds` returns true, checking it after each added entry; return False after `timeout` seconds."""

@@ -19,6 +19,8 @@ from emulator.store.exchange import Entry, Exchange, Played, Sender, TokenExchan
 _OWN = Struct("QddddQQQQ")
 """What hardly two exchanges have in common: number, start, duration, time held, planned end, bytes sent, sizes of both bodies, use."""
 _FORMAT = pickle.HIGHEST_PROTOCOL
+_MAX_CACHED_SIZE = 16 * 1024
+"""Estimated bytes of an exchange besides its bodies up to which they are serialised once for all that have the same."""
 _BLANK = b"\n\n"
 """What ends an event of a stream."""
 
@@ -34,7 +36,9 @@ def pack(entry: Entry) -> Sequence[bytes]:
     status, headers, frames, _, head_at, ending, end_at, write_size = outcome.timeline
     result, _, chosen, refusal, usage, report, warnings, quirks, changed_by_overrides = outcome
     answer, cuts = _pack_frames(frames)
-    common = _describe(
+    # What is large is not shared by other exchanges, and the cache must stay small.
+    describe = _describe if entry.size_beside_bodies < _MAX_CACHED_SIZE else _describe.__wrapped__
+    common = describe(
         entry.target,
         (sender.host, sender.has_api_key, sender.credential),
         (played.ended, tuple(played.times), status, headers, cuts, head_at, ending, write_size),

@@ -11,6 +11,7 @@ from emulator.engine.matching.conditions import Comparison, shorten, show
 from emulator.engine.matching.json import find_difference, to_json
 from emulator.engine.matching.misses import describe
 from emulator.engine.matching.texts import DefaultOperator, compile_test
+from emulator.redaction import clean_line, redact_json
 from emulator.store.exchange import Exchange
 from emulator.store.journal import Journal
 from emulator.suggestions import suggest
@@ -150,7 +151,7 @@ class JournalView:
             compared = [(one, tuple(criterion.compare(one) for criterion in criteria)) for one in reversed(others)]
             nearest, differences = min(compared, key=lambda pair: sum(not one.holds for one in pair[1]))
             lines += [f"nearest: exchange {nearest.number}", *describe(differences)]
-        return "\n".join(lines)
+        return "\n".join(map(clean_line, lines))
 
 
 def _compile(method: str, accepted: type[ExchangeFilter], conditions: Mapping[str, Any]) -> list[_Criterion]:
@@ -214,7 +215,7 @@ def _body_criterion(wanted: Mapping[str, Any]) -> _Criterion:
         "body",
         shorten(to_json(part)),
         lambda one: find_difference(one.request, part) is None,
-        lambda one: find_difference(one.request, part) or "all of it",
+        lambda one: find_difference(redact_json(one.request), redact_json(part)) or "all of it",
     )
 
 

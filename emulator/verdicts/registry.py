@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from emulator.redaction import clean_line
 from emulator.verdicts.observation import Detector, Finding, Observation, Past, SessionDetector
 from emulator.verdicts.requests import (
     find_api_keys,
@@ -203,6 +204,12 @@ def _unite(kind: VerdictKind, findings: Iterable[Finding]) -> list[Verdict]:
     for finding in findings:
         same.setdefault((finding.sentence, finding.is_harmless), set()).update(finding.exchanges)
     return [
-        Verdict(kind.name, "warning" if is_harmless else kind.severity, tuple(sorted(numbers)), sentence, kind.advice)
+        Verdict(
+            kind.name,
+            "warning" if is_harmless else kind.severity,
+            tuple(sorted(numbers)),
+            clean_line(sentence),
+            kind.advice,
+        )
         for (sentence, is_harmless), numbers in same.items()
     ]

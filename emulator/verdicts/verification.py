@@ -6,6 +6,7 @@ from typing import Protocol
 
 from emulator.engine.answer import Outcome
 from emulator.engine.ruleset import CompiledRule, Ruleset
+from emulator.redaction import clean_line
 
 
 class JournalEntry(Protocol):
@@ -51,7 +52,7 @@ def verify(
     """
     found = sorted(entries, key=lambda entry: entry.number)
     unanswered = tuple(
-        f"exchange {entry.number}, session {entry.session}: {entry.outcome.report}"
+        f"exchange {entry.number}, session {clean_line(entry.session)}: {entry.outcome.report}"
         for entry in found
         if entry.outcome.result in {"miss", "error"}
     )
@@ -83,7 +84,7 @@ def _out_of_order(ruleset: Ruleset, entries: Iterable[JournalEntry]) -> Iterator
         rule = chosen.rule
         before = latest.setdefault((entry.session, rule.place.file), rule)
         if ranks[rule.key] < ranks[before.key]:
-            where = f"exchange {entry.number}, session {entry.session}"
+            where = f"exchange {entry.number}, session {clean_line(entry.session)}"
             yield f"{_name(rule)}: answered {where}, after {_name(before)}; the order is strict"
         else:
             latest[entry.session, rule.place.file] = rule

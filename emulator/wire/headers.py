@@ -25,11 +25,31 @@ _FRONT_END: Headers = (
 # Assumed: as on other Google APIs; that front-end refusals come from ESF is observed on sibling routes.
 _UNAUTHENTICATED: Headers = (("server", "ESF"), ("www-authenticate", 'Bearer realm="https://accounts.google.com/"'))
 
+MAX_HEADER_VALUE = 4 * 1024
+"""Bytes of a header's value that the emulator or a scenario's template makes."""
 _NOT_IN_NAMES = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"]')
 _NOT_IN_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
 """The end of a head whose body is chunked."""
 _FRAMING_NAMES = frozenset({b"connection", b"content-length", b"transfer-encoding"})
+
+
+def header_text(text: str) -> str:
+    """Convert a text to a header value: one line of printable ASCII, cut at `MAX_HEADER_VALUE`."""
+    # Each character is a byte, and what is cut off need not be read.
+    line = " ".join(text[: MAX_HEADER_VALUE + 1].split()).encode("ascii", "replace").decode()
+    line = "".join(char if char.isprintable() else "?" for char in line) if not line.isprintable() else line
+    return line if len(text) <= MAX_HEADER_VALUE else f"{line[: MAX_HEADER_VALUE - 3]}..."
+
+
+def find_value_problem(value: str) -> str:
+    """Why a text cannot be a header's value: an end of the sentence "it ...", empty if it can."""
+    if found := _NOT_IN_VALUES.search(value.encode("latin-1", "replace")):
+        kind = {b"\r": "a line break", b"\n": "a line break", b"\0": "a NUL"}.get(found[0], "a control character")
+        return f"has {kind}"
+    if len(value) > MAX_HEADER_VALUE:
+        return f"is longer than {MAX_HEADER_VALUE:,} characters"
+    return ""
 
 
 def write_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -1,13 +1,31 @@
-"""JSON as the service writes it: compact UTF-8 without unnecessary escapes."""
+"""JSON as the service writes it, compact UTF-8 without unnecessary escapes, and values that JSON has no text for made writable."""
 
-from typing import Any
+from typing import Any, Literal
 
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 
-def dump(value: Any) -> bytes:
-    """Serialise plain data as compact JSON in the given key order, which for wire shapes is alphabetical (documented: seed samples)."""
-    return to_json(value, inf_nan_mode="null")
+def dump(value: Any, *, infinite: Literal["null", "strings"] = "null") -> bytes:
+    """Serialise plain data as compact JSON in the given key order, which for wire shapes is alphabetical (documented: seed samples).
+
+    Every parser reads it: numbers that are not finite become null, or with `strings` texts such as "Infinity", and halves of
+    surrogate pairs, which UTF-8 has no bytes for, become U+FFFD.
+    """
+    try:
+        return to_json(value, inf_nan_mode=infinite)
+    except PydanticSerializationError:
+        return to_json(_replace_surrogates(value), inf_nan_mode=infinite)
+
+
+def _replace_surrogates(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {_replace_surrogates(name): _replace_surrogates(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_replace_surrogates(item) for item in value]
+    return value
 
 
 def parse_or_text(text: str) -> Any:

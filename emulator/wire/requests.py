@@ -1,7 +1,7 @@
 """Parsing request bodies: bytes to a `ChatRequest`, or MalformedRequestError with the reason."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from io import BytesIO
 from itertools import islice
@@ -138,10 +138,19 @@ class ChatRequest(TypedDict, total=False):
 
 
 CHAT_REQUEST = TypeAdapter(ChatRequest)
+_CHAT_FIELDS = frozenset(ChatRequest.__annotations__)
 _MESSAGES = TypeAdapter(ListOf[Message], config=REQUEST_CONFIG)
 
 UNKNOWN_EFFECT = frozenset({"stream_options"})
 """Known keys that change nothing."""
+
+
+def fields_for_chat(request: Mapping[str, Any], declared: AbstractSet[str]) -> Object:
+    """The fields of another route's request that its equivalent chat request has: those declared, and those that chat does not know.
+
+    A field of chat requests that the route does not declare means nothing there (assumed), whatever its type.
+    """
+    return {name: value for name, value in request.items() if name in declared or name not in _CHAT_FIELDS}
 
 
 PlainMessages = tuple[AbstractSet[str], list[str]]
@@ -239,7 +248,7 @@ def parse_request(
     # Long conversations with tool calls need full validation, which is faster from bytes than from Python objects.
     if len(body) < _LONG or _CALL not in body[-_LONG:]:
         try:
-            sent = from_json(body)
+            sent = from_json(body, allow_inf_nan=False)
             if isinstance(sent, dict):
                 messages = sent.get("messages")
                 if messages is not None:
@@ -270,21 +279,33 @@ def parse_shape(shape: TypeAdapter[Shape], body: bytes, *, strict_json: bool = F
     What the real service does with such bodies is unknown (assumed to be lenient, because the samples are documented).
     Raises MalformedRequestError.
     """
-    try:
-        return shape.validator.validate_json(body), ()
-    except ValidationError as error:
-        if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
-            raise _wrong_shape(error) from None
+    found = _validate(shape, body)
+    if found is not None:
+        return found, ()
     if not strict_json:
         repaired = body.replace(b"\\\r\n", b"\r\n").replace(b"\\\n", b"\n")
         if repaired != body:
-            try:
-                return shape.validator.validate_json(repaired), (_REPAIRED,)
-            except ValidationError as error:
-                if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
-                    raise _wrong_shape(error) from None
-                body = repaired
+            found = _validate(shape, repaired)
+            if found is not None:
+                return found, (_REPAIRED,)
+            body = repaired
     raise _not_json(body)
+
+
+def _validate(shape: TypeAdapter[Shape], body: bytes) -> Shape | None:
+    """Validate a body; None if it is not JSON. Raises MalformedRequestError if its shape is wrong."""
+    try:
+        # pydantic accepts them; JSON has neither (RFC 8259), so Google's parser does not either (assumed).
+        if b"NaN" in body or b"Infinity" in body:
+            from_json(body, allow_inf_nan=False)
+        found: Shape = shape.validator.validate_json(body)
+    except ValidationError as error:
+        if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
+            raise _wrong_shape(error) from None
+        return None
+    except ValueError:
+        return None
+    return found
 
 
 def _not_json(body: bytes) -> MalformedRequestError:

@@ -1,4 +1,4 @@
-"""The metadata server and redaction, below HTTP."""
+"""The metadata server, below HTTP."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,6 @@ import pytest
 from emulator.credentials.grants import read_assertion
 from emulator.credentials.messages import CredentialRequest, CredentialResponse, TokenIssuer, parse_body
 from emulator.credentials.metadata_server import answer_metadata
-from emulator.credentials.redaction import redact
 from emulator.server.tokens import CLOUD_PLATFORM, Token
 
 NOW = 1_750_000_000
@@ -101,43 +100,6 @@ def test_other_paths(get: Get, path: str) -> None:
     assert dict(answer.timeline.headers)["metadata-flavor"] == "Google"
 
 
-def test_secrets_are_redacted() -> None:
-    """Only public fields are kept, and tokens are redacted even in these."""
-    fields = {
-        "grant_type": "refresh_token",
-        "client_id": "id",
-        "client_secret": "GOCSPX-very-secret",
-        "refresh_token": "1//0secret",
-        "assertion": "eyJhbGciOi.eyJpc3MiOi.c2lnbmF0dXJl",
-        "scope": "openid ya29.c.b0secret",
-        "audience": "eyJhbGciOi.eyJpc3MiOi.c2lnbmF0dXJl",
-        "unheard_of": {"deep": "secret"},
-        "delegates": ["a", {"b": "ya29.secret"}],
-        "lifetime": None,
-        "token": "",
-    }
-    shown = redact(fields)
-    assert shown == {
-        "grant_type": "refresh_token",
-        "client_id": "id",
-        "client_secret": "(redacted)",
-        "refresh_token": "(redacted)",
-        "assertion": "(redacted)",
-        "scope": "openid (redacted)",
-        "audience": "(redacted)",
-        "unheard_of": "(redacted)",
-        "delegates": ["a", {"b": "(redacted)"}],
-        "lifetime": None,
-        "token": "",
-    }
-
-
-def test_errors_stay_readable() -> None:
-    """The error object of an API is kept."""
-    error = {"error": {"code": 401, "message": "no", "details": [{"reason": "CREDENTIALS_MISSING"}]}}
-    assert redact(error) == error
-
-
 @pytest.mark.parametrize(
     ("content_type", "body", "fields"),
     [
@@ -147,6 +109,8 @@ def test_errors_stay_readable() -> None:
         ("application/json", b"[1]", {}),
         ("application/json", b"{", {}),
         ("application/json", b"[" * 100_000, {}),
+        ("application/json", b'{"a": NaN}', {}),
+        ("application/json", rb'{"a": "\ud800"}', {}),
         ("", b"\xff\xfe", {"\ufffd\ufffd": ""}),
         ("", b"&".join(b"a" for _ in range(1000)), {}),
         ("", b"", {}),

@@ -3,8 +3,10 @@
 from typing import Any
 
 from emulator import budget as work_budget
+from emulator import redaction
 from emulator.catalogue import models
 from emulator.cli.options import TOKEN_LIFETIME
+from emulator.credentials import app as credentials
 from emulator.engine import quota as buckets
 from emulator.engine.matching import conditions, misses
 from emulator.engine.reply import chunking, limits
@@ -16,8 +18,9 @@ from emulator.scenario.checks import unreachable
 from emulator.scenario.templates import budget
 from emulator.server import control, tokens
 from emulator.server.settings import Settings
-from emulator.store import sessions
+from emulator.store import exchange, sessions
 from emulator.verdicts import tool_calls
+from emulator.wire import headers
 
 MIB = 1024 * 1024
 
@@ -29,7 +32,30 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
         ("a request's body", f"{settings.body_bytes // MIB} MiB", "413, as an HTML page"),
         ("choices (`n`)", f"{models.MAX_CHOICES}", "400 `candidate_count_range`"),
         ("exchanges in the journal", f"{settings.journal_exchanges:,}", "the oldest leave"),
-        ("bodies in the journal", f"{settings.journal_bytes // MIB} MiB", "the oldest leave"),
+        (
+            "what the exchanges in the journal take in memory",
+            f"{settings.journal_bytes // MIB} MiB",
+            "the oldest leave",
+        ),
+        (
+            "a line that the log, the journal's texts, verdicts or reports show",
+            f"{redaction.MAX_LINE:,} characters",
+            "it is cut and ends with …",
+        ),
+        ("a body that is not JSON, as the journal shows it", f"{exchange.MAX_RAW_TEXT:,} characters", "likewise"),
+        ("a Host header that is kept", f"{redaction.MAX_HOST} characters", "likewise"),
+        ("a field of a token request that is kept", f"{redaction.MAX_FIELD} characters", "likewise"),
+        ("the body of a token request", f"{credentials.MAX_BODY_BYTES // MIB} MiB", "413, as an HTML page"),
+        (
+            "the value of a header of the emulator's own",
+            f"{headers.MAX_HEADER_VALUE // 1024} KiB",
+            "it is cut and ends with ...",
+        ),
+        (
+            "the value of a header that a template makes",
+            f"{headers.MAX_HEADER_VALUE // 1024} KiB on one line",
+            "418 `rule_failed`",
+        ),
         ("sessions", f"{sessions.MAX_SESSIONS:,}", "the one unused for longest is forgotten"),
         ("accounts of quotas", f"{buckets.MOST_BUCKETS:,}", "the one unused for longest is full again"),
         (

@@ -2,11 +2,12 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from emulator.intercept.environment import UNSET, ClientConfig, child_environment, shell_lines
+from emulator.intercept.environment import UNSET, ClientConfig, child_environment, client_folder, shell_lines
 
 FOLDER = Path("/a folder")
 HERE = ClientConfig(
@@ -66,6 +67,57 @@ REPLACED = {
 def test_child_environment(inherited: dict[str, str], expected: dict[str, str]) -> None:
     """Inherited variables that direct elsewhere are replaced or removed, others are kept or extended."""
     assert child_environment(inherited, HERE) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["a folder", 'quo"ted', "it's", "back\\slash", "all \"of\\ it's", "$HOME", "line\nend"]
+)
+def test_paths_are_quoted_as_node_and_java_read_them(name: str) -> None:
+    """Whatever the folder for temporary files is called, the module and the trust store are found."""
+    folder = Path("/tmp") / name  # noqa: S108  # nothing is written
+    variables = child_environment({}, replace(HERE, preload=folder / "p.cjs", trust_store=folder / "t.p12"))
+    assert read_node_options(variables["NODE_OPTIONS"]) == [f"--require={folder}/p.cjs"]
+    assert f"-Djavax.net.ssl.trustStore={folder}/t.p12" in read_java_options(variables["JAVA_TOOL_OPTIONS"])
+
+
+def read_node_options(text: str) -> list[str]:
+    """Split NODE_OPTIONS as Node does: between double quotes, a backslash escapes the next character."""
+    found, inside, escaped = [""], False, False
+    for char in text:
+        if escaped or (char not in {'"', "\\"} and (inside or char != " ")) or (char == "\\" and not inside):
+            found[-1] += char
+            escaped = False
+        elif char == "\\":
+            escaped = True
+        elif char == '"':
+            inside = not inside
+        else:
+            found.append("")
+    return found
+
+
+def read_java_options(text: str) -> list[str]:
+    """Split JAVA_TOOL_OPTIONS as the JVM does: quotes of either kind anywhere in an option, without escapes."""
+    found, quote = [""], ""
+    for char in text:
+        if quote or char in "\"'":
+            quote, added = ("", "") if char == quote else (quote, char) if quote else (char, "")
+            found[-1] += added
+        elif char.isspace():
+            found.append("")
+        else:
+            found[-1] += char
+    return found
+
+
+def test_folders_of_clients_can_stand_in_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder for temporary files with a colon is passed over; any other is used."""
+    for name, is_used in (("with:colon", False), ("with 'quotes' \"", True)):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / name))
+        with client_folder() as folder:
+            assert os.pathsep not in folder
+            assert (Path(folder).parent == tmp_path / name) is is_used
 
 
 def test_shell_lines_say_the_same() -> None:

@@ -34,6 +34,17 @@ def test_status_is_the_programs(programs: Any, status: int) -> None:
     assert (done.status, done.out, done.err, done.left) == (status, "", SILENT, [])
 
 
+@pytest.mark.parametrize("name", ["with:colon", "it's", 'quo"ted', "back\\slash $HOME"])
+def test_any_folder_for_temporary_files(programs: Any, tmp_path: Path, name: str) -> None:
+    """The emulator's `gcloud` comes first in PATH, and its files can be read."""
+    folder = tmp_path / name
+    folder.mkdir()
+    script = 'gcloud config get project; head -c 27 "$SSL_CERT_FILE"'
+    done = programs.run("--project", "blue", "--", "sh", "-c", script, env={"TMPDIR": str(folder)})
+    assert (done.status, done.out, done.err) == (0, "blue\n-----BEGIN CERTIFICATE-----", SILENT)
+    assert list(folder.iterdir()) == []
+
+
 def test_status_of_a_signal(programs: Any) -> None:
     """A program ended by a signal has the status that a shell gives it."""
     done = programs.run("--", "sh", "-c", "kill -KILL $$")

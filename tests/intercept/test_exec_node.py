@@ -51,6 +51,14 @@ def test_node(programs: Any, packages: Path) -> None:
     assert ", 0 misses, 0 refusals, 0 leaks" in done.err
 
 
+def test_node_in_a_folder_with_quotes(programs: Any, tmp_path: Path) -> None:
+    """The module that Node loads first is found whatever the folder is called."""
+    folder = tmp_path / "quo\"ted back\\slash it's"
+    folder.mkdir()
+    done = programs.run("--", "node", "-e", "console.log('started')", env={"TMPDIR": str(folder)})
+    assert (done.status, done.out) == (0, "started\n"), done.err
+
+
 @pytest.mark.frameworks
 def test_litellm(programs: Any) -> None:
     """LiteLLM's vertex_ai/ routes find project, credentials and host by themselves."""

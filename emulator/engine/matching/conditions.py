@@ -10,7 +10,7 @@ only for reports.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +18,7 @@ from emulator.engine.matching.json import contains, find_difference, to_json
 from emulator.engine.matching.texts import DefaultOperator, TextTest, compile_test
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.tools import suitable_tool
+from emulator.redaction import REDACTED, is_secret_field, redact_json
 from emulator.scenario.when import Test, When
 
 _MAX_SHOWN: Final = 120
@@ -177,7 +178,7 @@ def _compile_holds(test: TextTest, field: TextField) -> Callable[[Facts], bool]:
 
 def _json_condition(name: str, wanted: Any, read: Callable[[Facts], Any]) -> Condition:
     def describe(facts: Facts) -> str:
-        difference = find_difference(read(facts), wanted) or "contained"
+        difference = find_difference(redact_json(read(facts)), redact_json(wanted)) or "contained"
         return difference if len(difference) <= MAX_SHOWN_JSON else f"{difference[: MAX_SHOWN_JSON - 1]}…"
 
     return Condition(
@@ -272,7 +273,12 @@ def _one_header(name: str, test: bool | str | Test) -> Condition:
             "present" if test else "absent",
             lambda facts: "present" if name in facts.headers else "absent",
         )
-    return _text_condition(field, test, TextField("glob", lambda facts: facts.headers.get(name)))
+    condition = _text_condition(field, test, TextField("glob", lambda facts: facts.headers.get(name)))
+    return (
+        replace(condition, got=lambda facts: REDACTED if name in facts.headers else show(()))
+        if is_secret_field(name)
+        else condition
+    )
 
 
 def _any(value: list[When]) -> list[Condition]:

@@ -15,7 +15,10 @@ from emulator.engine.reply.parts import Answer, CallPart, Choice, MediaPart, Tex
 from emulator.engine.reply.templates import Context, Request, fill_text
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.token_estimates import estimate_media_output, estimate_tokens
+from emulator.errors import AnswerError
 from emulator.scenario.rules import Usage as GivenUsage
+from emulator.scenario.templates.template import is_template
+from emulator.wire.headers import find_value_problem, header_text
 from emulator.wire.ids import make_id
 from emulator.wire.responses import Identity
 from emulator.wire.usage import Usage
@@ -47,7 +50,7 @@ def compose(
             has_calls = any(isinstance(part, CallPart) for part in parts)
             finish = cut or ("tool_calls" if has_calls else "stop")
         choices.append(Choice(parts, finish))
-    headers = (*_service_headers(facts), *((name, fill_text(value, contexts[0])) for name, value in rule.headers))
+    headers = (*_service_headers(facts), *(_fill_header(name, value, contexts[0]) for name, value in rule.headers))
     faults = [make_fault(contexts[0]) for make_fault in (*rule.faults, *inputs.overrides.faults)]
     return Answer(
         limit_chunks(choices),
@@ -56,6 +59,16 @@ def compose(
         tuple(fault for fault in faults if fault is not None),
         request.warnings,
     )
+
+
+def _fill_header(name: str, value: str, context: Context) -> tuple[str, str]:
+    """A header of the rule. Raises AnswerError if its template makes what no header can have."""
+    filled = fill_text(value, context)
+    if is_template(value) and (problem := find_value_problem(filled)):
+        raise AnswerError(
+            f'the template of the header "{name}" makes a value that {problem}; it must be one short line'
+        )
+    return name, filled
 
 
 def _count_choices(facts: Facts) -> int:
@@ -95,12 +108,16 @@ def identify(facts: Facts, rng: SeededRandom, moment: float) -> Identity:
 def _service_headers(facts: Facts) -> tuple[tuple[str, str], ...]:
     """The request's LLM header is echoed (observed on native routes); own endpoints name themselves (documented: REST, rawPredict)."""
     value = facts.llm_headers.get(_ECHOED_HEADER)
-    echoed = () if value is None else ((_ECHOED_HEADER, value),)
+    echoed = () if value is None else ((_ECHOED_HEADER, header_text(value)),)
     if facts.target.is_openapi:
         return echoed
     # Assumed: an endpoint keeps its deployed model, whose id is a number of its own.
     deployed = str(int.from_bytes(blake2b(facts.target.endpoint.encode("utf-8", "replace"), digest_size=7).digest()))
-    return (*echoed, ("x-vertex-ai-endpoint-id", facts.target.endpoint), ("x-vertex-ai-deployed-model-id", deployed))
+    return (
+        *echoed,
+        ("x-vertex-ai-endpoint-id", header_text(facts.target.endpoint)),
+        ("x-vertex-ai-deployed-model-id", deployed),
+    )
 
 
 def count_usage(given: GivenUsage, estimated: tuple[int, int], facts: Facts) -> Usage:

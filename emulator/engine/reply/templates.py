@@ -96,13 +96,15 @@ class Context:
                 **self.request.variables,
                 "choice": self.choice,
                 "fake": Fake(partial(self.request.rng.random, "fake", str(self.choice))),
-                "uuid": self._uuid_maker(),
+                "uuid": _uuid_maker(self.request.rng, self.choice),
             }
         return self._variables
 
-    def _uuid_maker(self) -> Callable[[], str]:
-        made = iter(range(1_000_000))
-        return lambda: str(UUID(int=self.request.rng.id_bits(128, "uuid", self.choice, next(made)), version=4))
+
+def _uuid_maker(rng: SeededRandom, choice: int) -> Callable[[], str]:
+    """The template variable `uuid` of a choice. It does not hold the context: a cycle would keep the request until a garbage collection."""
+    made = iter(range(1_000_000))
+    return lambda: str(UUID(int=rng.id_bits(128, "uuid", choice, next(made)), version=4))
 
 
 def fill_text(text: str, context: Context) -> str:

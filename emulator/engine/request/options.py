@@ -19,8 +19,10 @@ MAX_OPTIONS_BYTES = 64 * 1024
 """Bytes of JSON up to which options are cached; larger ones are parsed for each request."""
 _ENTRY_SIZE = 256
 """Bytes that an encoded reply takes besides its body, estimated."""
-_PARSED_SIZE = 8
-"""Estimated bytes in memory per byte of JSON."""
+_OPTIONS_SIZE = 2048
+"""Estimated bytes that options take in memory besides their JSON and what it is parsed to."""
+_VALUE_SIZES = ((b"{", 192), (b"[", 88), (b",", 72), (b":", 80))
+"""Estimated bytes in memory of what begins or goes on with these characters of JSON: small values take many times their text."""
 _KNOWN = frozenset(ChatRequest.__annotations__) | UNKNOWN_EFFECT
 _JSON_FORMATS = frozenset({"json_object", "json_schema", "application/json"})
 
@@ -180,6 +182,15 @@ def _count_tool(tool: tuple[str, str, Any]) -> int:
 _Key = tuple[Target, VertexHeaders, bytes]
 
 
+def _estimate_size(key: _Key) -> int:
+    """Estimated bytes in memory of cached options and their key."""
+    target, headers, options = key
+    # The JSON itself, and its texts: a single character outside of ASCII may make each of a text's characters take four bytes.
+    size = _OPTIONS_SIZE + len(options) * (2 if options.isascii() else 5)
+    size += sum(options.count(mark) * bytes_each for mark, bytes_each in _VALUE_SIZES)
+    return size + sum(2 * len(part) for part in (*target, *headers) if part is not None)
+
+
 class OptionsCache:
     """LRU cache of request options, keyed by target, Vertex headers and JSON; bounded in estimated bytes."""
 
@@ -201,11 +212,11 @@ class OptionsCache:
             self._options.move_to_end(key)
             return found
         found = RequestOptions(target, vertex_headers, ParsedOptions(options).request, endpoint)
-        if len(options) <= MAX_OPTIONS_BYTES:
+        if len(options) <= MAX_OPTIONS_BYTES and (size := _estimate_size(key)) <= self._max_bytes:
             self._evict(key)
             self._options[key], self._sizes[key] = found, 0
             found.on_growth = partial(self._grow, key, found)
-            self._grow(key, found, len(options) * _PARSED_SIZE)
+            self._grow(key, found, size)
         return found
 
     def _grow(self, key: _Key, options: RequestOptions, added: int) -> None:

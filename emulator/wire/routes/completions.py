@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from emulator.wire.json_text import dump
-from emulator.wire.requests import REQUEST_CONFIG, ChatRequest
+from emulator.wire.requests import REQUEST_CONFIG, ChatRequest, Object, StreamOptions, fields_for_chat
 from emulator.wire.responses import Identity
 from emulator.wire.sse import event
 from emulator.wire.usage import Usage
@@ -31,9 +31,14 @@ class CompletionsRequest(TypedDict, total=False):
     stop: str | list[str] | None
     n: int | None
     seed: int | None
+    frequency_penalty: _Number | None
+    presence_penalty: _Number | None
+    stream_options: StreamOptions | None
+    response_format: Object | None
 
 
 COMPLETIONS_REQUEST = TypeAdapter(CompletionsRequest)
+_FIELDS = frozenset(CompletionsRequest.__annotations__)
 
 
 def prompts_of(request: CompletionsRequest) -> list[str]:
@@ -50,8 +55,8 @@ def completion_to_chat(request: CompletionsRequest) -> ChatRequest:
     """The equivalent chat request: the prompt is the only user message."""
     texts = prompts_of(request)
     messages = [{"role": "user", "content": text} for text in texts]
-    chat: ChatRequest = {**request, "messages": messages}  # type: ignore[typeddict-item]  # its keys mean the same here
-    return chat
+    chat: Object = {**fields_for_chat(request, _FIELDS), "messages": messages}
+    return chat  # type: ignore[return-value]  # the fields declared above mean the same in a chat request
 
 
 def text_choice(index: int, text: str, finish: str | None, matched_stop: int | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from emulator.wire.json_text import dump
-from emulator.wire.requests import REQUEST_CONFIG, ChatRequest, Object
+from emulator.wire.requests import REQUEST_CONFIG, ChatRequest, Object, fields_for_chat
 from emulator.wire.responses import Identity
 from emulator.wire.usage import Usage
 
@@ -36,7 +36,32 @@ class InputItem(TypedDict, total=False):
     call_id: str
     name: str
     arguments: str | None
-    output: Any
+    output: str | list[InputPart] | Object | None
+    """An object only for items that the service alone can read."""
+
+
+class ResponsesTool(TypedDict, total=False):
+    """A declared function, or a built-in tool of the service, which has other fields."""
+
+    type: str | None
+    name: str
+    description: str | None
+    parameters: Any
+
+
+class TextFormat(TypedDict, total=False):
+    """The format of the answer's text: `text`, `json_object`, or `json_schema` with a name and a schema."""
+
+    type: str | None
+    name: str | None
+    schema: Any
+    strict: Any
+
+
+class TextOptions(TypedDict, total=False):
+    """The options of the answer's text."""
+
+    format: TextFormat | None
 
 
 @with_config(REQUEST_CONFIG)
@@ -50,9 +75,9 @@ class ResponsesRequest(TypedDict, total=False):
     max_output_tokens: int | None
     temperature: _Number | None
     top_p: _Number | None
-    tools: list[Object] | None
+    tools: list[ResponsesTool] | None
     tool_choice: str | Object | None
-    text: Object | None
+    text: TextOptions | None
     reasoning: Object | None
     metadata: Object | None
     parallel_tool_calls: bool | None
@@ -61,6 +86,7 @@ class ResponsesRequest(TypedDict, total=False):
 
 
 RESPONSES_REQUEST = TypeAdapter(ResponsesRequest)
+_FIELDS = frozenset(ResponsesRequest.__annotations__)
 
 
 def response_to_chat(request: ResponsesRequest) -> ChatRequest:
@@ -78,7 +104,7 @@ def response_to_chat(request: ResponsesRequest) -> ChatRequest:
         for tool in request.get("tools") or ()
         if tool.get("type") == "function"
     ]
-    chat: Object = {**request, "messages": messages, "tools": tools or None}
+    chat: Object = {**fields_for_chat(request, _FIELDS), "messages": messages, "tools": tools or None}
     if request.get("max_output_tokens") is not None:
         chat["max_tokens"] = request["max_output_tokens"]
     response_format = _response_format((request.get("text") or {}).get("format"))
@@ -119,12 +145,13 @@ def _content(content: str | list[InputPart] | None) -> str | list[Object] | None
     return parts
 
 
-def _response_format(given: Any) -> Object | None:
-    if not isinstance(given, dict) or given.get("type") not in {"json_schema", "json_object"}:
-        return None
-    if given["type"] == "json_object":
-        return {"type": "json_object"}
-    return {"type": "json_schema", "json_schema": {key: value for key, value in given.items() if key != "type"}}
+def _response_format(given: TextFormat | None) -> Object | None:
+    match given:
+        case {"type": "json_object"}:
+            return {"type": "json_object"}
+        case {"type": "json_schema", **schema}:
+            return {"type": "json_schema", "json_schema": schema}
+    return None
 
 
 @dataclass(frozen=True, slots=True)

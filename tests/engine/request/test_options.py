@@ -1,6 +1,8 @@
 """Request options, and their cache for requests that differ only in their messages."""
 
+import gc
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -57,16 +59,16 @@ def test_options_follow_the_endpoints_declaration() -> None:
 
 def test_the_cache_is_bounded_in_bytes() -> None:
     """The least recently used options are evicted together with the answers encoded for them."""
-    cache = OptionsCache(max_bytes=10_000)
+    cache = OptionsCache(max_bytes=20_000)
     first = find(cache, custom=0)
-    assert 0 < cache.size < 1_000
+    assert 0 < cache.size < 4_000
     for number in range(1, 40):
         find(cache, custom=number)
-        assert cache.size <= 10_000
+        assert cache.size <= 20_000
     assert find(cache, custom=0) is not first
     last = find(cache, custom=39)
     last.keep_encoded("reply", b"", 9_000)
-    assert cache.size <= 10_000
+    assert cache.size <= 20_000
     assert find(cache, custom=39) is last
     last.keep_encoded("another", b"", 9_000)
     assert cache.size == 0
@@ -88,3 +90,39 @@ def test_replies_that_cannot_be_encoded_count_too() -> None:
     for number in range(1_000):
         options.keep_encoded(number, None, 0)
     assert find(cache) is not options
+
+
+@pytest.mark.parametrize(
+    "custom",
+    [
+        [{}] * 20_000,
+        [[]] * 20_000,
+        [{"a": 1}] * 7_000,
+        list(range(1000, 12_000)),
+        [f"{number:x}" for number in range(8_000)],
+        "a" * 60_000,
+        "a" * 60_000 + "\N{GRINNING FACE}",
+        {f"{number:x}": number for number in range(5_000)},
+        1,
+    ],
+    ids=["objects", "lists", "pairs", "numbers", "texts", "ascii", "emoji", "keys", "little"],
+)
+def test_the_size_is_no_less_than_what_is_kept(custom: Any) -> None:
+    """Small values take many times their JSON, and are counted so."""
+    sent = [
+        json.dumps({"model": f"google/{number}", "custom": custom}, separators=(",", ":"), ensure_ascii=False).encode()
+        for number in range(12)
+    ]
+    assert len(sent[0]) <= MAX_OPTIONS_BYTES
+    cache = OptionsCache(1_000_000_000)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for options in sent:
+            # A copy, as the key of the cache is.
+            cache.find(TARGET, (None, None), options[:-1] + b"}", None)
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert taken <= cache.size + 200_000
