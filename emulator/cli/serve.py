@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -61,10 +60,10 @@ class Server:
 
     def _run_alone(self, on_answering: Callable[[], object]) -> None:
         """Serve in this process."""
+        from emulator.server.lifetime import stop_on_signals, stop_signals
         from emulator.server.listening import tune_garbage_collector
 
         listeners = self._listeners(on_answering)
-        handle_stop_signals(lambda *_: listeners.stop())
         if self.until_stdin_closes:
             when_stdin_closes(listeners.stop)
 
@@ -77,7 +76,10 @@ class Server:
                 watching.cancel()
 
         tune_garbage_collector()
-        with asyncio.Runner(loop_factory=listeners.loop_factory) as runner:
+        with (
+            stop_on_signals(listeners.stop, self.grace, stop_signals()),
+            asyncio.Runner(loop_factory=listeners.loop_factory) as runner,
+        ):
             runner.run(serve())
 
     def _run_workers(self, workers: int, on_answering: Callable[[], object]) -> None:
@@ -111,7 +113,15 @@ class Server:
         watch = partial(self._watch, reload_first=channel.is_replacement)
         is_watcher = self.watched and channel.worker == 0
         reload = partial(reload_silently, self.service, self.watched)
-        work(self.service, channel, self._listeners, reload, reloads=hub.reloads, beside=watch if is_watcher else None)
+        work(
+            self.service,
+            channel,
+            self._listeners,
+            reload,
+            reloads=hub.reloads,
+            grace=self.grace,
+            beside=watch if is_watcher else None,
+        )
 
     async def _watch(self, *, reload_first: bool = False) -> None:
         async with asyncio.TaskGroup() as group:
@@ -119,16 +129,6 @@ class Server:
                 # Runs once the watch has started, so that no change is lost between the two.
                 group.create_task(reload_scenarios(self.service, self.watched))
             await watch_scenarios(self.service, self.watched)
-
-
-def handle_stop_signals(handler: Callable[[int, FrameType | None], object]) -> None:
-    """Install a handler for the signals that tell the process to end."""
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    # SIGHUP, which a closed terminal sends, is ignored under `nohup`.
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    for number in numbers:
-        signal.signal(number, handler)
 
 
 _PORT = click.IntRange(0, 65535)
@@ -168,6 +168,13 @@ def _check_token(_context: click.Context, _parameter: click.Parameter, value: st
     metavar="SECONDS",
     type=click.FloatRange(min=0),
     help="How long answers that are being sent may go on once the server is told to end.",
+)
+@option(
+    "--request-timeout",
+    default=60.0,
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="How long a client may take for a request's head, for its body, and until the next request.",
 )
 @option(
     "--workers",
@@ -233,6 +240,7 @@ def _serve(
     **settings: Any,
 ) -> None:
     from emulator.server.clock import SystemClock
+    from emulator.server.lifetime import handle_stop_signals
     from emulator.server.listening import bind, url_of
     from emulator.server.service import Service
     from emulator.server.settings import Settings

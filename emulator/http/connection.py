@@ -8,17 +8,28 @@ waiting, and writes what belongs together in one system call.
 
 import asyncio
 import logging
+import select
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Literal
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from contextlib import suppress
+from typing import Any, Literal, NamedTuple
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from emulator.http.heads import read_head
+from emulator.http.heads import (
+    MAX_HEAD_BYTES,
+    MAX_HEAD_LINES,
+    HeadTooLargeError,
+    RequestHeaders,
+    check_head,
+    read_head,
+    write_refusal,
+    write_request_head,
+)
 from emulator.http.request_cycle import CONNECTION_KEY, Message, RequestCycle
 from emulator.http.write_buffer import WriteBuffer
 
@@ -61,12 +72,34 @@ class _Rest:
                 return done.value
 
 
-_FLUSH_INTERVAL = 0.001
-"""Seconds between two looks at whether everything was written."""
-_MOST_UNREAD = 65536
+MAX_UNREAD_BYTES = 65536
 """Bytes of a body that may wait for the application; then no more is received."""
-_INVALID = "Invalid HTTP request received."
+MAX_UNPARSED_BYTES = 262_144
+"""Bytes that are received behind a request that is being answered; as long as more can come, it is noticed when the client leaves."""
+MAX_ANSWERS_PER_TURN = 32
+"""Pipelined requests that are answered before other connections get their turn."""
+_PIECE = 16384
+"""Bytes that are parsed at a time, so that a connection never has many parsed requests waiting."""
+_HANGUP = getattr(select, "POLLRDHUP", 0)
+"""What `poll` reports of a client that has closed its end; other systems than Linux report only resets."""
+_IGNORED: deque[tuple[bytes, bytes]] = deque(maxlen=0)
+"""Takes fields and keeps none."""
 _log = logging.getLogger("uvicorn.error")
+
+
+class Refusal(NamedTuple):
+    """What a client is told whose request cannot be received; then the connection ends."""
+
+    status: int
+    text: str
+
+
+INVALID = Refusal(400, "Invalid HTTP request received.")
+HEAD_TIMEOUT = Refusal(408, "The head of the request did not come in time.")
+BODY_TIMEOUT = Refusal(408, "The body of the request did not come in time.")
+
+Phase = tuple[Literal["answering", "body", "head", "idle", "closing"], int]
+"""What a connection waits for, with a number that changes when it waits for the next of its kind."""
 
 
 class Connection(asyncio.Protocol):
@@ -86,14 +119,22 @@ class Connection(asyncio.Protocol):
         self._state = server_state
         self._loop = _loop or asyncio.get_running_loop()
         self._before_writing = before_writing
-        self._keep_alive_seconds = config.timeout_keep_alive
-        self._keep_alive_timer: asyncio.TimerHandle | None = None
-        self._idle_since: float | None = None
-        self._parser = httptools.HttpRequestParser(self)
-        # A request behind one that closes the connection is left alone, not an error.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parser = self._make_parser()
         self._url = b""
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers: list[tuple[bytes, bytes]] | deque[tuple[bytes, bytes]] = []
+        self._upgrading: RequestHeaders | None = None
+        """The headers of a request that offers an upgrade, while its head is parsed again without the offer."""
+        self._unparsed = bytearray()
+        """What was received behind requests that are not answered yet."""
+        self._heads_begun = 0
+        self._is_in_head = False
+        self._head_began_in_piece = False
+        self._has_progressed = False
+        """Whether the piece that is parsed has completed a head or brought some of a body."""
+        self._unfinished_bytes = 0
+        """Bytes parsed since that was so."""
+        self._refusal: Refusal | None = None
+        """Why nothing more is parsed; sent behind the answers to the requests before."""
         self._cycles: deque[RequestCycle] = deque()
         """The request that is being answered, and those received behind it."""
         self._receiving: RequestCycle | None = None
@@ -101,8 +142,17 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[object] | None = None
         """What goes on with an answer that had to wait."""
         self._server_headers: tuple[object, bytes] = None, b""
+        self._phase: Phase | None = None
+        """The phase that the last `close_if_overdue` has seen."""
+        self._phase_since = 0.0
         self.is_cut = False
         """Whether the server has ended it, because it stops."""
+
+    def _make_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # A request behind one that closes the connection is left alone, not an error.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
     # Called by the event loop.
 
@@ -125,28 +175,23 @@ class Connection(asyncio.Protocol):
         """Let go of everything, so that nothing waits for the garbage collector."""
         self._state.connections.discard(self)
         for cycle in self._cycles:
-            cycle.is_disconnected = True
-            cycle.notify()
+            cycle.disconnect()
         self._cycles.clear()
         self._receiving = None
+        self._unparsed.clear()
         self._buffer.is_closed = True
         self._buffer.resume_writing()
-        if self._keep_alive_timer is not None:
-            self._keep_alive_timer.cancel()
         self._parser = self._scope = None  # type: ignore[assignment]  # nothing comes any more
 
     def data_received(self, data: bytes) -> None:
         """Parse what was received, and answer the requests that are there."""
-        self._idle_since = None
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # To whatever it is: answered as if the client had not asked.
-            pass
-        except httptools.HttpParserError:
-            _log.warning(_INVALID)
-            self._buffer.write(b"HTTP/1.1 400 Bad Request\r\n", self._server_lines(), _bad_request())
-            self._buffer.close()
+        if self._refusal is not None or self._buffer.is_closed:
+            return
+        if self._cycles or self._unparsed or len(data) > _PIECE:
+            self._unparsed += data
+            self._parse_unparsed()
+        else:
+            self._parse(data)
         if self._task is None:
             self._answer()
 
@@ -157,6 +202,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Let them go on."""
         self._buffer.resume_writing()
+        if self._cycles and self._task is None:
+            self._answer()
 
     # Called by the parser.
 
@@ -164,6 +211,8 @@ class Connection(asyncio.Protocol):
         """Begin a request."""
         self._url = b""
         self._headers = []
+        self._heads_begun += 1
+        self._is_in_head = self._head_began_in_piece = True
 
     def on_url(self, url: bytes) -> None:
         """Take some of the URL."""
@@ -175,28 +224,39 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Queue the request, whose body comes next."""
-        parser = self._parser
+        parser, headers = self._parser, tuple(self._headers)
+        # Fields behind a body (trailers) are left alone.
+        self._headers = _IGNORED
+        self._is_in_head, self._has_progressed = False, True
+        if not self._head_began_in_piece or len(headers) > MAX_HEAD_LINES:
+            check_head(self._url, headers)
         version, keep_alive = parser.get_http_version(), parser.should_keep_alive()
-        head = read_head(parser.get_method(), self._url, version, tuple(self._headers), keep_alive=keep_alive)
+        method = parser.get_method()
+        if parser.should_upgrade() and method != b"CONNECT":
+            self._upgrading, self._receiving = headers, None
+            return
+        if self._upgrading is not None:
+            headers, self._upgrading = self._upgrading, None
+        head = read_head(method, self._url, version, headers, keep_alive=keep_alive)
         self._receiving = RequestCycle(self._buffer, {**self._scope, **head.scope}, head, self._server_lines())
         self._cycles.append(self._receiving)
-        if len(self._cycles) > 1:
-            self._buffer.pause_reading()
 
     def on_body(self, body: bytes) -> None:
         """Take some of the body."""
+        self._has_progressed = True
         cycle = self._receiving
         if cycle is not None and not cycle.is_complete:
             cycle.feed(body)
-            if len(cycle.body) > _MOST_UNREAD:
+            if cycle.unread_bytes > MAX_UNREAD_BYTES:
                 self._buffer.pause_reading()
 
     def on_message_complete(self) -> None:
         """Note that the request is there to its end."""
         cycle = self._receiving
-        if cycle is not None and not cycle.is_complete:
+        if cycle is not None:
             cycle.is_received = True
-            cycle.notify()
+            if not cycle.is_complete:
+                cycle.notify()
 
     # Called by answers.
 
@@ -205,14 +265,15 @@ class Connection(asyncio.Protocol):
         if how == "close":
             self._buffer.close()
             return
+        await self._buffer.empty()
         transport = self._transport
-        # A transport tells nobody when its buffer is empty.
-        while self._buffer.has_unsent and not transport.is_closing():  # noqa: ASYNC110  # as said above
-            await asyncio.sleep(_FLUSH_INTERVAL)
+        if transport.is_closing():
+            return
         below = transport.get_extra_info("socket")
         if below is not None:
-            # A socket that does not linger is closed by a reset.
-            below.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            # A socket that does not linger is closed by a reset. An OSError means that the client has left.
+            with suppress(OSError, ValueError):
+                below.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
 
     # Called by the server.
@@ -229,18 +290,144 @@ class Connection(asyncio.Protocol):
         self.is_cut = True
         self._transport.abort()
 
+    def close_if_overdue(self, now: float, timeout: float) -> None:
+        """End the connection if it has waited for its client for `timeout` seconds; `now` is any clock's, called every second or so.
+
+        A request that is overdue gets 408, as from nginx and Apache. A connection without one is closed without a word, because a
+        408 there would be taken for the answer to the next request. Whoever does not read an answer is waited for, but not
+        when the connection ends with it.
+        """
+        phase = self._find_phase()
+        if phase != self._phase or phase[0] == "answering":
+            self._phase, self._phase_since = phase, now
+        elif now - self._phase_since >= timeout:
+            match phase[0]:
+                case "head":
+                    self._refuse(HEAD_TIMEOUT)
+                case "body":
+                    self._refuse(BODY_TIMEOUT)
+                case "idle":
+                    self._buffer.close()
+                case _:
+                    self._transport.abort()
+
+    def _find_phase(self) -> Phase:
+        if self._buffer.is_closing():
+            return "closing", self._transport.get_write_buffer_size()
+        if self._buffer.is_reading_paused or (self._cycles and self._cycles[0].is_received):
+            return "answering", 0
+        if self._receiving is not None and not self._receiving.is_received:
+            return "body", self._heads_begun
+        return "head" if self._is_in_head else "idle", self._heads_begun
+
+    @property
+    def paused_socket(self) -> int | None:
+        """The file descriptor of the connection if nothing is read from it for now, so that nobody notices when the client closes it."""
+        if not self._buffer.is_reading_paused or self._transport.is_closing():
+            return None
+        below = self._transport.get_extra_info("socket")
+        return None if below is None else below.fileno()
+
+    def abort(self) -> None:
+        """End the connection at once, because its client has gone."""
+        self._transport.abort()
+
+    def _parse_unparsed(self) -> None:
+        """Parse piece by piece until a whole request is there to be answered; receive no more if much is left."""
+        while self._unparsed and self._refusal is None and not (self._cycles and self._cycles[-1].is_received):
+            piece = bytes(self._unparsed[:_PIECE])
+            del self._unparsed[:_PIECE]
+            self._parse(piece)
+        if self._refusal is not None or self._buffer.is_closed:
+            self._unparsed.clear()
+        elif len(self._unparsed) > MAX_UNPARSED_BYTES:
+            self._buffer.pause_reading()
+
+    def _parse(self, data: bytes) -> None:
+        """Parse a piece of at most `_PIECE` bytes."""
+        if self._refusal is not None:
+            return
+        self._has_progressed = self._head_began_in_piece = False
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as error:
+            if self._upgrading is None:
+                # CONNECT, whose body is not HTTP.
+                self._refuse(INVALID)
+            else:
+                rest = data[error.args[0] :]
+                self._parse(self._ignore_upgrade(self._upgrading))
+                self._parse(rest)
+            return
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._refuse(Refusal(431, str(cause)) if isinstance(cause, HeadTooLargeError) else INVALID)
+            return
+        if self._has_progressed:
+            self._unfinished_bytes = 0
+        else:
+            self._unfinished_bytes += len(data)
+            if self._unfinished_bytes > MAX_HEAD_BYTES:
+                self._refuse(Refusal(431, str(HeadTooLargeError())))
+
+    def _ignore_upgrade(self, headers: RequestHeaders) -> bytes:
+        """Take a new parser, and return the head that it has to parse instead: the same without its offer of an upgrade.
+
+        The old one takes the body for bytes of the other protocol. Java's HttpClient and `curl --http2` offer `h2c` on plain HTTP.
+        """
+        old, self._parser = self._parser, self._make_parser()
+        others = [pair for pair in headers if pair[0] != b"upgrade"]
+        return write_request_head(old.get_method(), self._url, old.get_http_version(), others)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Receive no more requests; answer those that are there, then say why and end the connection."""
+        if self._refusal is not None:
+            return
+        _log.warning(refusal.text)
+        self._refusal = refusal
+        self._unparsed.clear()
+        cycle = self._receiving
+        if cycle is not None and not cycle.is_received:
+            if cycle.is_complete:
+                # It was answered before its body was there; nothing else waits for an answer.
+                self._buffer.close(half=True)
+                return
+            cycle.disconnect()
+        self._buffer.resume_reading()
+        if not self._cycles:
+            self._send_refusal(refusal)
+
+    def _send_refusal(self, refusal: Refusal) -> None:
+        self._buffer.write(write_refusal(refusal.status, self._server_lines(), refusal.text))
+        # Closed for reading, too, it would be reset while the client still sends, and the refusal be lost.
+        self._buffer.close(half=True)
+
     def _answer(self) -> None:
         """Answer what was received, one request after the other, until one has to wait."""
-        self._buffer.hold()
-        while self._cycles and self._task is None:
+        buffer, left = self._buffer, MAX_ANSWERS_PER_TURN
+        buffer.hold()
+        while self._cycles and self._task is None and not buffer.is_full:
+            if not left:
+                self._loop.call_soon(self._go_on_answering)
+                break
+            left -= 1
             rest = run_to_first_wait(self._cycles[0].run(self._app))
             if rest is None:
                 self._finish()
+                if buffer.has_large:
+                    # It took time to make, and there may be no room for another.
+                    buffer.flush()
+                    buffer.hold()
+                    left = 0
             else:
                 self._task = self._loop.create_task(rest)
                 self._state.tasks.add(self._task)  # type: ignore[arg-type]  # what it returns is not looked at
                 self._task.add_done_callback(self._resume)
-        self._buffer.flush()
+        buffer.flush()
+
+    def _go_on_answering(self) -> None:
+        if self._task is None:
+            self._answer()
 
     def _resume(self, task: "asyncio.Task[object]") -> None:
         """Go on behind an answer that had to wait."""
@@ -250,29 +437,19 @@ class Connection(asyncio.Protocol):
         self._answer()
 
     def _finish(self) -> None:
-        """Finish the current request; start the keep-alive timer if none is queued."""
+        """Finish the current request, and parse what was received behind it."""
         if not self._cycles:
             return
         self._cycles.popleft()
         if self._buffer.is_closed:
             self._cycles.clear()
             return
-        self._buffer.resume_reading()
         if not self._cycles:
-            self._idle_since = self._loop.time()
-            if self._keep_alive_timer is None:
-                self._keep_alive_timer = self._loop.call_later(self._keep_alive_seconds, self._close_if_idle)
-
-    def _close_if_idle(self) -> None:
-        """Close the connection if nothing was received for long enough; one timer serves all of its requests."""
-        self._keep_alive_timer = None
-        if self._idle_since is None:
-            return
-        left = self._idle_since + self._keep_alive_seconds - self._loop.time()
-        if left > 0:
-            self._keep_alive_timer = self._loop.call_later(left, self._close_if_idle)
-        else:
-            self._transport.close()
+            self._buffer.resume_reading()
+            if self._unparsed:
+                self._parse_unparsed()
+            elif self._refusal is not None:
+                self._send_refusal(self._refusal)
 
     def _server_lines(self) -> bytes:
         """The server's own headers, as they are written into every head."""
@@ -283,13 +460,22 @@ class Connection(asyncio.Protocol):
         return self._server_headers[1]
 
 
+def sweep(connections: Iterable[Connection], now: float, timeout: float) -> None:
+    """End connections whose clients are overdue by `timeout` seconds, or gone while nothing is read from them."""
+    paused: dict[int, Connection] = {}
+    for connection in connections:
+        connection.close_if_overdue(now, timeout)
+        number = connection.paused_socket
+        if number is not None and number >= 0:
+            paused[number] = connection
+    if paused and hasattr(select, "poll"):
+        poll = select.poll()
+        for number in paused:
+            poll.register(number, _HANGUP)
+        for number, _ in poll.poll(0):
+            paused[number].abort()
+
+
 def _address(given: Any) -> tuple[str, int] | None:
     """An end of a connection; None where it is no address of the internet."""
     return (str(given[0]), int(given[1])) if isinstance(given, tuple) else None
-
-
-def _bad_request() -> bytes:
-    return b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
-        len(_INVALID),
-        _INVALID.encode(),
-    )

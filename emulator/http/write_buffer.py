@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
+LARGE_BYTES = 65536
+"""Bytes from which data is written at once and is not copied to be joined with other data."""
+
 
 class WriteBuffer:
     """A transport that joins what it is given within one turn of the loop: the head of an answer with its body.
@@ -21,8 +24,12 @@ class WriteBuffer:
         self._before_writing = before_writing
         self._pending: list[bytes] = []
         self._is_flush_due = False
-        self._is_reading_paused = False
         self._writable: asyncio.Event | None = None
+        self._is_half_closed = False
+        self.has_large = False
+        """Whether something large is pending, which should leave before anything else is written."""
+        self.is_reading_paused = False
+        """Whether nothing is received for now."""
         self.is_closed = False
         """Whether nothing more may be written."""
         self.is_full = False
@@ -35,20 +42,16 @@ class WriteBuffer:
             if not self._is_flush_due:
                 self._flush_soon()
 
-    def close(self) -> None:
-        """End the connection behind what was written, in the same turn as that leaves."""
+    def close(self, *, half: bool = False) -> None:
+        """End the connection behind what was written, in the same turn as that leaves; `half` leaves it open for receiving."""
         self.is_closed = True
+        self._is_half_closed = half
         if not self._is_flush_due:
             self._flush_soon()
 
     def is_closing(self) -> bool:
         """Whether the connection ends."""
         return self.is_closed or self._transport.is_closing()
-
-    @property
-    def has_unsent(self) -> bool:
-        """Whether something that was written has not left yet."""
-        return bool(self._pending or self._transport.get_write_buffer_size())
 
     def hold(self) -> None:
         """Begin a turn whose end calls `flush` itself."""
@@ -57,14 +60,23 @@ class WriteBuffer:
     def flush(self) -> None:
         """Write what is pending."""
         self._is_flush_due = False
+        transport = self._transport
         if self._pending:
-            data = b"".join(self._pending)
-            self._pending.clear()
+            pending, self._pending = self._pending, []
+            is_large, self.has_large = self.has_large, False
             self._before_writing()
-            if not self._transport.is_closing():
-                self._transport.write(data)
+            if transport.is_closing():
+                pass
+            elif is_large:
+                transport.writelines(pending)
+            else:
+                transport.write(b"".join(pending))
         if self.is_closed:
-            self._transport.close()
+            if self._is_half_closed and transport.can_write_eof():
+                if not transport.is_closing():
+                    transport.write_eof()
+            else:
+                transport.close()
 
     def _flush_soon(self) -> None:
         self._is_flush_due = True
@@ -88,12 +100,21 @@ class WriteBuffer:
 
     def pause_reading(self) -> None:
         """Receive nothing more for now."""
-        if not self._is_reading_paused:
-            self._is_reading_paused = True
+        if not self.is_reading_paused:
+            self.is_reading_paused = True
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Receive again."""
-        if self._is_reading_paused:
-            self._is_reading_paused = False
+        if self.is_reading_paused:
+            self.is_reading_paused = False
             self._transport.resume_reading()
+
+    async def empty(self) -> None:
+        """Return when everything that was written has left, or the connection has ended."""
+        self.flush()
+        if not self._transport.is_closing():
+            # From now on the transport says so when its buffer is empty.
+            self._transport.set_write_buffer_limits(0)
+            if self.is_full:
+                await self.drain()

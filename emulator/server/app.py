@@ -115,7 +115,10 @@ class App:
                 channel = ResponseChannel(send, receive, clock, scope.get("extensions", {}).get(CONNECTION_KEY))
                 await play(timeline, exchange.warnings, channel, started, played)
         except BaseException as error:
-            played.ended = "client left"
+            # A cancelled answer is one whose client has gone; others cannot be written, and are answered with a 418.
+            played.ended = (
+                "failed" if isinstance(error, Exception) and not isinstance(error, OSError) else "client left"
+            )
             if not isinstance(error, OSError):
                 raise
         finally:

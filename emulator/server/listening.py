@@ -13,7 +13,7 @@ from uvicorn.config import Config
 from uvicorn.server import Server as UvicornServer
 
 from emulator.errors import StartError
-from emulator.http.connection import Connection
+from emulator.http.connection import Connection, sweep
 from emulator.server.app import App, ASGIApp
 from emulator.server.service import Service
 
@@ -108,6 +108,10 @@ class Acceptor:
 
 GRACE = 5
 """Seconds that running answers may continue once the server is told to stop."""
+CUT_TIMEOUT = 1
+"""Seconds that answers get to end once their connections are cut."""
+_TICKS_BETWEEN_SWEEPS = 10
+"""Tenths of a second between two looks for connections whose clients are overdue or gone."""
 _POLL_INTERVAL = 0.05
 """Seconds between two checks whether shutdown is complete."""
 
@@ -138,10 +142,15 @@ class Server(UvicornServer):
         config: Config,
         on_answering: Callable[[], object],
         grace: float,
+        request_timeout: float,
         should_accept: ShouldAccept | None = None,
     ) -> None:
-        """`grace`: seconds for running answers after `stop`; `should_accept` is given if other processes share the sockets."""
+        """`grace`, in seconds, is for running answers after `stop`, `request_timeout` for clients to send what is waited for.
+
+        `should_accept` is given if other processes share the sockets.
+        """
         super().__init__(config)
+        self._request_timeout = request_timeout
         self._should_accept = should_accept
         self._grace = grace
         self._on_answering = on_answering
@@ -173,6 +182,8 @@ class Server(UvicornServer):
         self._wake = lambda: loop.call_soon_threadsafe(stopped.set)
         counter = 0
         while not await self.on_tick(counter):
+            if not counter % _TICKS_BETWEEN_SWEEPS:
+                sweep(list(self.server_state.connections), loop.time(), self._request_timeout)  # type: ignore[arg-type]  # ours
             counter = (counter + 1) % 864_000
             tick = loop.call_later(0.1, stopped.set)
             await stopped.wait()
@@ -194,7 +205,7 @@ class Server(UvicornServer):
             if isinstance(connection, Connection):
                 connection.cut()
         if tasks:
-            await asyncio.wait(list(tasks), timeout=GRACE)
+            await asyncio.wait(list(tasks), timeout=CUT_TIMEOUT)
 
     def stop(self) -> None:
         """Stop once running answers end or the grace is over; called again, stop immediately. Thread-safe."""
@@ -231,7 +242,7 @@ def build_server(
     # Set after `load`, which would require certificate and key as files.
     config.load()
     config.ssl = context
-    return Server(config, on_answering, grace, should_accept)
+    return Server(config, on_answering, grace, service.settings.request_timeout, should_accept)
 
 
 def reach(bound: socket.socket) -> tuple[str, int]:

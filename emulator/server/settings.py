@@ -50,9 +50,13 @@ class Settings:
     """Bytes of bodies kept; the oldest are evicted first."""
     body_bytes: int = 64 * 1024 * 1024
     """The largest request body that is read."""
+    request_timeout: float = 60.0
+    """Seconds for a request's head to come, for its body, and for the next request on an open connection."""
 
     def __post_init__(self) -> None:
         """Raise StartError for an unknown word, because programs set these fields without the command line's checks."""
+        if not self.request_timeout > 0:
+            raise StartError(f"Settings: request_timeout must be more than 0 seconds, not {self.request_timeout}")
         for name, accepted in _WORDS.items():
             given = getattr(self, name)
             for word in given if isinstance(given, frozenset | set | list | tuple) else (given,):

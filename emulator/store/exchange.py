@@ -37,8 +37,8 @@ class Sender(NamedTuple):
     """Keyed digest that identifies the bearer token while this server runs; empty if there was none."""
 
 
-Ended = Literal["complete", "cut", "stalled", "client left", "server stopped"]
-"""How an exchange ended: complete, cut or stalled as planned, or ended early by the client or the server."""
+Ended = Literal["complete", "cut", "stalled", "client left", "server stopped", "failed"]
+"""How an exchange ended: complete, cut or stalled as planned, or ended early by the client or the server, or by its own failure."""
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """The process above the workers: forks them, replaces those that die, and ends when they have ended."""
 
+import math
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from emulator.errors import StartError
+from emulator.server.lifetime import INTERRUPT_MARGIN, end_with_parent
 from emulator.workers.channel import SocketChannel
 from emulator.workers.hub import Hub
 
@@ -56,6 +58,8 @@ class Supervisor:
         self._processes: dict[int, _Process] = {}
         self._failures = 0
         self._ends_at: float | None = None
+        self._pid = os.getpid()
+        self._parent_pipe = os.pipe()
         hub.methods["answering"] = self._note_answering
 
     def run(self) -> None:
@@ -87,7 +91,8 @@ class Supervisor:
 
     def stop(self) -> None:
         """Let the workers end; called again, at once."""
-        self._ends_at = self._ends_at or time.monotonic() + self._grace + _PATIENCE
+        patience = self._grace + _PATIENCE if self._ends_at is None else INTERRUPT_MARGIN
+        self._ends_at = min(self._ends_at or math.inf, time.monotonic() + patience)
         self._tell(signal.SIGTERM)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
@@ -128,6 +133,9 @@ class Supervisor:
                 # A terminal tells all of its processes; the supervisor passes on what concerns them.
                 signal.signal(one, signal.SIG_DFL if one is signal.SIGTERM else signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERM)
+            readable, writable = self._parent_pipe
+            os.close(writable)
+            end_with_parent(readable, self._pid)
             self._hub.forget(channel.worker)
             self._work(channel)
             status = 0

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from emulator.api.background import Listeners
+from emulator.server.lifetime import stop_on_signals
 from emulator.server.listening import ShouldAccept
 from emulator.server.service import Service
 from emulator.store.replica import ReplicaStore
@@ -20,17 +21,17 @@ def work(
     reread: Callable[[], object],
     *,
     reloads: int,
+    grace: float,
     beside: Callable[[], Coroutine[Any, Any, object]] | None = None,
 ) -> None:
     """Serve until SIGTERM, or until the supervisor is gone.
 
     `listen` makes the listeners, given what they call once they answer and what shares out connections; `reread` reads the server's scenarios again when another worker
-    has found them changed, and `reloads` is how often that was so far; `beside` runs while this one serves.
+    has found them changed, and `reloads` is how often that was so far; `grace` is how long running answers may go on, in seconds; `beside` runs while this one serves.
     """
     link = ReplicaStore(service.sessions, service.journal, channel, reread, reloads)
     service.store = link
     listeners = listen(lambda: channel.notify("answering", channel.worker), channel.should_accept)
-    signal.signal(signal.SIGTERM, lambda *_: listeners.stop())
 
     async def serve() -> None:
         channel.open(link.come, listeners.stop)
@@ -43,5 +44,8 @@ def work(
             with suppress(asyncio.CancelledError):
                 await task
 
-    with asyncio.Runner(loop_factory=listeners.loop_factory) as runner:
+    with (
+        stop_on_signals(listeners.stop, grace, [signal.SIGTERM]),
+        asyncio.Runner(loop_factory=listeners.loop_factory) as runner,
+    ):
         runner.run(serve())

@@ -13,10 +13,11 @@ from emulator.engine.reply import chunking, limits
 from emulator.engine.request import options
 from emulator.engine.sampling import patterns, sampler
 from emulator.engine.vetting import tools
+from emulator.http import connection, heads, write_buffer
 from emulator.scenario import yaml as scenario_yaml
 from emulator.scenario.checks import unreachable
 from emulator.scenario.templates import budget
-from emulator.server import control, tokens
+from emulator.server import control, lifetime, listening, tokens
 from emulator.server.settings import Settings
 from emulator.store import exchange, sessions
 from emulator.verdicts import tool_calls
@@ -29,7 +30,48 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
     """Every bound of the table is read off the constant that holds it."""
     settings = Settings()
     rows = [
+        ("a request's head", f"{heads.MAX_HEAD_BYTES // 1024} KiB", "431, and the connection ends; trailers likewise"),
+        ("header lines of a request", f"{heads.MAX_HEAD_LINES:,}", "likewise"),
+        (
+            "time for a request's head, from its first byte",
+            f"{settings.request_timeout:g} seconds (`--request-timeout`)",
+            "408, and the connection ends",
+        ),
+        ("time for a request's body", f"{settings.request_timeout:g} seconds (likewise)", "likewise"),
+        (
+            "time without a request on an open connection",
+            f"{settings.request_timeout:g} seconds (likewise)",
+            "the connection is closed without a word",
+        ),
+        (
+            "time without progress of a client that does not read the last answer of a connection",
+            f"{settings.request_timeout:g} seconds (likewise)",
+            "the connection is cut; a client that does not read another answer is waited for",
+        ),
         ("a request's body", f"{settings.body_bytes // MIB} MiB", "413, as an HTML page"),
+        (
+            "some of a body that the server has not asked for yet",
+            f"{connection.MAX_UNREAD_BYTES // 1024} KiB",
+            "no more is received for now",
+        ),
+        (
+            "what is received behind a request that is being answered (pipelining)",
+            f"{connection.MAX_UNPARSED_BYTES // 1024} KiB",
+            "no more is received until it is answered",
+        ),
+        (
+            "pipelined requests answered before other connections have their turn",
+            f"{connection.MAX_ANSWERS_PER_TURN}, or one whose answer is larger than {write_buffer.LARGE_BYTES // 1024} KiB",
+            "the next come after the others; while a client does not read, none is answered",
+        ),
+        (
+            "time for running answers once the server is told to end",
+            f"{listening.GRACE} seconds (`--grace`)",
+            (
+                f"they are cut; {listening.CUT_TIMEOUT + lifetime.INTERRUPT_MARGIN:g} seconds later a request that"
+                " keeps the server busy is interrupted; a second signal ends all at once"
+            ),
+        ),
         ("choices (`n`)", f"{models.MAX_CHOICES}", "400 `candidate_count_range`"),
         ("exchanges in the journal", f"{settings.journal_exchanges:,}", "the oldest leave"),
         (

@@ -87,8 +87,31 @@ def test_the_same_is_sent_as_by_uvicorn(request_: str, path: str) -> None:
     """For all ways in which a request can come and an answer be made, mistakes of the application included."""
     sent = request_.format(path).encode()
     ours, theirs = (asyncio.run(hear(protocol, sent)) for protocol in (OURS, HttpToolsProtocol))
-    assert ours == theirs
-    assert ours.startswith(b"HTTP/1.1 ") or path in {"/name", "/value"}
+    if "HTTP/1.0" in request_:
+        theirs = join_chunks(theirs)
+    if path in {"/name", "/value"} and request_ is not REQUESTS["garbage"]:
+        # A head that cannot be written: uvicorn closes the connection without a word.
+        assert theirs.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n") == b""
+        assert ours.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n").startswith(b"HTTP/1.1 418 ")
+        assert b"emulator_mistake" in ours or request_.startswith("HEAD")
+    else:
+        assert ours == theirs
+        assert ours.startswith(b"HTTP/1.1 ")
+
+
+def join_chunks(answer: bytes) -> bytes:
+    """An answer without chunks, as HTTP/1.0 has it; uvicorn sends chunks there, too."""
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    if b"transfer-encoding: chunked" not in head.lower():
+        return answer
+    lines = [line for line in lines if not line.lower().startswith((b"transfer-encoding:", b"content-length:"))]
+    pieces = []
+    while rest:
+        size, _, rest = rest.partition(b"\r\n")
+        pieces.append(rest[: int(size, 16)])
+        rest = rest[int(size, 16) + 2 :]
+    return b"\r\n".join([*lines, b"", b"".join(pieces)])
 
 
 async def echo(scope: Any, receive: Receive, send: Send) -> None:
@@ -107,7 +130,7 @@ class Wire:
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
         self.written: list[bytes] = []
-        self.is_closed = self.is_paused = False
+        self.is_closed = self.is_half_closed = self.is_paused = False
         self._protocol = protocol
 
     def get_extra_info(self, _name: str) -> None:
@@ -116,6 +139,26 @@ class Wire:
     def write(self, data: bytes) -> None:
         """Keep what is written."""
         self.written.append(data)
+
+    def writelines(self, data: list[bytes]) -> None:
+        """Keep what is written."""
+        self.written += data
+
+    def can_write_eof(self) -> bool:
+        """It can be half closed."""
+        return True
+
+    def write_eof(self) -> None:
+        """Half close it."""
+        self.is_half_closed = True
+
+    def get_write_buffer_size(self) -> int:
+        """Nothing waits."""
+        return 0
+
+    def abort(self) -> None:
+        """Close it."""
+        self.is_closed = True
 
     def is_closing(self) -> bool:
         """Whether it is closed."""
@@ -247,56 +290,6 @@ def test_what_belongs_together_leaves_at_once_and_others_are_told_before() -> No
 HEAD = b"HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
-class Hours:
-    """A loop whose time passes when it is told, as far as a connection asks it."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self._alarms: list[tuple[float, Callable[[], object]]] = []
-
-    def time(self) -> float:
-        """Seconds that have passed."""
-        return self.now
-
-    def call_later(self, delay: float, act: Callable[[], object]) -> object:
-        """Note what is to be done."""
-        self._alarms.append((self.now + delay, act))
-        return object()
-
-    def pass_until(self, now: float) -> None:
-        """Do what is due by then."""
-        self.now = now
-        due = [act for at, act in self._alarms if at <= now]
-        self._alarms = [(at, act) for at, act in self._alarms if at > now]
-        for act in due:
-            act()
-
-
-def test_connections_on_which_nothing_comes_are_closed() -> None:
-    """Five seconds after the last answer, as uvicorn does; each request begins them anew."""
-    hours = Hours()
-    connection, wire = connect(echo, loop=hours)
-    request = write_request("/", b"abc", "1", in_chunks=False)
-    for now in (1, 4, 8):
-        hours.pass_until(now)
-        connection.data_received(request)
-    assert len(wire.written) == 3
-    hours.pass_until(12.9)
-    assert not wire.is_closed
-    hours.pass_until(13)
-    assert wire.is_closed
-
-
-def test_connections_stay_while_a_request_comes() -> None:
-    """A body that takes its time is waited for."""
-    hours = Hours()
-    connection, wire = connect(echo, loop=hours)
-    connection.data_received(write_request("/", b"abc", "1", in_chunks=False))
-    connection.data_received(b"POST / HTTP/1.1\r\n")
-    hours.pass_until(100)
-    assert not wire.is_closed
-
-
 def test_bodies_wait_below_until_they_are_asked_for() -> None:
     """An application that does not ask for a large body stops it from coming; one that asks gets all of it."""
     asked = asyncio.Event()
@@ -313,7 +306,7 @@ def test_bodies_wait_below_until_they_are_asked_for() -> None:
         await turn_until(lambda: not wire.is_paused)
         connection.data_received(b"z" * 70_000)
         await turn_until(lambda: wire.written)
-        assert b"z" * 140_000 in wire.written[-1]
+        assert b"z" * 140_000 in b"".join(wire.written)
 
     asyncio.run(work())
 
