@@ -20,24 +20,25 @@ if TYPE_CHECKING:
 _SUFFIXES = (".yaml", ".yml")
 
 
-def read_rules(scenarios: Sequence[str]) -> "Ruleset":
+def read_rules(scenarios: Sequence[str], *, skip_foreign: bool = False) -> "Ruleset":
     """Compile the rules of files and folders, or of the built-in default; prints warnings. Raises ScenarioError.
 
-    A folder that has no scenarios yet, such as a container's volume, is left out.
+    A folder that has no scenarios yet, such as a container's volume, is left out; `skip_foreign` also leaves out what is no scenario.
     """
     from emulator.engine.ruleset import compile_rules
 
     for folder in (one for one in scenarios if _is_empty_folder(one)):
         click.echo(f"there are no scenarios in {folder} yet", err=True)
-    reading = _read(scenarios)
+    reading = _read(scenarios, skip_foreign=skip_foreign)
     print_problems(reading.warnings)
     return compile_rules(reading.scenarios)
 
 
-def _read(scenarios: Sequence[str]) -> "LoadedScenarios":
+def _read(scenarios: Sequence[str], *, skip_foreign: bool) -> "LoadedScenarios":
     from emulator.scenario.loading import default_scenario_path, read_paths
 
-    return read_paths([one for one in scenarios if not _is_empty_folder(one)] or [default_scenario_path()])
+    paths = [one for one in scenarios if not _is_empty_folder(one)]
+    return read_paths(paths or [default_scenario_path()], skip_foreign=skip_foreign)
 
 
 async def watch_scenarios(service: "Service", scenarios: Sequence[str]) -> None:
@@ -64,9 +65,12 @@ async def watch_scenarios(service: "Service", scenarios: Sequence[str]) -> None:
 async def reload_scenarios(service: "Service", scenarios: Sequence[str]) -> None:
     """Reload the scenarios, print the result, and make the other workers reload them."""
     try:
-        service.ruleset = read_rules(scenarios)
-    except EmulatorError as error:
-        print_error(error)
+        service.ruleset = read_rules(scenarios, skip_foreign=True)
+    except Exception as error:  # noqa: BLE001  # whatever goes wrong, the next edit is read
+        if isinstance(error, EmulatorError):
+            print_error(error)
+        else:
+            click.echo(f"a mistake of the emulator's own: {type(error).__name__}: {error}; please report it", err=True)
         click.echo("the last good scenarios stay in use", err=True)
     else:
         await service.store.reload()
@@ -78,8 +82,8 @@ def reload_silently(service: "Service", scenarios: Sequence[str]) -> None:
     from emulator.engine.ruleset import compile_rules
 
     # Scenarios that are broken now have changed again, so that they will be reloaded again.
-    with suppress(EmulatorError):
-        service.ruleset = compile_rules(_read(scenarios).scenarios)
+    with suppress(Exception):
+        service.ruleset = compile_rules(_read(scenarios, skip_foreign=True).scenarios)
 
 
 def _is_empty_folder(scenario: str) -> bool:

@@ -75,7 +75,10 @@ def answer(
     """
     counts = False
     for ruleset in rulesets:
-        chosen = choose(ruleset, facts, state)
+        try:
+            chosen = choose(ruleset, facts, state)
+        except AnswerError as error:
+            return _cannot_choose(error)
         if chosen is None:
             counts = counts or any(rule.is_limited for rule in ruleset.rules)
             continue
@@ -89,8 +92,16 @@ def answer(
         ):
             return _answer_encoded(chosen, facts, inputs)
         return _answer_composed(chosen, facts, inputs, render)
-    report = explain_miss(rulesets[0], facts, state).report() if rulesets else "there are no rules"
+    try:
+        report = explain_miss(rulesets[0], facts, state).report() if rulesets else "there are no rules"
+    except AnswerError as error:
+        return _cannot_choose(error)
     return Outcome("miss", emulator_failure(report, "no_rule"), report=report)
+
+
+def _cannot_choose(error: AnswerError) -> Outcome:
+    report = f"no rule can be chosen for this request: {error}"
+    return Outcome("error", emulator_failure(report, "rule_failed"), report=report)
 
 
 def _answer_encoded(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> Outcome:

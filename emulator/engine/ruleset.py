@@ -15,7 +15,7 @@ from emulator.engine.reply.steps import CompiledReply, compile_reply, find_signa
 from emulator.engine.session import FlagChange, compile_flags
 from emulator.engine.timeline.directives import CompiledPace
 from emulator.engine.timeline.pace import compile_pace
-from emulator.errors import Place
+from emulator.errors import AnswerError, Place, ScenarioError
 from emulator.scenario.checks.parsed_file import rule_name
 from emulator.scenario.conversation import AssistantTurn
 from emulator.scenario.loading import ScenarioFile
@@ -124,7 +124,7 @@ class Ruleset:
 
 
 def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
-    """Compile scenario files into one ruleset, in order."""
+    """Compile scenario files into one ruleset, in order. Raises ScenarioError if a file that a rule names cannot be read."""
     rules = tuple(
         _compile_rule(file, number, rule) for file in files for number, rule in enumerate(file.scenario.rules, start=1)
     )
@@ -166,6 +166,14 @@ def _replies_of(rule: AnyRule) -> list[Reply]:
 
 
 def _compile_rule(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRule:
+    try:
+        return _compile_parts(file, number, rule)
+    except AnswerError as error:
+        # A file that it names may have changed since the scenario was checked.
+        raise ScenarioError([file.source.problem(file.place(("rules", number - 1)), str(error))]) from None
+
+
+def _compile_parts(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRule:
     replies = _replies_of(rule)
     then = rule.then if isinstance(rule, SequenceRule) else "repeat"
     own_limit = len(replies) if then == "exhaust" else None

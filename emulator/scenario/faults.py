@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, Tag, TypeAdapter
 from pydantic_core import PydanticCustomError
 
 from emulator.catalogue.faults import FaultName, GarbleName
-from emulator.scenario.pace import Milliseconds
+from emulator.scenario.pace import MAX_MILLISECONDS, Milliseconds
 from emulator.scenario.types import Model, Scalar, by_key, by_shape
 
 
@@ -49,9 +49,11 @@ class Cut(FaultTrigger):
 
 
 def _check_duration(value: Any) -> Any:
-    if value == "forever" or (isinstance(value, int | float) and not isinstance(value, bool)):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value == "forever" or (is_number and 0 <= value <= MAX_MILLISECONDS):
         return value
-    raise PydanticCustomError("wrong_shape", "expected a number of milliseconds, or forever")
+    wanted = f"a number of milliseconds up to {MAX_MILLISECONDS:,}" if is_number else "a number of milliseconds"
+    raise PydanticCustomError("wrong_shape", f"expected {wanted}, or forever")
 
 
 class Stall(FaultTrigger):

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emulator.errors import Place, Problem, ScenarioError
@@ -11,8 +11,10 @@ from emulator.scenario.checks.parsed_file import ParsedFile
 from emulator.scenario.checks.scenario import check
 from emulator.scenario.checks.unreachable import find_unreachable_rules
 from emulator.scenario.rules import Scenario
+from emulator.scenario.types import list_keys
 from emulator.scenario.validation import validate
-from emulator.scenario.yaml import MAX_BYTES, Location, Source, parse
+from emulator.scenario.yaml import MAX_BYTES, NO_MAPPING, Location, Source, parse
+from emulator.suggestions import find_near
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -46,12 +48,13 @@ class LoadedScenarios:
     warnings: tuple[Problem, ...]
 
 
-def read_paths(paths: Sequence[str | os.PathLike[str]]) -> LoadedScenarios:
+def read_paths(paths: Sequence[str | os.PathLike[str]], *, skip_foreign: bool = False) -> LoadedScenarios:
     """Read files, and folders with all `*.yaml` and `*.yml` below them, sorted, hidden ones left out.
 
+    With `skip_foreign`, files of a folder that are plainly no scenarios are left out with a warning.
     Raises ScenarioError with the problems of all files in order, warnings among them.
     """
-    return read_scenarios([Path(path) for path in paths])
+    return read_scenarios([Path(path) for path in paths], skip_foreign=skip_foreign)
 
 
 def is_text(scenario: str | os.PathLike[str]) -> bool:
@@ -59,7 +62,7 @@ def is_text(scenario: str | os.PathLike[str]) -> bool:
     return isinstance(scenario, str) and "\n" in scenario
 
 
-def read_scenarios(scenarios: Sequence[str | os.PathLike[str]]) -> LoadedScenarios:
+def read_scenarios(scenarios: Sequence[str | os.PathLike[str]], *, skip_foreign: bool = False) -> LoadedScenarios:
     """Read files and folders as `read_paths` does, and texts. Raises ScenarioError likewise."""
     texts = [str(one) for one in scenarios if is_text(one)]
     contents: dict[Path | str, _Content | Problem] = {}
@@ -71,7 +74,11 @@ def read_scenarios(scenarios: Sequence[str | os.PathLike[str]]) -> LoadedScenari
         for path, content in _load_path(Path(one)):
             # A file that is named twice is used once: the second time none of its rules could answer.
             contents.setdefault(path, content)
-    return _read([*contents.values()])
+    found = [one for one in contents.values() if skip_foreign and isinstance(one, _Content) and one.is_in_folder]
+    foreign = {one.file: problem for one in found if (problem := _explain_foreign(one))}
+    kept = [one for one in contents.values() if not isinstance(one, _Content) or one.file not in foreign]
+    read = _read(kept)
+    return replace(read, warnings=(*foreign.values(), *read.warnings))
 
 
 def read_text(text: str, file: str = "<scenario>", folder: Path | None = None) -> LoadedScenarios:
@@ -92,6 +99,21 @@ class _Content:
     file: str
     folder: Path | None
     text: str | bytes
+    is_in_folder: bool = False
+    """Whether it was found in a folder rather than named."""
+
+
+def _explain_foreign(content: _Content) -> Problem | None:
+    """Why a file is no scenario, though it may be good YAML; None if it is one, or is meant to be one."""
+    try:
+        source = parse(content.text, content.file)
+    except ScenarioError as error:
+        first = error.problems[-1]
+        return replace(first, severity="warning") if first.message.startswith(NO_MAPPING) else None
+    if any(key in list_keys(Scenario) or find_near(key, ("rules",)) for key in source.data):
+        return None
+    message = 'this file has none of the keys of a scenario, such as "rules", so it is ignored'
+    return source.problem(source.place(()), message, "warning")
 
 
 def _read(contents: Sequence[_Content | Problem]) -> LoadedScenarios:
@@ -138,7 +160,9 @@ def _load_path(path: Path) -> Iterator[tuple[Path, _Content | Problem]]:
     if not found:
         message = "this folder has no scenario: no file in it ends in .yaml or .yml"
         yield path.absolute(), Problem(Place(show_path(path), 1, 1), message)
-    yield from ((file.absolute(), _load(file)) for file in sorted(found))
+    for file in sorted(found):
+        content = _load(file)
+        yield file.absolute(), replace(content, is_in_folder=True) if isinstance(content, _Content) else content
 
 
 def _load(path: Path) -> _Content | Problem:

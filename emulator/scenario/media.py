@@ -5,8 +5,8 @@ import binascii
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from emulator.errors import Problem
-from emulator.scenario.templates.template import is_template
+from emulator.errors import AnswerError, Problem
+from emulator.scenario.templates.template import explain_no_template, is_template
 from emulator.scenario.yaml import Source
 from emulator.suggestions import quote, suggest_one
 
@@ -21,10 +21,12 @@ def check_media(media: Mapping[str, str], source: Source, folder: Path | None) -
             yield source.problem(source.place(("media", prefix)), problem)
 
 
-def check_attachment(written: str, folder: Path | None, media: Mapping[str, str]) -> str | None:
-    """What is wrong with the argument of `image` or `audio`, None when nothing is."""
-    if written == "auto" or is_template(written):
+def check_attachment(key: str, written: str, folder: Path | None, media: Mapping[str, str]) -> str | None:
+    """What is wrong with the value of the key `image` or `audio`, None when nothing is."""
+    if written == "auto":
         return None
+    if is_template(written):
+        return explain_no_template(key)
     if written.startswith("data:"):
         return _check_data(written)
     if written.startswith("gs://"):
@@ -52,6 +54,20 @@ def _check_data(url: str) -> str | None:
     return None
 
 
+def find_file(name: str, folder: Path | None) -> Path:
+    """The file of that name in a scenario's folder, symbolic links resolved. Raises AnswerError if it is elsewhere."""
+    if folder is None:
+        raise AnswerError(f"this scenario has no folder in which {quote(name)} could be")
+    try:
+        path = (folder / name).resolve()
+        is_inside = path.is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):
+        raise AnswerError(f"there is no file {quote(name)} beside the scenario") from None
+    if not is_inside:
+        raise AnswerError(f"{quote(name)} is outside the scenario's folder; files it names must be inside")
+    return path
+
+
 def _check_path(name: str, folder: Path | None, *, is_folder: bool) -> str | None:
     if folder is None:
         return f'this scenario has no folder in which {quote(name)} could be; use "auto" or a "data:" URL'
@@ -64,6 +80,6 @@ def _check_path(name: str, folder: Path | None, *, is_folder: bool) -> str | Non
         if path.is_dir():
             return f"{quote(name)} is a folder, not a file"
         near = suggest_one(path.name, [found.name for found in path.parent.iterdir()]) if path.parent.is_dir() else ""
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):
         near = ""
     return f"there is no {'folder' if is_folder else 'file'} {quote(name)} beside the scenario{near}"

@@ -7,7 +7,9 @@ from pydantic import Field, Tag
 from emulator.catalogue.paces import PaceName
 from emulator.scenario.types import Model, by_shape
 
-Milliseconds = Annotated[float, Field(ge=0, le=86_400_000, allow_inf_nan=False)]
+MAX_MILLISECONDS = 86_400_000
+"""The longest time that an answer waits: a day."""
+Milliseconds = Annotated[float, Field(ge=0, le=MAX_MILLISECONDS, allow_inf_nan=False)]
 
 
 class Pace(Model):

@@ -17,12 +17,16 @@ from emulator.scenario.when import When
 from emulator.scenario.yaml import Source
 from emulator.suggestions import did_you_mean, find_near, join, list_accepted, quote, suggest, suggest_one
 
+MAX_EXPLAINED = 500
+"""How many values that do not fit the models are explained; the others are counted."""
+
 Finding = tuple[Place, str]
 
 
 def explain(error: ValidationError, source: Source) -> list[Problem]:
     """The problems behind a validation error of a scenario, in file order, each once."""
-    details = error.errors(include_url=False)
+    found = error.errors(include_url=False)
+    details = found[:MAX_EXPLAINED]
     misspelt = {
         (tuple(detail["loc"][:-1]), find_near(str(detail["loc"][-1]), list_keys(model)))
         for detail in details
@@ -33,6 +37,8 @@ def explain(error: ValidationError, source: Source) -> list[Problem]:
         if detail["type"] == "missing" and (tuple(detail["loc"][:-1]), detail["loc"][-1]) in misspelt:
             continue
         findings.update(dict.fromkeys(FORMATTERS[detail["type"]](detail, source)))
+    if len(found) > len(details):
+        findings[source.place(found[len(details)]["loc"]), f"{len(found) - len(details):,} more like these"] = None
     return [source.problem(place, message) for place, message in sorted(findings)]
 
 

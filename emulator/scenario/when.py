@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, Tag
 from pydantic_core import PydanticCustomError
 
+from emulator.scenario.patterns import compile_pattern
 from emulator.scenario.types import Model, Switch, Text, by_shape
 
 
 def _check_regex(pattern: str) -> str:
     try:
-        re.compile(pattern)
-    except re.error as error:
+        compile_pattern(pattern)
+    except ValueError as error:
         raise PydanticCustomError(
             "bad_regex", "this is not a regular expression: {reason}", {"reason": str(error)}
         ) from None

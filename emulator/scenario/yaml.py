@@ -7,6 +7,7 @@ numbers have a meaning of their own; `no`, `on`, `12:30` and dates are text.
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -25,6 +26,8 @@ from emulator.scenario.yaml_errors import (
     split_lines,
 )
 
+NO_MAPPING = 'a scenario is a mapping with "rules:" at its top'
+"""How the problem of a file begins that is a list or a single value."""
 MAX_NODES = 100_000
 """How many values a file may have, those that aliases repeat included."""
 MAX_DEPTH = 100
@@ -288,10 +291,11 @@ class Source:
         """Where the key of a value is written; for an item of a list, where the item is."""
         return Place(self.file, *self._walk(loc).key.start)
 
-    def spans(self, loc: Location, line: int) -> bool:
-        """Whether a written value has a part on a line."""
+    def spans(self, loc: Location, lines: Sequence[int]) -> bool:
+        """Whether a written value has a part on one of some lines, which are sorted."""
         node = self._walk(loc).value
-        return node.start[0] <= line <= node.end[0] - (node.end[1] == 1)
+        at = bisect_left(lines, node.start[0])
+        return at < len(lines) and lines[at] <= node.end[0] - (node.end[1] == 1)
 
     def find(self, loc: Location, text: str) -> Place:
         """Where a text first occurs inside a written value; the value's place when it cannot be found."""
@@ -360,5 +364,5 @@ def _check_top(root: Node | None, file: str, lines: Sequence[str]) -> Problem | 
     if isinstance(root.value, dict):
         return None
     found = "a list" if isinstance(root.value, list) else "a single value"
-    message = f'a scenario is a mapping with "rules:" at its top, not {found}'
+    message = f"{NO_MAPPING}, not {found}"
     return Problem(Place(file, *root.start), message, quote_line(lines, root.start))

@@ -7,6 +7,7 @@ from emulator import redaction
 from emulator.catalogue import models
 from emulator.cli.options import TOKEN_LIFETIME
 from emulator.credentials import app as credentials
+from emulator.engine import fake
 from emulator.engine import quota as buckets
 from emulator.engine.matching import conditions, misses
 from emulator.engine.reply import chunking, limits
@@ -14,9 +15,11 @@ from emulator.engine.request import options
 from emulator.engine.sampling import patterns, sampler
 from emulator.engine.vetting import tools
 from emulator.http import connection, heads, write_buffer
+from emulator.scenario import patterns as scenario_patterns
+from emulator.scenario import problems
 from emulator.scenario import yaml as scenario_yaml
 from emulator.scenario.checks import unreachable
-from emulator.scenario.templates import budget
+from emulator.scenario.templates import prices, template
 from emulator.server import control, lifetime, listening, tokens
 from emulator.server.settings import Settings
 from emulator.store import exchange, sessions
@@ -115,11 +118,25 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             f"{unreachable._MOST_COMPARISONS:,}",
             "no warnings for those behind; rules with no text in common are no pair",
         ),
-        ("what a template makes", f"{budget.MAX_OUTPUT:,} characters", "418 `rule_failed`"),
+        ("what a template makes", f"{prices.MAX_OUTPUT:,} characters", "418 `rule_failed`"),
         (
-            "what a template does",
-            f"{budget.BUDGET:,} units: 1 for a character, {budget.TURN} for a turn of a loop or a call",
+            "what the templates of an answer do",
+            f"{prices.WORK:,} units: about 1 for a character, {prices.TURN} for a turn of a loop or a call; some 100 ms",
             "418 `rule_failed`",
+        ),
+        ("nesting of what a template makes", f"{prices.MAX_DEPTH} deep", "418 `rule_failed`"),
+        ("a whole number in a template", f"{prices.MAX_BITS:,} bits", "418 `rule_failed`"),
+        ("names, numbers, texts and operators of a template", f"{template.MAX_TOKENS:,}", "a problem"),
+        ("sizes asked of a word of `fake`", f"{fake.MAX_SIZE:,}", "418 `rule_failed`"),
+        (
+            "steps of a scenario's regular expression that RE2 cannot read, by an estimate for the text",
+            f"{scenario_patterns.MAX_STEPS:,}",
+            "418 `rule_failed`; when a scenario is read, a warning",
+        ),
+        (
+            "values of a scenario file that are explained as wrong",
+            f"{problems.MAX_EXPLAINED}",
+            "the others are counted",
         ),
         ("a chunk without a sentence's end", f"{chunking.LONGEST} characters", "it is divided between words"),
         (

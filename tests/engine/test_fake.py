@@ -7,7 +7,7 @@ import faker
 import pytest
 
 from emulator.engine.fake import Fake, seeded_faker
-from emulator.scenario.templates.budget import TemplateError
+from emulator.scenario.templates.failures import TemplateError
 from emulator.scenario.templates.template import compile_template
 
 WORDS = (
@@ -59,3 +59,23 @@ def test_nothing_is_seeded_before_it_is_used() -> None:
         raise AssertionError
 
     assert compile_template("{{ 1 + 1 }}").render({"fake": Fake(fail)}) == "2"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *("text(max_nb_chars=100000000)", "binary(length=1000000000)", "pystr(1, 9999999)", "csv(num_rows=9999)"),
+        *("texts(9999, 9999)", "random_elements([1, 2], length=9999999)", "zip()", "pylist(nb_elements=100000)"),
+        "json(data_columns={'a': ['pystr', {'max_chars': 99999999}]})",
+    ],
+)
+def test_sizes_are_bounded(call: str) -> None:
+    """A word that would make much is refused before it does."""
+    with pytest.raises(TemplateError, match=r"too much work|at most"):
+        compile_template(f"{{{{ fake.{call} }}}}").render({"fake": Fake(maker(1))})
+
+
+def test_words_share_the_budget() -> None:
+    """Many words in one template are refused in time."""
+    with pytest.raises(TemplateError, match="too much work"):
+        compile_template("{% for i in range(99999) %}{{ fake.name() }}{% endfor %}").render({"fake": Fake(maker(1))})

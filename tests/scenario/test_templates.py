@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.errors import AnswerError
-from emulator.scenario.templates.budget import TemplateError
+from emulator.scenario.templates.failures import TemplateError
 from emulator.scenario.templates.template import compile_template, is_template, strings_in, unknown_names
 from emulator.scenario.templates.variables import VARIABLES
 
@@ -153,6 +153,91 @@ def test_work_is_bounded(text: str) -> None:
     assert time.process_time() - begin < 5
 
 
+NESTED = "{% set n = namespace(t=()) %}{% for i in range(2000) %}{% set n.t = (n.t,) %}{% endfor %}"
+MEGABYTE = '("x" * 1000000)'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(NESTED + use for use in ("{{ {n.t: 1} }}", "{{ {}[n.t] }}", "{{ n.t in {} }}", "{{ dict([(n.t, 1)]) }}")),
+        *(NESTED + use for use in ("{{ [n.t] | unique | list }}", "{{ n.t == (n.t,) }}", "{{ tool_result.get(n.t) }}")),
+        "{% set n = namespace(t=(1,)) %}{% for i in range(80000) %}{% set n.t = n.t | select %}{% endfor %}{{ n.t | list }}",
+        "{% set n = namespace(x='ab') %}{% for i in range(60) %}{% set y %}{{ n.x }}{{ n.x }}{% endset %}{% set n.x = y %}{% endfor %}",
+        '{{ ("{0}" * 2000).format(' + MEGABYTE + ") | length }}",
+        '{{ ("%(a)s" * 2000) % {"a": ' + MEGABYTE + "} }}",
+        '{{ ("%(a)s" * 2000) | format(a=' + MEGABYTE + ") }}",
+        "{{ " + MEGABYTE + '.join(range(3000) | map("string")) | length }}',
+        "{{ range(3000) | join(" + MEGABYTE + ") | length }}",
+        '{{ ("a " * 2000) | wordwrap(1, true, ' + MEGABYTE + ") | length }}",
+        "{{ " + MEGABYTE + " | wordwrap(1) | length }}",
+        '{{ ("\t" * 2000).expandtabs(1000000) | length }}',
+        '{{ ("a" * 1000000).translate({97: "b" * 1000}) | length }}',
+        "{{ range(300) | list | tojson(1000000) | length }}",
+        '{{ (("f" * 1000000) | int(0, 16)) // (("e" * 500000) | int(0, 16)) }}',
+        "{{ range(0, 50000 * (2 ** 61 - 1), 2 ** 61 - 1) | unique | list | length }}",
+        '{{ ("<!-- -->" * 100000) | striptags | length }}',
+        "{{ [1] | batch(100000000, 'x') | list }}",
+        "{{ ([[1] * 1000] * 1000) | sum(start=[]) | length }}",
+        "{{ now.strftime('%9999Y' * 10000) }}",
+        *(
+            "{% set t = " + MEGABYTE + " %}{% for i in range(99999) %}" + use + "{% endfor %}"
+            for use in (
+                "{% set x = t[1:] %}",
+                "{% set x = 'b' in t %}",
+                "{% set x = t | wordcount %}",
+                "{{ t == 'b' }}",
+            )
+        ),
+        "{% set t = " + MEGABYTE + " %}{% for i in range(99999) %}{% set x = t.rfind('x' * 500 ~ 'b') %}{% endfor %}",
+    ],
+)
+def test_work_is_charged_before_it_is_done(text: str) -> None:
+    """What would be large, slow or too deep for the stack is refused at once, whatever operation would make it."""
+    begin = time.process_time()
+    failure(text)
+    assert time.process_time() - begin < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ 1 < turn < 3 }}", True),
+        ("{{ 3 < turn < missing }}", False),
+        ("{{ last_user[:3] ~ last_user[-2:] ~ [1, 2, 3][::-1] | first }}", "Wies3"[:3] + ">?3"),
+        ("{{ 'role' in messages[0] and 'x' not in messages[0] }}", True),
+        ("{{ messages | groupby('role') | map(attribute='grouper') | list }}", ["tool", "user"]),
+        ("{{ 'x' if messages | selectattr('role', 'eq', 'none') else 'y' }}", "x"),
+        ("{{ '%s|%05d' % ('a', 7) }}{{ '{:>4}|{a}'.format('b', a=1) }}{{ '%(x)s' | format(x=2) }}", "a|00007   b|12"),
+        ("{{ now.strftime('%Y') }}{{ now.replace(year=2030).year }}", "20262030"),
+        ("{{ {'a': 1}.items() | list }}", [["a", 1]]),
+        ("{{ '\\ud83d' }}", "\ufffd"),
+    ],
+)
+def test_what_templates_use_still_works(text: str, value: Any) -> None:
+    """Charged operations give what Jinja gives; half a character becomes U+FFFD."""
+    assert evaluate(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ dict(a=1, a=2) }}", '"a" is given twice in one call'),
+        ("{{ " + "1" * 5000 + " }}", "a number in this template has 5000 characters"),
+        ("{% for i in [1] %}" * 25 + "{% endfor %}" * 25, "this template is nested too deeply"),
+        ("{% if 1 %}" * 100 + "{% endif %}" * 100, "this template is nested too deeply"),
+        ("{{ 1" + "+1" * 3000 + " }}", "this template is nested too deeply"),
+        ("{{ 1" + "|string" * 1000 + " }}", "this template is nested too deeply"),
+        ("{{ [" + "1," * 30000 + "] }}", "this template has more than 20,000 words and signs; divide it"),
+    ],
+)
+def test_limits_of_libraries_are_problems(text: str, said: str) -> None:
+    """What Jinja or Python's compiler cannot take is a TemplateError like any other, before anything is evaluated."""
+    with pytest.raises(TemplateError) as caught:
+        compile_template(text)
+    assert str(caught.value) == said
+
+
 @given(st.text(st.sampled_from(list("{}%| ab.()[]'\"=+~,1#-"))))
 def test_no_template_fails_in_another_way(text: str) -> None:
     """Whatever a template says, it gives JSON or a TemplateError."""
@@ -169,13 +254,10 @@ def test_unknown_names_are_those_from_outside() -> None:
     assert unknown_names("{{ city }}", (*VARIABLES, "city")) == []
 
 
-def test_a_context_may_hold_faker() -> None:
-    """Faker's functions can be called, its insides not be reached."""
-    fake = Faker()
-    fake.seed_instance(1)
-    assert isinstance(compile_template("{{ fake.sentence(nb_words=3) }}").evaluate({"fake": fake}), str)
-    with pytest.raises(TemplateError, match="_factories"):
-        compile_template("{{ fake._factories }}").evaluate({"fake": fake})
+def test_only_open_objects_have_attributes() -> None:
+    """What an object of another package offers is not there for templates, unless its class says so."""
+    with pytest.raises(TemplateError, match='"sentence" may not be used in a template'):
+        compile_template("{{ fake.sentence() }}").evaluate({"fake": Faker()})
 
 
 def test_strings_are_found_wherever_they_are() -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from emulator.engine.matching.json import contains, to_json
 from emulator.engine.request.readings import Readings
+from emulator.scenario.patterns import Pattern, compile_pattern
 from emulator.scenario.when import ResultTest, Test
 
 DefaultOperator = Literal["contains", "glob"]
@@ -25,7 +26,7 @@ class TextTest:
     excluded: "tuple[TextTest, ...]"
     wanted: str
     """The test in words."""
-    patterns: tuple[re.Pattern[str], ...] = ()
+    patterns: tuple[Pattern, ...] = ()
 
     def passes(self, values: Sequence[str], readings: Readings | None = None) -> bool:
         """Whether the values of a field pass; `readings` are shared by all tests of one request."""
@@ -55,14 +56,14 @@ def compile_test(test: str | Test, default: DefaultOperator) -> TextTest:
         return TextTest((_compile_operator(default, test),), (), _describe(default, test))
     checks: list[Check] = []
     wanted: list[str] = []
-    patterns: list[re.Pattern[str]] = []
+    patterns: list[Pattern] = []
     for name in ("equals", "contains", "starts_with", "ends_with", "regex", "glob"):
         value = getattr(test, name)
         if value is not None:
             checks.append(_compile_operator(name, value))
             wanted.append(_describe(name, value))
     if test.regex is not None:
-        patterns.append(re.compile(test.regex))
+        patterns.append(compile_pattern(test.regex))
     if test.any_of is not None:
         choices = [compile_test(one, default) for one in test.any_of]
         checks.append(lambda value, readings: any(choice.passes((value,), readings) for choice in choices))
@@ -91,7 +92,7 @@ def _compile_operator(name: str, value: str) -> Check:
         case "ends_with":
             return lambda text, readings: readings.fold(text).endswith(folded)
         case "regex":
-            search = re.compile(value).search
+            search = compile_pattern(value).search
             return lambda text, _: search(text) is not None
         case _:
             return _compile_glob(folded)

@@ -10,14 +10,13 @@ import wave
 from array import array
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from random import Random
 from zlib import adler32, crc32
 
 from emulator.engine.request.media import mime_type_of, split_data_url
 from emulator.errors import AnswerError
 from emulator.scenario.loading import ScenarioFile
-from emulator.scenario.media import find_prefix
+from emulator.scenario.media import find_file, find_prefix
 
 SAMPLE_RATE = 24_000
 """Samples per second of `make_wav`: what Gemini's speech models give. Status: assumed for this endpoint."""
@@ -49,16 +48,17 @@ def load_media(address: str, mime_type: str | None, file: ScenarioFile) -> tuple
     split = split_data_url(address)
     if split is not None:
         return to_base64(split[1]), mime_type or split[0]
-    path = (file.folder or Path()) / address
+    name = address
     if address.startswith("gs://"):
         prefix = find_prefix(address, file.scenario.media)
         if prefix is None:
             raise AnswerError(f'no prefix under "media" covers "{address}"')
-        path = (file.folder or Path()) / file.scenario.media[prefix] / address.removeprefix(prefix).lstrip("/")
+        name = f"{file.scenario.media[prefix]}/{address.removeprefix(prefix).lstrip('/')}"
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise AnswerError(f'cannot read "{address}": {error.strerror}') from None
+        data = find_file(name, file.folder).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no name of a file"
+        raise AnswerError(f'cannot read "{address}": {reason}') from None
     return to_base64(data), mime_type or mime_type_of(address) or "application/octet-stream"
 
 

@@ -7,10 +7,12 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from emulator.budget import Budget
 from emulator.catalogue.quirks import QuirkName
 from emulator.engine.fake import Fake
 from emulator.engine.randomness import AnswerInputs, SeededRandom
 from emulator.engine.request.facts import Facts
+from emulator.scenario.templates.prices import new_budget
 from emulator.scenario.templates.template import compile_template, is_template
 from emulator.wire.json_text import parse_or_text
 
@@ -44,6 +46,11 @@ class Request:
         """What of the request's schemas the values made for them are not held to."""
         sampling: Sampling | None = self.__dict__.get("sampling")
         return () if sampling is None else tuple(dict.fromkeys(sampling.warnings))[:_MOST_WARNINGS]
+
+    @cached_property
+    def budget(self) -> Budget:
+        """The work that all templates of the answer may do together."""
+        return new_budget()
 
     @cached_property
     def variables(self) -> dict[str, Any]:
@@ -109,14 +116,18 @@ def _uuid_maker(rng: SeededRandom, choice: int) -> Callable[[], str]:
 
 def fill_text(text: str, context: Context) -> str:
     """Fill in a text's template. Raises TemplateError."""
-    return compile_template(text).render(context.variables()) if is_template(text) else text
+    return compile_template(text).render(context.variables(), context.request.budget) if is_template(text) else text
 
 
 def fill_value(value: Any, context: Context) -> Any:
     """Fill in all templates in a JSON value; a string that is a single expression becomes the value itself. Raises TemplateError."""
     match value:
         case str():
-            return compile_template(value).evaluate(context.variables()) if is_template(value) else value
+            return (
+                compile_template(value).evaluate(context.variables(), context.request.budget)
+                if is_template(value)
+                else value
+            )
         case dict():
             return {key: fill_value(one, context) for key, one in value.items()}
         case list():

@@ -6,7 +6,7 @@ from emulator.catalogue import errors as catalogue
 from emulator.errors import Problem
 from emulator.scenario.faults import ChunkPosition, Fail, FaultPosition, PlacedFail
 from emulator.scenario.pace import Pace
-from emulator.scenario.templates.template import is_template
+from emulator.scenario.templates.template import explain_no_template, is_template
 from emulator.scenario.types import Model
 from emulator.scenario.yaml import Location, Source
 from emulator.suggestions import did_you_mean, find_near, join, quote
@@ -46,8 +46,10 @@ def check_fault(part: Model, loc: Location, source: Source) -> Iterator[Problem]
     if isinstance(part, Pace) and part.every_ms is not None and part.tokens_per_second is not None:
         message = 'chunks come by "tokens_per_second" or by "every_ms", not both'
         yield source.problem(source.key_place((*loc, "every_ms")), message)
-    if isinstance(part, Fail) and not is_template(str(part.fail)) and (problem := explain_unknown_error(part.fail)):
-        yield source.problem(source.place((*loc, "fail")), problem)
+    if isinstance(part, Fail):
+        is_filled = isinstance(part.fail, str) and is_template(part.fail)
+        if problem := explain_no_template("fail") if is_filled else explain_unknown_error(part.fail):
+            yield source.problem(source.place((*loc, "fail")), problem)
     if isinstance(part, ChunkPosition):
         given = [key for key in _POSITION_KEYS if getattr(part, key, None) is not None]
         if len(given) > 1:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
+from emulator.scenario.patterns import PatternError, compile_pattern
 from emulator.scenario.when import ResultTest, Test, When
 
 Operators = dict[str, Any]
@@ -138,7 +139,7 @@ _HOLDS: dict[str, Callable[[Any, str], bool]] = {
     "starts_with": lambda wanted, value: value.casefold().startswith(wanted.casefold()),
     "ends_with": lambda wanted, value: value.casefold().endswith(wanted.casefold()),
     "glob": lambda wanted, value: fnmatchcase(value.casefold(), wanted.casefold()),
-    "regex": lambda wanted, value: re.search(wanted, value) is not None,
+    "regex": lambda wanted, value: compile_pattern(wanted).search(value) is not None,
 }
 
 
@@ -177,6 +178,22 @@ def implies(given: When, wanted: When) -> bool:
 
 def find_contradiction(when: When) -> str | None:
     """Why no request can ever match a `when`, None when no contradiction is found."""
+    try:
+        return _find_contradiction(when)
+    except PatternError:
+        return None
+
+
+def explain_slow_pattern(when: When) -> str | None:
+    """The problem with a regular expression that would take too long on the other tests of its `when`."""
+    try:
+        _find_contradiction(when)
+    except PatternError as error:
+        return str(error)
+    return None
+
+
+def _find_contradiction(when: When) -> str | None:
     if when.not_ is not None and implies(when.model_copy(update={"not_": None}), when.not_):
         return '"not" rules out what the other conditions demand'
     roles = set(_as_list(when.last))

@@ -24,10 +24,11 @@ class ParsedFile:
 
     def without(self, lines: Collection[int]) -> "ParsedFile":
         """The same without the rules that have one of these lines."""
+        ordered = sorted(lines)
         kept = [
             (number, rule)
             for number, rule in zip(self.numbers, self.scenario.rules, strict=True)
-            if not any(self.source.spans(("rules", number), line) for line in lines)
+            if not self.source.spans(("rules", number), ordered)
         ]
         scenario = self.scenario.model_copy(update={"rules": [rule for _number, rule in kept]})
         return replace(self, scenario=scenario, numbers=[number for number, _rule in kept])

@@ -8,7 +8,7 @@ from emulator.errors import Problem
 from emulator.scenario.checks.conversation import check_conversation
 from emulator.scenario.checks.faults import check_fault, explain_unknown_error, explain_unknown_token_error
 from emulator.scenario.checks.flags import check_own_flags
-from emulator.scenario.checks.implications import find_contradiction, read_turns
+from emulator.scenario.checks.implications import explain_slow_pattern, find_contradiction, read_turns
 from emulator.scenario.checks.parsed_file import ParsedFile, list_rules
 from emulator.scenario.checks.steps import check_chunks, check_reply
 from emulator.scenario.checks.templates import check_templates
@@ -20,7 +20,7 @@ from emulator.scenario.pace import Pace
 from emulator.scenario.quota import Quota
 from emulator.scenario.rules import AnswerOptions, ConversationRule, ReplyRule, Rule, SequenceRule, Tokens
 from emulator.scenario.steps import Audio, Call, Image, Json, Say, Think
-from emulator.scenario.templates.template import is_template
+from emulator.scenario.templates.template import explain_no_template, is_template
 from emulator.scenario.types import Model
 from emulator.scenario.when import When
 from emulator.scenario.yaml import Location, Source
@@ -69,15 +69,17 @@ def _check_models(  # one case for each kind of model
             case Say() | Think() | Call() | Json():
                 yield from check_chunks(model, loc, source)
             case Image(image=written) | Audio(audio=written):
-                if problem := check_attachment(written, file.folder, file.scenario.media):
-                    key = "image" if isinstance(model, Image) else "audio"
+                key = "image" if isinstance(model, Image) else "audio"
+                if problem := check_attachment(key, written, file.folder, file.scenario.media):
                     yield source.problem(source.place((*loc, key)), problem)
             case FaultTrigger() | Pace():
                 yield from check_fault(model, loc, source)
             case When():
                 yield from _check_when(model, loc, source)
-            case AnswerOptions(headers=headers) if headers:
-                yield from _check_headers(headers, (*loc, "headers"), source)
+            case AnswerOptions():
+                yield from _check_headers(model.headers or {}, (*loc, "headers"), source)
+                if is_template(model.finish or ""):
+                    yield source.problem(source.place((*loc, "finish")), explain_no_template("finish"))
             case Quota():
                 yield from _check_quota(model, loc, source)
             case Tokens():
@@ -162,6 +164,8 @@ def _check_when(when: When, loc: Location, source: Source) -> Iterator[Problem]:
             yield source.problem(source.key_place((*loc, "header", name)), message)
     if "not" not in loc and (reason := find_contradiction(when)):
         yield source.problem(source.key_place(loc), f'this "when" can never hold: {reason}', "warning")
+    if reason := explain_slow_pattern(when):
+        yield source.problem(source.find(loc, "regex"), reason, "warning")
 
 
 def _check_headers(headers: dict[str, str], loc: Location, source: Source) -> Iterator[Problem]:

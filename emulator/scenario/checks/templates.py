@@ -6,8 +6,8 @@ from typing import Any
 
 from emulator.errors import Problem
 from emulator.scenario.rules import ANSWERS
-from emulator.scenario.templates.budget import TemplateError
-from emulator.scenario.templates.template import compile_template, is_template, strings_in, unknown_names
+from emulator.scenario.templates.failures import TemplateError
+from emulator.scenario.templates.template import is_template, strings_in, unknown_names
 from emulator.scenario.templates.variables import VARIABLES, explain_unknown
 from emulator.scenario.yaml import Location, Source
 
@@ -58,7 +58,6 @@ def _groups_of_turn(turn: Any) -> tuple[str, ...]:
 
 def _check_template(text: str, loc: Location, known: tuple[str, ...], source: Source) -> Iterator[Problem]:
     try:
-        compile_template(text)
         unknown = unknown_names(text, known)
     except TemplateError as error:
         place = source.find(loc, error.near) if error.near else source.place(loc)

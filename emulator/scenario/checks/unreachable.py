@@ -1,6 +1,6 @@
 """Warnings for rules that can never answer, because rules before them match every request that they match."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -9,6 +9,7 @@ from emulator.scenario.checks.implications import find_contradiction, implies
 from emulator.scenario.checks.parsed_file import ParsedFile
 from emulator.scenario.flags import list_flags
 from emulator.scenario.locations import walk_models
+from emulator.scenario.patterns import PatternError
 from emulator.scenario.rules import ConversationRule, Rule, SequenceRule
 from emulator.scenario.templates.template import strings_in
 from emulator.scenario.text_index import InvertedIndex, find_required_texts
@@ -16,6 +17,8 @@ from emulator.scenario.when import When
 
 _MOST_COMPARISONS = 125_000
 """Pairs of rules that are compared at most; the index spares pairs that have no text in common."""
+_FEW = 8
+"""So many rules are compared without looking them up in the index."""
 _SPLITS = ("stream", "after_tool", "tools")
 """Conditions that are either true or false, so that two rules together may cover every request."""
 
@@ -44,11 +47,17 @@ def find_unreachable_rules(files: Sequence[ParsedFile]) -> Iterator[Problem]:
         unreachable: list[tuple[_Entry, list[_Entry]]] = []
         reachable = 0
         for number, entry in group:
-            candidates = [covering[one] for one in find_candidates(entry.rule.when, index) if one in covering]
+            candidates = [] if comparisons > _MOST_COMPARISONS else _find_candidates(entry.rule.when, index, covering)
             comparisons += len(candidates)
             if comparisons > _MOST_COMPARISONS:
                 candidates = []
-            if found := _find_covering(entry.rule.when, [one for one in candidates if _covers_rest(one, entry)]):
+            try:
+                found = _find_covering(entry.rule.when, [one for one in candidates if _covers_rest(one, entry)])
+            except PatternError as error:
+                message = f'rule "{entry.name}" cannot be compared with those before it: {error}'
+                yield entry.file.source.problem(entry.place, message, "warning")
+                found = []
+            if found:
                 unreachable.append((entry, found))
             else:
                 reachable += 1
@@ -57,6 +66,12 @@ def find_unreachable_rules(files: Sequence[ParsedFile]) -> Iterator[Problem]:
         yield from (
             _warn_of_file(unreachable) if len(unreachable) > 1 and not reachable else map(_warn_of_rule, unreachable)
         )
+
+
+def _find_candidates(when: When, index: InvertedIndex, covering: Mapping[int, _Entry]) -> list[_Entry]:
+    if len(covering) <= _FEW:
+        return [*covering.values()]
+    return [covering[one] for one in find_candidates(when, index) if one in covering]
 
 
 def find_candidates(when: When, index: InvertedIndex) -> Sequence[int]:

@@ -1,0 +1,283 @@
+r"""Regular expressions of scenarios: Python's, with bounded work.
+
+Python's `re` matches whatever the pattern and the text together can not make slow, which is nearly everything. For the rest RE2 matches, in time linear in
+the text, with the classes rewritten so that `\d`, `\w` and `\s` mean what they mean in Python. What RE2 cannot read either (lookarounds, back references)
+is left to `re` if the text has no long runs of what the pattern repeats, else it is given up.
+"""
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from emulator.errors import AnswerError
+
+MAX_STEPS = 20_000_000
+"""Steps that Python's `re` may take for one text by the estimate here; about 100 ms to 1 s at worst, and seldom more than one for a character."""
+_FEW_STEPS = 1_000_000
+_SHOWN = 60
+_MAX_FACTOR = 2**40
+
+_COUNT = re.compile(r"\{(\d*)(,?)(\d*)\}")
+_OPENING = re.compile(r"\(\?(?:P<\w+>|P=\w+\)|#[^)]*\)|\(\w+\)|<?[=!]|>|[aiLmsux]*(?:-[imsx]+)?[:)])|\(")
+_SPACE = r"\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+_CLASSES = {"d": r"\p{Nd}", "w": r"\p{L}\p{N}_", "s": _SPACE}
+
+
+class PatternError(AnswerError):
+    """A match that would take too long."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """A group that is being read, or the whole pattern: the atoms that it repeats, and whether it has alternatives."""
+
+    start: int
+    is_aside: bool = False
+    repeated: list[str] = field(default_factory=list)
+    bars: int = 0
+
+
+class _Shape:
+    """What decides how long a pattern may take: what it repeats, and what RE2 reads instead of it."""
+
+    def __init__(self, pattern: str) -> None:
+        self.is_nested = False
+        """Whether it repeats something that itself repeats or has alternatives: backtracking may take exponential time."""
+        self.factor = 1
+        """In how many ways its optional parts and alternatives can be taken."""
+        self.asides: list[list[str]] = []
+        """What each lookaround repeats."""
+        self.needs_ascii = False
+        """Whether RE2 means the same only in ASCII: word boundaries."""
+        self.has_dollar = False
+        """Whether RE2 means the same only in a text without a line break at its end."""
+        self.is_anchored = pattern.startswith(("^", r"\A"))
+        self._pattern = pattern
+        self._written: list[str] | None = []
+        whole = _Group(0)
+        self._read(whole)
+        self.repeated = whole.repeated
+        self.is_anchored = self.is_anchored and not whole.bars
+        self._multiply(1 + whole.bars)
+
+    @property
+    def translated(self) -> str | None:
+        """The pattern as RE2 reads it; None if there is no such pattern."""
+        return None if self._written is None else "".join(self._written)
+
+    def _multiply(self, ways: int) -> None:
+        self.factor = min(self.factor * ways, _MAX_FACTOR)
+
+    def _write(self, text: str | None) -> None:
+        if text is None:
+            self._written = None
+        elif self._written is not None:
+            self._written.append(text)
+
+    def _read(self, whole: _Group) -> None:
+        pattern, at, groups = self._pattern, 0, [whole]
+        atom: str | _Group = ""
+        while at < len(pattern):
+            start, char = at, pattern[at]
+            count = _COUNT.match(pattern, at) if char == "{" else None
+            if char in "*+?" or (count is not None and (count[1] or count[2])):
+                at = count.end() if count is not None else at + 1
+                low, high = (count[1], count[3] if count[2] else count[1]) if count is not None else ("", "")
+                self._repeat(groups[-1], atom, is_optional=char == "?" or (low in ("", "0") and high == "1"))
+                self._write(f"{{{low or 0},{high}}}" if count is not None and not low else pattern[start:at])
+                if pattern[at : at + 1] in ("?", "+"):
+                    # A possessive one is unknown to RE2, which takes it for two.
+                    self._write("?" if pattern[at] == "?" else None)
+                    at += 1
+                continue
+            if char == "(":
+                at, atom = self._open(at, groups)
+                continue
+            if char == ")":
+                at += 1
+                atom = self._close(groups)
+                self._write(")")
+                continue
+            if char == "|":
+                groups[-1].bars += 1
+                self._write("|")
+                at += 1
+            elif char == "[":
+                at = self._read_class(at)
+            elif char == "\\":
+                at = self._read_escape(at)
+            else:
+                self.has_dollar = self.has_dollar or char == "$"
+                self._write(char)
+                at += 1
+            atom = pattern[start:at]
+
+    def _open(self, at: int, groups: list[_Group]) -> tuple[int, str]:
+        opening = _OPENING.match(self._pattern, at)
+        text = "(" if opening is None else opening[0]
+        if text.endswith(")"):
+            # Flags, a comment, a back reference: no group.
+            is_flags = re.fullmatch(r"\(\?[ims]+\)", text) is not None
+            self._write(text if is_flags else None)
+            return at + len(text), ""
+        is_aside = text.endswith(("=", "!"))
+        is_plain = text == "(" or text.startswith("(?P<") or re.fullmatch(r"\(\?[ims]*(-[ims]+)?:", text) is not None
+        self._write(text if is_plain else None)
+        groups.append(_Group(at, is_aside))
+        return at + len(text), ""
+
+    def _close(self, groups: list[_Group]) -> _Group:
+        group = groups.pop() if len(groups) > 1 else groups[0]
+        if group.is_aside:
+            self.asides.append(group.repeated)
+        else:
+            groups[-1].repeated += group.repeated
+        self._multiply(1 + group.bars)
+        return group
+
+    def _repeat(self, group: _Group, atom: str | _Group, *, is_optional: bool) -> None:
+        if is_optional:
+            self._multiply(2)
+        elif isinstance(atom, _Group):
+            self.is_nested = self.is_nested or bool(atom.repeated or atom.bars or self.factor > 1)
+            group.repeated.append("")
+        else:
+            group.repeated.append(atom)
+
+    def _read_class(self, at: int) -> int:
+        pattern = self._pattern
+        self._write("[")
+        at += 1
+        if pattern[at : at + 1] == "^":
+            self._write("^")
+            at += 1
+        first = at
+        while at < len(pattern) and (pattern[at] != "]" or at == first):
+            if pattern[at] == "\\":
+                at = self._read_escape(at, in_class=True)
+            else:
+                self._write("\\" + pattern[at] if pattern[at] in "[]" else pattern[at])
+                at += 1
+        self._write("]")
+        return at + 1
+
+    def _read_escape(self, at: int, *, in_class: bool = False) -> int:
+        pattern = self._pattern
+        name = pattern[at + 1 : at + 2]
+        if name in ("x", "u"):
+            digits = pattern[at + 2 : at + (4 if name == "x" else 6)]
+            self._write(f"\\x{{{digits}}}")
+            return at + 2 + len(digits)
+        if name.lower() in _CLASSES:
+            inside = _CLASSES[name.lower()]
+            is_negative = name.isupper()
+            self._write((None if is_negative else inside) if in_class else f"[{'^' * is_negative}{inside}]")
+        elif name in ("b", "B") and not in_class:
+            self.needs_ascii = True
+            self._write("\\" + name)
+        elif name in ("A", "Z") and not in_class:
+            self._write(r"\A" if name == "A" else r"\z")
+        elif name in "ntrfva" and name:
+            self._write("\\" + name)
+        else:
+            self._write(None if not name or name.isalnum() else "\\" + name if name.isascii() else name)
+        return at + 2
+
+
+class Pattern:
+    """A compiled regular expression; made by `compile_pattern`."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._compiled = re.compile(text)
+        self._shape = _Shape(text)
+        self._linear: Any = None
+
+    def search(self, value: str) -> Any:
+        """The first match in a text, as `re` or RE2 gives it, or None. Raises PatternError if it would take too long."""
+        if self._is_quick(len(value)):
+            return self._compiled.search(value)
+        if (linear := self._find_linear(value)) is not None:
+            return linear.search(value)
+        if self._shape.is_nested or self._estimate(value) > MAX_STEPS:
+            shown = self.text if len(self.text) <= _SHOWN else self.text[:_SHOWN] + "…"
+            raise PatternError(
+                f'the regular expression "{shown}" would take too long on a text of {len(value):,} characters; '
+                "write it without nested or neighbouring repeats"
+            )
+        return self._compiled.search(value)
+
+    def _is_quick(self, length: int) -> bool:
+        """Whether no text of this length can take long."""
+        shape = self._shape
+        if shape.is_nested:
+            return length.bit_length() <= 4 and 2**length * shape.factor <= _FEW_STEPS  # noqa: PLR2004  # up to 15 characters
+        loops = len(shape.repeated) + sum(map(len, shape.asides))
+        if not loops:
+            return length * shape.factor <= MAX_STEPS
+        steps: int = min(length, 10**6) ** min(loops + 1, 10)
+        return steps * shape.factor <= _FEW_STEPS
+
+    def _find_linear(self, value: str) -> Any:
+        """The pattern of RE2, if it means the same for this text."""
+        shape = self._shape
+        if shape.translated is None or (shape.needs_ascii and not value.isascii()):
+            return None
+        if shape.has_dollar and value.endswith("\n"):
+            return None
+        if self._linear is None:
+            self._linear = _compile_linear(shape.translated)
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return None
+        return self._linear or None
+
+    def _estimate(self, value: str) -> int:
+        """About how many steps backtracking takes at most: products of the longest runs of what is repeated."""
+        starts = 1 if self._shape.is_anchored and not self._compiled.flags & re.MULTILINE else len(value)
+        steps = 0
+        for atoms in (self._shape.repeated, *self._shape.asides):
+            product = self._shape.factor
+            for atom in atoms:
+                product = min(product * self._longest_run(atom, value), 10 * MAX_STEPS)
+            steps += product
+        return starts * steps + len(value)
+
+    def _longest_run(self, atom: str, value: str) -> int:
+        try:
+            runs = re.compile(f"(?:{atom})+", self._compiled.flags)
+        except re.error:
+            return len(value)
+        if not atom:
+            return len(value)
+        return max((found.end() - found.start() for found in runs.finditer(value)), default=0) + 1
+
+
+def _compile_linear(pattern: str) -> Any:
+    """RE2's pattern, False if it cannot read it."""
+    import re2  # type: ignore[import-untyped]  # noqa: PLC0415  # only for patterns that may take long
+
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = 64 * 1024 * 1024
+    try:
+        return re2.compile(pattern, options)
+    except re2.error:
+        return False
+
+
+@lru_cache(maxsize=1024)
+def compile_pattern(text: str) -> Pattern:
+    """Compile a regular expression. Raises ValueError that says what is wrong with it."""
+    try:
+        return Pattern(text)
+    except re.error as error:
+        raise ValueError(str(error)) from None
+    except (RecursionError, MemoryError):
+        raise ValueError("it is nested too deeply") from None
+    except OverflowError:
+        raise ValueError("a number of repeats in it is too large") from None
+    except Exception:  # noqa: BLE001  # numbers of thousands of digits, and what else `re` may not read
+        raise ValueError("it cannot be read") from None

@@ -1,0 +1,96 @@
+"""Regular expressions of scenarios mean what Python's mean, and never take long."""
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.scenario.loading import read_text
+from emulator.scenario.patterns import PatternError, compile_pattern
+
+PATTERNS = [
+    *(
+        r"(?P<n>\d+)",
+        r"\bfoo\b.*",
+        r"(?i)stra\u00dfe \w+",
+        r"[\w.]+@[\w.]+",
+        r"x*$",
+        r"\s+$",
+        r"(?P<a>a|b)+c?",
+        r"a{,3}b",
+    ),
+    *(
+        r"(?s)^.*x.*$",
+        r"[][x]+",
+        r"(?m)^\w+$",
+        r"a.{0,5}?b",
+        r"\A\u00e9+\Z",
+        r"(?=.*a)(?=.*b)\d+",
+        r"(a)(b)?\1",
+        r"\W+|\S+\D",
+    ),
+]
+
+
+@given(
+    st.sampled_from(PATTERNS),
+    st.text(st.sampled_from("aab1\u0663\u00e9\u00dfx.@ \n\x1c\xa0_[]"), max_size=60),
+    st.integers(1, 60),
+)
+def test_matches_are_those_of_python(pattern: str, part: str, times: int) -> None:
+    """Whichever engine matches, a match and its named groups are those of `re`."""
+    text = part * times
+    try:
+        found = compile_pattern(pattern).search(text)
+    except PatternError:
+        return
+    expected = re.search(pattern, text)
+    assert (found is None) == (expected is None)
+    assert found is None or found.groupdict() == (expected and expected.groupdict())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "found"),
+    [
+        (r"^(a+)+$", "a" * 40 + "!", False),
+        (r"\s+$", " " * 100_000 + "x", False),
+        (r"(a|b|ab)*c", "ab" * 50_000, False),
+        (r"\bOrder (\d+)\b", "Gr\u00fc\u00dfe " * 20_000 + "Order 12", True),
+        (r"^(?=.*foo)(?=.*bar)", "a" * 100_000 + "foobar", True),
+    ],
+)
+def test_matches_are_quick(pattern: str, text: str, found: bool) -> None:  # a column of the table
+    """Patterns that overwhelm backtracking are matched all the same."""
+    begin = time.process_time()
+    assert (compile_pattern(pattern).search(text) is not None) is found
+    assert time.process_time() - begin < 3
+
+
+def test_a_match_that_would_take_long_is_given_up() -> None:
+    """What neither engine can match in time is an error, and a warning with its place when rules are compared."""
+    with pytest.raises(PatternError, match="would take too long on a text of 41 characters"):
+        compile_pattern(r"^(?=b*)(a+)+$").search("a" * 40 + "!")
+    rules = 'rules:\n- {when: {last_user: {regex: "^(?=b*)(a+)+$"}}, reply: a}\n- {when: {last_user: {equals: "%s!"}}, reply: b}'
+    (warning,) = read_text(rules % ("a" * 40)).warnings
+    assert (warning.place.line, "would take too long" in warning.message) == (3, True)
+
+
+@pytest.mark.parametrize("pattern", ["(" * 3000 + ")" * 3000, "a{" + "9" * 5000 + "}", "a{99999999999}", "(", "*"])
+def test_bad_patterns_say_why(pattern: str) -> None:
+    """What `re` cannot read raises ValueError and nothing else."""
+    with pytest.raises(ValueError, match=r"\w"):
+        compile_pattern(pattern)
+
+
+def test_re2_is_imported_only_when_needed() -> None:
+    """Ordinary patterns on ordinary texts do not load RE2."""
+    program = (
+        "import sys; from emulator.scenario.patterns import compile_pattern as c;"
+        "assert c('order ([0-9]+)').search('my order 12'); assert 're2' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
