@@ -89,7 +89,7 @@ def hostile_value(random: Random) -> Any:
     if kind == 6:
         return {random.choice(HOSTILE_TEXTS): random.choice(HOSTILE_NUMBERS)}
     if kind == 7:
-        return random.choice(SCHEMA_PARTS)
+        return _copy(random.choice(SCHEMA_PARTS))
     return random.choice(HOSTILE_TEXTS)[:40] * random.choice((1, 3, 50))
 
 
@@ -116,20 +116,21 @@ def mutate_json(value: Any, random: Random, changes: int) -> Any:
         elif choice == 3:
             del container[key]
         elif choice == 4 and isinstance(container, list):
-            container.insert(random.randrange(len(container) + 1), container[key])
+            container.insert(random.randrange(len(container) + 1), _copy(container[key]))
         elif choice == 4:
-            container[random.choice(HOSTILE_TEXTS)] = container[key]
+            container[random.choice(HOSTILE_TEXTS)] = _copy(container[key])
         elif choice == 5 and isinstance(container, dict):
             container[str(other)] = container.pop(key)
         else:
             source, name = random.choice(places)
-            # A copy, so that no value contains itself.
-            container[key] = json.loads(json.dumps(source[name])) if _is_small(source[name]) else None
+            container[key] = _copy(source[name])
     return value
 
 
-def _is_small(value: Any) -> bool:
-    return len(json.dumps(value)) < 100_000
+def _copy(value: Any) -> Any:
+    """A copy, so that no value contains itself and no constant is changed; null for a large one."""
+    written = json.dumps(value)
+    return json.loads(written) if len(written) < 100_000 else None
 
 
 def _members(value: Any) -> Any:
