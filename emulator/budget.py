@@ -6,7 +6,7 @@ work spends its price first, so that nothing is paid for that the budget does no
 
 AUTO_CHARACTERS = 1024 * 1024
 """How many characters an answer of `auto` may have."""
-AUTO_WORK = 400_000
+AUTO_WORK = 250_000
 """Units of work that making an answer of `auto` may cost, beside its characters: about 100 ms."""
 
 

@@ -8,7 +8,7 @@ import click
 
 from emulator.cli.options import option
 from emulator.cli.output import exit_with_error
-from emulator.errors import EmulatorError, StartError
+from emulator.errors import AnswerError, EmulatorError, StartError
 from emulator.redaction import clean_line, escape_controls, redact
 from emulator.suggestions import suggest
 from emulator.wire.urls import Target, parse_target
@@ -114,7 +114,11 @@ def _print_rules(ruleset: "Ruleset", target: Target, headers: list[Header], body
 
     facts = Facts(target, headers, read_request(body))
     for index, rule in enumerate(ruleset.rules):
-        comparisons = compare_rule(rule, facts, state)
+        try:
+            comparisons = compare_rule(rule, facts, state)
+        except AnswerError as error:
+            click.echo(clean_line(f"{error}"))
+            return
         answers = all(one.holds for one in comparisons)
         verdict = click.style("answers", fg="green") if answers else "misses"
         click.echo(f'"{rule.name}", {rule.place}: {verdict}')

@@ -1,5 +1,6 @@
 """Reads the scenarios of a command, and reloads those of `serve` when they change."""
 
+import asyncio
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -65,7 +66,7 @@ async def watch_scenarios(service: "Service", scenarios: Sequence[str]) -> None:
 async def reload_scenarios(service: "Service", scenarios: Sequence[str]) -> None:
     """Reload the scenarios, print the result, and make the other workers reload them."""
     try:
-        service.ruleset = read_rules(scenarios, skip_foreign=True)
+        service.ruleset = await asyncio.to_thread(read_rules, scenarios, skip_foreign=True)
     except Exception as error:  # noqa: BLE001  # whatever goes wrong, the next edit is read
         if isinstance(error, EmulatorError):
             print_error(error)

@@ -78,7 +78,7 @@ def answer(
         try:
             chosen = choose(ruleset, facts, state)
         except AnswerError as error:
-            return _cannot_choose(error)
+            return cannot_choose(error)
         if chosen is None:
             counts = counts or any(rule.is_limited for rule in ruleset.rules)
             continue
@@ -95,11 +95,12 @@ def answer(
     try:
         report = explain_miss(rulesets[0], facts, state).report() if rulesets else "there are no rules"
     except AnswerError as error:
-        return _cannot_choose(error)
+        return cannot_choose(error)
     return Outcome("miss", emulator_failure(report, "no_rule"), report=report)
 
 
-def _cannot_choose(error: AnswerError) -> Outcome:
+def cannot_choose(error: AnswerError) -> Outcome:
+    """The outcome of a request on which a test of a rule or quota fails: a 418 `rule_failed`."""
     report = f"no rule can be chosen for this request: {error}"
     return Outcome("error", emulator_failure(report, "rule_failed"), report=report)
 

@@ -15,7 +15,9 @@ from emulator.catalogue.errors import CatalogueError, entry, find
 from emulator.engine.error_answers import refuse, values_for
 from emulator.engine.matching.conditions import Condition, compile_when, matches
 from emulator.engine.request.facts import Facts
+from emulator.errors import AnswerError
 from emulator.scenario.loading import ScenarioFile
+from emulator.scenario.patterns import PatternError
 from emulator.scenario.quota import PROVISIONED, list_quotas
 from emulator.scenario.when import When
 from emulator.wire.errors import Refusal
@@ -65,8 +67,11 @@ class CompiledQuota:
         return self.error.name == PROVISIONED
 
     def applies_to(self, facts: Facts) -> bool:
-        """Whether the request's model is one of its models."""
-        return matches(self.conditions, facts)
+        """Whether the request's model is one of its models. Raises AnswerError when a regular expression would take too long."""
+        try:
+            return matches(self.conditions, facts)
+        except PatternError as error:
+            raise AnswerError(f"the quota at {self.limits.place}: {error}") from None
 
 
 def compile_quotas(files: Sequence[ScenarioFile]) -> tuple[CompiledQuota, ...]:

@@ -33,6 +33,8 @@ from emulator.scenario.rules import (
 from emulator.scenario.steps import Reply
 from emulator.scenario.text_index import RequiredTexts
 
+_NO_USAGE = Usage.model_construct()
+
 
 @dataclass(frozen=True)
 class CompiledRule:
@@ -83,6 +85,10 @@ class CompiledRule:
         """Whether its answers depend on how often it has been used."""
         is_sequence = len(self.replies) > 1 and self.conversation is None
         return is_sequence or not self.is_unmodified or any(compiled_reply.by_use for compiled_reply in self.replies)
+
+    def failed(self, error: AnswerError) -> AnswerError:
+        """The error of one of its regular expressions, with its name and place."""
+        return AnswerError(f'rule "{self.name}", {self.place}: {error}')
 
     def position(self, use: int) -> int:
         """Index of the reply for use number `use` (from 1); conversations choose by the messages instead."""
@@ -203,4 +209,6 @@ def _compile_parts(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRu
 
 def _usage(rule: AnswerOptions, defaults: AnswerOptions) -> Usage:
     given = [one for one in (defaults.usage, rule.usage) if one is not None]
+    if not given:
+        return _NO_USAGE
     return Usage.model_construct(**{name: getattr(one, name) for one in given for name in one.model_fields_set})

@@ -20,11 +20,14 @@ from emulator.errors import ScenarioError
 from emulator.server.service import Service
 from emulator.server.settings import CONTROL_PATH
 from emulator.store.exchange import Entry
+from emulator.store.interface import read_pushed_scenario
 from emulator.wire.json_text import dump
 
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 _MAX_DIGITS = 20
 _MAX_SCENARIO_BYTES = 4 * 1024 * 1024
+_PIECE_BYTES = 256 * 1024
+"""How much of the journal is written at a time, and one exchange more."""
 
 
 def build_control(service: Service) -> ASGIApp:
@@ -98,7 +101,7 @@ class Control:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._working = asyncio.Lock()
-        """Held by what works through the journal for long, in a thread: one at a time, so that requests get their turns."""
+        """Held by what works for long, in a thread: one at a time, so that requests get their turns."""
 
     async def health(self, _request: Request) -> Response:
         """Report that the server is up, with its version and scenarios."""
@@ -130,7 +133,7 @@ class Control:
         found = [exchange for exchange in found if _fits(exchange, dict(query))]
         if limit:
             found = found[len(found) - min(int(limit), len(found)) :]
-        return StreamingResponse(_write_exchanges(found), media_type="application/json")
+        return StreamingResponse(self._write_exchanges(found), media_type="application/json")
 
     async def verify(self, request: Request) -> Response:
         """Report unanswered requests and unmet rule expectations of a session, or of all; `strict=true` requires every rule to be used."""
@@ -195,7 +198,10 @@ class Control:
             if len(body) > _MAX_SCENARIO_BYTES:
                 return _error(413, f"a scenario may have {_MAX_SCENARIO_BYTES} bytes")
         try:
-            await self._service.push_shared(project, body.decode("utf-8", "surrogateescape"))
+            text = body.decode("utf-8", "surrogateescape")
+            async with self._working:
+                pushed = await asyncio.to_thread(read_pushed_scenario, project, text)
+                await self._service.push_shared(project, pushed)
         except ScenarioError as error:
             problems = [
                 {"file": one.place.file, "line": one.place.line, "column": one.place.column, "message": one.message}
@@ -211,6 +217,29 @@ class Control:
             return _error(400, "say for which project: DELETE /__emulator__/scenario?session=PROJECT")
         await self._service.push_shared(project, None)
         return Response(status_code=204)
+
+    async def _write_exchanges(self, exchanges: Sequence[Entry]) -> AsyncIterator[bytes]:
+        """The journal's JSON, made piece by piece in a thread, so that it is never in memory as a whole."""
+        pending = iter(exchanges)
+
+        def write_some() -> bytes:
+            written = bytearray()
+            for exchange in pending:
+                written += b"," + dump(exchange.to_json(), infinite="strings")
+                if len(written) > _PIECE_BYTES:
+                    break
+            return bytes(written)
+
+        yield b'{"exchanges":['
+        skipped = 1
+        while True:
+            async with self._working:
+                piece = await asyncio.to_thread(write_some)
+            if not piece:
+                break
+            yield piece[skipped:]
+            skipped = 0
+        yield b"]}"
 
 
 def _is_number(text: str) -> bool:
@@ -232,16 +261,6 @@ def _json(content: Any, status: int = 200) -> Response:
 
 def _error(status: int, message: str, **more: Any) -> Response:
     return _json({"error": {"message": f"emulator: {message}", **more}}, status)
-
-
-async def _write_exchanges(exchanges: Sequence[Entry]) -> AsyncIterator[bytes]:
-    """The journal's JSON, piece by piece: other requests are answered between the exchanges, and it is never in memory as a whole."""
-    separator = b'{"exchanges":['
-    for exchange in exchanges:
-        yield separator + dump(exchange.to_json(), infinite="strings")
-        separator = b","
-        await asyncio.sleep(0)
-    yield b"]}" if exchanges else separator + b"]}"
 
 
 async def _unknown(request: Request, _error_raised: Exception) -> Response:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.catalogue.variations import Variation
-from emulator.engine.answer import Outcome, answer, emulator_failure, refuse_request, unexpected_error
+from emulator.engine.answer import Outcome, answer, cannot_choose, emulator_failure, refuse_request, unexpected_error
 from emulator.engine.families import family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.matching.choose import choose
 from emulator.engine.quota import QuotaTicket, admit
@@ -99,6 +99,8 @@ class Service:
                 outcome = refuse_request(refuse_unary(target))
             else:
                 outcome, warnings = await self._answer(target, headers, by_name, body, now=now, ticket=ticket)
+        except AnswerError as error:
+            outcome = cannot_choose(error)
         except Exception as error:  # noqa: BLE001  # an error in the emulator must not look like a 500 of Google's
             outcome = unexpected_error(error)
         sender = describe_sender(credentials, self._sender_key)
@@ -250,13 +252,13 @@ class Service:
         for listener in self.on_token:
             listener(exchange)
 
-    async def push_shared(self, project: str, text: str | None) -> None:
-        """Set a session's own scenario, which replaces the server's, or remove it (None). Raises ScenarioError."""
-        await self.store.push(project, None if text is None else read_pushed_scenario(project, text))
+    async def push_shared(self, project: str, pushed: PushedScenario | None) -> None:
+        """Set a session's own scenario, which replaces the server's, or remove it (None)."""
+        await self.store.push(project, pushed)
 
     def push(self, project: str, text: str | None) -> None:
-        """Run `push_shared` synchronously; only for a service with a `MemoryStore`."""
-        run_synchronously(self.push_shared(project, text))
+        """Read and set a session's own scenario, or remove it (None); only for a service with a `MemoryStore`. Raises ScenarioError."""
+        run_synchronously(self.push_shared(project, None if text is None else read_pushed_scenario(project, text)))
 
     def push_loaded(self, project: str, loaded: LoadedScenarios, text: str) -> None:
         """Like `push`, with a scenario that is already loaded; `text` is what the control API shows."""

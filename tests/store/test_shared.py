@@ -18,6 +18,7 @@ from emulator.server.clock import ManualClock
 from emulator.server.service import Service
 from emulator.server.settings import Settings
 from emulator.store.exchange import Exchange
+from emulator.store.interface import read_pushed_scenario
 from emulator.store.replica import ReplicaStore
 from emulator.store.shared import Shared
 from emulator.wire.urls import Target
@@ -161,7 +162,7 @@ class Server:
         store = self.services[worker % len(self.services)].store
         match act:
             case "push":
-                run(self.services[worker % len(self.services)].push_shared(project, OWN))
+                run(self.services[worker % len(self.services)].push_shared(project, read_pushed_scenario(project, OWN)))
             case "unpush":
                 run(store.push(project, None))
             case "reset":

@@ -7,7 +7,6 @@ from emulator.engine.matching.conditions import captured, matches
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import CompiledRule, Ruleset
 from emulator.engine.session import State
-from emulator.errors import AnswerError
 from emulator.scenario.patterns import PatternError
 
 
@@ -49,6 +48,5 @@ def choose(ruleset: Ruleset, facts: Facts, state: State) -> Chosen | None:
                 if found is not None:
                     return Chosen(rule, use, {**captures, **found.captures}, found.position, counts or rule.counts)
     except PatternError as error:
-        where = f'rule "{rule.name}", {rule.place}: ' if rule is not None else ""
-        raise AnswerError(f"{where}{error}") from None
+        raise (error if rule is None else rule.failed(error)) from None
     return None

@@ -17,6 +17,7 @@ from emulator.engine.matching.texts import TextTest, compile_test
 from emulator.engine.request.history import HistoryTurn, PastCall
 from emulator.engine.request.readings import Readings
 from emulator.scenario.conversation import AssistantTurn, ToolTurn, Turn, UserTurn, steps_of
+from emulator.scenario.patterns import Pattern, compile_pattern
 from emulator.scenario.steps import Call, Json, Raw, Reply, Say, Step, Think
 from emulator.scenario.templates.template import is_literal, is_template
 from emulator.wire.json_text import parse_or_text
@@ -68,7 +69,7 @@ class _AssistantMatcher:
     turn: int
     answer: int
     """The number of the turn among the assistant's, from 0."""
-    text: re.Pattern[str]
+    text: Pattern
     calls: tuple[_CallMatcher, ...] | None
     """None where any calls match."""
     json: Any
@@ -80,7 +81,7 @@ class _AssistantMatcher:
 
     def _matches(self, actual: HistoryTurn, readings: Readings) -> bool:
         text = actual.text.strip()
-        if not self.text.fullmatch(text) and (
+        if not self.text.search(text) and (
             self.json is _ANY_JSON or not _equals_template(readings.parse(text), self.json)
         ):
             return False
@@ -315,7 +316,8 @@ def _compile_assistant(turn: int, answer: int, reply: Reply) -> _AssistantMatche
     return _AssistantMatcher(
         turn,
         answer,
-        re.compile(_text_pattern(others), re.DOTALL),
+        # As a scenario's regular expression its work is bounded, however many templates are in it.
+        compile_pattern(rf"\A(?s:{_text_pattern(others)})\Z"),
         None if any(isinstance(step, Raw) for step in steps) else calls,
         _ANY_JSON if json == "auto" else json,
         ", ".join([*([f'"{shown}"'] if shown else []), *map(str, calls)]) or '""',

@@ -10,11 +10,12 @@ from emulator.engine.matching.conditions import Comparison, compare, shorten, si
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import CompiledRule, Ruleset
 from emulator.engine.session import State, show_flags
+from emulator.scenario.patterns import PatternError
 
 NEAREST = 3
 """How many rules a miss names."""
-MISS_WORK = 1_200_000
-"""Units of work that ranking the rules may cost beyond trying them: about 300 ms."""
+MISS_WORK = 400_000
+"""Units of work that ranking the rules may cost beyond trying them: about 100 ms."""
 _TRANSCRIPT_PRICE = 1
 """The price of comparing a transcript, which looks for one text in each message, as in `Condition.price`."""
 
@@ -88,7 +89,17 @@ def is_used_up(rule: CompiledRule, uses: Mapping[str, int]) -> bool:
 
 
 def compare_rule(rule: CompiledRule, facts: Facts, state: State) -> tuple[Comparison, ...]:
-    """Compare all that a rule requires, flags and conversation included, with a request and its session."""
+    """Compare all that a rule requires, flags and conversation included, with a request and its session.
+
+    Raises AnswerError when a regular expression would take too long.
+    """
+    try:
+        return _compare(rule, facts, state)
+    except PatternError as error:
+        raise rule.failed(error) from None
+
+
+def _compare(rule: CompiledRule, facts: Facts, state: State) -> tuple[Comparison, ...]:
     found = compare(rule.conditions, facts)
     if rule.flags is not None and rule.flags.wanted:
         holds, got = rule.flags.holds(state.flags), shorten(show_flags(state.flags))
@@ -108,6 +119,8 @@ def explain_miss(ruleset: Ruleset, facts: Facts, state: State, work: int = MISS_
     First the rules with the fewest conditions that do not hold, among these the ones with the most conditions, among these the ones
     whose transcript matches the most turns. Rules that hold but are used up come last. Only the rules that are named are compared
     in words, a rule is given up as soon as it cannot be one of them, and `work` bounds what that costs beyond trying each rule.
+
+    Raises AnswerError when a regular expression would take too long.
     """
     ranking = _Ranking(facts, state, Budget(work, 0))
     possible = {id(rule) for index in ruleset.indexes for rule in index.find(facts)}
@@ -144,6 +157,8 @@ class _Ranking:
         except BudgetError:
             self.uncompared += 1
             return
+        except PatternError as error:
+            raise rule.failed(error) from None
         if rank is None:
             return
         if rank[0]:

@@ -74,10 +74,17 @@ def compile_reply(reply: Reply, file: ScenarioFile) -> CompiledReply:
         else:
             compiled += [_emit(PaceChange(compile_pace(pace))), make_part, _emit(PaceChange(None))]
         is_fault = isinstance(step, Cut | Fail | Garble | Stall)
-        by_use = by_use or is_fault or pace is not None or "{{" in repr(step) or "{%" in repr(step)
+        by_use = by_use or is_fault or pace is not None or _has_template(step, make_part)
     if all(isinstance(make_part, _Constant | LiteralCall) for make_part in compiled):
         return CompiledReply(tuple(compiled), tuple(one for one in compiled if isinstance(one, LiteralCall)))
     return CompiledReply(tuple(compiled), None, by_use=by_use)
+
+
+def _has_template(step: Step, make_part: MakePart) -> bool:
+    if isinstance(make_part, _Constant | LiteralCall):
+        return False
+    shown = repr(step)
+    return "{{" in shown or "{%" in shown
 
 
 def find_signatures(replies: Iterable[Reply]) -> Iterator[str]:

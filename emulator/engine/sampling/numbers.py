@@ -17,7 +17,7 @@ _MOST_DECIMALS = 12
 _MOST_BITS = 14_000
 """The longest numbers; Python reads and writes 4,300 digits."""
 _BOUNDS = 10
-_CANDIDATE = 20
+_CANDIDATE = 40
 """Units of work to read the bounds of a schema, and to try a number."""
 _KEYWORDS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf")
 _Bound = tuple[Fraction, bool]
@@ -51,7 +51,7 @@ def make_number(parts: Parts, name: str, random: Random, budget: Budget, *, whol
 
 
 def _tightest(parts: Parts, side: str) -> _Bound | None:
-    limits = [(limit, is_excluded) for part in parts for each, limit, is_excluded in part.bounds if each == side]
+    limits = [(limit, is_excluded) for part in parts for limit, is_excluded in part.bounds(side)]
     if not limits:
         return None
     pick = max if side == "minimum" else min
@@ -92,8 +92,8 @@ def _candidates(low: Fraction, high: Fraction, step: Fraction | None, random: Ra
         first, last = math.ceil(low / step), math.floor(high / step)
         # In a span without a multiple the nearest ones on either side may still lie within the bounds.
         if first <= last:
-            yield from (form for _ in range(_TRIES) for form in _as_json(random.randint(first, last) * step))
-        yield from (form for count in (first, last, first + 1, last - 1) for form in _as_json(count * step))
+            yield from (form for _ in range(_TRIES) for form in _as_json(_multiple(random.randint(first, last), step)))
+        yield from (form for count in (first, last, first + 1, last - 1) for form in _as_json(_multiple(count, step)))
         return
     for decimals in (2, 2, 4, 8, _MOST_DECIMALS):
         share = Fraction(random.randint(0, 10**decimals), 10**decimals)
@@ -101,7 +101,12 @@ def _candidates(low: Fraction, high: Fraction, step: Fraction | None, random: Ra
     yield from (form for exact in ((low + high) / 2, low, high) for form in _as_json(exact))
 
 
-def _as_json(exact: Fraction) -> Iterator[int | float]:
+def _multiple(count: int, step: Fraction) -> int | Fraction:
+    # Whole numbers are much faster than fractions.
+    return count * step.numerator if step.denominator == 1 else count * step
+
+
+def _as_json(exact: int | Fraction) -> Iterator[int | float]:
     """A number as JSON writes it: an int where it is whole, else the nearest float; none of thousands of digits."""
     if exact.numerator.bit_length() > _MOST_BITS or exact.denominator.bit_length() > _MOST_BITS:
         return

@@ -5,10 +5,9 @@ Numbers and strings are made in modules of their own, objects and arrays here.
 """
 
 from collections.abc import Collection, Hashable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from itertools import chain
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from emulator.budget import AUTO_CHARACTERS, AUTO_WORK, Budget, BudgetError
 from emulator.engine.sampling.branches import MinimalDepths, expand
@@ -41,8 +40,9 @@ _ATTEMPTS = 8
 _ATTEMPTS_FOR_UNIQUE = 60
 _USUAL_ITEMS = 2
 _VALUE = 80
+_CONTAINER = 100
 _SCHEMA = 4
-"""Units of work to make a value, and to look at a schema for it."""
+"""Units of work to make a value, an object or array besides, and to look at a schema for it."""
 _NAME_TRIES = 30
 _LONGEST_NAME = 60
 _ANNOTATIONS = ("title", "description", "default", "example", "examples")
@@ -95,8 +95,7 @@ def _sample(schema: Any, others: Parts, random: Random, sampling: Sampling) -> A
         raise contradiction(sampler.pointer if sampler else "#", str(error)) from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Position:
+class _Position(NamedTuple):
     """Where in the value something is made, and how complete it is to be."""
 
     depth: int = 0
@@ -112,11 +111,11 @@ class _Position:
 
     def below(self, parts: Iterable[Part]) -> "_Position":
         """The position of something inside a value of these schemas."""
-        return replace(self, depth=self.depth + 1, trail=self.trail | {part.pointer for part in parts})
+        return self._replace(depth=self.depth + 1, trail=self.trail | {part.pointer for part in parts})
 
     def named(self, name: str) -> "_Position":
         """The position of the property of that name."""
-        return replace(self, name=name)
+        return self._replace(name=name)
 
 
 class _Sampler:
@@ -157,7 +156,7 @@ class _Sampler:
 
     def _make(self, parts: Parts, position: _Position, avoided: Collection[Hashable]) -> Any:
         if position.depth >= _FULL_LEVELS or self._made > _MANY_VALUES or self._is_recursive(parts, position):
-            position = replace(position, is_minimal=True)
+            position = position._replace(is_minimal=True)
         failure: AnswerError | None = None
         branches = expand(parts, self._document, lambda group: self._ranked(group, position))
         for number, branch in enumerate(branches):
@@ -218,8 +217,9 @@ class _Sampler:
     def _types(self, branch: Parts) -> list[str]:
         """The types that all the schemas allow, in the order in which they are tried."""
         self._spend(_SCHEMA * len(branch))
-        types = [type_ for type_ in TYPES if all(_allows(part, type_) for part in branch)]
-        if all(part.types == TYPES for part in branch):
+        allowed = [part.types for part in branch]
+        types = [type_ for type_ in TYPES if all(_allows(each, type_) for each in allowed)]
+        if all(each == TYPES for each in allowed):
             hinted = [hint for part in branch if (hint := part.hinted_type()) is not None] or ["string"]
             return sorted(types, key=lambda type_: type_ not in hinted)
         nulls = ["null"] if "null" in types else []
@@ -245,7 +245,7 @@ class _Sampler:
         for attempt in range(tries):
             if attempt:
                 is_minimal = position.is_minimal or attempt == tries - 1
-                position = replace(position, is_retry=True, is_minimal=is_minimal)
+                position = position._replace(is_retry=True, is_minimal=is_minimal)
             yield self._build(branch, type_, position), False
 
     def _shown(self, branch: Parts) -> Iterator[Any]:
@@ -287,7 +287,7 @@ class _Sampler:
                 return self._make_object(branch, position)
 
     def _below(self, position: _Position, parts: Parts) -> _Position:
-        self._spend(len(position.trail) // 4)
+        self._spend(_CONTAINER + len(position.trail) // 4)
         return position.below(parts)
 
     def _make_array(self, parts: Parts, position: _Position) -> list[Any]:
@@ -454,5 +454,5 @@ def _is_null(branch: Parts) -> bool:
     return any(part.types == ("null",) or part.listed == [None] for part in branch)
 
 
-def _allows(part: Part, type_: str) -> bool:
-    return type_ in part.types or (type_ == "integer" and "number" in part.types)
+def _allows(types: tuple[str, ...], type_: str) -> bool:
+    return type_ in types or (type_ == "integer" and "number" in types)

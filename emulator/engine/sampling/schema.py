@@ -16,6 +16,7 @@ _READING = 4
 """Units of work to read one value of a schema."""
 _LONGEST_TOKEN = 200
 _LONGEST_SHOWN = 500
+_EXCLUSIVE = {"minimum": "exclusiveMinimum", "maximum": "exclusiveMaximum"}
 _HINTS = {
     "object": ("properties", "required", "additionalProperties", "patternProperties", "minProperties", "propertyNames"),
     "array": ("items", "prefixItems", "minItems", "uniqueItems", "contains"),
@@ -68,14 +69,11 @@ class Part:
             return [self.keywords["const"]]
         return self.keywords.get("enum")
 
-    @property
-    def bounds(self) -> Iterator[tuple[str, Fraction, bool]]:
-        """The numeric bounds: ("minimum" or "maximum", value, whether the value itself is excluded)."""
-        for side, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-            for keyword, is_excluded in ((side, False), (exclusive, True)):
-                limit = as_number(self.keywords.get(keyword))
-                if limit is not None:
-                    yield side, limit, is_excluded
+    def bounds(self, side: str) -> Iterator[tuple[Fraction, bool]]:
+        """The numeric bounds on one side, "minimum" or "maximum": the value, and whether it is excluded itself."""
+        for keyword, is_excluded in ((side, False), (_EXCLUSIVE[side], True)):
+            if keyword in self.keywords and (limit := as_number(self.keywords[keyword])) is not None:
+                yield limit, is_excluded
 
     @property
     def is_map(self) -> bool:

@@ -20,13 +20,19 @@ WORK = 10_000_000
 MAX_OUTPUT = 1024 * 1024
 """How many characters a template may make, and how long a text or list on the way may be."""
 TURN = 200
-"""Units of a turn of a loop, a call or a filter."""
+"""Units of a turn of a loop, or of an attribute of what is no mapping."""
+CALL = 1000
+"""Units of a call or a filter, beside what it does."""
+OPERATION = 100
+"""Units of an operator, a comparison or a test."""
 ITEM = 10
 """Units of an item of a list or mapping that is looked at."""
 MAX_DEPTH = 300
 """How deeply the values that a template makes may be nested."""
 MAX_BITS = 4096
 """How many bits a whole number may have."""
+_CONTAINER = 300
+"""Units of a list or mapping that is looked through."""
 _READ = 3
 _MAX_DIGITS = 1200
 _MAX_PRECISION = 300
@@ -77,7 +83,7 @@ def size_of(value: Any) -> int:
         if depth == MAX_DEPTH:
             raise BudgetError(TOO_DEEP)
         # Charged before it is looked through, for each item and for the texts that were looked at so far.
-        spend(len(items) * ITEM + (read >> _READ))
+        spend(_CONTAINER + len(items) * ITEM + (read >> _READ))
         read = 0
         size += 2 * len(items)
         for found in items:
@@ -159,7 +165,7 @@ def _times(value: Any) -> int:
 
 def check_operator(operator: str, left: Any, right: Any) -> None:
     """Charge for an operator; raise BudgetError before it makes something huge."""
-    spend(ITEM)
+    spend(OPERATION)
     sized = (str, bytes, list, tuple)
     match operator:
         case "*":
@@ -169,7 +175,7 @@ def check_operator(operator: str, left: Any, right: Any) -> None:
         case "+" if isinstance(left, sized) and isinstance(right, sized) and len(left) + len(right) > MAX_OUTPUT:
             raise too_long()
         case "%" if isinstance(left, str | bytes):
-            spend(_price_percent(left, right))
+            spend(CALL + _price_percent(left, right))
             return
     if isinstance(left, int) and isinstance(right, int):
         bits = left.bit_length() * max(right, 1) if operator == "**" else left.bit_length() + right.bit_length()
@@ -448,7 +454,7 @@ LOOKED_THROUGH: dict[str, Price] = {
     **dict.fromkeys(("abs", "filesizeformat"), _short),
     **dict.fromkeys(("float", "lower", "upper", "truncate"), _text),
     **dict.fromkeys(("capitalize", "escape", "e", "forceescape", "xmlattr"), _of_text(6)),
-    **dict.fromkeys(("title", "urlencode", "wordcount"), _of_text(12)),
+    **dict.fromkeys(("title", "urlencode", "wordcount"), _of_text(25)),
     **dict.fromkeys(("dictsort", "groupby", "max", "min", "sort", "unique"), _sort),
     "center": lambda value, width=80: max(_text(value), _times(width)),
     "format": lambda value, *args, **named: _price_percent(str(value), named or args),

@@ -132,6 +132,7 @@ class Bounded(ImmutableSandboxedEnvironment):
         self.globals = {name: self.globals[name] for name in GLOBALS}
         self.filters = {name: _priced(name, function) for name, function in self.filters.items() if _price_of(name)}
         self.filters["tojson"] = _priced("tojson", _tojson)
+        self.filters["random"] = _priced("random", functools.wraps(self.filters["random"])(_random))
         self.tests = {
             name: _priced_test(name, cast("Callable[..., Any]", function)) for name, function in self.tests.items()
         }
@@ -144,6 +145,7 @@ class Bounded(ImmutableSandboxedEnvironment):
 
     def concatenate(self, parts: Iterable[Any]) -> str:
         """`a ~ b`."""
+        prices.spend(prices.TURN)
         return str(prices.weigh("".join([prices.weigh(str(_finalize(part))) for part in parts])))
 
     def compare(self, left: Any, *operands: tuple[str, Callable[[], Any]]) -> Any:
@@ -151,7 +153,7 @@ class Bounded(ImmutableSandboxedEnvironment):
         result: Any = True
         for name, find in operands:
             right = find()
-            prices.spend(prices.ITEM)
+            prices.spend(prices.OPERATION)
             prices.check_comparison(name, left, right)
             result = _OPERATORS[name](left, right)
             if not result:
@@ -179,7 +181,7 @@ class Bounded(ImmutableSandboxedEnvironment):
         prices.spend(prices.ITEM)
         if type(obj) is dict and attribute in obj and not hasattr(dict, attribute):
             return obj[attribute]
-        prices.spend(prices.TURN >> 2)
+        prices.spend(prices.TURN)
         return super().getattr(obj, attribute)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
@@ -196,7 +198,7 @@ class Bounded(ImmutableSandboxedEnvironment):
     # The names of its own parameters are mangled, as in jinja2, to leave all others to keyword arguments.
     def call(__self, __context: "Context", __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805, PYI063  # as jinja2 names them
         """A call of a function or method."""
-        prices.spend(prices.TURN + len(args) + len(kwargs))
+        prices.spend(prices.CALL + len(args) + len(kwargs))
         # Jinja passes the names of blocks and loops to functions that ask for them.
         named = {key: value for key, value in kwargs.items() if key not in ("_loop_vars", "_block_vars")}
         method = getattr(__obj, "__wrapped__", __obj)
@@ -254,7 +256,7 @@ def _priced(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def apply(*args: Any, **kwargs: Any) -> Any:
-        prices.spend(prices.TURN)
+        prices.spend(prices.CALL)
         own, values = _split_internal(args)
         if looks_through:
             values = tuple([prices.hold(value) for value in values])
@@ -275,7 +277,7 @@ def _priced_test(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def apply(*args: Any, **kwargs: Any) -> Any:
-        prices.spend(prices.ITEM)
+        prices.spend(2 * prices.OPERATION)
         _, values = _split_internal(args)
         if compared is not None and len(values) > 1:
             prices.check_comparison(compared, values[0], values[1])
@@ -290,6 +292,16 @@ def _tojson(value: Any, indent: int | None = None) -> str:
     """JSON in UTF-8, keys in the order in which they are written, nothing escaped for HTML."""
     separators = (", ", ": ") if indent is None else (",", ": ")
     return json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, allow_nan=False)
+
+
+def _random(context: "Context", items: Any) -> Any:
+    """An item at random, by the generator of `fake`: the same request gets the same one."""
+    fake, held = context.parent.get("fake"), prices.hold(items)
+    if fake is None:
+        raise BudgetError('"random" cannot be used here')
+    if not held:
+        raise BudgetError("nothing is to be chosen from: it is empty")
+    return held[fake.random_int(0, len(held) - 1)]
 
 
 def _finalize(value: Any) -> Any:
