@@ -102,6 +102,37 @@ Phase = tuple[Literal["answering", "body", "head", "idle", "closing"], int]
 """What a connection waits for, with a number that changes when it waits for the next of its kind."""
 
 
+class LargeAnswers:
+    """Lets the connections of a server make one large answer in each turn of the event loop, all together.
+
+    Connections that have made none yet come first, so that a client that asks for something small need not wait for many others
+    that ask for much.
+    """
+
+    def __init__(self) -> None:
+        self._first: deque[Connection] = deque()
+        self._others: deque[Connection] = deque()
+        self._is_made = False
+
+    def admit(self, connection: "Connection") -> bool:
+        """Whether a connection may answer now; if not, its `go_on` is called in a later turn."""
+        if not self._is_made and (not connection.makes_large or not self._first):
+            return True
+        (self._others if connection.makes_large else self._first).append(connection)
+        return False
+
+    def note(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A large answer has been made."""
+        if not self._is_made:
+            self._is_made = True
+            loop.call_soon(self._begin_turn)
+
+    def _begin_turn(self) -> None:
+        self._is_made = False
+        while not self._is_made and (self._first or self._others):
+            (self._first or self._others).popleft().go_on()
+
+
 class Connection(asyncio.Protocol):
     """A connection of a client, as uvicorn's server makes it."""
 
@@ -113,12 +144,18 @@ class Connection(asyncio.Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         before_writing: Callable[[], object],
+        large_answers: LargeAnswers | None = None,
     ) -> None:
-        """`before_writing` is called before anything leaves; the rest is what uvicorn gives."""
+        """`before_writing` is called before anything leaves; the server's connections share `large_answers`; uvicorn gives the rest."""
         self._app = config.loaded_app
         self._state = server_state
         self._loop = _loop or asyncio.get_running_loop()
         self._before_writing = before_writing
+        self._large_answers = large_answers or LargeAnswers()
+        self._is_queued = False
+        """Whether `large_answers` will let it go on."""
+        self.makes_large = False
+        """Whether its last answer was large."""
         self._parser = self._make_parser()
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] | deque[tuple[bytes, bytes]] = []
@@ -405,27 +442,36 @@ class Connection(asyncio.Protocol):
     def _answer(self) -> None:
         """Answer what was received, one request after the other, until one has to wait."""
         buffer, left = self._buffer, MAX_ANSWERS_PER_TURN
+        if not self._cycles or buffer.is_full or self._is_queued:
+            return
+        if not self._large_answers.admit(self):
+            self._is_queued = True
+            return
         buffer.hold()
         while self._cycles and self._task is None and not buffer.is_full:
             if not left:
-                self._loop.call_soon(self._go_on_answering)
+                self._loop.call_soon(self.go_on)
                 break
             left -= 1
             rest = run_to_first_wait(self._cycles[0].run(self._app))
             if rest is None:
                 self._finish()
+                self.makes_large = buffer.has_large
                 if buffer.has_large:
                     # It took time to make, and there may be no room for another.
                     buffer.flush()
                     buffer.hold()
                     left = 0
+                    self._large_answers.note(self._loop)
             else:
                 self._task = self._loop.create_task(rest)
                 self._state.tasks.add(self._task)  # type: ignore[arg-type]  # what it returns is not looked at
                 self._task.add_done_callback(self._resume)
         buffer.flush()
 
-    def _go_on_answering(self) -> None:
+    def go_on(self) -> None:
+        """Answer what is there, in a turn of the event loop that has room for it."""
+        self._is_queued = False
         if self._task is None:
             self._answer()
 

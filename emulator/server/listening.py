@@ -13,7 +13,7 @@ from uvicorn.config import Config
 from uvicorn.server import Server as UvicornServer
 
 from emulator.errors import StartError
-from emulator.http.connection import Connection, sweep
+from emulator.http.connection import Connection, LargeAnswers, sweep
 from emulator.server.app import App, ASGIApp
 from emulator.server.service import Service
 
@@ -231,7 +231,7 @@ def build_server(
         App(service, otherwise),
         access_log=False,
         date_header=True,
-        http=partial(Connection, before_writing=service.store.flush),  # type: ignore[arg-type]  # a partial of the class
+        http=partial(Connection, before_writing=service.store.flush, large_answers=LargeAnswers()),  # type: ignore[arg-type]  # a partial of the class
         lifespan="off",
         log_config=None,
         proxy_headers=False,

@@ -173,9 +173,13 @@ def _find_named_tool(request: ChatRequest) -> str | None:
     return name if isinstance(name, str) else None
 
 
+# One encoder: `json.dumps` makes a new one each time.
+_write_compact = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def _count_tool(tool: tuple[str, str, Any]) -> int:
     name, description, parameters = tool
-    written = json.dumps(parameters, separators=(",", ":")) if parameters else ""
+    written = _write_compact(parameters) if parameters else ""
     return estimate_tokens(name) + estimate_tokens(description) + estimate_tokens(written)
 
 

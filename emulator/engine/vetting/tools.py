@@ -62,7 +62,7 @@ _SCHEMA_MAPS = ("properties", "$defs", "definitions", "patternProperties")
 _SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
 _SCHEMAS = ("additionalProperties", "not")
 _TOP_PROPERTY = "parameters.properties[0].value"
-MOST_SCHEMAS = 50_000
+MOST_SCHEMAS = 10_000
 """How many schemas of the declared functions are looked at; those behind are accepted."""
 
 

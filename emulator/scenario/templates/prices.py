@@ -20,7 +20,7 @@ WORK = 10_000_000
 MAX_OUTPUT = 1024 * 1024
 """How many characters a template may make, and how long a text or list on the way may be."""
 TURN = 200
-"""Units of a turn of a loop, or of an attribute of what is no mapping."""
+"""Units of a turn of a loop; an attribute of what is no mapping costs two."""
 CALL = 1000
 """Units of a call or a filter, beside what it does."""
 OPERATION = 100

@@ -181,7 +181,7 @@ class Bounded(ImmutableSandboxedEnvironment):
         prices.spend(prices.ITEM)
         if type(obj) is dict and attribute in obj and not hasattr(dict, attribute):
             return obj[attribute]
-        prices.spend(prices.TURN)
+        prices.spend(2 * prices.TURN)
         return super().getattr(obj, attribute)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
@@ -336,7 +336,7 @@ def environment() -> "jinja2.Environment":
     class Sandbox(Bounded, ImmutableSandboxedEnvironment):
         code_generator_class = OurGenerator
 
-    # Not optimized: the optimizer would run filters at load, outside any budget.
+    # Not optimized: what the optimizer works out at load has no budget and would fail.
     return Sandbox(
         undefined=OurUndefined, keep_trailing_newline=True, autoescape=False, optimized=False, finalize=_finalize
     )

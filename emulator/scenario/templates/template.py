@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from emulator.budget import Budget
+from emulator.scenario.templates import prices
 from emulator.scenario.templates.failures import TemplateError
 from emulator.scenario.templates.prices import new_budget
 from emulator.scenario.templates.sandbox import GLOBALS, environment, evaluate, run
@@ -114,6 +115,8 @@ def _compile_text(text: str) -> "tuple[jinja2.Template, jinja2.Template | None, 
     """A template, its expression alone if that is all there is, and the names it takes from outside; raises TemplateError."""
     import jinja2  # noqa: PLC0415 - jinja2 is slow to import
 
+    # Jinja works out what is constant when it compiles, also without its optimizer; without a budget that is left for later.
+    no_work = prices.current.set(Budget(0, 0))
     try:
         _check_length(text)
         tree = environment().parse(text)
@@ -126,6 +129,8 @@ def _compile_text(text: str) -> "tuple[jinja2.Template, jinja2.Template | None, 
         raise
     except Exception as error:  # noqa: BLE001  # Jinja and Python's compiler have limits of many kinds
         raise _explain_limit(error, text) from None
+    finally:
+        prices.current.reset(no_work)
 
 
 def _check_length(text: str) -> None:
