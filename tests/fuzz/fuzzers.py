@@ -2,6 +2,7 @@
 
 import json
 import string
+import sys
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
@@ -185,6 +186,7 @@ def _expect_readable_journal(target: Target) -> None:
     json.loads(answer.body, parse_constant=refuse)
 
 
+_CASE_DEPTH = 20_000
 Fuzzer = Callable[[Random, Target], None]
 FUZZERS: Mapping[str, Fuzzer] = {
     "bodies": fuzz_body,
@@ -199,6 +201,9 @@ def run_cases(name: str, seed: str, numbers: range, target: Target, *, every: in
     """Run cases of a fuzzer, looking after the server every so often. Raises FlawError with the command that runs the case again."""
     fuzz = FUZZERS[name]
     number = numbers.start
+    limit = sys.getrecursionlimit()
+    # Cases are nested more deeply than Python's json writes otherwise.
+    sys.setrecursionlimit(_CASE_DEPTH)
     try:
         for number in numbers:
             fuzz(Random(f"{seed}:{name}:{number}"), target)  # noqa: S311  # cases, not secrets
@@ -208,3 +213,5 @@ def run_cases(name: str, seed: str, numbers: range, target: Target, *, every: in
         target.check()
     except FlawError as flaw:
         raise FlawError(f"{flaw}\nagain: python -m tests.fuzz {name} --seed {seed} --only {number}") from flaw
+    finally:
+        sys.setrecursionlimit(limit)
