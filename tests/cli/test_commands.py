@@ -153,6 +153,17 @@ def test_explain_of_flags_and_conversations(run: Any, ask: Any) -> None:
     assert "  conversation  ok    turn 2 answers" in lines
 
 
+def test_explain_of_a_slow_pattern(run: Any, ask: Any, tmp_path: Path) -> None:
+    """The rule whose regular expression would take too long is named, and nothing behind it is tried."""
+    (tmp_path / "slow.yaml").write_text(
+        r"rules: [{when: {last_user: {regex: '^(a+)+\1!$'}}, reply: a}, {reply: b}]", "utf-8"
+    )
+    result = run("explain", "slow.yaml", ask("a" * 60))
+    assert result.exit_code == 1
+    assert 'rule "rule 1", slow.yaml:1:9: the regular expression' in result.stdout.splitlines()[0]
+    assert "status 418" in result.stdout
+
+
 def test_explain_of_a_miss(run: Any, ask: Any) -> None:
     """When no rule answers, the status is 1."""
     result = run("explain", str(ROOT / "scenarios" / "turns.yaml"), ask("x"), "--url", "/v1/projects/p/locations/l")

@@ -6,9 +6,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -100,6 +102,65 @@ def test_watch_reads_again_and_keeps_the_last_good(serve: Any, write: Any) -> No
     assert ask(base_url) == "fourth"
     program.process.terminate()
     assert program.process.wait() == 0
+
+
+BROKEN = [
+    "rules:\n- reply: '{{ fake.sentence(nb_words=3, nb_words=4) }}'\n",
+    "rules:\n- reply: '{{ dict(a=1, a=2) }}'\n",
+    "rules:\n- reply: '{{ " + "1" * 5000 + " }}'\n",
+    "rules:\n- reply: '" + "{% for i in [1] %}" * 25 + "{% endfor %}" * 25 + "'\n",
+    "rules:\n- reply: '" + "{% if 1 %}" * 100 + "{% endif %}" * 100 + "'\n",
+    "rules:\n- reply: '{{ 1" + "+1" * 3000 + " }}'\n",
+    "rules:\n- reply: '{{ 1" + "|string" * 1000 + " }}'\n",
+    "rules:\n- {when: {last_user: {regex: '" + "(" * 3000 + ")" * 3000 + "'}}, reply: a}\n",
+    "rules:\n- reply: {fail: '{{ last_user }}'}\n",
+    "rules:\n- reply: {image: '{{ model }}'}\n",
+    "rules:\n- {reply: a, fault: {fail: '{{ last_user }}'}}\n",
+    "media: {'gs://{{ model }}': .}\nrules:\n- reply: {image: 'gs://{{ model }}/../../../../etc/hostname'}\n",
+]
+"""Mistakes beyond the scenario language: limits of Jinja, `re` and Python, and templates where none may stand."""
+
+
+def test_watch_survives_every_mistake(serve: Any, write: Any) -> None:
+    """Each is reported with its place, and the next good edit is served."""
+    write(SCENARIO.format(answer="first"))
+    program = serve("--watch", "s.yaml")
+    base_url = program.read_base_url()
+    for number, text in enumerate(BROKEN):
+        write(text)
+        told = program.read_until("the last good scenarios stay in use")
+        assert any(line.startswith(("s.yaml:1:", "s.yaml:2:", "s.yaml:3:")) for line in told), (text[:60], told)
+        assert not any("Traceback" in line or "mistake of the emulator" in line for line in told)
+        write(SCENARIO.format(answer=f"good {number}"))
+        program.read_until("read again: 1 rule")
+        assert ask(base_url) == f"good {number}"
+
+
+def test_pushed_mistakes_have_places(serve: Any) -> None:
+    """The same over HTTP: 400, with file, line and column of each problem."""
+    program = serve()
+    host = urlsplit(program.read_base_url()).netloc
+    for text in BROKEN:
+        connection = HTTPConnection(host, timeout=60)
+        connection.request("PUT", "/__emulator__/scenario?session=p", text.encode())
+        response = connection.getresponse()
+        assert response.status == 400
+        problems = json.loads(response.read())["error"]["problems"]
+        assert problems
+        assert all(one["file"] == "<pushed for p>" and one["line"] and one["column"] for one in problems)
+        connection.close()
+
+
+def test_pictures_stay_in_the_folder_of_the_scenario(serve: Any, write: Any, tmp_path: Path) -> None:
+    """A symbolic link that leads out of it is a problem with its place."""
+    (tmp_path / "pictures").mkdir()
+    (tmp_path.parent / "secret.png").write_bytes(b"secret")
+    (tmp_path / "pictures" / "link.png").symlink_to(tmp_path.parent / "secret.png")
+    write("media: {gs://mine: pictures}\nrules:\n- reply: {image: gs://mine/link.png}\n")
+    program = serve("s.yaml")
+    said = program.read_rest()
+    assert said.startswith("s.yaml:3:18: ")
+    assert """link.png" is outside the scenario's folder""" in said
 
 
 def test_watch_sees_the_first_scenario_of_an_empty_folder(serve: Any, tmp_path: Path) -> None:

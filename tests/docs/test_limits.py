@@ -68,6 +68,11 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             "the next come after the others; while a client does not read, none is answered",
         ),
         (
+            f"answers larger than {write_buffer.LARGE_BYTES // 1024} KiB that are made in one turn of the event loop",
+            "1, of all connections",
+            "the next come in later turns, those of connections that have had none first",
+        ),
+        (
             "time for running answers once the server is told to end",
             f"{listening.GRACE} seconds (`--grace`)",
             (
@@ -121,7 +126,7 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
         ("what a template makes", f"{prices.MAX_OUTPUT:,} characters", "418 `rule_failed`"),
         (
             "what the templates of an answer do",
-            f"{prices.WORK:,} units: about 1 for a character, {prices.TURN} for a turn of a loop or a call; some 100 ms",
+            f"{prices.WORK:,} units: about 1 for a character, {prices.TURN} for a turn of a loop, {prices.CALL:,} for a call; some 100 ms",
             "418 `rule_failed`",
         ),
         ("nesting of what a template makes", f"{prices.MAX_DEPTH} deep", "418 `rule_failed`"),
@@ -167,7 +172,7 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
         ("rules that a miss names", f"{misses.NEAREST}", "the others are counted"),
         (
             "work of finding them",
-            f"{misses.MISS_WORK:,} units, about 300 ms, beyond trying each rule",
+            f"{misses.MISS_WORK:,} units, about 100 ms, beyond trying each rule",
             "the rules left are counted only, and the report says so",
         ),
         (

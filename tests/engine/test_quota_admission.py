@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -424,7 +425,7 @@ def test_a_client_that_disconnects_frees_its_place() -> None:
 
     journal = list(run(QUEUE, work).service.journal)
     endings = [(exchange.number, exchange.status, exchange.ended) for exchange in journal]
-    gone = [(2, 429, "client left"), (1, 200, "client left"), (3, 200, "client left"), (4, 200, "client left")]
+    gone = [(2, 429, "client left"), (1, 200, "client left"), (3, 200, "failed"), (4, 200, "client left")]
     assert endings == [*gone, (5, 200, "complete")]
 
 
@@ -446,3 +447,18 @@ def test_a_reset_while_a_request_is_queued() -> None:
         assert await second.finish() == 200
 
     run(QUEUE, work)
+
+
+def test_an_answer_that_cannot_be_sent_has_failed() -> None:
+    """The journal tells it from a client that has left."""
+
+    async def work(_one: Played, app: App) -> None:
+        for fails in (ValueError("no header can have this"), ConnectionResetError()):
+            visit = Visit(app)
+            visit.fails = fails
+            visit.read_on.set()
+            with suppress(ValueError):
+                await visit.task
+
+    one = run("{requests_per_minute: 60}", work)
+    assert [entry.to_json()["ended"] for entry in one.service.journal.entries] == ["failed", "client left"]

@@ -164,6 +164,11 @@ SCENARIO_WORDS: tuple[str, ...] = (
     "&a", "*a", "<<: *a", "!!python/object:os.system", "|", ">", "'", '"', "\t", "#", "%YAML 1.1", "---", "...", "? a", "forever", "{regex: '^(a+)+$'}",
     '{regex: "((((((((((a))))))))))"}', "/(/", "{{ last_user }}", "{{ fake.name( }}", "{% for %}", "{cut: reset}", "{stall: 1e300}", "{fail: 429}",
     "{fail: '{{ model }}'}", "{image: '{{ model }}'}", "auto", "{json: {a: {b: [1, 2]}}}", "conversation:", "quota:", "flags:", "media: {a: ../b}",
+    "{fail: 503, times: '{{ use }}'}", "{call: '{{ model }}', with: '{{ messages }}'}", "{think: '{{ 1/0 }}'}", "{raw: '{{ [1]|random }}'}", "{garble: '{{ x }}'}",
+    "finish: '{{ model }}'", "name: '{{ model }}'", "usage: {prompt_tokens: 1e99}", "tokens: {fail: '{{ 1 }}'}", "expect: {times: 1, at_least: 2}",
+    "requires: [not a, a]", "sets: not", "- {user: {regex: '^(?=b*)(a+)+$'}}", "- {assistant: [{say: '{{ model }}'}, {say: a}, {say: '{{ model }}'}]}",
+    "- {tool: f, result: {json: {a: '{{ b }}'}}}", "endpoints: {'1': {model: '{{ m }}'}}", "quota: {model: {regex: '^(a+)+\\1!$'}, requests_per_minute: 1}",
+    "{audio: auto, mime_type: '{{ m }}'}", "{pause: 1e999}", "{say: a, chunks: {size: 0}}", "{say: a, chunks: [a, 1]}", "then: loop", "times: 0", "quirks: [bare_models]",
     "seed: [1]", "pace: fast", "headers: {x: [a, b]}", "\x7f", "\u2028", "é" * 50, "0x1F", "1_000", "2001-01-01", "=",
 )  # fmt: skip
 
@@ -174,6 +179,10 @@ TEMPLATE_PIECES: tuple[str, ...] = (
 TEMPLATE_TAILS: tuple[str, ...] = (
     "|join(',')", "|list", "|length", "|upper", "|replace('x', 'yy')", "|tojson", "|tojson(99999)", "|wordwrap(1)", "|center(99999999)", "|format(1)",
     "|map('string')|list", "|sort", "|unique|list", "|batch(2)|list", "|groupby(0)", "|sum", "|int", "|float", "|round(400)", "|first", "|random",
+    "|map('random')|list", "|map('tojson', 999)|list", "|map(attribute='a.b.c')|list", "|selectattr('x', 'gt', 1)|list", "|slice(99999)|list", "|escape|striptags",
+    "|replace('', 'x' * 9999)", "|center(9999)|wordcount", "|tojson|tojson|tojson", "|list|list|list", "|forceescape", "|filesizeformat", "|urlencode", "|trim('x')",
+    ".items()|list", ".get('a', {})", ".split('')", ".rsplit('x', 3)", ".partition('x')", ".encode().decode()", ".json()", ".words(nb=999)", ".pydict()", ".image()",
+    ".strftime('%9999Y')", ".replace(year=1)", ".isoformat()", " is in [1]", " is sameas none", " == messages", " < messages", "[1:999999:3]", "[-1]", " not in messages",
     "|indent(999999)", "|truncate(3)", "|urlize", "|xmlattr", "|pprint", "|attr('__class__')", "|select|list", "|reject('odd')|list", "|string", "|dictsort",
     ".__class__", ".append(1)", ".format(1)", ".format_map({})", ".expandtabs(9999999)", ".translate({97: 'b' * 1000})", ".zfill(9999999)", ".name()",
     ".text(max_nb_chars=99999999)", ".sentence(nb_words=3)", ".set_formatter('name', range)", ".seed(1)", ".random_elements()", "[0]", "[::-1]", "['a']",

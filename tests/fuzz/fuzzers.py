@@ -88,9 +88,23 @@ def _request_bytes(random: Random) -> bytes:
         "Content-Length: 3",
         "Transfer-Encoding: gzip",
         "X: " + "a" * 70_000,
+        "X: a\r\n folded",
+        "content-length: 3, 3",
+        "Transfer-Encoding: chunked, chunked",
+        "Host: user:password@[::1]:99999",
+        "x-goog-user-project: \u00ff",
+        "X-Vertex-AI-LLM-Request-Type: dedicated",
+        "x-emulator-pace: slow-train",
     )
     headers += random.sample(odd, random.choice((0, 0, 1, 2)))
-    random.shuffle(headers)
+    # Clients differ in the order and the case of what they send.
+    order = random.randrange(3)
+    if order == 0:
+        headers = ["connection: keep-alive", *sorted(headers, key=str.lower, reverse=True)]
+    else:
+        random.shuffle(headers)
+    if order == 1:
+        headers = [header.lower() for header in headers]
     line = f"{random.choice(('POST', 'POST', 'GET', 'HEAD'))} {BASE}/{method} HTTP/{random.choice(('1.1', '1.1', '1.0', '2.0'))}"
     return "\r\n".join([line, *headers, "", ""]).encode() + sent
 

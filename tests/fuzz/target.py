@@ -85,6 +85,12 @@ class Target:
                 pass
             return bytes(received)
 
+    def close(self) -> None:
+        """Close the connection that is kept."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     def memory(self) -> float:
         """MiB that the process takes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text("utf-8")
@@ -134,6 +140,7 @@ def running_server(*options: str) -> Iterator[Target]:
                 finally:
                     done.set()
                     watcher.join()
+                    target.close()
             finally:
                 process.kill()
 

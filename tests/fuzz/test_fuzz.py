@@ -5,7 +5,7 @@ import pytest
 from tests.fuzz.fuzzers import run_cases
 from tests.fuzz.target import FlawError, running_server
 
-SHORT_RUN = {"bodies": 1500, "heads": 400, "scenarios": 150, "templates": 400, "control": 500}
+SHORT_RUN = {"bodies": 1000, "heads": 400, "scenarios": 150, "templates": 400, "control": 500}
 
 
 @pytest.mark.parametrize("name", SHORT_RUN)

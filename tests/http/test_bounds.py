@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from emulator.http.connection import MAX_ANSWERS_PER_TURN, Connection, sweep
+from emulator.http.connection import MAX_ANSWERS_PER_TURN, Connection, LargeAnswers, sweep
 from emulator.http.heads import MAX_HEAD_BYTES, MAX_HEAD_LINES
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -93,11 +93,11 @@ async def echo(scope: Any, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": told})
 
 
-def connect(app: Application = echo, wire: Wire | None = None) -> tuple[Connection, Wire]:
+def connect(app: Application = echo, wire: Wire | None = None, **more: Any) -> tuple[Connection, Wire]:
     """A connection without a socket."""
     config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none")
     config.load()
-    connection = Connection(config, ServerState(), {}, before_writing=lambda: None)
+    connection = Connection(config, ServerState(), {}, before_writing=lambda: None, **more)
     wire = wire or Wire()
     wire.protocol = connection
     made: Any = wire
@@ -432,6 +432,38 @@ def test_pipelined_answers_wait_for_room_one_by_one() -> None:
         assert len(wire.written) == 60 * len(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n") + 6_000_000
         wire.read_all()
         assert not wire.is_paused
+
+    asyncio.run(work())
+
+
+def test_large_answers_of_many_connections_leave_others_their_turn() -> None:
+    """One is made in each turn of the loop, whoever asks; a connection that has had none yet comes before the others."""
+    made: list[str] = []
+
+    async def app(scope: Any, _receive: Receive, send: Send) -> None:
+        made.append(scope["path"])
+        size = 1 if scope["path"] == "/small" else 100_000
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+        await send({"type": "http.response.body", "body": b"x" * size})
+
+    async def work() -> None:
+        shared = LargeAnswers()
+        greedy = [connect(app, large_answers=shared)[0] for _ in range(10)]
+        for number, connection in enumerate(greedy):
+            connection.data_received(b"GET /%d HTTP/1.1\r\n\r\n" % number * 5)
+        assert made == ["/0"]
+        await turn(2)
+        assert len(made) == 3
+        other, _ = connect(app, large_answers=shared)
+        other.data_received(b"GET /small HTTP/1.1\r\n\r\n")
+        greedy[4].connection_lost(None)
+        await turn(9)
+        # Each of the ten has had one but that whose client has left; then comes the newcomer.
+        assert made[:10] == [*(f"/{number}" for number in range(10) if number != 4), "/small"]
+        await turn(100)
+        assert {path: made.count(path) for path in made} == {"/small": 1} | {f"/{n}": 5 for n in range(10) if n != 4}
+        other.data_received(b"GET /small HTTP/1.1\r\n\r\n")
+        assert made[-1] == "/small"
 
     asyncio.run(work())
 

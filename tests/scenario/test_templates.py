@@ -1,9 +1,12 @@
 """Templates: what they give, what they may use, and how little harm they can do."""
 
+import random
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from faker import Faker
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.engine.fake import Fake
 from emulator.errors import AnswerError
 from emulator.scenario.templates.failures import TemplateError
 from emulator.scenario.templates.template import compile_template, is_template, strings_in, unknown_names
@@ -282,3 +286,39 @@ def test_jinja_is_imported_for_the_first_template_only() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_random_is_the_answers_own() -> None:
+    """It chooses by the generator of `fake`, so that the same request gets the same; elsewhere it is refused."""
+    text = "{% for i in range(9) %}{{ range(100) | random }}{{ 'abcdef' | random }}{{ [1, 2] | map('string') | random }} {% endfor %}"
+
+    def render(seed: int) -> str:
+        return compile_template(text).render({"fake": Fake(lambda: Random(seed))})  # noqa: S311  # no secret
+
+    before = random.getstate()
+    assert render(1) == render(1) != render(2)
+    assert random.getstate() == before
+    assert len(set(render(1).split())) > 3
+    with pytest.raises(TemplateError, match="it is empty"):
+        compile_template("{{ [] | random }}").render({"fake": Fake(Random)})
+    with pytest.raises(TemplateError, match='"random" cannot be used here'):
+        compile_template("{{ [1] | random }}").render({})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ [1] | batch(30000000, 'x') | list }}",
+        "{{ (1,) | tojson(99999) | batch(2) | list | tojson(99999) | tojson(99999) }}",
+        "{{ 'x' | center(999999999) }}",
+        "{{ ('a' * 1000000) | list | unique | list }}",
+    ],
+)
+def test_constants_are_not_worked_out_when_a_template_is_read(text: str) -> None:
+    """Then nothing is charged; it is done, and refused, when the template is filled."""
+    begin = time.process_time()
+    compiled = compile_template(text)
+    assert time.process_time() - begin < 1
+    with suppress(TemplateError):
+        compiled.render({})
+    assert time.process_time() - begin < 3
