@@ -105,14 +105,15 @@ Phase = tuple[Literal["answering", "body", "head", "idle", "closing"], int]
 class LargeAnswers:
     """Lets the connections of a server make one large answer in each turn of the event loop, all together.
 
-    Connections that have made none yet come first, so that a client that asks for something small need not wait for many others
-    that ask for much.
+    Connections that have made none yet come first, the newest and the oldest of them by turns, so that a client that asks for
+    something small need not wait for many others that ask for much, and no one waits for ever.
     """
 
     def __init__(self) -> None:
         self._first: deque[Connection] = deque()
         self._others: deque[Connection] = deque()
         self._is_made = False
+        self._is_newest_next = True
 
     def admit(self, connection: "Connection") -> bool:
         """Whether a connection may answer now; if not, its `go_on` is called in a later turn."""
@@ -130,7 +131,12 @@ class LargeAnswers:
     def _begin_turn(self) -> None:
         self._is_made = False
         while not self._is_made and (self._first or self._others):
-            (self._first or self._others).popleft().go_on()
+            if self._first:
+                connection = self._first.pop() if self._is_newest_next else self._first.popleft()
+                self._is_newest_next = not self._is_newest_next
+            else:
+                connection = self._others.popleft()
+            connection.go_on()
 
 
 class Connection(asyncio.Protocol):
