@@ -35,7 +35,7 @@ class Say(Paced):
     """Text of the answer."""
 
     say: Written
-    """The text; a list gives the pieces in which it is streamed."""
+    """The text; a list gives the pieces in which it is streamed; `auto` writes [one that suits the request](#the-default-answer)."""
     chunks: Chunks | None = None
     """How it is divided when streamed: `sentences` (default), `words`, `whole`, `{size: 12}`, or the pieces themselves."""
 
@@ -53,9 +53,9 @@ class Call(Paced):
     """A tool call; several in a row are parallel calls."""
 
     call: str = Field(min_length=1)
-    """The function's name; `auto` chooses among the declared tools."""
+    """The function's name; `auto` chooses among the declared tools [the one to call next](#the-default-answer)."""
     with_: _Arguments = Field(default="auto", alias="with")
-    """The arguments; `auto` (default) makes valid ones from the tool's schema; any other string is sent as it is, valid or not."""
+    """The arguments; `auto` (default) makes valid ones from the tool's schema and the messages; any other string is sent as it is, valid or not."""
     id: str | None = None
     """The call's id; without it `function-call-` and a UUID."""
     signature: str | None = None
@@ -68,7 +68,7 @@ class Json(Paced):
     """JSON as the text of the answer."""
 
     json_: Any = Field(alias="json")
-    """The value; `auto` makes a valid one from the request's `response_format`."""
+    """The value; `auto` makes a valid one from the request's `response_format`, else from a schema or example in the messages."""
     chunks: Chunks | None = None
     """How it is divided when streamed, as for `say`."""
 

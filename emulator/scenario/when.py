@@ -135,7 +135,7 @@ class When(Model):
     stream: bool | None = None
     """Whether the answer is to be streamed."""
     tools: _Names | None = None
-    """A declared tool (a list: all of them); `true` for any; `auto` for one whose name or description shares a word with the last user message."""
+    """A declared tool (a list: all of them); `true` for any; `auto` for one that [the question needs](#the-default-answer) and that has not been called since."""
     tool_choice: Identifier | None = None
     """`none`, `auto`, `required`, `validated`, `named`, or the name of the demanded function."""
     response_format: Identifier | None = None

@@ -74,8 +74,17 @@ def test_first_answer_loads_only_what_it_needs(tmp_path: Path) -> None:
     assert modules.intersection(LATE) == set()
 
 
-def test_a_made_up_sentence_needs_little_besides_faker() -> None:
-    """The first answer of the built-in default, which has a made-up sentence, loads Faker and Jinja and nothing else that is heavy."""
+def test_the_first_answer_of_the_default_needs_no_more() -> None:
+    """The built-in default writes its text without Faker and Jinja."""
     status, modules = answer_first()
+    assert status == 200
+    assert modules.intersection(LATE) == set()
+
+
+def test_a_made_up_sentence_needs_little_besides_faker(tmp_path: Path) -> None:
+    """The first answer with a made-up sentence loads Faker and Jinja and nothing else that is heavy."""
+    scenario = tmp_path / "one.yaml"
+    scenario.write_text('rules: [{reply: "{{ fake.sentence() }}"}]', "utf-8")
+    status, modules = answer_first(str(scenario))
     assert status == 200
     assert modules.intersection(LATE) == {"faker", "jinja2"}

@@ -10,8 +10,9 @@ from emulator.credentials import app as credentials
 from emulator.engine import fake
 from emulator.engine import quota as buckets
 from emulator.engine.matching import conditions, misses
-from emulator.engine.reply import chunking, limits
-from emulator.engine.request import options
+from emulator.engine.reply import arguments, chunking, json_prompts, limits, prose
+from emulator.engine.request import open_turn, options
+from emulator.engine.request import tools as request_tools
 from emulator.engine.sampling import patterns, sampler
 from emulator.engine.vetting import tools
 from emulator.http import connection, heads, write_buffer
@@ -169,6 +170,31 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             "the pattern counts as absent, with a warning; so does one that RE2 cannot read",
         ),
         ("schemas of declared functions that are looked at", f"{tools.MOST_SCHEMAS:,}", "those behind are accepted"),
+        (
+            "what the default answer reads of a question",
+            f"{open_turn.MAX_TASK:,} characters; {request_tools.MAX_QUESTION:,} for a tool, the last {json_prompts.MAX_READ:,} for a schema",
+            "the rest is not looked at",
+        ),
+        (
+            "calls that a text tells of",
+            f"in its first {open_turn.MAX_TOLD:,} characters",
+            "further ones do not count as made",
+        ),
+        (
+            "what the default answer reads of a tool",
+            f"{request_tools.MAX_DESCRIPTION:,} characters of its description, {request_tools.MAX_PARAMETERS} parameters",
+            "the rest is not looked at",
+        ),
+        (
+            "values that `auto` takes from the messages",
+            f"{arguments.MAX_SUGGESTIONS} properties of {arguments.MAX_SCHEMAS:,} schemas, from {arguments.MAX_TEXT:,} characters of a text",
+            "others are made up",
+        ),
+        (
+            "a text that a default answer repeats",
+            f"{prose.MAX_QUOTED} characters, {prose.MAX_LISTED} items of a list",
+            "it is cut at a word",
+        ),
         ("rules that a miss names", f"{misses.NEAREST}", "the others are counted"),
         (
             "work of finding them",

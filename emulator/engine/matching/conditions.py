@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from emulator.engine.matching.json import contains, find_difference, to_json
 from emulator.engine.matching.texts import DefaultOperator, TextTest, compile_test
 from emulator.engine.request.facts import Facts
-from emulator.engine.request.tools import suitable_tool
+from emulator.engine.request.tools import next_tool
 from emulator.redaction import REDACTED, is_secret_field, redact_json
 from emulator.scenario.when import Test, When
 
@@ -236,11 +236,11 @@ def _tools(value: Any) -> list[Condition]:
             Condition("tools", lambda facts: bool(facts.tools) is value, wanted, lambda facts: show(facts.tool_names))
         ]
     if value == "auto":
-        wanted = "a tool that suits the last user message"
+        wanted = "a tool that suits the last user message and has not been called since"
         return [
             Condition(
                 "tools",
-                lambda facts: facts.readings.once(suitable_tool, facts) is not None,
+                lambda facts: facts.readings.once(next_tool, facts) is not None,
                 wanted,
                 lambda facts: show(facts.tool_names),
             )

@@ -365,6 +365,8 @@ def _strip(texts: list[str | None], numbers: Sequence[int], strip: Callable[[str
 def _literal_text(step: Step) -> str | None:
     """The text of a step; None if it is not known before a request comes."""
     match step:
+        case Say(say="auto"):
+            return None
         case Say(say=written) | Think(think=written):
             return "".join(written) if is_literal(written) else None
         case Json(json_=value):

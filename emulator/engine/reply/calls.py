@@ -8,7 +8,7 @@ from emulator.engine.randomness import SeededRandom
 from emulator.engine.reply.chunking import divide
 from emulator.engine.reply.parts import CallPart
 from emulator.engine.reply.templates import Context, fill_text, fill_value
-from emulator.engine.request.tools import suitable_tool
+from emulator.engine.request.tools import next_tool
 from emulator.engine.signatures import sign, signs_calls, text_of_call
 from emulator.errors import AnswerError
 from emulator.scenario.steps import Call
@@ -70,21 +70,20 @@ def compile_call(step: Call) -> Callable[[Context], CallPart]:
 
 
 def _choose_tool(context: Context) -> str:
-    """The tool that the request demands by name, else the one that suits the user's words best, else the first."""
+    """The tool that the request demands by name, else the one to call next."""
     facts = context.facts
     if facts.named_tool is not None:
         return facts.named_tool
-    if not facts.tools:
+    number = next_tool(facts, is_required=True)
+    if number is None:
         raise AnswerError("a step says `call: auto`, but the request declares no tools")
-    return facts.tools[suitable_tool(facts) or 0][0]
+    return facts.tools[number][0]
 
 
 def _make_arguments(step: Call, name: str, context: Context) -> str:
     given = step.with_
     if given != "auto":
         return fill_text(given, context) if isinstance(given, str) else dump(fill_value(given, context)).decode()
-    from emulator.engine.sampling.sampler import sample_arguments  # noqa: PLC0415  # only `auto` needs it
+    from emulator.engine.reply.auto import write_arguments  # noqa: PLC0415  # only `auto` needs it
 
-    parameters = next((parameters for tool, _, parameters in context.facts.tools if tool == name), None)
-    rng = context.request.rng.random("call", context.choice, context.calls)
-    return dump(sample_arguments(parameters, rng, context.request.sampling)).decode()
+    return write_arguments(name, context)

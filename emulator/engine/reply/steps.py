@@ -33,9 +33,6 @@ MakePart = Callable[[Context], Part | None]
 
 _SIGNATURE = re.compile(r'"thought_signature"\s*:\s*"([^"]+)"')
 
-# What `json: auto` makes when the request demands JSON but gives no schema.
-_ANY_OBJECT = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledReply:
@@ -114,7 +111,7 @@ def _compile_step(step: Step, file: ScenarioFile, label: str) -> MakePart:
     """Compile one step; `label` is its number in the reply."""
     match step:
         case Say():
-            return _compile_text(step.say, step.chunks, is_thought=False)
+            return _compile_say(step)
         case Think():
             return _compile_text(step.think, step.chunks, is_thought=True)
         case Json():
@@ -138,6 +135,18 @@ def _emit(directive: Directive) -> MakePart:
     return lambda _context: directive
 
 
+def _compile_say(step: Say) -> MakePart:
+    if step.say != "auto":
+        return _compile_text(step.say, step.chunks, is_thought=False)
+
+    def make(context: Context) -> Part:
+        from emulator.engine.reply.auto import write_text  # noqa: PLC0415  # only `auto` needs it
+
+        return make_text(write_text(context, step.chunks))
+
+    return make
+
+
 def _compile_text(written: str | list[str], chunks: Chunks | None, *, is_thought: bool) -> MakePart:
     if isinstance(written, list):
         if is_literal(written):
@@ -156,12 +165,9 @@ def _compile_json(step: Json) -> MakePart:
         return lambda context: make_text(divide(dump(fill_value(value, context)).decode(), step.chunks))
 
     def make(context: Context) -> Part:
-        from emulator.engine.sampling.sampler import sample  # noqa: PLC0415  # only `auto` needs it
+        from emulator.engine.reply.auto import write_json  # noqa: PLC0415  # only `auto` needs it
 
-        demanded = context.facts.response_schema
-        schema = _ANY_OBJECT if demanded is None or demanded[1] is None else demanded[1]
-        made = sample(schema, context.request.rng.random("json", context.choice), context.request.sampling)
-        return make_text(divide(dump(made).decode(), step.chunks))
+        return make_text(divide(write_json(context), step.chunks))
 
     return make
 

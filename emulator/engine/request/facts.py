@@ -20,6 +20,7 @@ from emulator.engine.request.history import (
     text_of,
 )
 from emulator.engine.request.media import MediaInput, list_kinds, list_media, media_in, resolution_of
+from emulator.engine.request.open_turn import OpenTurn, read_open_turn
 from emulator.engine.request.options import RequestOptions, vertex_headers
 from emulator.engine.request.readings import Readings
 from emulator.engine.request.token_estimates import estimate_all, estimate_call, estimate_media
@@ -137,6 +138,11 @@ class Facts(RequestOptions):
     def dialogue(self) -> Sequence[HistoryTurn]:
         """The messages as turns without system messages, as conversation rules compare them with their transcripts."""
         return read_history_turns(self.messages, self.google.get("thought_tag_marker"))
+
+    @cached_property
+    def open_turn(self) -> OpenTurn:
+        """The last question, the tools called since, and their results."""
+        return read_open_turn(self.messages)
 
     @cached_property
     def _results(self) -> list[Message]:

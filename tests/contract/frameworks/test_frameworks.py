@@ -51,6 +51,44 @@ def test_langchain(make_environment: Make, run_program: Callable[..., None], whe
     )
 
 
+def test_langchain_agents(make_environment: Make, run_program: Callable[..., None], where: dict[str, str]) -> None:
+    """LangChain's agents end, with structured answers too, and its parsers read JSON that only the prompt asks for."""
+    python = make_environment("langchain-agents", ["langchain", "langchain-openai"])
+    run_program(python, "langchain_agents.py", **where)
+
+
+def test_smolagents(make_environment: Make, run_program: Callable[..., None], where: dict[str, str]) -> None:
+    """An agent of smolagents ends with its final answer."""
+    run_program(make_environment("smolagents", ["smolagents[openai]"]), "smolagents_agents.py", **where)
+
+
+def test_openai_agents(make_environment: Make, run_program: Callable[..., None], where: dict[str, str]) -> None:
+    """Agents of openai-agents call tools and hand questions to one another."""
+    run_program(make_environment("openai-agents", ["openai-agents"]), "openai_agents.py", **where)
+
+
+def test_adk(make_environment: Make, run_program: Callable[..., None], where: dict[str, str]) -> None:
+    """Agents of Google's ADK call tools, transfer questions and end with structured answers."""
+    python = make_environment("adk", ["google-adk", "litellm"])
+    run_program(python, "adk_agents.py", LITELLM_LOCAL_MODEL_COST_MAP="True", **where)
+
+
+def test_dspy(make_environment: Make, run_program: Callable[..., None], where: dict[str, str]) -> None:
+    """DSPy reads its sections and its JSON."""
+    run_program(make_environment("dspy", ["dspy"]), "dspy_programs.py", LITELLM_LOCAL_MODEL_COST_MAP="True", **where)
+
+
+def test_agno(make_environment: Make, run_program: Callable[..., None], where: dict[str, str]) -> None:
+    """An agent of agno calls its tool and gives structured output."""
+    run_program(make_environment("agno", ["agno", "openai"]), "agno_agents.py", AGNO_TELEMETRY="false", **where)
+
+
+def test_genkit(make_node_folder: Make, run_program: Callable[..., None], where: dict[str, str]) -> None:
+    """Genkit loops over a tool and gives structured output."""
+    packages = make_node_folder("genkit", ["genkit", "@genkit-ai/compat-oai"])
+    run_program("node", "genkit.mjs", PACKAGES=str(packages), **where)
+
+
 def test_litellm(make_environment: Make, run_program: Callable[..., None], where: dict[str, str]) -> None:
     """LiteLLM's openai, vertex_ai/openai and vertex_ai partner routes work."""
     python = make_environment("litellm", ["litellm", "mcp", "google-cloud-aiplatform", "cryptography"])

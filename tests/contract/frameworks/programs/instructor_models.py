@@ -30,12 +30,12 @@ class Team(BaseModel):
 WHERE = {"base_url": os.environ["BASE_URL"], "api_key": os.environ["API_KEY"]}
 ASKED = {"model": os.environ["MODEL"], "messages": [{"role": "user", "content": "Ann is 30 and an admin."}]}
 
-for mode in (instructor.Mode.TOOLS, instructor.Mode.JSON_SCHEMA):
+for mode in (instructor.Mode.TOOLS, instructor.Mode.JSON_SCHEMA, instructor.Mode.JSON, instructor.Mode.MD_JSON):
     client = instructor.from_openai(OpenAI(**WHERE), mode=mode)
     team = client.chat.completions.create(response_model=Team, max_retries=0, **ASKED)
     assert isinstance(team, Team), team
     user, raw = client.chat.completions.create_with_completion(response_model=User, max_retries=0, **ASKED)
-    assert isinstance(user, User), user
+    assert user.model_dump() == {"name": "Ann", "age": 30, "role": "admin"}, (mode, user)
     assert raw.usage.total_tokens > 0, raw
 
 tools = instructor.from_openai(OpenAI(**WHERE), mode=instructor.Mode.TOOLS)

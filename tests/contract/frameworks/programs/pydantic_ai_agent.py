@@ -6,7 +6,7 @@ import asyncio
 import os
 
 from pydantic import BaseModel
-from pydantic_ai import Agent, NativeOutput, ToolOutput
+from pydantic_ai import Agent, NativeOutput, PromptedOutput, ToolOutput, UsageLimits
 from pydantic_ai.messages import ModelResponse, ToolCallPart
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -17,6 +17,13 @@ class City(BaseModel):
 
     name: str
     population: int
+
+
+class Person(BaseModel):
+    """Another structured answer."""
+
+    name: str
+    age: int
 
 
 MODEL = OpenAIChatModel(
@@ -59,9 +66,24 @@ async def check_tool() -> None:
 
 async def check_structure() -> None:
     """Structured output, by a tool and by a schema, with a tool of its own beside it."""
-    for output in (ToolOutput(City), NativeOutput(City)):
+    for output in (ToolOutput(City), NativeOutput(City), PromptedOutput(City)):
         result = await Agent(MODEL, output_type=output).run("Tell me about Paris.")
         assert isinstance(result.output, City), result.output
+
+
+async def check_structure_after_tools() -> None:
+    """An agent that has a tool and must end with structured output does so in two requests."""
+    for output in (City, [City, Person]):
+        agent = Agent(MODEL, output_type=output)
+
+        @agent.tool_plain
+        def get_population(city: str) -> int:
+            """Get the population of a city."""
+            assert city == "Oslo", city
+            return 700000
+
+        result = await agent.run("What is the population of Oslo?", usage_limits=UsageLimits(request_limit=2))
+        assert result.output == City(name="Oslo", population=700000), result.output
 
 
 async def check_stream() -> None:
@@ -79,6 +101,7 @@ async def check_all() -> None:
     await check_text()
     await check_tool()
     await check_structure()
+    await check_structure_after_tools()
     await check_stream()
 
 
