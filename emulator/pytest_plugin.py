@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from emulator.api.session import VertexSession
     from emulator.scenario.rules import Vetting
     from emulator.server.settings import Auth, Settings
-    from emulator.store.exchange import Exchange
+    from emulator.store.exchange import Entry, Exchange, UnroutedRequest
     from emulator.verdicts.registry import Verdict
 
 pytest_plugins = ["emulator.pytest_sweep"]
@@ -44,6 +44,7 @@ class _TestRecord:
     session: "VertexSession"
     passed: bool = False
     exchanges: Sequence["Exchange"] = ()
+    unrouted: Sequence["UnroutedRequest"] = ()
     verdicts: Sequence["Verdict"] = ()
     errors: Sequence["Verdict"] = ()
     """The verdicts that the summary of the run lists."""
@@ -51,13 +52,16 @@ class _TestRecord:
     def update(self) -> None:
         """Copy exchanges and verdicts from the session, which is reset before the last report."""
         self.exchanges = tuple(self.session.journal)
+        self.unrouted = self.session.unrouted
         self.verdicts = self.session.verdicts() if self.exchanges else ()
 
     def sections(self) -> Iterator[tuple[str, str]]:
         """The report sections of a failing test."""
         from emulator.server.log import log_line
 
-        lines = (f"#{one.number}  {log_line(one)}" for one in self.exchanges[-_MAX_SHOWN:])
+        entries: list[Entry] = [*self.exchanges, *self.unrouted]
+        entries.sort(key=lambda one: one.position)
+        lines = (f"#{one.number}  {log_line(one)}" for one in entries[-_MAX_SHOWN:])
         yield "vertex exchanges", "\n".join(lines) or "none"
         if self.verdicts:
             yield "vertex verdicts", "\n".join(map(str, self.verdicts))
@@ -154,7 +158,8 @@ def vertex(
 ) -> Iterator["VertexSession"]:
     """A session for this test: its project, base URL, journal and rules; problems at its end fail the test."""
     scenarios, options = _read_marker(request)
-    session = vertex_server.session(_project_id(request.node))
+    project = _project_id(request.node)
+    session = vertex_server.session(project)
     if scenarios:
         with _report_errors():
             session.push(*scenarios)
@@ -162,12 +167,14 @@ def vertex(
         for name, value in session.environment().items():
             monkeypatch.setenv(name, value)
     request.node.stash[_RECORD] = record = _TestRecord(session)
+    vertex_server.service.default_session = project
     try:
         yield session
         # A test that has failed already gets the exchanges in its report instead.
         if record.passed:
             _check_session(record, options)
     finally:
+        vertex_server.service.default_session = ""
         session.close()
         session.reset()
 
@@ -210,7 +217,7 @@ def _project_id(node: pytest.Item) -> str:
 
 
 def _check_session(record: _TestRecord, options: dict[str, Any]) -> None:
-    """Fail a test that has passed so far for unanswered requests, unexpected refusals, unmet rules or, with `clean`, verdicts."""
+    """Fail a test that has passed so far for unanswered and unrouted requests, unexpected refusals, unmet rules or, with `clean`, verdicts."""
     record.update()
     globs = options.get("refusals", ())
     globs = (globs,) if isinstance(globs, str) else tuple(globs)

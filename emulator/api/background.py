@@ -8,11 +8,15 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
-from emulator.http.sending import Receive, Send
-from emulator.server.app import ASGIApp, Scope
+from emulator.http.sending import Receive, Scope, Send
+from emulator.server.app import ASGIApp
 from emulator.server.listening import GRACE, ShouldAccept, build_server, reach
 from emulator.server.service import Service
+
+if TYPE_CHECKING:
+    from emulator.intercept.proxy import PassedHosts
 
 
 def _lazy_credentials_app(service: Service) -> ASGIApp:
@@ -37,6 +41,8 @@ class Interception:
     proxy: socket.socket | None
     on_leak: Callable[[str], object]
     """Called with the name of every host that the proxy refuses."""
+    passed: "PassedHosts | None" = None
+    """The hosts that the proxy lets through to the network."""
 
 
 class Listeners:
@@ -85,7 +91,7 @@ class Listeners:
                 if self._interception.proxy is not None:
                     from emulator.intercept.proxy import Proxy  # noqa: PLC0415  # a plain server starts quicker so
 
-                    proxy = Proxy(reach(self._interception.tls), self._interception.on_leak)
+                    proxy = Proxy(reach(self._interception.tls), self._interception.on_leak, self._interception.passed)
                     await stack.enter_async_context(proxy.listening(self._interception.proxy))
             await self._server.serve(sockets=[self._bound])
 

@@ -14,7 +14,7 @@ from emulator.catalogue.variations import Variation
 from emulator.errors import ScenarioError
 from emulator.scenario.loading import is_text, read_scenarios
 from emulator.server.service import Service
-from emulator.store.exchange import Exchange
+from emulator.store.exchange import Exchange, UnroutedRequest
 from emulator.store.views import JournalView, RequestFilter
 from emulator.verdicts.registry import Verdict
 from emulator.verdicts.verification import Verification
@@ -55,6 +55,11 @@ class SessionScope:
         """The exchanges."""
         return JournalView(self._service.journal, self._scope)
 
+    @property
+    def unrouted(self) -> tuple[UnroutedRequest, ...]:
+        """The requests to paths that nothing routes."""
+        return tuple(one for one in self._service.journal.unrouted if self._scope in {None, one.session})
+
     def assert_sent(self, times: int | None = None, **wanted: Unpack[RequestFilter]) -> tuple[Exchange, ...]:
         """Assert that at least one exchange matches, or exactly `times`, and return them: `journal.assert_sent`."""
         __tracebackhide__ = True
@@ -74,7 +79,7 @@ class SessionScope:
         self._service.reset(self._scope)
 
     def verify(self, *, strict: bool = False) -> Verification:
-        """Problems so far: requests that no rule answered, and rules not used as they should be."""
+        """Problems so far: requests that no rule answered or nothing routes, and rules not used as they should be."""
         return self._service.verify(self._scope, strict=strict)
 
     def verdicts(self) -> tuple[Verdict, ...]:

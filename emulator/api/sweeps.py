@@ -44,6 +44,8 @@ class Run:
     warnings: tuple[str, ...] = ()
     """Warnings of its answers, among them why a fault had no effect."""
     verdicts: tuple[Verdict, ...] = ()
+    unrouted: tuple[str, ...] = ()
+    """What it asked for that nothing routes, each with what was probably meant."""
 
     @property
     def last_error_line(self) -> str:

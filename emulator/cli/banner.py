@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from emulator import __version__
-from emulator.cli.interception import ClientOptions, InterceptionSetup
-from emulator.cli.options import TOKEN_LIFETIME
+from emulator.cli.interception import InterceptionSetup
+from emulator.cli.options import TOKEN_LIFETIME, ClientOptions
 from emulator.cli.output import count
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """`vertex-emulator exec`."""
 
-import os
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,18 +10,33 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from emulator.cli.interception import ClientOptions, LeakCounter, start_interception
-from emulator.cli.options import ProgramCommand, option, place_options, scenarios_argument, settings_options
-from emulator.cli.output import count, exit_with_error, log_requests
+from emulator.cli.interception import LeakCounter, start_interception
+from emulator.cli.options import (
+    ClientOptions,
+    ProgramCommand,
+    interception_options,
+    option,
+    scenarios_argument,
+    settings_options,
+)
+from emulator.cli.output import count, log_requests
 from emulator.cli.watch import read_rules
-from emulator.errors import EmulatorError, StartError
+from emulator.errors import StartError
 
 if TYPE_CHECKING:
     from emulator.server.service import Service
-    from emulator.store.exchange import Exchange, TokenExchange
+    from emulator.store.exchange import Exchange, TokenExchange, UnroutedRequest
 
 NOT_VERIFIED = 3
-"""The exit status of `--verify` if the program succeeded but the scenarios were not used as they should be."""
+"""The exit status of `--verify` if the program succeeded but not everything went as it should."""
+MAX_PROBLEMS = 20
+"""Requests that `--verify` names."""
+_MAX_KINDS = 3
+"""Kinds of unrouted requests that the last line names."""
+_MAX_PATH = 60
+"""Characters of a path that the last line shows whole."""
+_SHOWN_SEGMENTS = 2
+"""Segments of a longer path that it shows."""
 
 
 @click.command("exec", cls=ProgramCommand)
@@ -30,61 +45,117 @@ NOT_VERIFIED = 3
 @option(
     "--verify",
     is_flag=True,
-    help="Exit with 3 if the program did well but a request missed, a rule's expect was not met or a rule went unused.",
+    help="Exit with 3 if the program did well but a request missed, was refused, leaked or led nowhere, a rule's expect was not met, "
+    "a rule went unused, or nothing was asked.",
 )
-@option("--java", is_flag=True, help="Lead Java programs too; the JVM then says so on stderr.")
-@option("--metadata", is_flag=True, help="Let programs find a metadata server, as on Google's machines.")
 @option("--verbose", "-v", is_flag=True, help="Log requests on stderr.")
 @option("--log", type=click.File("a", "utf-8", lazy=False), help="Log requests to this file.")
-@place_options
+@interception_options
 @click.pass_obj
-def execute(command: list[str], /, scenarios: tuple[str, ...], **options: Any) -> None:
+def execute(command: list[str], /, scenarios: tuple[str, ...], **options: Any) -> int:
     """Run a program written for the real service, unchanged.
 
     COMMAND finds the emulator where it looks for Google: at the URLs, in the credentials, behind `gcloud`. Its input, output and
     exit status are its own; a line on stderr sums up what it asked. 126 and 127 mean that it could not be run.
     """
-    try:
-        status = _execute(command, scenarios, **options)
-    except EmulatorError as error:
-        exit_with_error(error)
-    raise SystemExit(status)
+    return _execute(command, scenarios, **options)
 
 
 @dataclass(slots=True)
 class RequestCounts:
-    """Counts of the program's requests."""
+    """Counts of the program's requests, and what is wrong with single ones."""
 
     requests: int = 0
     tokens: int = 0
     results: Counter[str] = field(default_factory=Counter)
+    has_arrived: bool = False
+    """Whether any request but one for a token has arrived, at an endpoint or elsewhere."""
+    unrouted: Counter[str] = field(default_factory=Counter)
+    """Requests that nothing routes, by method and path, without leaks."""
     leaks: LeakCounter = field(default_factory=LeakCounter)
     uses: Counter[str] = field(default_factory=Counter)
     """The number of answers of each rule by its key; unlike the service's own counters, a reset does not clear them."""
+    problems: Counter[str] = field(default_factory=Counter)
+    """What `--verify` reports of single requests, the first `MAX_PROBLEMS`; the key "" counts the rest."""
+    remedies: dict[str, None] = field(default_factory=dict)
+    """What the user can do about token requests that failed."""
 
     def add(self, exchange: "Exchange") -> None:
         """Count an exchange."""
         self.requests += 1
-        self.results[exchange.outcome.result] += 1
-        if exchange.outcome.chosen is not None:
-            self.uses[exchange.outcome.chosen.rule.key] += 1
+        self.has_arrived = True
+        outcome = exchange.outcome
+        self.results[outcome.result] += 1
+        if outcome.chosen is not None:
+            self.uses[outcome.chosen.rule.key] += 1
+        if outcome.result in {"miss", "error"}:
+            self._add_problem(exchange.number, outcome.report.partition("\n")[0])
+        elif (refusal := exchange.unscripted_refusal) is not None:
+            self._add_problem(exchange.number, f"refused by Vertex ({refusal.rule}): {refusal.explanation}")
 
     def add_token(self, exchange: "TokenExchange") -> None:
         """Count a token request."""
         self.tokens += 1
-        self.results["refusal"] += exchange.result == "refusal"
+        if not exchange.refusal:
+            return
+        self.results["refusal"] += 1
+        if not exchange.is_scripted:
+            self._add_problem(
+                exchange.number, f"{exchange.path} refused it ({exchange.refusal}): {exchange.explanation}"
+            )
+        if exchange.refusal == "token_invalid_scope":
+            self.remedies[_SCOPE_REMEDY] = None
+
+    def add_unrouted(self, request: "UnroutedRequest") -> None:
+        """Count a request that nothing routes; leaks are counted by their host."""
+        self.has_arrived = True
+        self._add_problem(request.number, request.report)
+        if not request.is_leak:
+            self.unrouted[f"{request.verb} {_shorten(request.path)}"] += 1
+
+    def _add_problem(self, number: int, text: str) -> None:
+        self.problems[f"request {number}: {text}" if len(self.problems) < MAX_PROBLEMS else ""] += 1
 
     def summary(self) -> str:
         """All counts in a line."""
         misses, hosts = self.results["miss"], self.leaks.hosts
-        requests = count(self.requests, "request") if self.requests else "no request reached the emulator"
+        requests = count(self.requests, "request") if self.has_arrived else "no request reached the emulator"
         parts = [
             requests + (f" and {count(self.tokens, 'token request')}" if self.tokens else ""),
             f"{misses} {'miss' if misses == 1 else 'misses'}",
             count(self.results["refusal"], "refusal"),
             count(hosts.total(), "leak") + (f" ({', '.join(sorted(hosts))})" if hosts else ""),
         ]
+        if number := self.unrouted.total():
+            kinds = [f"{kind} ({times} times)" if times > 1 else kind for kind, times in self.unrouted.items()]
+            more = [f"and {len(kinds) - _MAX_KINDS} more"] if len(kinds) > _MAX_KINDS else []
+            noun = "request to something that is not" if number == 1 else "requests to things that are not"
+            parts.append(f"{number} {noun} emulated: {', '.join(kinds[:_MAX_KINDS] + more)}")
         return ", ".join(parts)
+
+    def list_problems(self) -> Iterator[str]:
+        """What `--verify` reports of single requests, of hosts, and of a program that asked nothing."""
+        yield from (problem for problem in self.problems if problem)
+        if more := self.problems[""]:
+            yield f"and {more} more such requests; -v or --log tells which"
+        for host, number in sorted(self.leaks.hosts.items()):
+            yield f"leak: {host}, {count(number, 'request')}"
+        if not self.has_arrived:
+            yield "no request reached the emulator; docs/exec.md lists what keeps programs from it"
+
+
+_SCOPE_REMEDY = (
+    "a service account's credentials were used without scopes (invalid_scope): ask for them by "
+    'google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"]), or let the program find a user\'s credentials, '
+    "which need none, by --credentials user (the default)"
+)
+
+
+def _shorten(path: str) -> str:
+    """A path, or its last segments behind three dots if it is long."""
+    if len(path) <= _MAX_PATH:
+        return path
+    return f".../{'/'.join(path.rsplit('/', _SHOWN_SEGMENTS)[1:])[-_MAX_PATH:]}"
 
 
 def _execute(
@@ -94,15 +165,10 @@ def _execute(
     verify: bool,
     verbose: bool,
     log: TextIO | None,
-    project: str,
-    location: str,
-    java: bool,
-    metadata: bool,
+    client_options: ClientOptions,
     **settings: Any,
 ) -> int:
     """Run the program and return the exit status."""
-    if os.name != "posix":
-        raise StartError("exec needs a POSIX system")
     from emulator.intercept.child_process import ChildProcess, launch_failure_status
     from emulator.intercept.environment import client_folder
     from emulator.server.clock import SystemClock
@@ -110,12 +176,13 @@ def _execute(
     from emulator.server.settings import Settings
 
     counts, child = RequestCounts(), ChildProcess()
-    client_options = ClientOptions(project=project, location=location, java=java, metadata=metadata)
+    settings |= {"project": client_options.project, "location": client_options.location}
     with child.handling_signals(), client_folder() as folder, ExitStack() as stack:
-        service = Service(read_rules(scenarios), Settings(project=project, **settings), clock=SystemClock())
+        service = Service(read_rules(scenarios), Settings(**settings), clock=SystemClock())
         service.on_exchange.append(counts.add)
         service.on_token.append(counts.add_token)
-        environment = start_interception(stack, Path(folder), service, counts.leaks.add, client_options)
+        service.on_unrouted.append(counts.add_unrouted)
+        environment = start_interception(stack, Path(folder), service, counts.leaks, client_options)
         for stream in (sys.stderr if verbose else None, log):
             if stream is not None:
                 log_requests(service, stream)
@@ -127,6 +194,8 @@ def _execute(
         except ValueError as error:  # a NUL in an argument
             raise StartError(f"cannot run {command[0]!r}: {error}") from None
     _print(counts.summary())
+    for remedy in counts.remedies:
+        _print(remedy)
     return NOT_VERIFIED if verify and status == 0 and not _verify(counts, service if scenarios else None) else status
 
 
@@ -138,11 +207,10 @@ def _verify(counts: RequestCounts, service: "Service | None") -> bool:
     from emulator.verdicts.verification import verify
 
     problems = verify(service.ruleset, counts.uses, service.journal, strict=True).rules if service else ()
+    problems = (*counts.list_problems(), *problems)
     for problem in problems:
         _print(problem)
-    if misses := counts.results["miss"]:
-        _print(f"{count(misses, 'request')} that no rule answered; -v or --log tells which")
-    return not problems and not misses
+    return not problems
 
 
 def _print(text: str) -> None:

@@ -3,7 +3,6 @@
 import os
 import socket
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emulator.cli.options import TOKEN_LIFETIME
+from emulator.cli.options import TOKEN_LIFETIME, ClientOptions
 from emulator.redaction import clean_host
 from emulator.server.tokens import LIFETIME
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from emulator.intercept.certificate_authority import TrustFiles
     from emulator.intercept.environment import ClientConfig
     from emulator.server.service import Service
+    from emulator.store.exchange import UnroutedRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +32,37 @@ class ListeningSockets:
     proxy: socket.socket
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientOptions:
-    """The options that decide what clients are told: project, location, and whether Java and a metadata server are covered."""
-
-    project: str
-    location: str
-    java: bool = False
-    metadata: bool = False
-
-
 class LeakCounter:
-    """Counts the requests to each host that the proxy has refused."""
+    """Counts the requests to each host that is not emulated; prints a line on the first one to a host."""
 
     def __init__(self) -> None:
         self.hosts: Counter[str] = Counter()
 
     def add(self, host: str) -> None:
-        """Count a request; print a line on the first one to a host."""
+        """Count a request that the proxy has refused."""
         host = clean_host(host)
+        hint = "" if "://" in host else f" (--pass {host} lets it through)"
+        self._count(host, f"a program wanted to reach {host}, which is not emulated; refused{hint}")
+
+    def add_unrouted(self, request: "UnroutedRequest") -> None:
+        """Count a request to a service of Google's that is not emulated, which got its 404; others are not counted."""
+        if request.is_leak:
+            host = request.host.partition(":")[0].rstrip(".").lower()
+            what = f"{request.verb} {request.path} of {host}"
+            self._count(
+                host, f"a program wanted {what}, which is not emulated; it got a 404 (--pass {host} lets it through)"
+            )
+
+    def _count(self, host: str, text: str) -> None:
         self.hosts[host] += 1
         if self.hosts[host] == 1:
-            click.echo(
-                f"vertex-emulator: leak: a program wanted to reach {host}, which is not emulated; refused", err=True
-            )
+            click.echo(f"vertex-emulator: leak: {text}", err=True)
 
 
 def write_client_files(
     folder: Path, trust: "TrustFiles", service: "Service", sockets: ListeningSockets, options: ClientOptions
 ) -> "ClientConfig":
-    """Write a key file and a `gcloud` shim into a folder, and return everything that a client's variables name.
+    """Write key files and a `gcloud` shim into a folder, and return everything that a client's variables name.
 
     Raises StartError.
     """
@@ -77,6 +78,11 @@ def write_client_files(
     # With --token-lifetime, the shim has to ask the server for each token; that needs curl and takes longer.
     shim_token = token if service.settings.token_lifetime == LIFETIME else None
     shim = write_gcloud_shim(folder, url=url, project=options.project, token=shim_token)
+    key_files = {
+        "user": keys.authorized_user,
+        "service-account": keys.service_account,
+        "external": keys.external_account,
+    }
     return ClientConfig(
         url=url,
         base_url=base_url(url, options.project, options.location),
@@ -85,7 +91,8 @@ def write_client_files(
         proxy=address_of(sockets.proxy),
         tls=address_of(sockets.tls),
         certificate=trust.certificate,
-        key_file=keys.service_account,
+        key_file=key_files.get(options.credentials),
+        passed_hosts=options.passed_hosts,
         preload=trust.preload,
         commands=shim.parent,
         trust_store=trust.trust_store if options.java else None,
@@ -93,23 +100,40 @@ def write_client_files(
     )
 
 
+def _intercept(
+    folder: Path,
+    service: "Service",
+    bound: tuple[socket.socket, socket.socket | None],
+    leaks: LeakCounter,
+    options: ClientOptions,
+) -> "tuple[Interception, TrustFiles]":
+    """Create the certificate authority of TLS server and proxy (`bound`) and write its files; leaks are counted. Raises StartError."""
+    from emulator.api.background import Interception
+    from emulator.intercept.certificate_authority import CertificateAuthority, usual_authorities, write_trust_files
+    from emulator.intercept.proxy import pass_hosts
+
+    authority, passed = CertificateAuthority(), pass_hosts(options.passed_hosts)
+    # Clients trust the certificates of these files only, so those of passed hosts must be among them.
+    others = usual_authorities(os.environ) if options.passed_hosts else ()
+    service.on_unrouted.append(leaks.add_unrouted)
+    interception = Interception(authority.server_context(folder), *bound, leaks.add, passed)
+    return interception, write_trust_files(folder, authority, others)
+
+
 def start_interception(
-    stack: ExitStack, folder: Path, service: "Service", on_leak: Callable[[str], object], options: ClientOptions
+    stack: ExitStack, folder: Path, service: "Service", leaks: LeakCounter, options: ClientOptions
 ) -> dict[str, str]:
     """Start plain server, TLS server and proxy in the background until the stack is closed; return a program's environment."""
-    from emulator.api.background import BackgroundServer, Interception, Listeners
-    from emulator.intercept.certificate_authority import CertificateAuthority, write_trust_files
+    from emulator.api.background import BackgroundServer, Listeners
     from emulator.intercept.environment import child_environment
     from emulator.server.listening import bind
 
-    authority = CertificateAuthority()
     bound = [stack.enter_context(bind("127.0.0.1", 0)) for _ in range(3)]
     for each in bound:
         # `exec` lets the program inherit open files; these must not be among them.
         each.set_inheritable(False)
     sockets = ListeningSockets(*bound)
-    interception = Interception(authority.server_context(folder), sockets.tls, sockets.proxy, on_leak)
-    trust = write_trust_files(folder, authority)
+    interception, trust = _intercept(folder, service, (sockets.tls, sockets.proxy), leaks, options)
     with ThreadPoolExecutor(1) as pool:
         # Generating a key is slow, so the server starts meanwhile.
         client = pool.submit(write_client_files, folder, trust, service, sockets, options)
@@ -138,18 +162,14 @@ def open_interception(
 
     Sockets and files exist until the stack is closed. Raises StartError.
     """
-    from emulator.api.background import Interception
-    from emulator.intercept.certificate_authority import CertificateAuthority, write_trust_files
     from emulator.intercept.environment import client_folder
     from emulator.server.listening import bind, url_of
 
     host, tls_port, proxy_port = plain.getsockname()[0], *ports
     tls = stack.enter_context(bind(host, tls_port))
     proxy = stack.enter_context(bind(host, proxy_port)) if proxy_port is not None else None
-    authority = CertificateAuthority()
     folder = Path(stack.enter_context(client_folder()))
-    trust = write_trust_files(folder, authority)
-    listeners = Interception(authority.server_context(folder), tls, proxy, LeakCounter().add)
+    listeners, trust = _intercept(folder, service, (tls, proxy), LeakCounter(), options)
     sockets = ListeningSockets(plain, tls, proxy) if proxy is not None else None
     client = write_client_files(folder, trust, service, sockets, options) if sockets else None
     return InterceptionSetup(listeners, url_of(tls, "https"), trust.certificate, client)

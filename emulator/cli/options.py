@@ -1,11 +1,16 @@
-"""The arguments and options that commands share, above all those that become `Settings`."""
+"""The arguments and options that commands share, above all those that become `Settings` or `ClientOptions`."""
 
+import os
+import re
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NoReturn, TypeVar, get_args
 
 import click
 
 from emulator.catalogue.quirks import QUIRK_NAMES
+from emulator.cli.output import exit_with_error
+from emulator.errors import EmulatorError, StartError
 from emulator.server.tokens import LIFETIME
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -23,8 +28,28 @@ def scenarios_argument(*, required: bool = False) -> Callable[[Command], Command
     return click.argument("scenarios", nargs=-1, required=required, type=click.Path())
 
 
+CredentialKind = Literal["user", "service-account", "metadata", "external"]
+"""Whose credentials a program finds: a user's, a service account's, those of a machine, or a federated identity's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientOptions:
+    """The options that decide what programs are told: where to send requests, with whose credentials, and what else is covered."""
+
+    project: str
+    location: str
+    credentials: CredentialKind = "user"
+    passed_hosts: tuple[str, ...] = ()
+    """The hosts that programs reach over the network; `*.example.com` stands for all below a domain."""
+    java: bool = False
+    metadata: bool = False
+
+
 class ProgramCommand(click.Command):
-    """A command that takes a program and its arguments behind `--`; `ctx.obj` has them as a list."""
+    """A command that takes a program and its arguments behind `--`; `ctx.obj` has them as a list.
+
+    Its function gets `client_options` instead of the options of `interception_options`, and returns the exit status.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take the program out, so that its arguments are not parsed as options of ours."""
@@ -37,6 +62,18 @@ class ProgramCommand(click.Command):
             )
         return rest
 
+    def invoke(self, ctx: click.Context) -> NoReturn:
+        """Run the command; an EmulatorError is printed and makes the status 1."""
+        names = [field.name for field in fields(ClientOptions)]
+        ctx.params["client_options"] = ClientOptions(**{name: ctx.params.pop(name) for name in names})
+        try:
+            if os.name != "posix":
+                raise StartError(f"{ctx.info_name} needs a POSIX system")
+            status: int = super().invoke(ctx)
+        except EmulatorError as error:
+            exit_with_error(error)
+        raise SystemExit(status)
+
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Add the program to the usage line."""
         return [*super().collect_usage_pieces(ctx), "--", "COMMAND..."]
@@ -45,18 +82,22 @@ class ProgramCommand(click.Command):
 TOKEN_LIFETIME = 365 * 24 * 3600
 """Seconds that a printed token is valid: longer than anybody leaves a server running."""
 
-_AUTH = option(
+
+def _choice(name: str, choices: Sequence[str], text: str) -> Callable[[Command], Command]:
+    """Declare an option that takes one of several words, the first of which is the default."""
+    return option(name, default=choices[0], type=click.Choice(choices), help=text)
+
+
+_AUTH = _choice(
     "--auth",
-    default="any",
-    type=click.Choice(["any", "issued", "off"]),
-    help="any: every bearer but API keys and expired tokens; issued: only tokens of this emulator; off: no check.",
+    ("any", "issued", "off"),
+    "any: every bearer but API keys and expired tokens; issued: only tokens of this emulator; off: no check.",
 )
 _SEED = option("--seed", help="Makes every answer repeatable to the byte, ids and times included.")
-_FALLBACK = option(
+_FALLBACK = _choice(
     "--fallback",
-    default="miss",
-    type=click.Choice(["miss", "default"]),
-    help="What answers when no rule does: the miss report, or the built-in default scenario.",
+    ("miss", "default"),
+    "What answers when no rule does: the miss report, or the built-in default scenario.",
 )
 _QUIRK = option(
     "--quirk",
@@ -67,17 +108,15 @@ _QUIRK = option(
     callback=lambda _context, _parameter, names: frozenset(names),
     help="Turn on a quirk for all answers; may be repeated, `vertex-emulator quirks` lists them.",
 )
-_VETTING = option(
+_VETTING = _choice(
     "--vetting",
-    default="enforce",
-    type=click.Choice(["enforce", "warn", "off"]),
-    help="What becomes of requests that Vertex refuses: refused too, answered with a warning, or not looked at.",
+    ("enforce", "warn", "off"),
+    "What becomes of requests that Vertex refuses: refused too, answered with a warning, or not looked at.",
 )
-_MODELS = option(
+_MODELS = _choice(
     "--models",
-    default="any",
-    type=click.Choice(["any", "known"]),
-    help="Which models are answered: any, or only those of `vertex-emulator models`; others get the documented 404.",
+    ("any", "known"),
+    "Which models are answered: any, or only those of `vertex-emulator models`; others get the documented 404.",
 )
 _STRICT_JSON = option(
     "--strict-json",
@@ -116,6 +155,32 @@ _PROJECT = option(
 _LOCATION = option(
     "--location", default="us-central1", help="The location in the URLs that are printed; the server answers to any."
 )
+_CREDENTIALS = _choice(
+    "--credentials",
+    get_args(CredentialKind),
+    "Whose credentials programs find: a user's, as after `gcloud auth application-default login`, a service account's, a machine's, "
+    "or a federated identity's.",
+)
+_JAVA = option("--java", is_flag=True, help="Lead Java programs too; the JVM then says so on stderr.")
+_METADATA = option("--metadata", is_flag=True, help="Let programs find a metadata server, as on Google's machines.")
+_HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+
+
+def _check_hosts(_context: click.Context, _parameter: click.Parameter, hosts: tuple[str, ...]) -> tuple[str, ...]:
+    for host in hosts:
+        if not _HOST.fullmatch(host.lower()):
+            raise click.BadParameter(f'"{host}" is no name of a host; expected one such as pypi.org or *.example.com')
+    return tuple(host.lower() for host in hosts)
+
+
+_PASS = option(
+    "--pass",
+    "passed_hosts",
+    multiple=True,
+    metavar="HOST",
+    callback=_check_hosts,
+    help="Let programs reach this host over the network, or with *.example.com all below a domain; may be repeated.",
+)
 
 
 def settings_options(command: Command) -> Command:
@@ -131,9 +196,14 @@ def undisturbed_options(command: Command) -> Command:
     return _apply(command, (_AUTH, _SEED, _FALLBACK, _VETTING, _MODELS, _STRICT_JSON, _SPEED, _TOKEN_LIFETIME))
 
 
-def place_options(command: Command) -> Command:
-    """Add --project and --location."""
-    return _apply(command, (_PROJECT, _LOCATION))
+def interception_options(command: Command) -> Command:
+    """Add the options that become `ClientOptions`."""
+    return _apply(command, (_CREDENTIALS, _PASS, _JAVA, _METADATA, _PROJECT, _LOCATION))
+
+
+def proxy_options(command: Command) -> Command:
+    """Add those of `ClientOptions` that `serve` has: --credentials, --pass, --project and --location."""
+    return _apply(command, (_CREDENTIALS, _PASS, _PROJECT, _LOCATION))
 
 
 def _apply(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:

@@ -49,3 +49,4 @@ def log_requests(service: "Service", stream: TextIO) -> None:
     log = LogWriter(stream)
     service.on_exchange.append(log)
     service.on_token.append(log)
+    service.on_unrouted.append(log)

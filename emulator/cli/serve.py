@@ -15,8 +15,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emulator.cli.banner import Banner
-from emulator.cli.interception import ClientOptions, open_interception
-from emulator.cli.options import option, place_options, scenarios_argument, settings_options
+from emulator.cli.interception import open_interception
+from emulator.cli.options import (
+    ClientOptions,
+    CredentialKind,
+    option,
+    proxy_options,
+    scenarios_argument,
+    settings_options,
+)
 from emulator.cli.output import exit_with_error, log_requests
 from emulator.cli.parent_watch import check_stdin, watch_stdin, when_stdin_closes
 from emulator.cli.watch import read_rules, reload_scenarios, reload_silently, watch_scenarios
@@ -161,7 +168,7 @@ def _check_token(_context: click.Context, _parameter: click.Parameter, value: st
     "--proxy", is_flag=True, help="Be the HTTPS proxy of unchanged programs too, and print the variables they need."
 )
 @option("--proxy-port", default=8081, type=_PORT, help="Port for that; 0 takes a free one.")
-@place_options
+@proxy_options
 @option(
     "--grace",
     default=5.0,
@@ -204,6 +211,8 @@ def serve(
     proxy_port: int,
     project: str,
     location: str,
+    credentials: CredentialKind,
+    passed_hosts: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Serve scenarios: files and folders, or the built-in default.
@@ -214,10 +223,13 @@ def serve(
     if options["watch"] and not scenarios:
         raise click.UsageError("--watch needs scenarios to watch")
     ports = (tls_port, proxy_port if proxy else None) if tls or proxy else None
+    client_options = ClientOptions(
+        project=project, location=location, credentials=credentials, passed_hosts=passed_hosts
+    )
     # Nothing that is loaded becomes garbage; `tune_collector` turns the collector on again.
     gc.disable()
     try:
-        _serve(scenarios, ports=ports, client_options=ClientOptions(project=project, location=location), **options)
+        _serve(scenarios, ports=ports, client_options=client_options, **options)
     except EmulatorError as error:
         exit_with_error(error)
     finally:
@@ -248,7 +260,7 @@ def _serve(
     handle_stop_signals(_exit)
     if until_stdin_closes:
         check_stdin()
-    settings["project"] = client_options.project
+    settings |= {"project": client_options.project, "location": client_options.location}
     service = Service(read_rules(scenarios), Settings(**settings), clock=SystemClock())
     with ExitStack() as stack:
         plain = stack.enter_context(bind(host, port))

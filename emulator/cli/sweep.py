@@ -18,17 +18,24 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from emulator.catalogue.variations import SET_NAMES, Variation, choose_variations
-from emulator.cli.interception import ClientOptions, LeakCounter, start_interception
-from emulator.cli.options import ProgramCommand, option, place_options, scenarios_argument, undisturbed_options
-from emulator.cli.output import count, exit_with_error
+from emulator.cli.interception import LeakCounter, start_interception
+from emulator.cli.options import (
+    ClientOptions,
+    ProgramCommand,
+    interception_options,
+    option,
+    scenarios_argument,
+    undisturbed_options,
+)
+from emulator.cli.output import count
 from emulator.cli.watch import read_rules
-from emulator.errors import EmulatorError, StartError
+from emulator.errors import StartError
 
 if TYPE_CHECKING:
     from emulator.api.sweeps import Row, Run
     from emulator.engine.ruleset import Ruleset
     from emulator.server.settings import Settings
-    from emulator.store.exchange import Exchange
+    from emulator.store.exchange import Exchange, UnroutedRequest
 
 
 SEED = "sweep"
@@ -103,11 +110,15 @@ class _ExchangeCounts:
     requests: int = 0
     is_met: bool = False
     warnings: dict[str, None] = field(default_factory=dict)
+    unrouted: dict[str, None] = field(default_factory=dict)
 
     def add(self, exchange: "Exchange") -> None:
         self.requests += 1
         self.is_met |= exchange.outcome.changed_by_overrides
         self.warnings |= dict.fromkeys(exchange.outcome.warnings)
+
+    def add_unrouted(self, request: "UnroutedRequest") -> None:
+        self.unrouted[request.report] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +145,7 @@ class ProgramRunner:
         settings = self.settings if variation is None else with_variation(self.settings, variation)
         service, counts = Service(self.ruleset, settings, clock=SystemClock()), _ExchangeCounts()
         service.on_exchange.append(counts.add)
+        service.on_unrouted.append(counts.add_unrouted)
         verdicts = None
 
         def keep_verdicts() -> None:
@@ -143,7 +155,7 @@ class ProgramRunner:
 
         with TemporaryFile() as out, TemporaryFile() as err:
             with client_folder() as folder, ExitStack() as stack:
-                environment = start_interception(stack, Path(folder), service, self.leaks.add, self.client_options)
+                environment = start_interception(stack, Path(folder), service, self.leaks, self.client_options)
                 started = time.monotonic()
                 status = self.processes.run(self.command, environment, (out, err), self.timeout, keep_verdicts)
                 seconds = time.monotonic() - started
@@ -157,6 +169,7 @@ class ProgramRunner:
                 requests=counts.requests,
                 is_met=counts.is_met,
                 warnings=tuple(counts.warnings),
+                unrouted=tuple(counts.unrouted),
                 verdicts=service.verdicts() if verdicts is None else verdicts,
             )
 
@@ -165,13 +178,14 @@ class ProgramRunner:
         from emulator.api.sweeps import describe_end
 
         run = self.run()
+        nowhere = f"; it asked for {run.unrouted[0]}" if run.unrouted else ""
         if run.status != 0:
             sys.stderr.buffer.write(run.err)
             sys.stderr.flush()
-            raise StartError(f"the program fails though nothing disturbs it: {describe_end(run)}")
+            raise StartError(f"the program fails though nothing disturbs it: {describe_end(run)}{nowhere}")
         if not run.requests:
             raise StartError(
-                "the program asks nothing: no request reached the emulator, so there is nothing to disturb"
+                f"the program asks nothing: no request reached the emulator, so there is nothing to disturb{nowhere}"
             )
         return run
 
@@ -203,9 +217,7 @@ class ProgramRunner:
 )
 @option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
 @undisturbed_options
-@option("--java", is_flag=True, help="Lead Java programs too; the JVM then says so on stderr.")
-@option("--metadata", is_flag=True, help="Let programs find a metadata server, as on Google's machines.")
-@place_options
+@interception_options
 @click.pass_obj
 def sweep(
     command: list[str],
@@ -216,7 +228,7 @@ def sweep(
     only: tuple[str, ...],
     once: bool,
     **options: Any,
-) -> None:
+) -> int:
     """Run a program once for each thing that can go wrong.
 
     COMMAND runs undisturbed first, then in each variation, as `exec` would run it but without input; what it prints undisturbed is
@@ -225,11 +237,7 @@ def sweep(
     variations = choose_variations(sets, only, once=once)
     if not variations:
         raise click.UsageError(f"no variation is called {' or '.join(only)}; docs/sweeps.md lists them all")
-    try:
-        status = _sweep(command, scenarios, variations, **options)
-    except EmulatorError as error:
-        exit_with_error(error)
-    raise SystemExit(status)
+    return _sweep(command, scenarios, variations, **options)
 
 
 def _sweep(
@@ -240,15 +248,10 @@ def _sweep(
     timeout: float,
     jobs: int,
     as_json: bool,
-    project: str,
-    location: str,
-    java: bool,
-    metadata: bool,
+    client_options: ClientOptions,
     **settings: Any,
 ) -> int:
     """Run the sweep, print it and return the exit status."""
-    if os.name != "posix":
-        raise StartError("sweep needs a POSIX system")
     from emulator.api.sweeps import FINE, describe_difference
     from emulator.intercept.child_process import ChildProcess
     from emulator.server.settings import Settings
@@ -258,8 +261,8 @@ def _sweep(
     runner = ProgramRunner(
         command=command,
         ruleset=ruleset,
-        settings=Settings(project=project, **settings),
-        client_options=ClientOptions(project=project, location=location, java=java, metadata=metadata),
+        settings=Settings(project=client_options.project, location=client_options.location, **settings),
+        client_options=client_options,
         timeout=timeout,
     )
     with ChildProcess().handling_signals():

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from emulator.catalogue.errors import find_token_error
 from emulator.credentials.grants import MissingPackageError, answer_grant, read_assertion
@@ -20,13 +19,14 @@ from emulator.credentials.messages import (
     refuse_token,
 )
 from emulator.credentials.metadata_server import TOKEN_SUFFIX, answer_metadata, default_account, is_metadata_request
-from emulator.engine.answer import EMULATOR_STATUS, emulator_failure
+from emulator.engine.answer import EMULATOR_STATUS
 from emulator.engine.timeline.timeline import Timeline
-from emulator.http.sending import Receive, Send, play_at_once
+from emulator.http.sending import Receive, Scope, Send, play_at_once
 from emulator.redaction import MAX_LINE, clean_line, redact_answer, redact_request
-from emulator.server.app import Scope, not_found, read_body, too_large
+from emulator.server.app import read_body, too_large
 from emulator.server.authentication import read_credentials
 from emulator.server.service import Service
+from emulator.server.unrouted import answer_unrouted, not_found_at
 from emulator.store.exchange import TokenExchange
 from emulator.wire.errors import Refusal
 
@@ -58,6 +58,11 @@ def answer_revocation(request: CredentialRequest, _issuer: TokenIssuer) -> Crede
     return answer_json({})
 
 
+def refuse_lookup(request: CredentialRequest, _issuer: TokenIssuer) -> CredentialResponse:
+    """Answer 404 to a lookup of where credentials may be used; clients then take it that there is no restriction (observed)."""
+    return answer_refusal(not_found_at("iamcredentials.googleapis.com", request.path))
+
+
 MAX_BODY_BYTES = 1024 * 1024
 _MAX_ACCOUNT = 300
 """Characters of an account's email address that are read and kept."""
@@ -65,8 +70,8 @@ _TOKEN_INFO_PATHS = ("/tokeninfo", "/oauth2/v1/tokeninfo", "/oauth2/v2/tokeninfo
 _REVOCATION_PATHS = ("/revoke", "/o/oauth2/revoke")
 _GRANT_PATHS = ("/token", "/oauth2/v4/token", "/o/oauth2/token", "/v1/token")
 _SERVICE_ACCOUNT = re.compile(r"[^@]+@([^@.]+)\.iam\.gserviceaccount\.com")
-# Vertex's own hosts answer unrouted paths with a page (observed), others of Google with an error object.
-_VERTEX_HOST = re.compile(r"(?:[a-z0-9-]+-)?aiplatform\.(?:[a-z0-9-]+\.rep\.)?googleapis\.com")
+# Asked by google-auth in the background where it is told to (observed); programs neither see the request nor its answer.
+_ALLOWED_LOCATIONS = re.compile(r"/v1/[^?]+/allowedLocations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ _TOKEN_INFO = Route(answer_token_info, issues_tokens=False)
 _REVOCATION = Route(answer_revocation, issues_tokens=False)
 _METADATA = Route(answer_metadata, issues_tokens=False, in_journal=False)
 _METADATA_TOKEN = Route(answer_metadata)
+_LOOKUP = Route(refuse_lookup, issues_tokens=False, in_journal=False)
 
 
 def find_route(verb: str, path: str, flavor: str = "") -> Route | None:
@@ -95,6 +101,8 @@ def find_route(verb: str, path: str, flavor: str = "") -> Route | None:
         return _TOKEN_INFO
     if path in _REVOCATION_PATHS and verb in {"GET", "POST"}:
         return _REVOCATION
+    if verb == "GET" and _ALLOWED_LOCATIONS.fullmatch(path):
+        return _LOOKUP
     if verb != "POST":
         return None
     if path in _GRANT_PATHS:
@@ -114,7 +122,10 @@ class CredentialsApp:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         route = find_route(verb, path, headers.get("metadata-flavor", ""))
         if route is None:
-            await play_at_once(*refuse_unrouted(path, headers.get("host", "")), send)
+            is_wrong_method = path in (*_GRANT_PATHS, *_TOKEN_INFO_PATHS, *_REVOCATION_PATHS)
+            await answer_unrouted(
+                self._service, scope, send, "no such method; this path answers POST" if is_wrong_method else ""
+            )
             return
         body = await read_body(receive, MAX_BODY_BYTES)
         if body is None:
@@ -156,8 +167,12 @@ class CredentialsApp:
             session = found[1] if found else ""
             response = await self._run_handler(route, request, issuer, session)
         except MissingPackageError as error:
-            refusal = Refusal(EMULATOR_STATUS, None, str(error), rule="missing_package", explanation=str(error))
-            response = CredentialResponse(emulator_failure(str(error), "missing_package"), {}, refusal)
+            # As token endpoints word their errors, so that clients show the text.
+            flat = {"error": "missing_package", "error_description": f"emulator: {error}"}
+            response = answer_refusal(
+                Refusal(EMULATOR_STATUS, None, str(error), flat=flat, rule="missing_package", explanation=str(error)),
+                flat,
+            )
         refused = response.refusal
         return response.timeline, TokenExchange(
             number=service.store.next_number() if route.in_journal else 0,
@@ -170,6 +185,7 @@ class CredentialsApp:
             answer=redact_answer(response.fields),
             refusal=refused.rule if refused else "",
             explanation=clean_line(refused.explanation) if refused else "",
+            is_scripted=response.is_scripted,
         )
 
     async def _run_handler(
@@ -181,7 +197,8 @@ class CredentialsApp:
         script, number = await self._service.start_token_request(session)
         error = find_token_error(script.fail) if script.fail is not None else None
         if error is not None and (script.times is None or number <= script.times):
-            return refuse_token(error, f"the scenario's `tokens` let token request {number} fail")
+            refused = refuse_token(error, f"the scenario's `tokens` let token request {number} fail")
+            return replace(refused, is_scripted=True)
         return route.handler(request, issuer.limited_to(script.lifetime_s))
 
 
@@ -197,18 +214,3 @@ def find_account(request: CredentialRequest, project: str) -> str:
     text = request.text("assertion")
     assertion = read_assertion(text) if text else None
     return assertion.text("iss")[:_MAX_ACCOUNT] if assertion else ""
-
-
-def refuse_unrouted(path: str, host: str) -> tuple[Timeline, tuple[str, ...]]:
-    """The 404 of a host, and a warning where it belongs to a service of Google's that is not emulated.
-
-    Google's services other than Vertex answer with an error object (assumed: the wording of those that speak gRPC).
-    """
-    try:
-        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    except ValueError:
-        name = ""
-    if not name.endswith(".googleapis.com") or _VERTEX_HOST.fullmatch(name):
-        return not_found(path), ()
-    refusal = Refusal(404, "NOT_FOUND", "Method not found.", framing="object")
-    return answer_refusal(refusal).timeline, (f"{name} is not emulated",)

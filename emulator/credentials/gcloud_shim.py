@@ -21,7 +21,7 @@ case "$words " in
     if [ -r {token_file} ]; then
       IFS= read -r token < {token_file}
     else
-      token=$(curl -fsS --noproxy '*' -H 'Metadata-Flavor: Google' {address} |
+      token=$(curl -fsS --max-time 10 --noproxy '*' -H 'Metadata-Flavor: Google' {address} |
         sed -n 's/.*"access_token":"\\([^"]*\\)".*/\\1/p')
     fi
     if [ -z "$token" ]; then
@@ -36,6 +36,7 @@ case "$words " in
   *)
     echo "gcloud (vertex-emulator): only auth print-access-token, auth application-default print-access-token and" \\
       "config get project are there; this was: gcloud $*" >&2
+    echo "gcloud (vertex-emulator): nothing was done; for anything else call the real gcloud by its path, outside of the emulator" >&2
     exit 2
     ;;
 esac

@@ -63,7 +63,7 @@ def read_assertion(text: str) -> Assertion | None:
         from jwt import PyJWS, PyJWTError  # noqa: PLC0415  # only in the extra, and slow to import
     except ModuleNotFoundError:
         raise MissingPackageError(
-            "assertions of service accounts need the package pyjwt; pip install 'vertex-openai-emulator[exec]'"
+            "assertions of service accounts need the package pyjwt where the emulator runs; pip install 'vertex-openai-emulator[exec]'"
         ) from None
     if len(text) > _MAX_ASSERTION_LENGTH:
         return None

@@ -45,7 +45,7 @@ def write_key_files(folder: Path, *, url: str, project: str, overwrite: bool = F
     )
     texts = {
         files.service_account: _to_json(_service_account(url, project, files.key_id, private_key)),
-        files.authorized_user: _to_json(_authorized_user()),
+        files.authorized_user: _to_json(_authorized_user(project)),
         files.external_account: _to_json(_external_account(url, files.subject_token.absolute())),
         files.subject_token: secrets.token_urlsafe(32),
     }
@@ -115,11 +115,13 @@ def _service_account(url: str, project: str, key_id: str, private_key: str) -> d
     }
 
 
-def _authorized_user() -> dict[str, Any]:
+def _authorized_user(project: str) -> dict[str, Any]:
+    # As `gcloud auth application-default login` writes it (observed); the project is the one that is billed.
     return {
         "account": "",
         "client_id": f"{_PROJECT_NUMBER}-{secrets.token_hex(16)}.apps.googleusercontent.com",
         "client_secret": f"GOCSPX-{secrets.token_urlsafe(21)}",
+        "quota_project_id": project,
         "refresh_token": f"1//0{secrets.token_urlsafe(48)}",
         "type": "authorized_user",
         "universe_domain": "googleapis.com",

@@ -72,6 +72,8 @@ class CredentialResponse:
     fields: Mapping[str, Any]
     """The JSON of the body; its secrets are not redacted yet."""
     refusal: Refusal | None = None
+    is_scripted: bool = False
+    """Whether the scenario's `tokens` made it fail."""
 
 
 def parse_body(content_type: str, body: bytes) -> dict[str, Any]:

@@ -7,6 +7,9 @@ from emulator.engine.timeline.timeline import Timeline
 from emulator.store.exchange import Played
 from emulator.wire.headers import encode_headers, header_text
 
+Scope = MutableMapping[str, Any]
+
+
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 

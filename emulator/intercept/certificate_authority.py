@@ -1,9 +1,14 @@
 """The certificate authority of one run of the server, and the certificates that it issues."""
 
+import re
 import ssl
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from emulator.errors import StartError
@@ -29,16 +34,23 @@ class CertificateAuthority:
         """The certificate of the authority, as PEM."""
         return self._authority.cert_pem.bytes()
 
-    def trust_store(self) -> bytes:
-        """The certificate as a PKCS#12 trust store for Java, with TRUST_PASSWORD.
+    def trust_store(self, others: Sequence[str] = ()) -> bytes:
+        """The certificate, and others (PEM), as a PKCS#12 trust store for Java, with TRUST_PASSWORD.
 
         Java reads only entries with an attribute of its own, which `serialize_java_truststore` sets.
         """
         from cryptography import x509  # noqa: PLC0415  # heavy, as above
         from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12  # noqa: PLC0415  # as above
 
-        certificate = pkcs12.PKCS12Certificate(x509.load_pem_x509_certificate(self.certificate), b"vertex-emulator")
-        return pkcs12.serialize_java_truststore([certificate], BestAvailableEncryption(TRUST_PASSWORD.encode()))
+        certificates = []
+        with warnings.catch_warnings():
+            # Some old authorities have serial numbers that cryptography dislikes.
+            warnings.simplefilter("ignore")
+            for number, pem in enumerate((self.certificate, *(other.encode() for other in others))):
+                with suppress(ValueError):
+                    certificate = x509.load_pem_x509_certificate(pem)
+                    certificates.append(pkcs12.PKCS12Certificate(certificate, f"vertex-emulator-{number}".encode()))
+        return pkcs12.serialize_java_truststore(certificates, BestAvailableEncryption(TRUST_PASSWORD.encode()))
 
     def server_context(self, folder: Path) -> ssl.SSLContext:
         """The context of a TLS server: one certificate for known names, and one issued on demand for any other server name (SNI).
@@ -73,6 +85,36 @@ class CertificateAuthority:
         return context
 
 
+_BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+"""Variables that name a file of certificates that a client trusts."""
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[\sA-Za-z0-9+/=]+-----END CERTIFICATE-----")
+
+
+def usual_authorities(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The certificates (PEM) that a program would trust without the emulator: those its variables name, and the system's.
+
+    Raises StartError if there are none.
+    """
+    paths = ssl.get_default_verify_paths()
+    system = [
+        paths.cafile,
+        paths.openssl_cafile,
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+    ]
+    if find_spec("certifi") is not None:
+        import certifi  # noqa: PLC0415  # there only where a client has installed it
+
+        system.append(certifi.where())
+    found: dict[str, None] = {}
+    for name in (*(environment.get(variable) for variable in _BUNDLES), *system):
+        with suppress(OSError, ValueError):
+            found |= dict.fromkeys(_CERTIFICATE.findall(Path(name).read_text("ascii", "replace") if name else ""))
+    if not found:
+        raise StartError("--pass needs a file of the usual certificate authorities; name it in SSL_CERT_FILE")
+    return tuple(f"{certificate}\n" for certificate in found)
+
+
 @dataclass(frozen=True, slots=True)
 class TrustFiles:
     """The files that clients read to trust the authority."""
@@ -85,10 +127,10 @@ class TrustFiles:
     """The module that Node loads first."""
 
 
-def write_trust_files(folder: Path, authority: CertificateAuthority) -> TrustFiles:
-    """Write the authority's certificate, as PEM and for Java, and Node's preload module. Nothing in them is secret."""
+def write_trust_files(folder: Path, authority: CertificateAuthority, others: Sequence[str] = ()) -> TrustFiles:
+    """Write the authority's certificate and others (PEM), as PEM and for Java, and Node's preload module. Nothing in them is secret."""
     written = TrustFiles(folder / "ca.pem", folder / "trust.p12", folder / "node-preload.cjs")
-    written.certificate.write_bytes(authority.certificate)
-    written.trust_store.write_bytes(authority.trust_store())
+    written.certificate.write_text("".join((authority.certificate.decode(), *others)), "ascii")
+    written.trust_store.write_bytes(authority.trust_store(others))
     written.preload.write_bytes(files("emulator.intercept").joinpath("node_preload.cjs").read_bytes())
     return written

@@ -20,9 +20,11 @@ UNSET = (
     "ALL_PROXY",
     "all_proxy",
     "SSL_CERT_DIR",
+    "GOOGLE_APPLICATION_CREDENTIALS",
     "GOOGLE_CLOUD_QUOTA_PROJECT",
     "GCE_METADATA_HOST",
     "GCE_METADATA_IP",
+    "VERTEX_EMULATOR_PASSED_HOSTS",
     "GOOGLE_API_USE_CLIENT_CERTIFICATE",
 )
 """Variables that are removed, because they would direct a client elsewhere."""
@@ -41,13 +43,16 @@ class ClientConfig:
     """`host:port`, and so is `tls`."""
     tls: str
     certificate: Path
-    key_file: Path
+    key_file: Path | None
+    """The file of Application Default Credentials; None where they are those of the machine."""
     preload: Path
     """The module that Node loads first."""
     commands: Path
     """The folder of the `gcloud` shim, which is put first in PATH."""
     trust_store: Path | None = None
     """For Java; without it Java's variables are not set, because with them Java writes a line on stderr."""
+    passed_hosts: tuple[str, ...] = ()
+    """Hosts that programs reach over the network, of which Node's module has to know."""
     metadata: bool = False
     """Whether programs find a metadata server, so that they behave as on Google's machines."""
 
@@ -66,13 +71,19 @@ def fixed_variables(config: ClientConfig) -> dict[str, str]:
         "REQUESTS_CA_BUNDLE": certificate,
         "CURL_CA_BUNDLE": certificate,
         "NODE_EXTRA_CA_CERTS": certificate,
-        "GOOGLE_APPLICATION_CREDENTIALS": str(config.key_file),
         "GOOGLE_CLOUD_PROJECT": config.project,
         "OPENAI_BASE_URL": config.base_url,
         "OPENAI_API_KEY": config.api_key,
         "VERTEX_EMULATOR_TLS_ADDR": config.tls,
     }
-    if config.metadata:
+    if config.passed_hosts:
+        variables["VERTEX_EMULATOR_PASSED_HOSTS"] = ",".join(config.passed_hosts)
+    if config.key_file is not None:
+        variables["GOOGLE_APPLICATION_CREDENTIALS"] = str(config.key_file)
+    else:
+        # No folder of this name is there, so that no login of the user's own is found.
+        variables["CLOUDSDK_CONFIG"] = str(config.commands / "no-gcloud-login")
+    if config.metadata or config.key_file is None:
         address = config.url.removeprefix("http://")
         variables |= {"GCE_METADATA_HOST": address, "GCE_METADATA_IP": address}
     return variables

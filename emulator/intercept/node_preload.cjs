@@ -9,9 +9,13 @@ if (address) {
   const colon = address.lastIndexOf(':');
   const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
   const port = Number(address.slice(colon + 1));
+  const passed = (process.env.VERTEX_EMULATOR_PASSED_HOSTS || '').split(',').filter(Boolean);
+  const isPassed = (name) =>
+    passed.some((host) => (host.startsWith('*.') ? name.endsWith(host.slice(1)) : name === host));
   const isEmulated = (name, number) =>
     typeof name === 'string' &&
     /(^|\.)(googleapis\.com|prediction\.vertexai\.goog)\.?$/i.test(name) &&
+    !isPassed(name.toLowerCase().replace(/\.$/, '')) &&
     Number(number) === 443;
 
   const connect = net.Socket.prototype.connect;

@@ -1,13 +1,18 @@
-"""The CONNECT proxy that HTTPS_PROXY names: it tunnels to the emulator's own TLS port, and nowhere else."""
+"""The CONNECT proxy that HTTPS_PROXY names: it tunnels to the emulator's own TLS port, and to hosts that are let through."""
 
 import asyncio
 import re
 import socket
-from collections.abc import AsyncIterator, Callable
+import urllib.request
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import cast
-from urllib.parse import urlsplit
+from typing import Any, cast
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from emulator.errors import StartError
 
 DOMAINS = ("googleapis.com", "prediction.vertexai.goog")
 """Documented: Google's APIs, regional ones included, and the dedicated DNS names of deployed endpoints."""
@@ -23,25 +28,67 @@ MAX_HEAD_BYTES = 16 * 1024
 """The longest request head that is read."""
 HEAD_TIMEOUT = 10.0
 """Seconds in which a client has to send it, or to read a refusal."""
+CONNECT_TIMEOUT = 10.0
+"""Seconds in which the server, or a host that is let through, has to accept a connection."""
 
 _HEAD_END = b"\r\n\r\n"
 _REQUEST = re.compile(r"([A-Z]+) ([!-~]+) HTTP/1\.[01]")
-_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+):\d{1,5}", re.ASCII)
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+):(\d{1,5})", re.ASCII)
+_LARGEST_PORT = 65535
+_HTTP_PORT = 80
+_PROXY_PORT = 3128
+"""The usual port of a proxy, where its URL has none."""
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 Address = tuple[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class PassedHosts:
+    """The hosts that are let through to the network, and the proxies on the way there."""
+
+    patterns: tuple[str, ...] = ()
+    """Names in lower case; `*.example.com` stands for all below a domain."""
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    """The proxies by the scheme that they are for, and `no` for hosts without one: what `getproxies_environment` returns."""
+
+    def __contains__(self, host: str) -> bool:
+        """Whether a host is let through; case and a final dot do not matter."""
+        name = host.rstrip(".").lower()
+        return any(
+            name.endswith(pattern[1:]) if pattern.startswith("*.") else name == pattern for pattern in self.patterns
+        )
+
+    def find_proxy(self, host: str) -> SplitResult | None:
+        """The URL of the proxy through which a host is reached; None if it is reached directly."""
+        url = self.proxies.get("https")
+        bypass: Callable[[str, dict[str, str]], bool] = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
+        if not url or bypass(host, dict(self.proxies)):
+            return None
+        return urlsplit(url if "://" in url else f"http://{url}")
+
+
+def pass_hosts(patterns: tuple[str, ...]) -> PassedHosts:
+    """Let hosts through, by way of the proxy that this process's environment names. Raises StartError if it is none for HTTP."""
+    proxies = urllib.request.getproxies_environment() if patterns else {}
+    url = proxies.get("https", "")
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme.lower() != "http":
+        raise StartError(f"--pass leads through proxies of the scheme http only, and HTTPS_PROXY names one of {scheme}")
+    return PassedHosts(patterns, proxies)
+
+
 class Proxy:
-    """Answers CONNECT to emulated hosts with a tunnel to `server`; refuses all other hosts and reports them.
+    """Answers CONNECT to emulated hosts with a tunnel to `server`, to `passed` ones with one to the network; refuses and reports the rest.
 
     It copies bytes without reading them. `on_leak` is called with each refused host, prefixed with `http://` if the request was
     not a CONNECT.
     """
 
-    def __init__(self, server: Address, on_leak: Callable[[str], object]) -> None:
+    def __init__(self, server: Address, on_leak: Callable[[str], object], passed: PassedHosts | None = None) -> None:
         self.server = server
         self.on_leak = on_leak
+        self.passed = passed or PassedHosts()
         self._tunnels: set[Tunnel] = set()
 
     @asynccontextmanager
@@ -143,36 +190,61 @@ class Tunnel:
             self._handle_request(head.partition(b"\r\n")[0].decode("latin-1"), rest)
 
     def _handle_request(self, line: str, rest: bytes) -> None:
-        """Connect for a CONNECT to an emulated host; refuse everything else."""
+        """Connect for a CONNECT to an emulated or passed host; refuse everything else."""
         found = _REQUEST.fullmatch(line)
-        is_connect, host = found is not None and found[1] == "CONNECT", _parse_host(found[2]) if found else None
-        if host is None:
+        is_connect, target = found is not None and found[1] == "CONNECT", _parse_target(found[2]) if found else None
+        if target is None:
             self._refuse(HTTPStatus.BAD_REQUEST, "this is a proxy; it takes CONNECT HOST:PORT")
+            return
+        host, port = target
+        if is_connect and host in self._proxy.passed:
+            self._start_connecting(self._connect_to_network(host, port, rest))
         elif is_connect and is_emulated(host):
-            if self.client_end.open_transport is not None:
-                self.client_end.open_transport.pause_reading()
-            self._connecting = asyncio.get_running_loop().create_task(self._connect(rest))
+            self._start_connecting(self._connect(self._proxy.server, _ESTABLISHED, rest, "the emulator has stopped"))
         else:
             self._proxy.on_leak(host if is_connect else f"http://{host}")
             hosts = " and ".join(f"*.{domain}" for domain in DOMAINS)
             self._refuse(HTTPStatus.FORBIDDEN, f"{host} is refused: only HTTPS to {hosts} stays on this machine")
 
-    async def _connect(self, rest: bytes) -> None:
+    def _start_connecting(self, work: Coroutine[Any, Any, None]) -> None:
+        self._deadline.cancel()
+        if self.client_end.open_transport is not None:
+            self.client_end.open_transport.pause_reading()
+        self._connecting = asyncio.get_running_loop().create_task(work)
+
+    async def _connect_to_network(self, host: str, port: int, rest: bytes) -> None:
+        """Connect to a host, or to the proxy on the way there, which then answers the client itself."""
+        proxy = self._proxy.passed.find_proxy(host)
+        if proxy is None:
+            await self._connect((host, port), _ESTABLISHED, rest, f"cannot reach {host}:{port}")
+            return
+        address = proxy.hostname or "", proxy.port or _PROXY_PORT
+        head = f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n"
+        if proxy.username is not None:
+            login = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
+            head += f"Proxy-Authorization: Basic {b64encode(login).decode()}\r\n"
+        failure = f"cannot reach the proxy {address[0]}:{address[1]} that HTTPS_PROXY names"
+        await self._connect(address, b"", f"{head}\r\n".encode() + rest, failure)
+
+    async def _connect(self, address: Address, answer: bytes, rest: bytes, failure: str) -> None:
+        """Connect, then send an answer to the client and the rest to the server; refuse with `failure` if it cannot be reached."""
         server_end = TunnelEnd(self)
         try:
-            await asyncio.get_running_loop().create_connection(lambda: server_end, *self._proxy.server)
-        except OSError:
-            self._refuse(HTTPStatus.BAD_GATEWAY, "the emulator has stopped")
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await asyncio.get_running_loop().create_connection(lambda: server_end, *address)
+        except OSError as error:  # a TimeoutError is one
+            self._deadline = asyncio.get_running_loop().call_later(HEAD_TIMEOUT, self.abort)
+            reason = error.strerror or f"no answer within {CONNECT_TIMEOUT:g} seconds"
+            self._refuse(HTTPStatus.BAD_GATEWAY, f"{failure}: {reason.lower()}")
             return
         finally:
             self._connecting = None
-        self._deadline.cancel()
         client, server = self.client_end.open_transport, server_end.open_transport
         self.client_end.other, server_end.other = server_end, self.client_end
         if client is None or server is None:
             self.abort()
             return
-        client.write(_ESTABLISHED)
+        client.write(answer)
         server.write(rest)
         client.resume_reading()
 
@@ -204,11 +276,13 @@ class Tunnel:
                 end.transport.abort()
 
 
-def _parse_host(target: str) -> str | None:
-    """The host of `HOST:PORT` or, for a request to a plain HTTP proxy, of an absolute URL; None for anything else."""
+def _parse_target(target: str) -> Address | None:
+    """Host and port of `HOST:PORT` or, for a request to a plain HTTP proxy, of an absolute URL; None for anything else."""
     if authority := _AUTHORITY.fullmatch(target):
-        return authority[1].strip("[]")
+        return (authority[1].strip("[]"), int(authority[2])) if int(authority[2]) <= _LARGEST_PORT else None
     try:
-        return urlsplit(target).hostname if "://" in target else None
+        url = urlsplit(target if "://" in target else "")
+        port = url.port or _HTTP_PORT
     except ValueError:
         return None
+    return (url.hostname, port) if url.hostname else None

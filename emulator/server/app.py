@@ -1,25 +1,21 @@
 """The ASGI application: routes requests to the service, the control path (Starlette), or another application, else the 404 page."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from functools import cached_property, partial
-from html import escape
-from typing import Any
 
-from emulator.engine.error_answers import refuse
-from emulator.engine.timeline.timeline import Timeline, plain_timeline, refusal_timeline
+from emulator.engine.timeline.timeline import Timeline, plain_timeline
 from emulator.http.request_cycle import CONNECTION_KEY
-from emulator.http.sending import Receive, Send, play_at_once
+from emulator.http.sending import Receive, Scope, Send, play_at_once
 from emulator.server.clock import Clock
 from emulator.server.playing import ResponseChannel, play, wait_for_disconnect
 from emulator.server.service import Service
 from emulator.server.settings import CONTROL_PATH
+from emulator.server.unrouted import answer_unrouted
 from emulator.store.exchange import Exchange
 from emulator.store.interface import Store
 from emulator.wire.errors import HTML_TYPE
 from emulator.wire.urls import parse_target, parse_unary
-
-Scope = MutableMapping[str, Any]
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -71,13 +67,16 @@ class App:
     def __init__(self, service: Service, otherwise: ASGIApp | None = None) -> None:
         """`otherwise` answers paths that are neither Vertex's nor the control path's; by default the 404 page."""
         self._service = service
-        self._otherwise = otherwise or answer_not_found
+        self._otherwise = otherwise or self._answer_unrouted
 
     @cached_property
     def _control(self) -> ASGIApp:
         from emulator.server.control import build_control  # noqa: PLC0415  # Starlette is slow to import
 
         return build_control(self._service)
+
+    async def _answer_unrouted(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        await answer_unrouted(self._service, scope, send)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Host and query do not affect routing; the query is only searched for API keys."""
@@ -144,16 +143,6 @@ async def read_body(receive: Receive, limit: int) -> bytes | None:
         if not message.get("more_body", False):
             break
     return b"".join(parts)
-
-
-async def answer_not_found(scope: Scope, _receive: Receive, send: Send) -> None:
-    """Answer with Google's 404 page (observed for unrouted paths and methods)."""
-    await play_at_once(not_found(scope["path"]), (), send)
-
-
-def not_found(path: str) -> Timeline:
-    """Google's 404 page for an unrouted path or method (observed)."""
-    return refusal_timeline(refuse("html_not_found", {"PATH": escape(path, quote=False)}))
 
 
 def too_large() -> Timeline:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TextIO
 
 from emulator.redaction import clean_line
-from emulator.store.exchange import Entry, Exchange, TokenExchange
+from emulator.store.exchange import Entry, Exchange, TokenExchange, UnroutedRequest
 
 
 def log_line(exchange: Entry) -> str:
@@ -14,8 +14,20 @@ def log_line(exchange: Entry) -> str:
 
     No text of the request can add a line, and none is longer than `MAX_LINE`.
     """
-    lines = _log_token(exchange) if isinstance(exchange, TokenExchange) else _log_exchange(exchange)
+    match exchange:
+        case UnroutedRequest():
+            lines = _log_unrouted(exchange)
+        case TokenExchange():
+            lines = _log_token(exchange)
+        case _:
+            lines = _log_exchange(exchange)
     return "\n".join(map(clean_line, lines))
+
+
+def _log_unrouted(request: UnroutedRequest) -> list[str]:
+    when = time.strftime("%H:%M:%S", time.localtime(request.started))
+    host = [request.host] if request.is_leak else []
+    return ["  ".join([when, *filter(None, [request.session]), *host, f"{request.status} {request.report}"])]
 
 
 def _log_token(exchange: TokenExchange) -> list[str]:

@@ -29,7 +29,7 @@ from emulator.server.overrides import PACE_HEADER, build_overrides, read_pace, w
 from emulator.server.session_checks import judge_clients, verify_sessions
 from emulator.server.settings import SEEDED_MOMENT, Settings
 from emulator.server.tokens import Mint
-from emulator.store.exchange import Exchange, TokenExchange, clean_outcome
+from emulator.store.exchange import Exchange, TokenExchange, UnroutedRequest, clean_outcome
 from emulator.store.interface import PushedScenario, Store, commit_outcome, read_pushed_scenario, run_synchronously
 from emulator.store.journal import Journal
 from emulator.store.memory import MemoryStore
@@ -53,6 +53,9 @@ class Service:
         self.store: Store = MemoryStore(self.sessions, self.journal)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         self.on_token: list[Callable[[TokenExchange], None]] = []
+        self.on_unrouted: list[Callable[[UnroutedRequest], None]] = []
+        self.default_session = ""
+        """The session of unrouted requests whose path names no project; empty for none."""
         self.added: tuple[Ruleset, ...] = ()
         """Rules that Python code added to all sessions; they are tried before those of files."""
         self.public_keys: dict[str, str] = {}
@@ -251,6 +254,12 @@ class Service:
         self.store.keep(exchange)
         for listener in self.on_token:
             listener(exchange)
+
+    def finish_unrouted(self, request: UnroutedRequest) -> None:
+        """Add a request that nothing routes to the journal and notify the listeners."""
+        self.store.keep(request)
+        for listener in self.on_unrouted:
+            listener(request)
 
     async def push_shared(self, project: str, pushed: PushedScenario | None) -> None:
         """Set a session's own scenario, which replaces the server's, or remove it (None)."""

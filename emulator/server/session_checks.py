@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from emulator.engine.ruleset import Ruleset
 from emulator.store.exchange import Exchange
@@ -55,7 +56,9 @@ def verify_sessions(
     if project is not None:
         session = sessions.find(project)
         entries = [exchange for exchange in journal if exchange.session == project]
-        return verify(rules_of(session), session.uses, entries, strict=strict)
+        own_problems = verify(rules_of(session), session.uses, entries, strict=strict)
+        unrouted = _describe_unrouted(journal, lambda name: name == project)
+        return replace(own_problems, unanswered=own_problems.unanswered + unrouted)
     known = sessions.all()
     own = {name for name, session in known if session.has_own_rules}
     uses: Counter[str] = Counter()
@@ -67,7 +70,17 @@ def verify_sessions(
         verify(rules, uses, shared, strict=strict),
         *(verify_sessions(sessions, journal, rules, rules_of, name, strict=strict) for name in sorted(own)),
     ]
+    unrouted = _describe_unrouted(journal, lambda name: name not in own)
     return Verification(
-        tuple(problem for one in found for problem in one.unanswered),
+        (*(problem for one in found for problem in one.unanswered), *unrouted),
         tuple(problem for one in found for problem in one.rules),
+    )
+
+
+def _describe_unrouted(journal: Journal, is_wanted: Callable[[str], bool]) -> tuple[str, ...]:
+    """A sentence for each request that nothing routes, of the sessions that are wanted."""
+    return tuple(
+        f"exchange {one.number}{f', session {one.session}' if one.session else ''}: {one.report}"
+        for one in journal.unrouted
+        if is_wanted(one.session)
     )

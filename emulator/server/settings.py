@@ -44,6 +44,8 @@ class Settings:
     """Seconds that the tokens of the token endpoints and of the metadata server live."""
     project: str = "demo"
     """The project that the metadata server names; the server answers to any."""
+    location: str = "us-central1"
+    """The location of the URLs that are suggested; the server answers to any."""
     journal_exchanges: int = 1_000
     """Exchanges kept; the oldest are evicted first."""
     journal_bytes: int = 64 * 1024 * 1024

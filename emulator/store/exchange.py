@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from sys import getsizeof
 from typing import Any, Literal, NamedTuple
 
@@ -12,6 +13,7 @@ from emulator.engine.request.facts import Facts
 from emulator.engine.request.options import list_ignored
 from emulator.engine.routes.route import read_route
 from emulator.redaction import clean_line, may_have_secrets, redact, redact_json, redact_raw
+from emulator.wire.errors import Refusal
 from emulator.wire.json_text import parse_or_text
 from emulator.wire.requests import MalformedRequestError, read_request
 from emulator.wire.urls import CHAT, Target
@@ -53,6 +55,8 @@ class Played:
 
 
 _EVENT = "data: "
+_EXPIRED = "expired_token"
+"""How refusals of expired tokens begin. Only a scenario or a setting brings them about: tokens live for an hour otherwise."""
 
 
 def answer_text(body: bytes) -> str:
@@ -194,6 +198,15 @@ class Exchange:
         return self.outcome.result
 
     @property
+    def unscripted_refusal(self) -> Refusal | None:
+        """Vertex's refusal; None if there is none, or if the scenario or the settings brought it about: by a quota or a token's lifetime."""
+        refusal = self.outcome.refusal
+        is_scripted = (
+            refusal is None or refusal.code == HTTPStatus.TOO_MANY_REQUESTS or refusal.rule.startswith(_EXPIRED)
+        )
+        return refusal if self.result == "refusal" and not is_scripted else None
+
+    @property
     def rule(self) -> str | None:
         """The name of the rule that answered."""
         return self.outcome.chosen.rule.name if self.outcome.chosen else None
@@ -305,6 +318,8 @@ class TokenExchange:
     refusal: str = ""
     """The name of the error's catalogue entry; empty if there was no error."""
     explanation: str = ""
+    is_scripted: bool = False
+    """Whether the scenario's `tokens` brought the error about."""
     duration: float = 0.0
     """Seconds until the last byte was written to the network."""
     ended: Ended = "complete"
@@ -352,4 +367,72 @@ class TokenExchange:
         }
 
 
-Entry = Exchange | TokenExchange
+@dataclass(slots=True, kw_only=True)
+class UnroutedRequest:
+    """A request to a path that nothing routes, which got the 404 of its host. Its body is not kept."""
+
+    number: int
+    started: float
+    """Unix time in seconds."""
+    session: str
+    """The project in its path; without one that of `Service.default_session`."""
+    verb: str
+    host: str
+    """The Host header; empty if there was none."""
+    path: str
+    """Without the query, on one line of ASCII."""
+    status: int
+    explanation: str
+    nearest_url: str
+    """The URL that was probably meant; empty if none is near."""
+    is_leak: bool
+    """Whether it was meant for a service of Google's that is not emulated."""
+    duration: float = 0.0
+    ended: Ended = "complete"
+    position: int = 0
+    """Its index, from 1, in the order in which exchanges ended; 0 until it has ended."""
+
+    @property
+    def result(self) -> str:
+        """The kind of outcome."""
+        return "unrouted"
+
+    @property
+    def rule(self) -> None:
+        """None: no rule was asked."""
+
+    @property
+    def report(self) -> str:
+        """Method and path, and what was probably meant."""
+        return f"{self.verb} {self.path}: {self.explanation}"
+
+    @property
+    def size(self) -> int:
+        """Estimated bytes that it takes in memory."""
+        return _EXCHANGE_SIZE + sum(
+            map(getsizeof, (self.session, self.host, self.path, self.explanation, self.nearest_url))
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The request as the control API shows it."""
+        return {
+            "number": self.number,
+            "position": self.position,
+            "time": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="milliseconds"),
+            "session": self.session,
+            "host": self.host or None,
+            "method": self.verb,
+            "path": self.path,
+            "outcome": self.result,
+            "rule": None,
+            "report": self.report,
+            "nearest_url": self.nearest_url or None,
+            "leak": self.is_leak,
+            "refusal": None,
+            "status": self.status,
+            "duration_ms": _milliseconds(self.duration),
+            "ended": self.ended,
+        }
+
+
+Entry = Exchange | TokenExchange | UnroutedRequest

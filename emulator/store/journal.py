@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
-from emulator.store.exchange import Entry, Exchange
+from emulator.store.exchange import Entry, Exchange, UnroutedRequest
 
 _MUCH_MEMORY = 16 * 1024 * 1024
 """Bytes of removed exchanges from which their memory is given back to the system."""
@@ -43,9 +43,14 @@ class Journal:
 
     @property
     def entries(self) -> Sequence[Entry]:
-        """All current entries, oldest first: exchanges and token requests."""
+        """All current entries, oldest first: exchanges, token requests and unrouted requests."""
         with self._lock:
             return tuple(self._exchanges)
+
+    @property
+    def unrouted(self) -> Sequence[UnroutedRequest]:
+        """The current requests that nothing routes, oldest first."""
+        return [entry for entry in self.entries if isinstance(entry, UnroutedRequest)]
 
     def next_number(self) -> int:
         """The number of the next exchange, from 1."""

@@ -14,7 +14,7 @@ from emulator.engine.ruleset import CompiledRule
 from emulator.engine.timeline.timeline import Frame, Frames, Timeline
 from emulator.errors import Place
 from emulator.scenario.rules import Usage as NoUsage
-from emulator.store.exchange import Entry, Exchange, Played, Sender, TokenExchange
+from emulator.store.exchange import Entry, Exchange, Played, Sender, TokenExchange, UnroutedRequest
 
 _OWN = Struct("QddddQQQQ")
 """What hardly two exchanges have in common: number, start, duration, time held, planned end, bytes sent, sizes of both bodies, use."""
@@ -30,7 +30,7 @@ def pack(entry: Entry) -> Sequence[bytes]:
 
     Its position is not there; whoever keeps it gives it one.
     """
-    if isinstance(entry, TokenExchange):
+    if not isinstance(entry, Exchange):
         return bytes(_OWN.size), pickle.dumps(entry, _FORMAT)
     outcome, sender, played, body = entry.outcome, entry.sender, entry.played, entry.body
     status, headers, frames, _, head_at, ending, end_at, write_size = outcome.timeline
@@ -64,7 +64,7 @@ def unpack(data: bytes) -> Entry:
     number, started, duration, held, end_at, sent, request_size, answer_size, use = _OWN.unpack_from(data)
     # It reads no further than what was made of it.
     read = pickle.loads(memoryview(data)[_OWN.size :])  # noqa: S301  # what a worker of this server has packed
-    if isinstance(read, TokenExchange):
+    if isinstance(read, TokenExchange | UnroutedRequest):
         return read
     target, sender, sent_as, found, (warnings, *more), chosen = read
     ended, times, status, headers, cuts, head_at, ending, write_size = sent_as

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 # Documented: regional, global and multi-region locations, `openapi` and ids of self-deployed endpoints, v1 and v1beta1.
 _ENDPOINT = r"/(v1|v1beta1)/projects/([^/]+)/locations/([^/]+)/endpoints/([^/]+)"
-_CHAT = re.compile(_ENDPOINT + r"/(chat/completions)")
+# With a base URL that ends in `/chat/completions?`, as published notebooks have it, newer clients put a slash before the `?`.
+_CHAT = re.compile(_ENDPOINT + r"/(chat/completions)/?")
 # Documented (embeddings, responses) and observed (completions), on the shared endpoint only.
 _OTHER_ROUTE = re.compile(
-    _ENDPOINT.replace("endpoints/([^/]+)", "endpoints/(openapi)") + r"/(embeddings|completions|responses)"
+    _ENDPOINT.replace("endpoints/([^/]+)", "endpoints/(openapi)") + r"/(embeddings|completions|responses)/?"
 )
 _GET_ENDPOINT = re.compile(_ENDPOINT)
 # Documented: REST reference of v1beta1.
@@ -59,7 +60,10 @@ class Target(NamedTuple):
 
 
 def parse_target(path: str) -> Target | None:
-    """The target of a POST to a decoded URL path without its query; None if the path is not routed. The host does not matter."""
+    """The target of a POST to a decoded URL path without its query; None if the path is not routed.
+
+    The host does not matter, and neither does a slash at the end (assumed).
+    """
     found = _CHAT.fullmatch(path) or _OTHER_ROUTE.fullmatch(path)
     return Target(*found.groups()) if found else None
 

@@ -147,6 +147,20 @@ def test_program_that_fails_undisturbed_is_reported(sweep: Any, write: Any, more
     assert (done.stdout, done.stderr, done.exit_code) == ("", said, 1)
 
 
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ("", "the program asks nothing: no request reached the emulator, so there is nothing to disturb"),
+        ("; exit 1", "the program fails though nothing disturbs it: status 1"),
+    ],
+)
+def test_programs_that_ask_for_nothing_that_is_emulated(run: Any, ending: str, said: str) -> None:
+    """Where a program asked for something that nothing routes, that is named."""
+    done = run("sweep", "--", "sh", "-c", f"curl -s -o /dev/null https://aiplatform.googleapis.com/v1/models{ending}")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"vertex-emulator: {said}; it asked for GET /v1/models: no such path: ")
+
+
 def test_unusable_programs_are_reported(run: Any) -> None:
     """A program that sends no request and one that does not exist are reported."""
     done = run("sweep", "--", "true")

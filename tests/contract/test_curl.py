@@ -259,11 +259,11 @@ OPENAPI = "${VERTEX}/v1/projects/p/locations/us-central1/endpoints/openapi"
         f"curl {OPENAPI}/models",
         f"curl {OPENAPI}/chat/completions",
         f"curl -X PUT -d '{HELLO}' {OPENAPI}/chat/completions",
-        f"curl -d '{HELLO}' {OPENAPI}/chat/completions/",
+        f"curl -d '{HELLO}' {OPENAPI}/chat/completions//",
         f"curl -d '{HELLO}' ${{VERTEX}}/v1/chat/completions",
         "curl ${VERTEX}/",
     ],
-    ids=["models", "get", "put", "slash", "openai", "root"],
+    ids=["models", "get", "put", "slashes", "openai", "root"],
 )
 def test_not_found(run: Run, command: str) -> None:
     """What nothing routes, or routes by another method, is Google's page, with or without credentials."""

@@ -5,8 +5,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import pytest
 from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
+
+from emulator.api.emulator import Emulator
 
 MODEL = "google/gemini-2.5-flash"
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Why is the sky blue?"}]
@@ -167,3 +170,10 @@ def test_unsupported_parameters_are_ignored(client: OpenAI) -> None:
             store=True,
         )
     )
+
+
+@pytest.mark.parametrize("tail", ["/", "/chat/completions?", "/chat/completions?/"])
+def test_base_urls_of_published_notebooks(vertex: Emulator, base_url: str, tail: str) -> None:
+    """Google's Model Garden notebooks end the base URL in `/chat/completions?`, so that what clients append is the query."""
+    with OpenAI(base_url=base_url + tail, api_key=vertex.api_key) as client:
+        check_plain(client.chat.completions.create(model=MODEL, messages=QUESTION))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from emulator.api.emulator import Emulator
-from emulator.credentials.app import find_route, refuse_unrouted
+from emulator.credentials.app import find_route
 from emulator.credentials.grants import JWT_BEARER, TOKEN_EXCHANGE
 from emulator.server.log import log_line
 from emulator.server.settings import Settings
@@ -82,34 +82,20 @@ def test_metadata_server(vertex: Emulator, send: Send, chat: Chat) -> None:
     assert chat(vertex, reply["access_token"])[0] == 200
 
 
-@pytest.mark.parametrize(
-    ("host", "kind"),
-    [
-        ("iamcredentials.googleapis.com", "object"),
-        ("cloudresourcemanager.googleapis.com:443", "object"),
-        ("storage.googleapis.com.", "object"),
-        ("us-central1-aiplatform.googleapis.com", "page"),
-        ("aiplatform.googleapis.com", "page"),
-        ("aiplatform.us.rep.googleapis.com", "page"),
-        ("127.0.0.1:8080", "page"),
-        ("googleapis.com.evil.test", "page"),
-        ("[::1", "page"),
-        ("", "page"),
-    ],
-)
-def test_hosts_that_are_not_emulated(host: str, kind: str) -> None:
-    """Google's other services answer 404 in JSON, Vertex and all other hosts with a page."""
-    timeline, warnings = refuse_unrouted("/v1/anything", host)
-    assert timeline.status == 404
-    assert timeline.body.startswith(b"{" if kind == "object" else b"<!DOCTYPE html>")
-    assert bool(warnings) == (kind == "object")
-
-
-def test_unrouted_over_the_socket(vertex: Emulator, send: Send) -> None:
-    """The background request of google-auth gets its 404 at once."""
+def test_background_lookups_of_google_auth(vertex: Emulator, send: Send) -> None:
+    """They get a 404 at once, and are not reported, because programs do not know of them."""
     path = "/v1/projects/-/serviceAccounts/a@p.iam.gserviceaccount.com/allowedLocations"
     status, body = send(vertex, "GET", path, Host="iamcredentials.googleapis.com")
     assert (status, body["error"]["status"]) == (404, "NOT_FOUND")
+    assert vertex.unrouted == ()
+
+
+def test_wrong_method_of_a_token_endpoint(vertex: Emulator, send: Send) -> None:
+    """A token endpoint that is asked by another method is not routed, and the journal says why."""
+    send(vertex, "PUT", "/token", Host="oauth2.googleapis.com")
+    (request,) = vertex.unrouted
+    assert request.report == "PUT /token: no such method; this path answers POST"
+    assert not request.is_leak
 
 
 @pytest.mark.parametrize(
@@ -226,9 +212,10 @@ def test_assertions_without_the_extra(vertex: Emulator, send: Send, monkeypatch:
     monkeypatch.setitem(sys.modules, "jwt", None)
     form = {"grant_type": JWT_BEARER, "assertion": "a.b.c"}
     status, reply = send(vertex, "POST", "/token", form)
-    assert (status, reply["error"]["type"], reply["error"]["code"]) == (418, "emulator_error", "missing_package")
-    assert reply["error"]["message"] == (
-        "emulator: assertions of service accounts need the package pyjwt; pip install 'vertex-openai-emulator[exec]'"
+    assert (status, reply["error"]) == (418, "missing_package")
+    assert reply["error_description"] == (
+        "emulator: assertions of service accounts need the package pyjwt where the emulator runs; "
+        "pip install 'vertex-openai-emulator[exec]'"
     )
     entry = vertex.service.journal.entries[-1].to_json()
     assert (entry["status"], entry["outcome"], entry["refusal"]["name"]) == (418, "refusal", "missing_package")

@@ -56,6 +56,20 @@ def test_service_account(vertex: Emulator, keys: KeyFiles, load: Any, chat: Chat
     assert token.account == found.service_account_email
 
 
+def test_service_account_without_the_extra(
+    vertex: Emulator, keys: KeyFiles, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the emulator lacks PyJWT, google-auth shows what is missing and how to install it."""
+    found, _project = load(keys.service_account)
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    with pytest.raises(exceptions.RefreshError) as caught:
+        found.refresh(Request())
+    assert caught.value.args[0].startswith(
+        "missing_package: emulator: assertions of service accounts need the package pyjwt"
+    )
+    assert vertex.service.journal.entries[-1].result == "refusal"
+
+
 def test_client_refreshes_in_time(vertex: Emulator, keys: KeyFiles, load: Any, chat: Chat, clock: Any) -> None:
     """A short-lived token is refused once it has expired, and a refreshed one is accepted."""
     found, _project = load(keys.service_account)

@@ -72,7 +72,9 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 def gcloud(shim: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the shim."""
-    return subprocess.run([shim, *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [shim, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=20
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,12 +106,25 @@ def test_shim_prints_the_project(tmp_path: Path, arguments: str) -> None:
     assert gcloud(shim, *arguments.split()).stdout == "it's $HOME\n"
 
 
-@pytest.mark.parametrize("arguments", ["", "auth login", "storage ls", "auth print-access-tokens", "config get"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *("", "auth login", "auth application-default login", "auth print-identity-token", "auth print-access-tokens"),
+        *("config get", "config set project demo", "storage ls", "services enable aiplatform.googleapis.com"),
+        "ai endpoints list --region=us-central1",
+    ],
+)
 def test_shim_refuses_other_commands(tmp_path: Path, arguments: str) -> None:
-    """Other commands get a message and the status of wrong usage."""
+    """Other commands get a message that names them and what there is, and the status of wrong usage, at once."""
     done = gcloud(write_gcloud_shim(tmp_path, url=URL, project="demo", token="ya29.x"), *arguments.split())
     assert (done.stdout, done.returncode) == ("", 2)
-    assert "vertex-emulator" in done.stderr
+    assert done.stderr.splitlines() == [
+        (
+            "gcloud (vertex-emulator): only auth print-access-token, auth application-default print-access-token and "
+            f"config get project are there; this was: gcloud {arguments}"
+        ),
+        "gcloud (vertex-emulator): nothing was done; for anything else call the real gcloud by its path, outside of the emulator",
+    ]
 
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="the shim asks by curl")

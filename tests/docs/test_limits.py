@@ -21,7 +21,7 @@ from emulator.scenario import problems
 from emulator.scenario import yaml as scenario_yaml
 from emulator.scenario.checks import unreachable
 from emulator.scenario.templates import prices, template
-from emulator.server import control, lifetime, listening, tokens
+from emulator.server import control, lifetime, listening, tokens, unrouted
 from emulator.server.settings import Settings
 from emulator.store import exchange, sessions
 from emulator.verdicts import tool_calls
@@ -83,6 +83,11 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
         ),
         ("choices (`n`)", f"{models.MAX_CHOICES}", "400 `candidate_count_range`"),
         ("exchanges in the journal", f"{settings.journal_exchanges:,}", "the oldest leave"),
+        (
+            "the path of a request that nothing routes",
+            f"{unrouted.MAX_PATH:,} characters",
+            "the rest is not kept",
+        ),
         (
             "what the exchanges in the journal take in memory",
             f"{settings.journal_bytes // MIB} MiB",

@@ -13,18 +13,8 @@ from typing import Any
 import pytest
 
 SKY = Path(__file__).with_name("sky.yaml")
+CHAT = Path(__file__).with_name("programs") / "chat.py"
 SILENT = "vertex-emulator: no request reached the emulator, 0 misses, 0 refusals, 0 leaks\n"
-CHAT = """
-import json, os, sys, urllib.request
-for text in sys.argv[1:]:
-    body = json.dumps({"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": text}]}).encode()
-    bearer = {"authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}
-    request = urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/chat/completions", body, bearer)
-    try:
-        urllib.request.urlopen(request)
-    except urllib.error.HTTPError as error:
-        print(error.code)
-"""
 
 
 @pytest.mark.parametrize("status", [0, 7, 143])
@@ -155,7 +145,7 @@ print(json.dumps([modes, [os.environ["HTTPS_PROXY"], os.environ["OPENAI_BASE_URL
 
 def test_misses_and_refusals_are_counted(programs: Any) -> None:
     """The last line has the counts; with -v the log is on stderr; without --verify the status is the program's."""
-    done = programs.run("-v", SKY, "--", sys.executable, "-c", CHAT, "sky", "sea")
+    done = programs.run("-v", SKY, "--", sys.executable, CHAT, "sky", "sea")
     assert (done.status, done.out) == (0, "418\n")
     assert '"sky"  200' in done.err
     assert 'wanted text containing "sky", got "sea"' in done.err
@@ -164,53 +154,9 @@ def test_misses_and_refusals_are_counted(programs: Any) -> None:
 
 def test_log_goes_to_a_file(programs: Any) -> None:
     """With --log the log is written to the file, and stderr has only the program's output and the last line."""
-    done = programs.run("--log", "requests.log", SKY, "--", sys.executable, "-c", CHAT, "sky")
+    done = programs.run("--log", "requests.log", SKY, "--", sys.executable, CHAT, "sky")
     assert done.err == "vertex-emulator: 1 request, 0 misses, 0 refusals, 0 leaks\n"
     assert '"sky"  200' in (programs.folder / "requests.log").read_text("utf-8")
-
-
-@pytest.mark.parametrize(
-    ("texts", "status", "said"),
-    [
-        (["sky"], 0, ""),
-        (["sky", "sea"], 3, "vertex-emulator: 1 request that no rule answered; -v or --log tells which\n"),
-        ([], 3, f'vertex-emulator: "sky", {SKY}:3:5: never answered\n'),
-    ],
-    ids=["good", "miss", "unused"],
-)
-def test_verify(programs: Any, texts: list[str], status: int, said: str) -> None:
-    """--verify makes misses and unused rules a failure."""
-    done = programs.run("--verify", SKY, "--", sys.executable, "-c", CHAT, *texts)
-    assert done.status == status
-    assert done.err.partition(" leaks\n")[2] == said
-
-
-@pytest.mark.parametrize(
-    ("texts", "status", "said"),
-    [
-        (["sky", "sky"], 0, ""),
-        (["sky", "sky", "sky"], 3, "answered 3 times, expected 2 times\n"),
-        (["sky"], 3, "answered once, expected 2 times\n"),
-    ],
-    ids=["as often", "too often", "too rarely"],
-)
-def test_verify_asks_for_what_rules_expect(programs: Any, texts: list[str], status: int, said: str) -> None:
-    """With --verify the `expect` of a rule must be met; a rule that may stay unused is not reported."""
-    rules = [
-        "{name: sky, when: {last_user: sky}, expect: {times: 2}, reply: Blue.}",
-        "{name: sea, when: {last_user: sea}, expect: {times: 0}, reply: Green.}",
-    ]
-    scenario = programs.folder / "expecting.yaml"
-    scenario.write_text("rules:\n" + "".join(f"- {rule}\n" for rule in rules), "utf-8")
-    done = programs.run("--verify", scenario, "--", sys.executable, "-c", CHAT, *texts)
-    assert done.status == status
-    assert done.err.partition(" leaks\n")[2] == (f'vertex-emulator: "sky", expecting.yaml:2:3: {said}' if said else "")
-
-
-def test_verify_leaves_failures_alone(programs: Any) -> None:
-    """A program that fails keeps its own status, and rules of the built-in scenario may stay unused."""
-    assert programs.run("--verify", SKY, "--", "sh", "-c", "exit 5").status == 5
-    assert programs.run("--verify", "--", "true").status == 0
 
 
 def test_leaks_are_named(programs: Any) -> None:
@@ -218,8 +164,13 @@ def test_leaks_are_named(programs: Any) -> None:
     done = programs.run("--", "curl", "-sS", "https://example.com/")
     assert done.status == 56
     assert "CONNECT tunnel failed, response 403" in done.err
-    assert "vertex-emulator: leak: a program wanted to reach example.com, which is not emulated; refused\n" in done.err
-    assert done.err.endswith("0 refusals, 1 leak (example.com)\n")
+    said = (
+        "a program wanted to reach example.com, which is not emulated; refused (--pass example.com lets it through)\n"
+    )
+    assert f"vertex-emulator: leak: {said}" in done.err
+    assert done.err.endswith(
+        "\nvertex-emulator: no request reached the emulator, 0 misses, 0 refusals, 1 leak (example.com)\n"
+    )
 
 
 def test_wrong_usage(programs: Any) -> None:

@@ -31,6 +31,44 @@ def test_unanswered_requests_fail_the_test(run: Run) -> None:
     result.stdout.fnmatch_lines(["*no rule of*", '*wanted text containing "hello", got "good day"*'])
 
 
+UNROUTED = """
+import openai
+
+def test_before(vertex):
+    pass
+
+def test_it(vertex, vertex_server):
+    client = openai.OpenAI(base_url=vertex_server.url + "/v1", api_key="x", max_retries=0)
+    for ask in (client.models.list, lambda: vertex.openai().models.list()):
+        try:
+            ask()
+        except openai.NotFoundError:
+            pass
+    {end}
+
+def test_after(vertex):
+    pass
+"""
+
+
+def test_unrouted_requests_fail_the_test(run: Run) -> None:
+    """A request that nothing routes fails its own test only, whether its path names the project or not."""
+    result = run(test_it_py=UNROUTED.format(end=""))
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "exchange *, session test-it-*: GET /v1/models: no such path: this endpoint does not list its models*",
+            "exchange *, session test-it-*: GET */endpoints/openapi/models: no such path*",
+            "*404 GET /v1/models: no such path*",
+        ]
+    )
+
+
+def test_unrouted_requests_can_be_forgotten(run: Run) -> None:
+    """A test that wants them resets its session, as for requests that no rule answers."""
+    run(test_it_py=UNROUTED.format(end="assert len(vertex.unrouted) == 2; vertex.reset()")).assert_outcomes(passed=3)
+
+
 REFUSED = """
 import openai
 import pytest

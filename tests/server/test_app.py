@@ -74,7 +74,7 @@ def test_answers_look_like_the_front_ends(vertex: Emulator) -> None:
         ("GET", CHAT),
         ("PUT", CHAT),
         ("DELETE", CHAT),
-        ("POST", f"{CHAT}/"),
+        ("POST", f"{CHAT}//"),
         ("POST", "/v1/chat/completions"),
         ("GET", "/"),
         ("POST", "/v1//projects/p/locations/l/endpoints/openapi/chat/completions"),
@@ -94,10 +94,12 @@ def test_the_path_in_the_404_is_escaped(vertex: Emulator) -> None:
     assert b"<script>" not in ask(vertex, "/%3Cscript%3E", None, "GET").body
 
 
-@pytest.mark.parametrize("query", ["?", "?/chat/completions", "?a=b&c", "?%ff"])
-def test_junk_queries_are_ignored(vertex: Emulator, query: str) -> None:
+@pytest.mark.parametrize(
+    "rest", ["/", "?", "?/chat/completions", "/?chat/completions", "/?/chat/completions", "?a=b&c", "?%ff"]
+)
+def test_slash_and_query_at_the_end_are_ignored(vertex: Emulator, rest: str) -> None:
     """Some notebooks have a question mark in the base URL."""
-    assert ask(vertex, CHAT + query).status == 200
+    assert ask(vertex, CHAT + rest).status == 200
 
 
 @pytest.mark.parametrize(

@@ -133,3 +133,26 @@ def test_large_descriptions_are_not_cached() -> None:
     ):
         again = unpack(b"".join(pack(exchange)))
         assert again.to_json() == exchange.to_json() | {"position": 0}
+
+
+@pytest.mark.parametrize(
+    ("reply", "model", "lifetime", "expected"),
+    [
+        ("Hi.", "google/gemini-2.5-flash", 60, None),
+        ("Hi.", "bare", 60, "malformed_publisher_model"),
+        ("{fail: 400}", "google/gemini-2.5-flash", 60, None),
+        ("Hi.", "google/gemini-2.5-flash", -1, None),
+    ],
+    ids=["answer", "refusal", "rule", "expired"],
+)
+def test_unscripted_refusal(reply: str, model: str, lifetime: int, expected: str | None) -> None:
+    """It is Vertex's refusal, unless a rule or the lifetime of tokens brought it about."""
+    rules = compile_rules(read_text(f"rules: [{{reply: {reply}}}]").scenarios)
+    service = Service(rules, Settings(), clock=ManualClock())
+    token = service.mint.issue(service.clock.now(), lifetime)
+    headers = [(b"authorization", f"Bearer {token}".encode())]
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "x"}]}).encode()
+    exchange = service.handle(Target("v1", "p", "global", "openapi"), b"", headers, body)
+    assert (exchange.status == 200) == (exchange.outcome.refusal is None)
+    refusal = exchange.unscripted_refusal
+    assert (refusal and refusal.rule) == expected

@@ -22,7 +22,7 @@ def test_documented_urls_have_a_target(version: str, location: str, endpoint: st
     "path",
     [
         "/v1/projects/p/locations/l/endpoints/openapi/models",
-        "/v1/projects/p/locations/l/endpoints/openapi/chat/completions/",
+        "/v1/projects/p/locations/l/endpoints/openapi/chat/completions//",
         "/v1/projects/p/locations/l/endpoints/openapi/chat/completions/chat/completions",
         "/v2/projects/p/locations/l/endpoints/openapi/chat/completions",
         "/v1/projects//locations/l/endpoints/openapi/chat/completions",
@@ -42,6 +42,7 @@ def test_post(method: str) -> None:
     target = parse_target(f"{ROOT}/{method}")
     assert target == Target("v1", "p-1", "global", "openapi", method)
     assert (target.path, target.is_unary) == (f"{ROOT}/{method}", False)
+    assert parse_target(f"{ROOT}/{method}/") == target
 
 
 @pytest.mark.parametrize(
@@ -49,8 +50,8 @@ def test_post(method: str) -> None:
     [
         ROOT,
         f"{ROOT}/models",
+        f"{ROOT}/",
         f"{ROOT}/responses/r-1",
-        f"{ROOT}/chat/completions/",
         "/v1/projects/p-1/locations/global/endpoints/123/embeddings",
     ],
 )
