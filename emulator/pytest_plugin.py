@@ -83,7 +83,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--vertex-seed", metavar="SEED", help="makes every answer repeatable to the byte")
     group.addoption(
         "--vertex-vetting",
-        choices=["enforce", "warn", "off"],
+        choices=["enforce", "strict", "warn", "off"],
         default="enforce",
         help="what becomes of requests that Vertex would refuse",
     )

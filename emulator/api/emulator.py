@@ -148,7 +148,7 @@ class Emulator(SessionScope):
             raise StartError("the emulator has not been started")
         return self._url
 
-    def base_url(self, project: str = PROJECT, location: str = "us-central1", endpoint: str = "openapi") -> str:
+    def base_url(self, project: str = PROJECT, location: str = "global", endpoint: str = "openapi") -> str:
         """The base URL for an OpenAI client."""
         return base_url(self.url, project, location, endpoint)
 
@@ -183,8 +183,6 @@ class Emulator(SessionScope):
         """An OpenAI client for asyncio; otherwise as `openai`."""
         return self._clients.async_openai(self, self.base_url(project), self.api_key, options)
 
-    def session(
-        self, project: str = PROJECT, *, location: str = "us-central1", endpoint: str = "openapi"
-    ) -> VertexSession:
+    def session(self, project: str = PROJECT, *, location: str = "global", endpoint: str = "openapi") -> VertexSession:
         """The session of a project; location and endpoint determine its base URL."""
         return VertexSession(self, self._clients, project, location, endpoint)

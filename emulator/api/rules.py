@@ -182,7 +182,7 @@ class RuleBuilder:
         *,
         usage: Mapping[str, Any] | None = None,
         finish: str | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | list[str] | None] | None = None,
         quirks: Sequence[str] | None = None,
         pace: str | Mapping[str, Any] | None = None,
         fault: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | None = None,

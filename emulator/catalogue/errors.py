@@ -77,6 +77,8 @@ class CatalogueError:
     """Values for placeholders that do not follow from a request, such as the range of a number."""
     framing: Framing
     service: Service
+    strict_only: bool = False
+    """Whether requests are refused with it under `--vetting strict` only, because it is not known of this route; else they are warned of."""
     when: str
     source: str
     """Where the text comes from, and whether it is documented, observed or assumed."""

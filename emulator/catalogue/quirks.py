@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 QuirkName = Literal[
+    "access_token_expired",
     "announce_index",
     "audio_formats_refused",
     "bare_models",
@@ -60,6 +61,11 @@ _SIBLING = "observed on the Gemini API's OpenAI route: googleapis/python-genai#2
 QUIRKS: dict[QuirkName, Quirk] = {
     quirk.name: quirk
     for quirk in (
+        Quirk(
+            "access_token_expired",
+            "an expired access token is refused with the reason `ACCESS_TOKEN_EXPIRED`, as other Google APIs give it",
+            "observed: ubopod/ubo_app#339, another Google API",
+        ),
         Quirk(
             "announce_index",
             "the chunk that announces a streamed call carries the call's own index, not the other call's",

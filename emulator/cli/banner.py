@@ -41,7 +41,7 @@ class Banner:
         names = ", ".join(f'"{name}"' for name in ruleset.scenarios)
         workers = f", {self.workers} workers" if self.workers > 1 else ""
         size = f"{count(len(ruleset.rules), 'rule')}{workers}"
-        body = '{"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "Hello"}]}'
+        body = '{"model": "google/gemini-3.5-flash", "messages": [{"role": "user", "content": "Hello"}]}'
         text = (
             f"vertex-emulator {__version__} serves {names} ({size}) at {self.url}\n"
             f"\nBase URL (any project, location and endpoint will do):\n  {base}\n"

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from emulator.catalogue.errors import all_errors, find
-from emulator.catalogue.models import ModelCard, all_models
+from emulator.catalogue.models import ModelCard, all_models, find_price
 from emulator.catalogue.quirks import QUIRKS
 from emulator.cli.options import option
 
@@ -37,16 +37,18 @@ def errors(*, as_json: bool) -> None:
 @click.command()
 @_as_json
 def models(*, as_json: bool) -> None:
-    """List the models of the real service and what each can do.
+    """List the models of the real service, and what each can do.
 
-    The emulator answers to any model name; these are those it knows more about.
+    The emulator answers to any model name; these are those it knows more about. PRICE is in dollars for a million tokens of input and
+    of output; the JSON has all prices, with their source, and the locations where a model is served.
     """
     cards = all_models()
     if as_json:
-        _print_json([asdict(card) for card in cards])
+        prices = {card.id: find_price(card.id) for card in cards}
+        _print_json([asdict(card) | {"price": (price := prices[card.id]) and asdict(price)} for card in cards])
         return
-    rows = [(card.id, card.family, _outputs(card), _thinking(card)) for card in cards]
-    _print_table(("ID", "FAMILY", "OUTPUT", "THINKING"), rows)
+    rows = [(card.id, card.family, _outputs(card), _thinking(card), _price(card), _state(card)) for card in cards]
+    _print_table(("ID", "FAMILY", "OUTPUT", "THINKING", "PRICE", "STATE"), rows)
 
 
 @click.command()
@@ -67,6 +69,22 @@ def _outputs(card: ModelCard) -> str:
         return "vectors"
     kinds = {"text": True, "image": card.image_output, "audio": card.audio_output}
     return ", ".join(kind for kind, is_output in kinds.items() if is_output)
+
+
+def _price(card: ModelCard) -> str:
+    price = find_price(card.id)
+    return "-" if price is None else f"{price.input:g} / {price.output:g}"
+
+
+def _state(card: ModelCard) -> str:
+    when = f" {card.retires}" if card.retires else ""
+    match card.retired:
+        case "confirmed":
+            return f"retired{when}"
+        case "announced":
+            return f"retired{when}, as announced"
+        case _:
+            return f"until{when} or later" if when else "-"
 
 
 def _thinking(card: ModelCard) -> str:

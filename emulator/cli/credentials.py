@@ -21,7 +21,7 @@ _TIMEOUT = 10
 @click.argument("folder", default="vertex-credentials", type=click.Path(path_type=Path))
 @option("--url", default="http://127.0.0.1:8080", help="Where the emulator runs.")
 @option("--project", help="The project of the credentials; without it that of the server.")
-@option("--location", default="us-central1", help="The location in the URL that is printed.")
+@option("--location", default="global", help="The location in the URL that is printed.")
 @option("--metadata", is_flag=True, help="Print the variables that lead to the metadata server too.")
 @option("--force", is_flag=True, help="Overwrite the files of an earlier run.")
 def credentials(folder: Path, *, url: str, project: str | None, location: str, metadata: bool, force: bool) -> None:

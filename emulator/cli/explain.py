@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Header = tuple[bytes, bytes]
 
-_PATH = "/v1/projects/demo/locations/us-central1/endpoints/openapi/chat/completions"
+_PATH = "/v1/projects/demo/locations/global/endpoints/openapi/chat/completions"
 
 
 class HeaderType(click.ParamType[Header]):

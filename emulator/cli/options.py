@@ -110,8 +110,9 @@ _QUIRK = option(
 )
 _VETTING = _choice(
     "--vetting",
-    ("enforce", "warn", "off"),
-    "What becomes of requests that Vertex refuses: refused too, answered with a warning, or not looked at.",
+    ("enforce", "strict", "warn", "off"),
+    "What becomes of requests that Vertex refuses: refused too (strict: also what only its other routes are known to refuse), answered "
+    "with a warning, or not looked at.",
 )
 _MODELS = _choice(
     "--models",
@@ -153,7 +154,7 @@ _PROJECT = option(
     "--project", default="demo", help="The project in the URLs that are printed; the server answers to any."
 )
 _LOCATION = option(
-    "--location", default="us-central1", help="The location in the URLs that are printed; the server answers to any."
+    "--location", default="global", help="The location in the URLs that are printed; the server answers to any."
 )
 _CREDENTIALS = _choice(
     "--credentials",

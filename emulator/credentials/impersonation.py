@@ -34,7 +34,9 @@ def answer_impersonation(request: CredentialRequest, issuer: TokenIssuer) -> Cre
     problem = check_credentials(issuer.auth, request.credentials, issuer.mint, issuer.now, _SCOPES)
     if problem is not None:
         rpc = f"google.iam.credentials.v1.IAMCredentials.{method[:1].upper()}{method[1:]}"
-        return answer_refusal(_to_iam_error(refuse(problem.name, {}, explanation=problem.explanation), rpc))
+        # Documented: this API names the reason of an expired token, as Vertex has been seen not to do.
+        name = "expired_token_named" if problem.name == "expired_token" else problem.name
+        return answer_refusal(_to_iam_error(refuse(name, {}, explanation=problem.explanation), rpc))
     if method == "generateIdToken":
         audience = request.text("audience")
         if not audience:

@@ -87,6 +87,7 @@ def answer(
         if (
             render is render_chat
             and inputs.overrides.is_empty
+            and not facts.implicit_tokens
             and chosen.rule.is_unmodified
             and chosen.rule.replies[chosen.position].calls is not None
         ):

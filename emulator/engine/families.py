@@ -12,7 +12,7 @@ from typing import Any
 from emulator.catalogue.models import ModelCard, ReasoningPlace, all_models, find_model, generation
 from emulator.engine.error_answers import refuse, values_for
 from emulator.scenario.rules import Endpoint, Family
-from emulator.wire.dialects import GEMINI, GROK, LLAMA, R1, SGLANG, TGI, VLLM, Dialect
+from emulator.wire.dialects import GEMINI, GPT_OSS, GROK, LLAMA, R1, SGLANG, TGI, VLLM, Dialect
 from emulator.wire.errors import Refusal
 from emulator.wire.requests import ChatRequest
 from emulator.wire.urls import Target
@@ -84,7 +84,9 @@ def choose_style(model: str, family: str | None) -> AnswerStyle:
         family = "gemini"
         publisher, slash, name = model.partition("/")
         if generation(model) is None and slash and (publisher != "google" or name.startswith("gemma")):
-            card = _find_representative(lambda one: one.id.startswith(f"{publisher}/") and generation(one.id) is None)
+            card = _find_representative(
+                lambda one: one.id.startswith(f"{publisher}/") and not one.family.startswith("gemini")
+            )
             family = card.family if card else ""
     if family.startswith("gemini"):
         return AnswerStyle(GEMINI)
@@ -114,6 +116,8 @@ def _dialect_of(card: ModelCard, family: str, model: str) -> Dialect:
         changes["body"] = {}
     if family == "gemma":
         changes["usage"] = Usage.to_gemma
+    if family == "gpt-oss":
+        return replace(GPT_OSS, **changes)
     if family == "kimi":
         changes["call_id"] = "functions.{name}:{position}"
     return replace(SGLANG, **changes)

@@ -25,6 +25,7 @@ from emulator.scenario.rules import (
     ConversationRule,
     Endpoint,
     Expect,
+    HeaderValue,
     SequenceRule,
     Tokens,
     Usage,
@@ -32,6 +33,7 @@ from emulator.scenario.rules import (
 )
 from emulator.scenario.steps import Reply
 from emulator.scenario.text_index import RequiredTexts
+from emulator.wire.headers import Headers, replace_headers
 
 _NO_USAGE = Usage.model_construct()
 
@@ -50,7 +52,7 @@ class CompiledRule:
     """How many requests of a session it answers."""
     usage: Usage
     finish: str | None
-    headers: tuple[tuple[str, str], ...]
+    headers: Headers
     quirks: frozenset[QuirkName]
     compiled_pace: CompiledPace | None = None
     """The pace of its answers; None for the server's."""
@@ -196,7 +198,7 @@ def _compile_parts(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRu
         limit=min(limits) if limits else None,
         usage=_usage(rule, defaults),
         finish=rule.finish if rule.finish is not None else defaults.finish,
-        headers=tuple({**(defaults.headers or {}), **(rule.headers or {})}.items()),
+        headers=replace_headers(_list_headers(defaults.headers or {}), _list_headers(rule.headers or {})),
         quirks=frozenset([*(defaults.quirks or ()), *(rule.quirks or ())]),
         compiled_pace=None if pace is None else compile_pace(pace),
         faults=compile_faults(rule.fault if rule.fault is not None else defaults.fault),
@@ -205,6 +207,14 @@ def _compile_parts(file: ScenarioFile, number: int, rule: AnyRule) -> CompiledRu
         conversation=compile_conversation(rule.conversation) if isinstance(rule, ConversationRule) else None,
         required_texts=required_texts_of(rule),
     )
+
+
+def _list_headers(headers: Mapping[str, HeaderValue]) -> Headers:
+    """One pair for each line; None for a header that is left out. An empty list leaves it out too."""
+    found: list[tuple[str, str | None]] = []
+    for name, value in headers.items():
+        found += [(name, line) for line in value] or [(name, None)] if isinstance(value, list) else [(name, value)]
+    return tuple(found)
 
 
 def _usage(rule: AnswerOptions, defaults: AnswerOptions) -> Usage:

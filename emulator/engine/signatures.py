@@ -30,20 +30,23 @@ def sign(text: str, salt: int, seed: str | None) -> str:
     return _sign(text, salt.to_bytes(_SALT_BYTES, "big"), seed)
 
 
-def sign_call(name: str, arguments: str, salt: int, seed: str | None) -> str:
-    """A signature over a tool call; it stays valid when a client writes the same arguments differently."""
-    return sign(text_of_call(name, arguments), salt, seed)
+def sign_call(text: str, model: str, salt: int, seed: str | None) -> str:
+    """A signature of a model over `text_of_call`; it stays valid when a client writes the same arguments differently."""
+    return sign(_of_model(text, model), salt, seed)
 
 
-def fits_call(signature: str, name: str, arguments: str | None, seed: str | None) -> bool:
-    """Whether `sign_call` made this signature for this call."""
+def fits_call(signature: str, name: str, arguments: str | None, model: str, seed: str | None) -> bool:
+    """Whether `sign_call` made this signature for this call of this model.
+
+    That another model's is not valid is observed for models of other vendors, and claimed for Gemini's.
+    """
     try:
         packed = b64decode(signature, validate=True)
     except (binascii.Error, ValueError):
         return False
     return (
         len(packed) == _SALT_BYTES + _DIGEST_BYTES
-        and _sign(text_of_call(name, arguments or "{}"), packed[:_SALT_BYTES], seed) == signature
+        and _sign(_of_model(text_of_call(name, arguments or "{}"), model), packed[:_SALT_BYTES], seed) == signature
     )
 
 
@@ -55,6 +58,11 @@ def signs_calls(model: str) -> bool:
 def signs_media(model: str) -> bool:
     """Whether pictures of this model carry a signature."""
     return (generation(model) or 0) >= _FIRST_ON_MEDIA
+
+
+def _of_model(text: str, model: str) -> str:
+    # With and without its publisher it is the same model.
+    return f"{model.rpartition('/')[2]}\0{text}"
 
 
 def _sign(text: str, salt: bytes, seed: str | None) -> str:

@@ -5,7 +5,8 @@ Defaults are made by `model_construct`: to validate them would build their model
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
 from emulator.catalogue.quirks import QuirkName
 from emulator.scenario.conversation import Turn
@@ -14,12 +15,15 @@ from emulator.scenario.flags import Flags
 from emulator.scenario.pace import PaceSetting
 from emulator.scenario.quota import Quotas
 from emulator.scenario.steps import Reply
-from emulator.scenario.types import Model, Scalar, list_keys
+from emulator.scenario.types import Model, Scalar, Text, by_shape, list_keys
 from emulator.scenario.when import When
 from emulator.suggestions import join
 
-Vetting = Literal["enforce", "warn", "off"]
-"""What becomes of a request that Vertex refuses: it is refused too, or answered with a warning, or just answered."""
+Vetting = Literal["enforce", "strict", "warn", "off"]
+"""What becomes of a request that Vertex refuses: it is refused too, or answered with a warning, or just answered.
+
+`strict` refuses also what is known to be refused on other routes of the service only, which `enforce` warns of.
+"""
 Traffic = Literal["ON_DEMAND", "ON_DEMAND_PRIORITY", "ON_DEMAND_FLEX", "PROVISIONED_THROUGHPUT"]
 
 
@@ -29,6 +33,16 @@ Family = Literal[
 """How an endpoint of one's own answers: as the container `vllm` or `tgi`, or as that family of models."""
 
 
+def _check_thoughts(value: Any) -> Any:
+    if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise PydanticCustomError("wrong_shape", "expected a whole number, 0 or more, or auto")
+    return value
+
+
+Thoughts = Annotated[Annotated[int, Field(ge=0)] | Literal["auto"], BeforeValidator(_check_thoughts)]
+"""A number of tokens; without the check an error would report both branches of the union."""
+
+
 class Usage(Model):
     """The token counts an answer reports; what is not given is estimated."""
 
@@ -36,10 +50,10 @@ class Usage(Model):
     """`prompt_tokens`: the input, its cached part included."""
     completion: int | None = Field(default=None, ge=0)
     """`completion_tokens`: the visible output, thoughts not counted, but for open models, which count them in."""
-    reasoning: int | None = Field(default=None, ge=0)
-    """`reasoning_tokens`: the thoughts; 0 leaves the detail out."""
+    reasoning: Thoughts | None = None
+    """`reasoning_tokens`: the thoughts; 0 leaves the detail out. `auto`: those of the reply, and where it has none, what its model is assumed to think unasked."""
     cached: int | None = Field(default=None, ge=0)
-    """`cached_tokens` of the input; when not given, a fixed estimate for requests with `cached_content`."""
+    """`cached_tokens` of the input; when not given, a fixed estimate for requests with `cached_content`, else the prefix that the session has sent before, where it is long enough for the model's implicit cache."""
     total: int | None = Field(default=None, ge=0)
     """`total_tokens`; without it the sum of prompt, completion and reasoning."""
     traffic: Traffic | None = None
@@ -75,6 +89,13 @@ class Expect(Model):
     """How many it must have answered at least."""
 
 
+HeaderValue = str | list[str] | None
+HeaderSetting = (
+    Annotated[Text | Annotated[list[str], Tag("<list>")], by_shape("a text, a list of texts or null")] | None
+)
+"""The value of a response header: a text, several for as many lines, or null to leave the header out."""
+
+
 class AnswerOptions(Model):
     """What may stand beside an answer, and in `defaults` for all rules."""
 
@@ -82,8 +103,8 @@ class AnswerOptions(Model):
     """Token counts to report instead of the estimates."""
     finish: str | None = None
     """The finish reason instead of the one that follows from the reply: `length`, `content_filter`, ..."""
-    headers: dict[str, str] | None = None
-    """Response headers to add."""
+    headers: dict[str, HeaderSetting] | None = None
+    """Response headers to add, in place of the service's of the same name: a text, a list of texts for several lines of that name, or null for no such line."""
     quirks: list[QuirkName] | None = None
     """Named deviations the real service has been seen to make, such as `raw_newlines`; a rule's are added to the defaults'."""
     pace: PaceSetting | None = None
@@ -163,7 +184,7 @@ class Scenario(Model):
     seed: Scalar | None = None
     """Makes every answer repeatable to the byte, ids and times included."""
     vetting: Vetting | None = None
-    """What becomes of requests that Vertex itself refuses: `enforce` refuses them too, `warn` answers them with a warning, `off` does not look. Without it the server's `--vetting` holds."""
+    """What becomes of requests that Vertex itself refuses: `enforce` refuses them too, `strict` also those that other routes of the service are known to refuse, `warn` answers them with a warning, `off` does not look. Without it the server's `--vetting` holds."""
     defaults: AnswerOptions = AnswerOptions.model_construct()
     """What stands beside the answers of all rules that do not say otherwise."""
     media: dict[str, str] = Field(default_factory=dict)

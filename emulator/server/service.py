@@ -8,14 +8,16 @@ from dataclasses import replace
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.catalogue.variations import Variation
 from emulator.engine.answer import Outcome, answer, cannot_choose, emulator_failure, refuse_request, unexpected_error
+from emulator.engine.error_answers import refuse, values_for
 from emulator.engine.families import family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.matching.choose import choose
 from emulator.engine.quota import QuotaTicket, admit
 from emulator.engine.randomness import AnswerInputs
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.options import OptionsCache, RequestOptions, vertex_headers
+from emulator.engine.request.prompt_prefixes import count_cached, list_prefixes
 from emulator.engine.routes.route import AnswerFunction, read_route
-from emulator.engine.routes.vetting import as_unary, refuse_unary
+from emulator.engine.routes.vetting import as_unary, refuse_host, refuse_unary
 from emulator.engine.ruleset import Ruleset, compile_rules, prepend_rules
 from emulator.engine.vetting.context import VettingPolicy
 from emulator.engine.vetting.vet import RouteCheck, VettingResult, refuse_malformed, vet
@@ -37,7 +39,7 @@ from emulator.store.sessions import TOKEN_REQUESTS, Session, Sessions
 from emulator.verdicts.registry import Verdict
 from emulator.verdicts.verification import Verification
 from emulator.wire.requests import MalformedRequestError, parse_request
-from emulator.wire.urls import CHAT, Target
+from emulator.wire.urls import CHAT, Target, read_host
 
 
 class Service:
@@ -95,7 +97,15 @@ class Service:
         warnings: tuple[str, ...] = ()
         try:
             refusal = check_bearer(self.settings.auth, target, credentials, self.mint, now)
-            if refusal is not None:
+            if (
+                refusal is not None
+                and refusal.rule == "expired_token"
+                and "access_token_expired" in self._quirks_of(target)
+            ):
+                refusal = refuse("expired_token_named", values_for(target), explanation=refusal.explanation)
+            if (wrong_host := refuse_host(target, credentials.host)) is not None:
+                outcome = refuse_request(wrong_host)
+            elif refusal is not None:
                 refusal = as_unary(refusal, target) if target.is_unary else refusal
                 outcome = refuse_request(refusal, self._quirks_of(target))
             elif target.is_unary:
@@ -156,7 +166,8 @@ class Service:
                 quirks |= candidate.rule.quirks
         if quirks:
             quirks = expand(quirks)
-        vetted = self._vet(facts, rules, seed, quirks, check)
+        host = by_name.get(b"host", b"").decode("latin-1")
+        vetted = self._vet(facts, rules, seed, quirks, check, host=host)
         refusal = vetted.refusal
         if refusal is None and rules.quotas:
             # A quota may change the request's traffic type.
@@ -166,9 +177,14 @@ class Service:
             refused = refuse_request(refuse_in_container(refusal, family_of(target, endpoint)), quirks)
             if overrides.quirks:
                 # Whether the request would pass without the quirks of the overrides.
-                without_overrides = self._vet(facts, rules, seed, expand(quirks - overrides.quirks), check)
+                without_overrides = self._vet(facts, rules, seed, expand(quirks - overrides.quirks), check, host=host)
                 refused = refused._replace(changed_by_overrides=without_overrides.refusal is None)
             return refused, parse_warnings
+        if target.method == CHAT and (prefixes := list_prefixes(facts)):
+            known = await self.store.recall(target.project, prefixes)
+            if implicit := count_cached(facts, known, len(prefixes)):
+                facts = copy(facts)
+                facts.implicit_tokens = implicit
         rulesets = (rules,) if self._default is None else (rules, self._default)
         inputs = AnswerInputs(now if seed is None else SEEDED_MOMENT, seed, os.urandom(16), overrides)
         outcome = make_answer(rulesets, facts, session.state, inputs)
@@ -210,10 +226,19 @@ class Service:
         return expand((session.overrides or self._overrides).quirks | self._rules_of(session).quirks)
 
     def _vet(
-        self, facts: Facts, ruleset: Ruleset, seed: str | None, quirks: frozenset[QuirkName], check: RouteCheck | None
+        self,
+        facts: Facts,
+        ruleset: Ruleset,
+        seed: str | None,
+        quirks: frozenset[QuirkName],
+        check: RouteCheck | None,
+        *,
+        host: str,
     ) -> VettingResult:
-        """Vet a request; the scenario's `vetting` wins over the server's."""
-        policy = VettingPolicy(self.settings.models, seed, ruleset.signatures, quirks)
+        """Vet a request to a host; the scenario's `vetting` wins over the server's."""
+        known_host = read_host(host)
+        is_global_host = known_host is not None and known_host.location == "global"
+        policy = VettingPolicy(self.settings.models, seed, ruleset.signatures, quirks, is_global_host)
         return vet(facts, policy, ruleset.vetting or self.settings.vetting, check)
 
     def rules_of(self, project: str) -> Ruleset:

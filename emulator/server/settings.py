@@ -44,7 +44,7 @@ class Settings:
     """Seconds that the tokens of the token endpoints and of the metadata server live."""
     project: str = "demo"
     """The project that the metadata server names; the server answers to any."""
-    location: str = "us-central1"
+    location: str = "global"
     """The location of the URLs that are suggested; the server answers to any."""
     journal_exchanges: int = 1_000
     """Exchanges kept; the oldest are evicted first."""

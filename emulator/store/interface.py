@@ -70,6 +70,10 @@ class Store(Protocol):
         """Increment a session's counter that belongs to no rule, and return its value."""
         ...
 
+    async def recall(self, project: str, prefixes: Sequence[bytes]) -> int:
+        """Remember the digests of a prompt's prefixes in a session; return how many of them, from the first, it had before."""
+        ...
+
     async def enter(
         self, quota_ticket: int, demands: Sequence[QuotaDemand], tokens: int, now: float, *, wait: bool
     ) -> QuotaRefusal | float:

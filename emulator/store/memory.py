@@ -74,6 +74,10 @@ class MemoryStore:
         uses[key] = number = uses.get(key, 0) + 1
         return number
 
+    async def recall(self, project: str, prefixes: Sequence[bytes]) -> int:
+        """Remember the digests of a prompt's prefixes; return how many of them the session had before."""
+        return self._sessions.find(project).prefixes.recall(prefixes)
+
     async def enter(
         self, quota_ticket: int, demands: Sequence[QuotaDemand], tokens: int, now: float, *, wait: bool
     ) -> QuotaRefusal | float:

@@ -129,6 +129,11 @@ class ReplicaStore:
         number: int = await self._channel.call("count", project, key)
         return number
 
+    async def recall(self, project: str, prefixes: Sequence[bytes]) -> int:
+        """Remember the digests of a prompt's prefixes; return how many of them the session had before."""
+        known: int = await self._channel.call("recall", project, prefixes)
+        return known
+
     async def enter(
         self, quota_ticket: int, demands: Sequence[QuotaDemand], tokens: int, now: float, *, wait: bool
     ) -> QuotaRefusal | float:

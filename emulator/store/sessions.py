@@ -16,6 +16,28 @@ TOKEN_REQUESTS = "token requests"  # noqa: S105  # no secret
 """The key in `Session.uses` that counts requests for access tokens."""
 
 
+MAX_PREFIXES = 16_384
+"""Prompt prefixes remembered for a session, of 2 KiB of a prompt each; the oldest are forgotten first."""
+
+
+class KnownPrefixes:
+    """The digests of prompt prefixes that a session has sent, for implicit caching; bounded by `MAX_PREFIXES`."""
+
+    def __init__(self) -> None:
+        self._digests: dict[bytes, None] = {}
+
+    def recall(self, prefixes: Sequence[bytes]) -> int:
+        """Remember the prefixes of a prompt, shortest first; return how many of them were known, from the first."""
+        digests = self._digests
+        known = next((at for at in range(len(prefixes), 0, -1) if prefixes[at - 1] in digests), 0)
+        for one in prefixes:
+            digests.pop(one, None)
+            digests[one] = None
+        while len(digests) > MAX_PREFIXES:
+            del digests[next(iter(digests))]
+        return known
+
+
 @dataclass(slots=True)
 class Session:
     """Use counters of rules, flags, and what overrides the server's settings: scenario, added rules, overrides."""
@@ -23,6 +45,8 @@ class Session:
     uses: dict[str, int] = field(default_factory=dict)
     flags: frozenset[str] = frozenset()
     """The flags that rules have set."""
+    prefixes: KnownPrefixes = field(default_factory=KnownPrefixes)
+    """The prompt prefixes that it has sent, in a server with one process."""
     ruleset: Ruleset | None = None
     """The compiled pushed scenario, if there is one."""
     text: str | None = None
@@ -52,6 +76,7 @@ class Session:
         self.ruleset, self.text = ruleset, text
         self.uses = {}
         self.flags = frozenset()
+        self.prefixes = KnownPrefixes()
 
     @property
     def has_own_rules(self) -> bool:

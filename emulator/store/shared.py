@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from emulator.engine.quota import Limits, QuotaDemand, QuotaRefusal, TokenBuckets
 from emulator.store.records import unpack
-from emulator.store.sessions import MAX_SESSIONS
+from emulator.store.sessions import MAX_SESSIONS, KnownPrefixes
 
 
 @dataclass(slots=True)
@@ -135,6 +135,7 @@ class Shared:
         self._tallies = Tallies(notes.counters)
         self._announce = announce
         self._sessions: OrderedDict[str, Snapshot] = OrderedDict()
+        self._prefixes: OrderedDict[str, KnownPrefixes] = OrderedDict()
         self._buckets = TokenBuckets(lambda quota_ticket: wake(self._workers[quota_ticket], quota_ticket))
         self._workers: dict[int, int] = {}
         """Whose the tickets are."""
@@ -186,6 +187,14 @@ class Shared:
         uses[key] = use = uses.get(key, 0) + 1
         return use
 
+    def recall(self, project: str, prefixes: Sequence[bytes]) -> int:
+        """Remember the digests of a prompt's prefixes; return how many of them the session had before."""
+        known = self._prefixes.setdefault(project, KnownPrefixes())
+        self._prefixes.move_to_end(project)
+        if len(self._prefixes) > MAX_SESSIONS:
+            self._prefixes.popitem(last=False)
+        return known.recall(prefixes)
+
     def name(self, worker: int, project: str, key: str) -> None:
         """Know what the next counter of a worker is for: uses of a rule that play no part in what is chosen."""
         self._tallies.name(worker, project, key)
@@ -194,6 +203,7 @@ class Shared:
         """Set a session's own scenario or remove it; reset its state."""
         self._count_up(project)
         self._sessions.pop(project, None)
+        self._prefixes.pop(project, None)
         self._find(project, text)
         self._buckets.reset(project)
         self._change()
@@ -203,6 +213,8 @@ class Shared:
         self._catch_up()
         for one in list(self._sessions) if project is None else [project]:
             self._sessions.pop(one, None)
+        for one in list(self._prefixes) if project is None else [project]:
+            self._prefixes.pop(one, None)
         self._buckets.reset(project)
         kept = [] if project is None else [one for one in self._journal if unpack(one.record).session != project]
         self._journal = deque(kept)

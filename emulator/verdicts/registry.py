@@ -165,15 +165,18 @@ KINDS: tuple[VerdictKind, ...] = (
     VerdictKind(
         "model_without_publisher",
         "error",
-        "a model without publisher on the shared endpoint; a warning if it was answered",
-        'write "google/gemini-2.5-flash", with the publisher in front',
+        "a model on the shared endpoint that is not publisher/model, such as one without publisher or a resource path; a warning if it was "
+        "answered",
+        'write "google/gemini-3.5-flash", with the publisher in front and nothing else',
         find_bare_models,
     ),
     VerdictKind(
         "wrong_host",
         "error",
-        "the host serves another location than the path names; seen where clients reach the emulator under Google's names",
-        "let host and path name the same location: LOCATION-aiplatform.googleapis.com with locations/LOCATION",
+        "no service is at the host, or it serves another location than the path names; seen where clients reach the emulator under "
+        "Google's names",
+        "let host and path name the same location: LOCATION-aiplatform.googleapis.com with locations/LOCATION, and "
+        "aiplatform.googleapis.com with locations/global",
         find_wrong_hosts,
     ),
 )

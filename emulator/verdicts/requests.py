@@ -1,15 +1,11 @@
 """Verdicts on single requests: host, credentials, model, parameters, and how their answers are read."""
 
-import re
 from collections.abc import Iterator
 
 from emulator.engine.request.history import MODEL_ROLES, text_of
 from emulator.engine.request.options import list_ignored
 from emulator.verdicts.observation import Finding, Observation, Past
-
-# Documented: the hosts of regions, of multi-regions and of the global location.
-_REGIONAL = re.compile(r"([a-z0-9-]+)-aiplatform\.googleapis\.com|aiplatform\.([a-z]+)\.rep\.googleapis\.com")
-_GLOBAL = "aiplatform.googleapis.com"
+from emulator.wire.urls import read_host
 
 
 def find_unsupported_parameters(one: Observation, _past: Past) -> Iterator[Finding]:
@@ -26,26 +22,31 @@ def find_api_keys(one: Observation, _past: Past) -> Iterator[Finding]:
 
 def find_expired_tokens(one: Observation, _past: Past) -> Iterator[Finding]:
     """Find expired tokens."""
-    if one.refused_for == "expired_token":
+    if one.refused_for in {"expired_token", "expired_token_named"}:
         yield Finding((one.number,), "the access token had expired when it was sent")
 
 
 def find_bare_models(one: Observation, _past: Past) -> Iterator[Finding]:
-    """Find models without publisher on the shared endpoint."""
-    if one.target.is_openapi and one.model and "/" not in one.model:
+    """Find models on the shared endpoint that are not `publisher/model`."""
+    if one.target.is_openapi and one.model and one.model.count("/") != 1:
         was_refused = one.refused_for == "malformed_publisher_model"
         yield Finding(
-            (one.number,), f'the model "{one.model}" was sent without its publisher', is_harmless=not was_refused
+            (one.number,), f'the model "{one.model}" is not written as publisher/model', is_harmless=not was_refused
         )
 
 
 def find_wrong_hosts(one: Observation, _past: Past) -> Iterator[Finding]:
-    """Find hosts of another location than the path's; other hosts than Google's are ignored."""
-    host, location = one.host.partition(":")[0].rstrip(".").lower(), one.target.location
-    found = _REGIONAL.fullmatch(host)
-    served = (found[1] or found[2]) if found else "global"
-    if (found or host == _GLOBAL) and served != location:
-        yield Finding((one.number,), f"{host} serves {served}, but the path says locations/{location}")
+    """Find hosts at which there is no service, and those of another location than the path's; other hosts than Google's are ignored.
+
+    The global host serves the paths of all locations.
+    """
+    host, location = read_host(one.host), one.target.location
+    if host is None or host.location in {"global", location}:
+        return
+    yield Finding(
+        (one.number,),
+        host.advice if host.is_wrong else f"{host.name} serves {host.location}, but the path says locations/{location}",
+    )
 
 
 def find_taken_for_complete(one: Observation, past: Past) -> Iterator[Finding]:

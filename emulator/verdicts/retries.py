@@ -58,7 +58,7 @@ def find_storms(observations: Sequence[Observation]) -> Iterator[Finding]:
 def read_retry_after(observation: Observation) -> float | None:
     """The seconds of an answer's `Retry-After`, which may be a number or a date; None without one."""
     timeline = observation.outcome.timeline
-    value = next((value for name, value in timeline.headers if name.lower() == "retry-after"), "").strip()
+    value = next((value for name, value in timeline.headers if value and name.lower() == "retry-after"), "").strip()
     if value.isdecimal():
         return float(value)
     try:

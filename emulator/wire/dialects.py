@@ -5,9 +5,11 @@ A dialect states its differences from what all have in common: an envelope with 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from emulator.wire.errors import JSON_TYPE
+from emulator.wire.headers import MAAS_HEADERS, MAAS_JSON_TYPE, Headers
 from emulator.wire.usage import Usage, UsageWriter
 
 Keys = Mapping[str, Any]
@@ -26,8 +28,12 @@ class Dialect:
     """Additional keys of the envelope of a plain answer."""
     chunk: Keys = field(default_factory=dict)
     """Additional keys of the envelope of a chunk."""
-    plain_has_identity: bool = True
-    """Whether plain answers have `created` and `id`."""
+    has_identity: bool = True
+    """Whether answers have `created` and `id`."""
+    json_type: str = JSON_TYPE
+    """The content type of a plain answer."""
+    headers: Headers = ()
+    """Headers of its answers that replace those of the front end."""
     choice: Keys = field(default_factory=lambda: _NO_LOGPROBS)
     """Additional keys of a choice."""
     unfinished: Keys = field(default_factory=dict)
@@ -48,10 +54,8 @@ class Dialect:
     """Whether a streamed call is named in one chunk and given its arguments in the next ones; else it comes whole."""
     call_id: str | None = None
     """The format of a call's id, with `{hex}`, `{name}` and `{position}`; None for the ids of Gemini."""
-    answer_id: Literal["google", "dated", "vllm", "none"] = "google"
+    answer_id: Literal["google", "uuid", "vllm", "none"] = "google"
     """The format of answers' ids."""
-    created_later: bool = False
-    """Whether `created` is some seconds after the time in the id."""
     usage: UsageWriter = Usage.to_wire
     usage_on_demand: bool = False
     """Whether streams give usage only when `stream_options` asks, in a chunk without choices; else it is on the last chunk."""
@@ -82,10 +86,13 @@ SGLANG = Dialect(
     thought_key="reasoning_content",
     announces_calls=True,
     call_id="call_{hex:.24}",
-    created_later=True,
+    answer_id="uuid",
+    json_type=MAAS_JSON_TYPE,
+    headers=MAAS_HEADERS,
     usage=Usage.to_sglang,
 )
-"""Open models behind SGLang. Plain shape documented (maas-thinking).
+"""Open models behind SGLang. Plain shape documented (maas-thinking); ids observed on Gemma 4 and DeepSeek V3.2 (August 2026), where
+older samples of the documentation have those of Gemini.
 
 Of streams no sample is known: their nulls, and calls that are named before they get arguments, are those of SGLang's own streams
 (observed elsewhere); the role in every delta and usage on the last chunk are assumed to hold here too as on Vertex's other models. `matched_stop`
@@ -97,23 +104,32 @@ R1 = Dialect(
     body={"system_fingerprint": ""},
     chunk={"system_fingerprint": ""},
     call_id="call_{hex:.24}",
+    answer_id="uuid",
+    json_type=MAAS_JSON_TYPE,
+    headers=MAAS_HEADERS,
 )
-"""DeepSeek R1: as Gemini, with thoughts inside completion (shape documented; that completion counts them and streams assumed)."""
+"""DeepSeek R1: as Gemini but for id and headers, with thoughts inside completion (shape documented; that completion counts them and streams assumed)."""
 
 LLAMA = Dialect(
     name="llama",
-    body={"system_fingerprint": ""},
-    chunk={"system_fingerprint": ""},
-    plain_has_identity=False,
+    has_identity=False,
+    choice={},
     call_id="call_{hex:.24}",
-    answer_id="dated",
+    answer_id="none",
+    json_type=MAAS_JSON_TYPE,
+    headers=MAAS_HEADERS,
     usage=Usage.to_counts,
     writes_refusal=True,
 )
-"""Llama: chunks as on the generic page of open models, plain bodies without `created` and `id` (documented).
+"""Llama: bodies and chunks without `created`, `id`, `system_fingerprint` and `logprobs`, usage on the last chunk (documented).
 
-Assumed: a plain body has `system_fingerprint`, and `refusal` takes the place of the text when Llama Guard trips.
+Assumed: `refusal` takes the place of the text when Llama Guard trips.
 """
+
+GPT_OSS = replace(
+    SGLANG, name="gpt-oss", delta={key: value for key, value in _SGLANG_MESSAGE.items() if key != "reasoning_content"}
+)
+"""gpt-oss: as SGLANG, but a chunk without reasoning has no `reasoning_content` (inferred from a notebook that asks for the key)."""
 
 GROK = Dialect(name="grok", call_id="call_{hex:.8}", usage=Usage.to_grok, thoughts_in_completion=False)
 """Grok: a fingerprint of its own and its usage are documented; ids of calls and the shape of streams assumed."""

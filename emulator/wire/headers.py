@@ -7,7 +7,8 @@ from http import HTTPStatus
 from emulator.wire.errors import JSON_TYPE
 from emulator.wire.sse import EVENT_STREAM_TYPE
 
-Headers = tuple[tuple[str, str], ...]
+Headers = tuple[tuple[str, str | None], ...]
+"""Names and values in order, names repeated for several lines; None for a header that is not sent."""
 
 _UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
 # Observed on sibling routes (native and rawPredict); no capture of this route is known.
@@ -22,6 +23,19 @@ _FRONT_END: Headers = (
     ("x-content-type-options", "nosniff"),
     ("alt-svc", 'h3=":443"; ma=2592000,h3-29=":443"; ma=2592000'),
 )
+MAAS_JSON_TYPE = "application/json"
+MAAS_HEADERS: Headers = (
+    ("vary", "X-Origin"),
+    ("vary", "Referer"),
+    ("vary", "Origin,Accept-Encoding"),
+    ("cache-control", None),
+    ("accept-ranges", "none"),
+    ("alt-svc", None),
+)
+"""What the front end sends otherwise with open models: observed on a plain answer of Gemma 4 (2026-08-24).
+
+Assumed: so it is on answers of other open models, and on streams.
+"""
 # Assumed: as on other Google APIs; that front-end refusals come from ESF is observed on sibling routes.
 _UNAUTHENTICATED: Headers = (("server", "ESF"), ("www-authenticate", 'Bearer realm="https://accounts.google.com/"'))
 
@@ -71,13 +85,26 @@ class EncodedHeaders(tuple[tuple[bytes, bytes], ...]):  # noqa: SLOT001  # a tup
     """The same lines and the end of a head with a chunked body on a kept-alive connection."""
 
 
-def _encode(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple([(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers])
+def replace_headers(headers: Headers, others: Headers) -> Headers:
+    """Headers with those that `others` name replaced in place by all lines of that name, and the rest of `others` behind them.
 
-
-_FRONT_END_NAMES = frozenset(name for name, _ in _FRONT_END)
-_FRONT_END_ENCODED = _encode(_FRONT_END)
-_FRONT_END_LINES = write_lines(_FRONT_END_ENCODED)
+    The names of `others` may have any case; one with None removes a header.
+    """
+    if not others:
+        return headers
+    given: dict[str, list[tuple[str, str | None]]] = {}
+    for name, value in others:
+        given.setdefault(name.lower(), []).append((name, value))
+    found: list[tuple[str, str | None]] = []
+    for name, value in headers:
+        key = name.lower()
+        if key not in given:
+            found.append((name, value))
+        elif replacing := given[key]:
+            found += replacing
+            # Further lines of the name are replaced too.
+            given[key] = []
+    return (*found, *(pair for pairs in given.values() for pair in pairs))
 
 
 def encode_headers(headers: Headers, status: int) -> tuple[tuple[bytes, bytes], ...]:
@@ -85,32 +112,42 @@ def encode_headers(headers: Headers, status: int) -> tuple[tuple[bytes, bytes], 
 
     Raises RuntimeError for a header that HTTP does not allow.
     """
-    if status != _UNAUTHORIZED and headers in _COMMON:
+    if status == _UNAUTHORIZED:
+        headers = replace_headers(_UNAUTHENTICATED, headers)
+    elif headers in _COMMON:
         return _COMMON[headers]
-    given = {name.lower(): value for name, value in (*(_UNAUTHENTICATED if status == _UNAUTHORIZED else ()), *headers)}
-    content_type = given.pop("content-type", None)
-    first = () if content_type is None else _encode((("content-type", content_type),))
-    others = _encode(tuple(given.items())) if given else ()
-    if given.keys() & _FRONT_END_NAMES:
-        front_end = _encode(tuple(pair for pair in _FRONT_END if pair[0] not in given))
-        front_end_lines = write_lines(front_end)
-    else:
-        front_end, front_end_lines = _FRONT_END_ENCODED, _FRONT_END_LINES
-    if others and not _FRAMING_NAMES.isdisjoint([name for name, _ in others]):
-        return (*first, *front_end, *others)
-    return _join((*first, *front_end, *others), write_lines(first) + front_end_lines + write_lines(others))
+    first = tuple(pair for pair in headers if pair[0].lower() == "content-type")
+    others = tuple(pair for pair in headers if pair[0].lower() != "content-type")
+    encoded = _encode((*first, *replace_headers(_FRONT_END, others)))
+    if not _FRAMING_NAMES.isdisjoint([name for name, _ in encoded]):
+        return encoded
+    return _join(encoded)
 
 
-def _join(headers: tuple[tuple[bytes, bytes], ...], lines: bytes) -> EncodedHeaders:
+def _encode(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple(
+        [
+            (name.lower().encode("latin-1"), value.encode("latin-1", "replace"))
+            for name, value in headers
+            if value is not None
+        ]
+    )
+
+
+def _join(headers: tuple[tuple[bytes, bytes], ...]) -> EncodedHeaders:
     encoded = EncodedHeaders(headers)
-    encoded.lines, encoded.chunked = lines, lines + CHUNKED
+    encoded.lines = write_lines(headers)
+    encoded.chunked = encoded.lines + CHUNKED
     return encoded
 
 
-_COMMON = {
-    headers: _join(encoded + _FRONT_END_ENCODED, write_lines(encoded) + _FRONT_END_LINES)
-    for content_type in (JSON_TYPE, EVENT_STREAM_TYPE)
-    for headers in [(("content-type", content_type),)]
-    for encoded in [_encode(headers)]
-}
+_COMMON: dict[Headers, EncodedHeaders] = {}
 """The headers of most answers, encoded at import."""
+for _content_type, _own in (
+    (JSON_TYPE, ()),
+    (EVENT_STREAM_TYPE, ()),
+    (MAAS_JSON_TYPE, MAAS_HEADERS),
+    (EVENT_STREAM_TYPE, MAAS_HEADERS),
+):
+    _common = (("content-type", _content_type), *_own)
+    _COMMON[_common] = _join(_encode((_common[0], *replace_headers(_FRONT_END, _own))))

@@ -26,5 +26,10 @@ def make_id(created: int, bits: int) -> str:
 
 def make_call_id(bits: int) -> str:
     """A tool call's id, `function-call-` and a version 4 UUID (documented: seed), of 128 random `bits`."""
+    return f"function-call-{make_uuid(bits)}"
+
+
+def make_uuid(bits: int) -> str:
+    """A version 4 UUID of 128 random `bits`."""
     uuid = f"{bits & _UUID_RANDOM | _VERSION_4:032x}"
-    return f"function-call-{uuid[:8]}-{uuid[8:12]}-{uuid[12:16]}-{uuid[16:20]}-{uuid[20:]}"
+    return f"{uuid[:8]}-{uuid[8:12]}-{uuid[12:16]}-{uuid[16:20]}-{uuid[20:]}"

@@ -7,11 +7,19 @@ from io import BytesIO
 from itertools import islice
 from typing import Annotated, Any, NamedTuple, Protocol, TypeVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, with_config
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import ValidationError, from_json, to_json
 from typing_extensions import TypedDict
 
 _Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _read_whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_read_whole)]
+"""A whole number; `1.0` is one, because JSON has one kind of number (assumed)."""
 Object = dict[str, Any]
 _Item = TypeVar("_Item")
 ListOf = Annotated[list[_Item], Field(fail_fast=True)]
@@ -115,15 +123,15 @@ class ChatRequest(TypedDict, total=False):
     messages: ListOf[Message] | None
     stream: bool | None
     stream_options: StreamOptions | None
-    max_tokens: int | None
-    max_completion_tokens: int | None
+    max_tokens: Whole | None
+    max_completion_tokens: Whole | None
     temperature: _Number | None
     top_p: _Number | None
     frequency_penalty: _Number | None
     presence_penalty: _Number | None
     stop: str | ListOf[str] | None
-    seed: int | None
-    n: int | None
+    seed: Whole | None
+    n: Whole | None
     modalities: ListOf[str] | None
     reasoning_effort: str | None
     response_format: Object | None

@@ -43,7 +43,7 @@ def write(value: Any, dialect: Dialect) -> bytes:
 def plain_body(choices: list[dict[str, Any]], identity: Identity, usage: Usage, dialect: Dialect) -> bytes:
     """A whole `chat.completion`."""
     body: dict[str, Any] = {"choices": choices}
-    if dialect.plain_has_identity:
+    if dialect.has_identity:
         body["created"], body["id"] = identity.created, identity.id
     body |= {"model": identity.model, "object": "chat.completion", **dialect.body, "usage": dialect.usage(usage)}
     return write(body, dialect)
@@ -152,14 +152,10 @@ def tool_call(
 
 
 def _chunk(choices: list[dict[str, Any]], identity: Identity, usage: Usage | None, dialect: Dialect) -> dict[str, Any]:
-    chunk: dict[str, Any] = {
-        "choices": choices,
-        "created": identity.created,
-        "id": identity.id,
-        "model": identity.model,
-        "object": "chat.completion.chunk",
-        **dialect.chunk,
-    }
+    chunk: dict[str, Any] = {"choices": choices}
+    if dialect.has_identity:
+        chunk["created"], chunk["id"] = identity.created, identity.id
+    chunk |= {"model": identity.model, "object": "chat.completion.chunk", **dialect.chunk}
     if usage is not None:
         chunk["usage"] = dialect.usage(usage)
     return chunk

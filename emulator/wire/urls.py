@@ -1,4 +1,4 @@
-"""URLs: the paths of chat completions and of the other routes, parsed into a `Target`."""
+"""URLs: the paths of chat completions and of the other routes, parsed into a `Target`, and the hosts that serve them."""
 
 import re
 from typing import NamedTuple
@@ -16,6 +16,13 @@ _GET_ENDPOINT = re.compile(_ENDPOINT)
 _STORED_RESPONSE = re.compile(r"/(v1beta1)/projects/([^/]+)/locations/([^/]+)/endpoints/(openapi)/(responses/[^/]+)")
 
 CHAT = "chat/completions"
+
+GLOBAL_HOST = "aiplatform.googleapis.com"
+"""The host of the global location (documented), which serves the paths of other locations too (documented)."""
+# Documented: the hosts of single regions, and those of the multi-regions `us` and `eu`.
+_REGIONAL_HOST = re.compile(r"([a-z0-9-]+)-aiplatform\.googleapis\.com|aiplatform\.([a-z]+)\.rep\.googleapis\.com")
+# Names that are often written, and resolve as every name below googleapis.com does, but serve nothing.
+_NO_SERVICE = frozenset({"global", "us", "eu"})
 
 
 class Target(NamedTuple):
@@ -59,10 +66,52 @@ class Target(NamedTuple):
         return f"{endpoint}/{self.method}" if self.method else endpoint
 
 
+class Host(NamedTuple):
+    """What is known of a host of Vertex AI."""
+
+    name: str
+    """In lower case, without port."""
+    location: str | None
+    """The location that it serves; None if it serves none."""
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether there is no service at this host."""
+        return self.location is None
+
+    def serves(self, location: str) -> bool:
+        """Whether a path of a location is found at this host.
+
+        Observed for two regions that differ. Unknown, and taken to be found: a path of the global location at a region's host.
+        """
+        return self.location is not None and (self.location in {"global", location} or location == "global")
+
+    @property
+    def advice(self) -> str:
+        """The host to take instead of one at which there is no service."""
+        location = self.name.partition("-")[0]
+        right = GLOBAL_HOST if location == "global" else f"aiplatform.{location}.rep.googleapis.com"
+        return f"there is no service at {self.name}; locations/{location} is served at {right}"
+
+
+def read_host(header: str) -> Host | None:
+    """What a Host header says, if it is one of Vertex AI's; None for any other."""
+    lowered = header.lower()
+    if "aiplatform" not in lowered:
+        return None
+    name = lowered.partition(":")[0].rstrip(".")
+    if name == GLOBAL_HOST:
+        return Host(name, "global")
+    found = _REGIONAL_HOST.fullmatch(name)
+    if found is None:
+        return None
+    return Host(name, None if found[1] in _NO_SERVICE else found[1] or found[2])
+
+
 def parse_target(path: str) -> Target | None:
     """The target of a POST to a decoded URL path without its query; None if the path is not routed.
 
-    The host does not matter, and neither does a slash at the end (assumed).
+    A slash at the end does not matter (assumed).
     """
     found = _CHAT.fullmatch(path) or _OTHER_ROUTE.fullmatch(path)
     return Target(*found.groups()) if found else None

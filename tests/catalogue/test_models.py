@@ -1,5 +1,6 @@
 """The model catalogue: every card is well formed, and the abilities are those of the documentation."""
 
+import datetime as dt
 import re
 from typing import get_args
 
@@ -26,7 +27,7 @@ def card(name: str) -> ModelCard:
 
 def test_ids_are_unique() -> None:
     """No two cards of the data file have the same id: the reader would lose one of them."""
-    assert len(ALL) == 55
+    assert len(ALL) == 69
     assert len({each.id for each in ALL}) == len(ALL)
 
 
@@ -134,6 +135,71 @@ def test_open_models(name: str, place: str, stop: int | None) -> None:
 def test_generation(name: str, expected: float | None) -> None:
     """The generation is read from any id that names one, known or not."""
     assert models.generation(name) == expected
+
+
+@pytest.mark.parametrize("each", ALL, ids=named)
+def test_dates_and_places_are_well_formed(each: ModelCard) -> None:
+    """Days are days, a model that is announced to be retired has one in the past, and locations are those of Google."""
+    days = [day for day in (each.released, each.retires) if day is not None]
+    assert [dt.date.fromisoformat(day).isoformat() for day in days] == days
+    assert each.retired != "announced" or (each.retires is not None and each.retires < "2026-11-28")
+    assert each.retired in (None, *get_args(models.Retirement))
+    assert all(re.fullmatch(r"global|us|eu|[a-z]+-[a-z]+\d", one) for one in each.locations)
+    assert len(set(each.locations)) == len(each.locations)
+    assert set(each.refused_parameters + each.ignored_parameters) <= set(get_args(models.Parameter))
+    assert each.answer_tokens is None or each.answer_tokens <= (each.max_output_tokens or 0)
+
+
+def test_prices() -> None:
+    """Almost every model that is served has one, with its source and its day; parts are cheaper than the whole, later ones dearer."""
+    priced = [price for each in ALL if (price := models.find_price(each.id)) is not None]
+    assert len(priced) == 55
+    for price in priced:
+        assert 0 < price.input <= price.output
+        assert price.cached is None or price.cached < price.input
+        assert price.long_from_tokens is None or (price.long_input or 0) > price.input
+        assert price.source.startswith("observed: ")
+        dt.date.fromisoformat(price.date)
+        assert (price.until is None) == (not price.then)
+        if price.until is not None:
+            assert price.until < price.then["from"]
+            assert price.then["input"] > price.input
+    flash = models.find_price("google/gemini-3.5-flash")
+    assert flash is not None
+    assert (flash.input, flash.cached, flash.output, flash.regional_multiplier) == (1.5, 0.15, 9, 1.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("google/gemini-4-argon", "eu"),
+        ("google/gemini-3.5-flash", "europe-west3"),
+        ("google/gemini-2.5-pro", "us-central1"),
+        ("meta/llama-4-scout-17b-16e-instruct-maas", "us-east5"),
+        ("openai/gpt-oss-120b-maas", "global"),
+        ("xai/grok-4.6", "us"),
+    ],
+)
+def test_locations(name: str, place: str) -> None:
+    """Where models are served, as their cards say."""
+    assert place in card(name).locations
+
+
+@pytest.mark.parametrize(
+    ("name", "prefill", "candidates"),
+    [
+        ("google/gemini-9-ultra", False, 1),
+        ("google/gemini-3.6-flash-001", False, 1),
+        ("google/gemini-3.2-flash", True, None),
+        ("google/gemini-2.5-flash-preview-09-2025", True, None),
+    ],
+)
+def test_unknown_models_follow_their_generation(name: str, prefill: bool, candidates: int | None) -> None:
+    """From 3.6 on they refuse prefill, make one choice and have no penalties."""
+    found = models.describe_model(name)
+    assert found is not None
+    assert (found.answers_prefill, found.max_candidates) == (prefill, candidates)
+    assert bool(found.refused_parameters) == bool(found.ignored_parameters) == (not prefill)
 
 
 def test_unknown_model_is_not_found() -> None:

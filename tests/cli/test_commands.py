@@ -239,9 +239,17 @@ def test_models_are_listed(run: Any) -> None:
     lines = run("models").stdout.splitlines()
     assert [line.split()[0] for line in lines[1:]] == [model.id for model in all_models()]
     by_id = {line.split()[0]: " ".join(line.split()[1:]) for line in lines}
-    assert by_id["google/gemini-2.5-pro"] == "gemini-2.5 text budget 128 to 32768; cannot be off"
-    assert by_id["google/gemini-3-pro-image"] == "gemini-image text, image levels HIGH; default HIGH"
-    assert by_id["deepseek-ai/deepseek-v3.1-maas"] == "deepseek text when thinking is set"
+    assert by_id["google/gemini-2.5-pro"] == (
+        "gemini-2.5 text budget 128 to 32768; cannot be off 1.25 / 10 retired 2026-10-20, as announced"
+    )
+    assert (
+        by_id["google/gemini-3-pro-image"]
+        == "gemini-image text, image levels HIGH; default HIGH 2 / 12 until 2027-05-28 or later"
+    )
+    assert (
+        by_id["deepseek-ai/deepseek-v3.1-maas"]
+        == "deepseek text when thinking is set 0.6 / 1.7 retired 2026-10-21, as announced"
+    )
 
 
 @pytest.mark.parametrize(("command", "count"), [("errors", len(all_errors())), ("models", len(all_models()))])

@@ -214,10 +214,10 @@ def test_prints_one_line_of_json(start: Any, write: Any) -> None:
     assert url.startswith("http://127.0.0.1:")
     assert said == {
         "url": url,
-        "base_url": f"{url}/v1/projects/blue/locations/us-central1/endpoints/openapi",
+        "base_url": f"{url}/v1/projects/blue/locations/global/endpoints/openapi",
         "api_key": said["api_key"],
         "project": "blue",
-        "location": "us-central1",
+        "location": "global",
         "control_url": f"{url}/__emulator__",
         "environment": {"OPENAI_BASE_URL": said["base_url"], "OPENAI_API_KEY": said["api_key"]},
         "version": "0.1.0",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
+from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
 
 from emulator.api.emulator import Emulator
@@ -14,6 +15,13 @@ from emulator.api.emulator import Emulator
 MODEL = "google/gemini-2.5-flash"
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Why is the sky blue?"}]
 UseAsync = Callable[[Callable[[AsyncOpenAI], Any]], Any]
+
+
+def adds_up(usage: CompletionUsage) -> bool:
+    """Whether the total is prompt, completion and the thoughts that the model has unasked."""
+    details = usage.completion_tokens_details
+    thoughts = (details and details.reasoning_tokens) or 0
+    return thoughts > 0 and usage.total_tokens == usage.prompt_tokens + usage.completion_tokens + thoughts
 
 
 def check_plain(answer: ChatCompletion) -> None:
@@ -28,7 +36,7 @@ def check_plain(answer: ChatCompletion) -> None:
     assert answer.usage is not None
     assert answer.usage.prompt_tokens > 0
     assert answer.usage.completion_tokens > 0
-    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+    assert adds_up(answer.usage)
     assert answer.usage.model_extra == {"extra_properties": {"google": {"traffic_type": "ON_DEMAND"}}}
     assert abs(time.time() - answer.created) < 60
 
@@ -40,7 +48,7 @@ def check_stream(chunks: Iterable[ChatCompletionChunk]) -> str:
     assert all("usage" not in chunk.model_fields_set for chunk in earlier)
     assert last.choices[0].finish_reason == "stop"
     assert last.usage is not None
-    assert last.usage.total_tokens == last.usage.prompt_tokens + last.usage.completion_tokens
+    assert adds_up(last.usage)
     whole = [*earlier, last]
     assert all(chunk.choices[0].delta.role == "assistant" for chunk in whole)
     assert {(chunk.id, chunk.created, chunk.model, chunk.object) for chunk in whole} == {

@@ -64,7 +64,7 @@ def test_model_without_publisher(client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         client.chat.completions.create(model="gemini-2.5-flash", messages=say("limit"))
     assert "expected '<publisher>/<model>'" in error_of(caught)["message"]
-    assert "google/gemini-2.5-flash" in caught.value.response.headers["x-emulator-explanation"]
+    assert "google/gemini-3.5-flash" in caught.value.response.headers["x-emulator-explanation"]
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])

@@ -97,6 +97,22 @@ def test_streamed_calls_come_whole(client: OpenAI) -> None:
     assert (last.choices[0].finish_reason, last.usage is not None) == ("tool_calls", True)
 
 
+@pytest.mark.parametrize(("model", "is_whole"), [("google/gemini-3.1-flash-lite", True), (MODEL, False)])
+def test_a_model_without_argument_streams(client: OpenAI, model: str, is_whole: bool) -> None:
+    """Gemini 3.1 Flash-Lite sends arguments in one piece although fragments are asked for."""
+    with client.chat.completions.create(
+        model=model,
+        messages=[{"role": "user", "content": "What is the weather in Boston?"}],
+        tools=[WEATHER],
+        stream=True,
+        extra_body={"extra_body": {"google": {"stream_function_call_arguments": True}}},
+    ) as stream:
+        calls = [call for chunk in stream for call in chunk.choices[0].delta.tool_calls or ()]
+    arguments = [call.function.arguments for call in calls if call.function and call.function.arguments]
+    assert (len(arguments) == 1) == is_whole
+    jsonschema.validate(json.loads("".join(arguments)), PARAMETERS)
+
+
 def test_stream_events_of_calls(client: OpenAI) -> None:
     """The stream helper collects the arguments of each call and parses them into the model that declared it."""
 

@@ -143,6 +143,25 @@ def test_signatures_that_were_exchanged(client: OpenAI) -> None:
     assert "Unable to submit request because Thought signature is not valid.." in str(caught.value.body)
 
 
+def test_signatures_of_another_model(client: OpenAI) -> None:
+    """A model does not take those of another one within a turn; it takes its own, and whatever an earlier turn has."""
+    messages: list[Any] = [{"role": "user", "content": "Book me a journey to Rome."}]
+    message = ask_plainly(client, messages)
+    results = [{"role": "tool", "tool_call_id": call["id"], "content": "{}"} for call in message["tool_calls"]]
+    messages += [message, *results]
+
+    def go_on(model: str, *more: Any) -> int:
+        answer = client.chat.completions.with_raw_response.create(model=model, messages=[*messages, *more], tools=TOOLS)
+        return answer.status_code
+
+    assert go_on(MODEL) == 200
+    with pytest.raises(openai.BadRequestError) as caught:
+        go_on("google/gemini-3.5-flash")
+    assert "Thought signature is not valid" in str(caught.value.body)
+    assert go_on("google/gemini-3.5-flash", {"role": "user", "content": "Another journey"}) == 200
+    assert go_on("google/gemini-2.5-flash") == 200
+
+
 def test_placeholder_is_warned_of(client: OpenAI) -> None:
     """The placeholder of the documented sample passes, and a response header says that the service does not take it."""
     call = {

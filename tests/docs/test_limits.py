@@ -11,10 +11,10 @@ from emulator.engine import fake
 from emulator.engine import quota as buckets
 from emulator.engine.matching import conditions, misses
 from emulator.engine.reply import arguments, chunking, json_prompts, limits, prose
-from emulator.engine.request import open_turn, options
+from emulator.engine.request import open_turn, options, prompt_prefixes
 from emulator.engine.request import tools as request_tools
 from emulator.engine.sampling import patterns, sampler
-from emulator.engine.vetting import tools
+from emulator.engine.vetting import schemas
 from emulator.http import connection, heads, write_buffer
 from emulator.scenario import patterns as scenario_patterns
 from emulator.scenario import problems
@@ -113,6 +113,21 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             "418 `rule_failed`",
         ),
         ("sessions", f"{sessions.MAX_SESSIONS:,}", "the one unused for longest is forgotten"),
+        (
+            "prompt prefixes of a session, for implicit caching",
+            f"{sessions.MAX_PREFIXES:,} of {prompt_prefixes.BLOCK_BYTES // 1024} KiB each",
+            "the oldest are forgotten: their prompts count no cached tokens",
+        ),
+        (
+            "a prompt that implicit caching compares",
+            f"{prompt_prefixes.MAX_BLOCKS * prompt_prefixes.BLOCK_BYTES // MIB} MiB",
+            "what is behind counts as new",
+        ),
+        (
+            "work and depth of finding out that a schema has no end",
+            f"{schemas.MAX_SCHEMA_WORK:,} subschemas, {schemas.MAX_SCHEMA_DEPTH} deep",
+            "it counts as having one",
+        ),
         ("accounts of quotas", f"{buckets.MOST_BUCKETS:,}", "the one unused for longest is full again"),
         (
             "request options that are cached, with the answers encoded for them",
@@ -174,7 +189,7 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             f"{patterns.RE2_BYTES // MIB} MiB",
             "the pattern counts as absent, with a warning; so does one that RE2 cannot read",
         ),
-        ("schemas of declared functions that are looked at", f"{tools.MOST_SCHEMAS:,}", "those behind are accepted"),
+        ("schemas of declared functions that are looked at", f"{schemas.MOST_SCHEMAS:,}", "those behind are accepted"),
         (
             "what the default answer reads of a question",
             f"{open_turn.MAX_TASK:,} characters; {request_tools.MAX_QUESTION:,} for a tool, the last {json_prompts.MAX_READ:,} for a schema",

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from emulator.scenario.loading import read_text
 from emulator.scenario.rules import Endpoint
 from emulator.wire.dialects import GEMINI, GROK, LLAMA, R1, SGLANG, TGI, VLLM
 from emulator.wire.errors import Refusal
+from emulator.wire.headers import encode_headers
 from emulator.wire.responses import Identity
 from emulator.wire.sse import DONE
 from emulator.wire.urls import Target
@@ -125,7 +127,8 @@ def test_joined_chunks_are_the_plain_answer(model: str, family: str | None, choi
             ]
         assert whole["finish"] == [(choice["finish_reason"], choice.get("matched_stop"))]
     assert [chunk["usage"] for chunk in chunks if chunk.get("usage")] == [plain["usage"]]
-    assert {(chunk["id"], chunk["created"], chunk["model"]) for chunk in chunks} == {("id", 1, model)}
+    identities = {(chunk.get("id"), chunk.get("created"), chunk["model"]) for chunk in chunks}
+    assert identities == {(None, None, model) if "llama" in model else ("id", 1, model)}
 
 
 @pytest.mark.parametrize(
@@ -160,7 +163,7 @@ def test_style_of_every_known_model(card: Any) -> None:
 
 def test_unknown_open_models_use_sglang() -> None:
     """New ones have the style of their publisher's models, or SGLang's if the publisher is unknown."""
-    assert choose_style("zai-org/glm-9-maas", None).dialect.finished == {"matched_stop": 151336}
+    assert choose_style("zai-org/glm-9-maas", None).dialect.finished == {"matched_stop": 154827}
     assert choose_style("somebody/new", None).dialect is SGLANG
     assert choose_style("google/gemma-9-maas", None).dialect.finished == {"matched_stop": 106}
 
@@ -240,24 +243,62 @@ def test_a_scenarios_numbers_win() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "least", "most"),
-    [("zai-org/glm-5-maas", 2, 8), ("deepseek-ai/deepseek-r1-0528-maas", 0, 0), ("google/gemini-2.5-flash", 0, 0)],
+    "model", ["google/gemma-4-26b-a4b-it-maas", "deepseek-ai/deepseek-r1-0528-maas", "qwen/qwen3-new-maas"]
 )
-def test_open_models_are_created_later(model: str, least: int, most: int) -> None:
-    """`created` is 2 to 8 seconds after the time in the id, but for R1."""
-    made = answer_body(model)
-    seconds = int.from_bytes(base64.urlsafe_b64decode(made["id"] + "===")[:4], "little")
-    assert least <= made["created"] - seconds <= most
+def test_open_models_have_uuids(model: str) -> None:
+    """The id is a version 4 UUID, the same in all chunks; `created` is the time of the answer."""
+    plain = answer_body(model)
+    assert uuid.UUID(plain["id"]).version == 4
+    assert plain["created"] == 1_770_832_739
+    chunks = read_events(outcome_of(RULES, facts_of(model, None, stream=True)).timeline)
+    (streamed,) = {chunk["id"] for chunk in chunks}
+    assert uuid.UUID(streamed).version == 4
 
 
 def test_ids_of_other_servers() -> None:
-    """VLLM's begin with chatcmpl, TGI has none, Llama's chunks have a date, and its plain answers neither id nor time."""
+    """VLLM's begin with chatcmpl, TGI has none, Gemini's and Grok's hold the time."""
     assert len(answer_body("x", family="vllm")["id"]) == len("chatcmpl-") + 32
     assert answer_body("x", family="tgi")["id"] == ""
-    assert not {"id", "created"} & answer_body("meta/llama-3.3-70b-instruct-maas").keys()
-    facts = facts_of("meta/llama-3.3-70b-instruct-maas", None, stream=True)
-    (chunk,) = read_events(outcome_of(RULES, facts).timeline)
-    assert chunk["id"].startswith("2026-02-11|10:58:59.500000-07|9.")
+    for model in ("google/gemini-3.5-flash", "xai/grok-4.7"):
+        made = answer_body(model)
+        assert int.from_bytes(base64.urlsafe_b64decode(made["id"] + "===")[:4], "little") == made["created"]
+
+
+def test_llama_as_documented() -> None:
+    """Neither id nor time nor anything else besides the documented keys, plain and streamed; usage is on the last chunk."""
+    model = "meta/llama-4-scout-17b-16e-instruct-maas"
+    plain = answer_body(model)
+    assert plain == {
+        "choices": [{"finish_reason": "stop", "index": 0, "message": {"content": "Yes.", "role": "assistant"}}],
+        "model": model,
+        "object": "chat.completion",
+        "usage": {"completion_tokens": 1, "prompt_tokens": 1, "total_tokens": 2},
+    }
+    rules = "rules:\n  - reply: {say: [Yes, .]}\n"
+    first, last = read_events(outcome_of(rules, facts_of(model, None, stream=True)).timeline)
+    assert first == {
+        "choices": [{"delta": {"content": "Yes", "role": "assistant"}, "index": 0}],
+        "model": model,
+        "object": "chat.completion.chunk",
+    }
+    assert last == {
+        "choices": [{"delta": {"content": ".", "role": "assistant"}, "finish_reason": "stop", "index": 0}],
+        "model": model,
+        "object": "chat.completion.chunk",
+        "usage": {"completion_tokens": 1, "prompt_tokens": 1, "total_tokens": 2},
+    }
+
+
+def test_chunks_of_gpt_oss_name_reasoning_only_where_there_is_some() -> None:
+    """A client that asks for the key tells thoughts from words; its plain message has the key nevertheless."""
+    model = "openai/gpt-oss-120b-maas"
+    thought, said = read_events(outcome_of(RULES, facts_of(model, None, stream=True)).timeline)
+    assert thought["choices"][0]["delta"]["reasoning_content"] == "Hm."
+    assert "reasoning_content" not in said["choices"][0]["delta"]
+    assert said["choices"][0]["delta"]["content"] == "Yes."
+    other = read_events(outcome_of(RULES, facts_of("zai-org/glm-5.2-maas", None, stream=True)).timeline)[-1]
+    assert other["choices"][0]["delta"]["reasoning_content"] is None
+    assert answer_body(model)["choices"][0]["message"]["reasoning_content"] == "Hm."
 
 
 def test_call_ids_of_each_server() -> None:
@@ -335,6 +376,22 @@ def test_request_type_is_echoed() -> None:
     assert dict(outcome_of(RULES, facts).timeline.headers)["x-vertex-ai-llm-request-type"] == "dedicated"
     rules = RULES + "    headers: {x-vertex-ai-llm-request-type: shared}\n"
     assert dict(outcome_of(rules, facts).timeline.headers)["x-vertex-ai-llm-request-type"] == "shared"
+
+
+@pytest.mark.parametrize("model", ["google/gemini-3.5-flash", "zai-org/glm-5.2-maas"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_scenarios_repeat_and_remove_headers(model: str, stream: bool) -> None:
+    """A list is as many lines, null or an empty list none, whatever the model's own headers and the defaults say; templates are filled."""
+    rules = ruleset(
+        "defaults: {headers: {x-a: default, Vary: [d, e, f]}}\n"
+        "rules:\n  - {reply: Hi., headers: {vary: [X-Origin, '{{ model }}'], X-A: null, server: [], x-b: ['1', '2']}}\n"
+    )
+    request: Any = {"model": model, "stream": stream, "messages": [{"role": "user", "content": "Hi"}]}
+    made = answer([rules], Facts(OPENAPI, [], request), State(), AnswerInputs(0.0, "seed", b""))
+    written = [(name.decode(), value.decode()) for name, value in encode_headers(made.timeline.headers, 200)]
+    assert [value for name, value in written if name == "vary"] == ["X-Origin", model]
+    assert [value for name, value in written if name == "x-b"] == ["1", "2"]
+    assert not {"x-a", "server"} & {name for name, _ in written}
 
 
 def test_endpoints_of_a_scenario() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.engine.ruleset import compile_rules
-from emulator.engine.signatures import fits_call, sign, sign_call
+from emulator.engine.signatures import fits_call, sign, sign_call, text_of_call
 from emulator.scenario.loading import read_text
 
 JSON = st.recursive(
@@ -24,6 +24,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 ARGUMENTS = st.dictionaries(st.text(), JSON, max_size=4)
+MODEL = "google/gemini-3.5-flash"
 SALTS = st.integers(0, 2**128 - 1)
 SEEDS = st.none() | st.text(max_size=5)
 
@@ -46,9 +47,9 @@ def test_signature_survives_clients(
     name: str, arguments: dict[str, Any], salt: int, seed: str | None, shuffle: random.Random
 ) -> None:
     """However a client parses and writes the same arguments, the signature fits."""
-    signature = sign_call(name, json.dumps(arguments), salt, seed)
-    assert fits_call(signature, name, json.dumps(arguments, separators=(",", ":"), ensure_ascii=False), seed)
-    assert fits_call(signature, name, json.dumps(rewrite(arguments, shuffle), indent=2), seed)
+    signature = sign_call(text_of_call(name, json.dumps(arguments)), MODEL, salt, seed)
+    assert fits_call(signature, name, json.dumps(arguments, separators=(",", ":"), ensure_ascii=False), MODEL, seed)
+    assert fits_call(signature, name, json.dumps(rewrite(arguments, shuffle), indent=2), MODEL, seed)
 
 
 @given(ARGUMENTS, SALTS, SEEDS, st.data())
@@ -57,46 +58,50 @@ def test_altered_signatures_do_not_fit(
 ) -> None:
     """One other character, one less or one more: the signature is no longer valid."""
     written = json.dumps(arguments)
-    signature = sign_call("f", written, salt, seed)
+    signature = sign_call(text_of_call("f", written), MODEL, salt, seed)
     at = data.draw(st.integers(0, len(signature) - 1))
     other = data.draw(
         st.sampled_from([char for char in string.ascii_letters + string.digits + "+/-_=" if char != signature[at]])
     )
     for altered in (signature[:at] + other + signature[at + 1 :], signature[:at], signature + other, signature[1:]):
-        assert not fits_call(altered, "f", written, seed)
+        assert not fits_call(altered, "f", written, MODEL, seed)
 
 
 @given(ARGUMENTS, ARGUMENTS, SALTS, SEEDS)
 def test_moved_signatures_do_not_fit(one: dict[str, Any], other: dict[str, Any], salt: int, seed: str | None) -> None:
-    """A signature does not fit another function, other arguments or another seed."""
-    signature = sign_call("f", json.dumps(one), salt, seed)
-    assert not fits_call(signature, "g", json.dumps(one), seed)
-    assert not fits_call(signature, "f", json.dumps(one), f"{seed}!")
+    """A signature does not fit another function, other arguments, another model or another seed."""
+    signature = sign_call(text_of_call("f", json.dumps(one)), MODEL, salt, seed)
+    assert not fits_call(signature, "g", json.dumps(one), MODEL, seed)
+    assert not fits_call(signature, "f", json.dumps(one), "google/gemini-3.1-pro-preview", seed)
+    assert fits_call(signature, "f", json.dumps(one), MODEL.partition("/")[2], seed)
+    assert not fits_call(signature, "f", json.dumps(one), MODEL, f"{seed}!")
     assert (
-        not fits_call(signature, "f", json.dumps({**other, "more": len(one)}), seed)
+        not fits_call(signature, "f", json.dumps({**other, "more": len(one)}), MODEL, seed)
         or {**other, "more": len(one)} == one
     )
 
 
 def test_signatures_are_opaque_base64() -> None:
     """48 bytes, different for each salt, without readable parts of the call."""
-    signature = sign_call("get_weather", '{"city": "Boston"}', 1, None)
+    signature = sign_call(text_of_call("get_weather", '{"city": "Boston"}'), MODEL, 1, None)
     assert len(base64.b64decode(signature, validate=True)) == 48
-    assert signature != sign_call("get_weather", '{"city": "Boston"}', 2, None)
-    assert signature == sign_call("get_weather", '{"city":"Boston"}', 1, None)
-    assert not fits_call(sign("get_weather", 1, None), "get_weather", "", None)
+    assert signature != sign_call(text_of_call("get_weather", '{"city": "Boston"}'), MODEL, 2, None)
+    assert signature == sign_call(text_of_call("get_weather", '{"city":"Boston"}'), MODEL, 1, None)
+    assert not fits_call(sign("get_weather", 1, None), "get_weather", "", MODEL, None)
 
 
 @pytest.mark.parametrize("arguments", ["not json", "", "[", '{"a": NaN}', "\ud800", '{"a": 1e999}', "9" * 5000])
 def test_any_arguments_can_be_signed(arguments: str) -> None:
     """What a scenario sends as arguments need not be JSON."""
-    assert fits_call(sign_call("f", arguments, 1, "s"), "f", arguments or None, "s") == bool(arguments)
+    assert fits_call(
+        sign_call(text_of_call("f", arguments), MODEL, 1, "s"), "f", arguments or None, MODEL, "s"
+    ) == bool(arguments)
 
 
 @pytest.mark.parametrize("signature", ["", "x", "ü", "\ud800", "AAAA", " " * 64, "A" * 64, "A" * 10_000])
 def test_any_text_can_be_checked(signature: str) -> None:
     """Arbitrary text does not fit, and raises nothing."""
-    assert not fits_call(signature, "f", "{}", None)
+    assert not fits_call(signature, "f", "{}", MODEL, None)
 
 
 def test_scripted_signatures_are_collected() -> None:

@@ -15,7 +15,7 @@ from emulator.server.listening import bind
 HOST = "us-central1-aiplatform.googleapis.com"
 BODY = json.dumps({"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "hello"}]})
 REQUEST = (
-    "POST /v1/projects/p/locations/l/endpoints/openapi/chat/completions HTTP/1.1\r\n"
+    "POST /v1/projects/p/locations/us-central1/endpoints/openapi/chat/completions HTTP/1.1\r\n"
     f"Host: {HOST}\r\nAuthorization: Bearer any\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}"
 )
 
@@ -71,7 +71,7 @@ def test_serve_under_tls(programs: Any) -> None:
         certificate = greeting[-1].rpartition(": ")[2]
         url = greeting[-2].rpartition(": ")[2]
         assert url.startswith("https://127.0.0.1:")
-        base = f"{url}/v1/projects/p/locations/l/endpoints/openapi/chat/completions"
+        base = f"{url}/v1/projects/p/locations/us-central1/endpoints/openapi/chat/completions"
         request = Request(base, BODY.encode(), {"authorization": "Bearer any"})  # noqa: S310 - the URL just printed
         with urlopen(request, context=ssl.create_default_context(cafile=certificate)) as answer:  # noqa: S310 - as above
             assert json.load(answer)["choices"]
@@ -87,7 +87,7 @@ def test_serve_as_proxy(programs: Any) -> None:
         greeting = read_until(process, "export PATH=")
         lines = [line.strip() for line in greeting[greeting.index("For unchanged programs:") + 1 :]]
         assert lines[0].startswith("unset HTTP_PROXY ")
-        url = f"https://{HOST}/v1/projects/blue/locations/l/endpoints/openapi/chat/completions"
+        url = f"https://{HOST}/v1/projects/blue/locations/us-central1/endpoints/openapi/chat/completions"
         script = "\n".join(
             [*lines, f"curl -sf -H \"Authorization: Bearer $(gcloud auth print-access-token)\" -d '{BODY}' {url}"]
         )

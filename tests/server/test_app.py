@@ -142,9 +142,13 @@ def test_issued_lets_only_own_tokens_in(tmp_path: Path) -> None:
         assert ask(vertex).json[0]["error"]["details"][0]["reason"] == "ACCESS_TOKEN_TYPE_UNSUPPORTED"
         assert ask(vertex, Authorization=f"Bearer {vertex.api_key}").status == 200
         expired = vertex.service.mint.issue(0)
-        assert ask(vertex, Authorization=f"Bearer {expired}").json[0]["error"]["details"][0]["reason"] == (
-            "ACCESS_TOKEN_EXPIRED"
-        )
+        details = ask(vertex, Authorization=f"Bearer {expired}").json[0]["error"]["details"]
+        assert details[0]["reason"] == "ACCESS_TOKEN_TYPE_UNSUPPORTED"
+        assert details[0]["metadata"]["method"] == "google.cloud.aiplatform.v1.PredictionService.ChatCompletions"
+    with Emulator(settings=Settings(quirks=frozenset({"access_token_expired"}))) as vertex:
+        expired = vertex.service.mint.issue(0)
+        details = ask(vertex, Authorization=f"Bearer {expired}").json[0]["error"]["details"]
+        assert details[0]["reason"] == "ACCESS_TOKEN_EXPIRED"
     with Emulator(settings=Settings(auth="off")) as vertex:
         assert ask(vertex, X_Nothing="1").status == 200
 

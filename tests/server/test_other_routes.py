@@ -126,6 +126,19 @@ def test_embeddings_refusals(service: Service, given: Any, status: int, name: st
     assert timeline.body.startswith(b"[{\n")
 
 
+@pytest.mark.parametrize(
+    "model", ["google/gemini-embedding-001", "gemini-embedding-001", "google/text-embedding-005", "gemini-embedding-2"]
+)
+def test_googles_embedding_models_fail(service: Service, model: str) -> None:
+    """With and without publisher they are an internal error; with vetting off they get vectors."""
+    asked = {"model": model, "input": "a"}
+    timeline = send(service, "embeddings", asked).outcome.timeline
+    (error,) = json.loads(timeline.body)
+    assert error["error"] == {"code": 500, "message": "Internal error encountered.", "status": "INTERNAL"}
+    lenient = build_service((), Settings(auth="off", vetting="off"))
+    assert len(body_of(send(lenient, "embeddings", asked))["data"]) == 1
+
+
 def test_embeddings_up_to_the_limit(service: Service) -> None:
     """512 tokens are read."""
     for given in ("x" * 2048, list(range(512))):

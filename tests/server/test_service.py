@@ -166,6 +166,46 @@ def test_default_returns_images_and_audio() -> None:
         assert sound.getnframes() > 0
 
 
+@pytest.mark.parametrize(
+    ("model", "options", "reasoning"),
+    [
+        ("google/gemini-2.5-flash", {}, 128),
+        ("google/gemini-2.5-flash", {"reasoning_effort": "none"}, 0),
+        ("google/gemini-2.5-flash", {"extra_body": {"google": {"thinking_config": {"thinking_budget": 50}}}}, 50),
+        ("google/gemini-2.5-flash", {"max_tokens": 3}, 0),
+        ("google/gemini-3.1-pro-preview", {}, 256),
+        ("google/gemini-3.1-pro-preview", {"reasoning_effort": "low"}, 64),
+        ("google/gemini-3.1-flash-lite", {}, 0),
+        ("google/gemini-2.0-flash-001", {}, 0),
+        ("xai/grok-4.7", {}, 128),
+        ("xai/grok-4.20-non-reasoning", {}, 0),
+        ("meta/llama-4-scout-17b-16e-instruct-maas", {}, 0),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_models_of_the_default_think_unasked(model: str, options: Any, reasoning: int, stream: bool) -> None:
+    """They count tokens of thoughts that nobody sees, as many as level, budget and limit let them."""
+    outcome = send(default_service(), ask("Why?", stream=stream, **options) | {"model": model}).outcome
+    usage = outcome.usage
+    assert usage is not None
+    assert usage.reasoning == reasoning
+    assert usage.sum == usage.prompt + usage.completion + reasoning
+    assert (b'"reasoning_tokens":%d' % reasoning in outcome.timeline.body) == (reasoning > 0 or "grok" in model)
+
+
+def test_thoughts_are_counted_as_a_scenario_says() -> None:
+    """`auto` counts those of the reply, else what the model thinks unasked; without it a reply without thoughts has none."""
+    for written, expected in (("", 0), ("usage: {reasoning: auto}, ", 128), ("usage: {reasoning: 7}, ", 7)):
+        service = service_of(f"rules: [{{{written}reply: fine}}]")
+        outcome = send(service, ask("x")).outcome
+        assert outcome.usage is not None
+        assert outcome.usage.reasoning == expected
+    thinking = service_of("rules: [{usage: {reasoning: auto}, reply: [{think: So it is.}, {say: fine}]}]")
+    usage = send(thinking, ask("x")).outcome.usage
+    assert usage is not None
+    assert 0 < usage.reasoning < 10
+
+
 def test_n_returns_different_choices() -> None:
     """Up to 8, each with a text of its own; more is refused as documented."""
     body = json.loads(send(default_service(), ask("Why?", n=8)).outcome.timeline.body)
@@ -201,7 +241,7 @@ def test_what_vertex_refuses(body: Any, rule: str, place: str) -> None:
     assert outcome.refusal is not None
     assert (outcome.refusal.rule, outcome.refusal.place) == (rule, place)
     assert outcome.timeline.body.startswith(b'[{\n  "error": {\n    "code": 400,\n    "message": "')
-    assert dict(outcome.timeline.headers)["x-emulator-explanation"].startswith(f"{rule}: ")
+    assert str(dict(outcome.timeline.headers)["x-emulator-explanation"]).startswith(f"{rule}: ")
 
 
 def test_own_endpoints_need_no_model() -> None:

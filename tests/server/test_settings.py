@@ -12,7 +12,7 @@ from emulator.server.settings import Settings
     ("given", "said"),
     [
         ({"auth": "isued"}, 'auth must be any, issued or off, not "isued"; did you mean "issued"?'),
-        ({"vetting": "strict"}, 'vetting must be enforce, warn or off, not "strict"'),
+        ({"vetting": "lax"}, 'vetting must be enforce, strict, warn or off, not "lax"'),
         ({"quirks": {"raw_newline"}}, 'did you mean "raw_newlines"?'),
         ({"models": 7}, "models must be any or known, not 7"),
     ],

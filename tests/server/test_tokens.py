@@ -80,8 +80,8 @@ def test_token_status(lifetime: float, scopes: list[str], verdict: str) -> None:
     [
         ("issued", 60, CLOUD_PLATFORM, None),
         ("any", 60, CLOUD_PLATFORM, None),
-        ("issued", -1, CLOUD_PLATFORM, (401, "UNAUTHENTICATED", "ACCESS_TOKEN_EXPIRED")),
-        ("any", -1, CLOUD_PLATFORM, (401, "UNAUTHENTICATED", "ACCESS_TOKEN_EXPIRED")),
+        ("issued", -1, CLOUD_PLATFORM, (401, "UNAUTHENTICATED", "ACCESS_TOKEN_TYPE_UNSUPPORTED")),
+        ("any", -1, CLOUD_PLATFORM, (401, "UNAUTHENTICATED", "ACCESS_TOKEN_TYPE_UNSUPPORTED")),
         ("issued", 60, READ_ONLY, (403, "PERMISSION_DENIED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT")),
         ("any", 60, READ_ONLY, (403, "PERMISSION_DENIED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT")),
         ("off", -1, READ_ONLY, None),

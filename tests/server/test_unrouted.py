@@ -16,7 +16,7 @@ from emulator.store.records import pack, unpack
 from emulator.wire.urls import parse_target
 
 HERE = "http://127.0.0.1:8080"
-DEFAULT = f"{HERE}/v1/projects/demo/locations/us-central1/endpoints/openapi/chat/completions"
+DEFAULT = f"{HERE}/v1/projects/demo/locations/global/endpoints/openapi/chat/completions"
 GLOBAL = "https://aiplatform.googleapis.com"
 OPENAPI = "/v1/projects/p/locations/europe-west4/endpoints/openapi"
 CHAT = f"{OPENAPI}/chat/completions"
@@ -66,7 +66,7 @@ def read_log(vertex: Emulator) -> list[str]:
         ("POST", HERE, f"{OPENAPI}/completion", f"{HERE}{OPENAPI}/completions"),
         ("POST", HERE, CHAT.replace("openapi", "123") + "s", HERE + CHAT.replace("openapi", "123")),
         ("POST", HERE, OPENAPI.replace("openapi", "123") + "/embeddings", f"{HERE}{OPENAPI}/embeddings"),
-        ("POST", GLOBAL, "/v1/chat/completions", GLOBAL + DEFAULT.removeprefix(HERE).replace("us-central1", "global")),
+        ("POST", GLOBAL, "/v1/chat/completions", GLOBAL + DEFAULT.removeprefix(HERE)),
         (
             "POST",
             "https://us-east5-aiplatform.googleapis.com:443",
@@ -129,7 +129,9 @@ def test_nearest_url_of_openai_paths(verb: str, origin: str, path: str, url: str
             "https://us-central1-aiplatform.googleapis.com",
             "/",
             "no such path: only the OpenAI endpoint is emulated, which answers POST "
-            + DEFAULT.replace(HERE, "https://us-central1-aiplatform.googleapis.com"),
+            + DEFAULT.replace(HERE, "https://us-central1-aiplatform.googleapis.com").replace(
+                "/global/", "/us-central1/"
+            ),
         ),
         (
             "POST",
@@ -150,7 +152,7 @@ def test_nearest_url_of_openai_paths(verb: str, origin: str, path: str, url: str
             "POST",
             HERE,
             "/v1/projects/p/locations//endpoints/openapi/chat/completions",
-            f'no such path: the location is empty; did you mean "POST {HERE}{CHAT.replace("europe-west4", "us-central1")}"?',
+            f'no such path: the location is empty; did you mean "POST {HERE}{CHAT.replace("europe-west4", "global")}"?',
         ),
         (
             "GET",
@@ -164,7 +166,7 @@ def test_nearest_url_of_openai_paths(verb: str, origin: str, path: str, url: str
             "/v1beta/openai/chat/completions",
             (
                 "generativelanguage.googleapis.com is not emulated; did you mean "
-                f'"POST {DEFAULT.replace(HERE, "https://us-central1-aiplatform.googleapis.com")}"?'
+                f'"POST {DEFAULT.replace(HERE, GLOBAL)}"?'
             ),
         ),
         ("POST", "", "/v1/chat/completions", f'no such path; did you mean "POST {DEFAULT.removeprefix(HERE)}"?'),

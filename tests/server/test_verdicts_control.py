@@ -24,9 +24,10 @@ def request(vertex: Emulator, method: str, path: str, body: Any = None, **header
     """Send one request and return the JSON that comes back."""
     connection = HTTPConnection(vertex.url.removeprefix("http://"), timeout=30)
     connection.request(method, path, None if body is None else json.dumps(body), headers)
-    answer = json.loads(connection.getresponse().read())
+    response = connection.getresponse()
+    body = response.read()
     connection.close()
-    return answer
+    return json.loads(body) if response.getheader("content-type", "").startswith("application/json") else body.decode()
 
 
 def ask(vertex: Emulator, project: str, bearer: str = "ya29.token", **more: Any) -> None:

@@ -228,6 +228,23 @@ def leave_publisher_out(client: Client) -> None:
     client.send("Hello", model="gemini-2.5-flash")
 
 
+def send_resource_path(client: Client) -> None:
+    """Send a model as other routes name it."""
+    client.send("Hello", model="publishers/google/models/gemini-3.5-flash")
+
+
+def invent_host(client: Client) -> None:
+    """Put the name of a location in front where there is no such host."""
+    client.location, client.host = "eu", "eu-aiplatform.googleapis.com"
+    client.send("Hello")
+
+
+def invent_global_host(client: Client) -> None:
+    """Put `global` in front, the commonest mistake."""
+    client.location, client.host = "global", "global-aiplatform.googleapis.com"
+    client.send("Hello")
+
+
 def mistake_host(client: Client) -> None:
     """Send a request for one region to another region's host."""
     client.host = "us-central1-aiplatform.googleapis.com:443"
@@ -244,6 +261,9 @@ def hit_hosts(client: Client) -> None:
     }
     for client.location, client.host in hosts.items():
         client.send("Hello")
+    # The global host serves the paths of all locations.
+    client.location, client.host = "us-east5", "aiplatform.googleapis.com"
+    client.send("Hello")
 
 
 Behaviour = Callable[[Client], None]
@@ -264,7 +284,10 @@ CASES: list[tuple[str, Behaviour, Behaviour]] = [
     ("api_key_sent", send_api_key, read_all),
     ("expired_token_used", use_expired_token, use_fresh_token),
     ("model_without_publisher", leave_publisher_out, read_all),
+    ("model_without_publisher", send_resource_path, read_all),
     ("wrong_host", mistake_host, hit_hosts),
+    ("wrong_host", invent_host, hit_hosts),
+    ("wrong_host", invent_global_host, hit_hosts),
 ]
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from emulator.wire import dialects
 from emulator.wire import responses as replies
-from emulator.wire.dialects import GEMINI, GROK, LLAMA, R1, SGLANG, TGI, VLLM, Dialect
+from emulator.wire.dialects import GEMINI, GPT_OSS, GROK, LLAMA, R1, SGLANG, TGI, VLLM, Dialect
 from emulator.wire.responses import Identity
 from emulator.wire.usage import Usage
 
-ALL = [GEMINI, SGLANG, R1, LLAMA, GROK, VLLM, TGI]
-IDENTITY = Identity("YMOMafijO4CT4_UP0cCayAY", 1770832739, "zai-org/glm-5-maas")
+ALL = [GEMINI, SGLANG, GPT_OSS, R1, LLAMA, GROK, VLLM, TGI]
+IDENTITY = Identity("9df5c0eb-286b-46b1-bd02-244cb0ee6a3a", 1770832739, "zai-org/glm-5-maas")
 CALL = replies.tool_call(arguments="{}", name="f", call_id="x", index=0)
 
 
@@ -35,7 +35,7 @@ def test_glm_as_documented() -> None:
     assert body(glm, thought="Hm.") == (
         '{"choices":[{"finish_reason":"stop","index":0,"logprobs":null,"matched_stop":154827,"message":{"content":"Hi.",'
         '"reasoning_content":"Hm.","role":"assistant","tool_calls":null}}],"created":1770832739,'
-        '"id":"YMOMafijO4CT4_UP0cCayAY","metadata":{"weight_version":"default"},"model":"zai-org/glm-5-maas",'
+        '"id":"9df5c0eb-286b-46b1-bd02-244cb0ee6a3a","metadata":{"weight_version":"default"},"model":"zai-org/glm-5-maas",'
         '"object":"chat.completion","usage":{"completion_tokens":211,"extra_properties":{"google":{"traffic_type":'
         '"ON_DEMAND"}},"prompt_tokens":9,"prompt_tokens_details":null,"reasoning_tokens":0,"total_tokens":220}}'
     )

@@ -73,6 +73,18 @@ def test_strict_json_names_the_line() -> None:
     assert "line 1, column 3" in caught.value.explanation
 
 
+def test_whole_numbers_may_have_a_point() -> None:
+    """Programs in JavaScript, Lua or YAML do not tell 1.0 from 1; anything but a whole number is still refused."""
+    body = b'{"model": "m", "n": 1.0, "max_tokens": 1e2, "max_completion_tokens": 5.0, "seed": -7.0, "messages": []}'
+    read = read_request(body)
+    written = [read.get(name) for name in ("n", "max_tokens", "max_completion_tokens", "seed")]
+    assert written == [1, 100, 5, -7]
+    assert {type(value) for value in written} == {int}
+    for wrong in (b"1.5", b"true", b'"1"', b"[1.0]"):
+        with pytest.raises(MalformedRequestError, match=r"n is .*; expected an integer"):
+            read_request(b'{"n": %b}' % wrong)
+
+
 def test_a_truncated_body_is_reported_as_such() -> None:
     """A truncated body gets another explanation than invalid JSON."""
     with pytest.raises(MalformedRequestError, match=r"ends at line 1, .* cut short by the shell"):

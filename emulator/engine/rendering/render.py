@@ -26,7 +26,7 @@ from emulator.engine.timeline.directives import CompiledPace, Directive
 from emulator.engine.timeline.pace import AT_ONCE, apply_pace, match_duration
 from emulator.engine.timeline.timeline import Timeline, plain_timeline, refusal_timeline, stream_timeline
 from emulator.wire.dialects import Dialect
-from emulator.wire.errors import JSON_TYPE
+from emulator.wire.headers import replace_headers
 from emulator.wire.responses import Identity, media, message, plain_body, plain_choice, tool_call
 
 
@@ -41,18 +41,19 @@ def render(answer: Answer, identity: Identity, facts: Facts) -> Timeline:
         choices = tuple(replace(choice, parts=adapt_parts(choice.parts, style)) for choice in answer.choices)
         answer = replace(answer, choices=choices)
     options = render_options_of(facts)
+    headers = replace_headers(style.dialect.headers, answer.headers)
     if facts.stream:
         events = stream_events(answer, identity, options, style.dialect, wants_usage=facts.wants_usage)
-        return stream_timeline(events, answer.headers)
+        return stream_timeline(events, headers)
     raw = [part.body for choice in answer.choices for part in choice.parts if isinstance(part, RawPart)]
     if raw:
-        return plain_timeline(200, JSON_TYPE, b"".join(raw), answer.headers)
+        return plain_timeline(200, style.dialect.json_type, b"".join(raw), headers)
     written = [
         plain_choice(index, _message(choice, options, style.dialect), choice.finish_reason, style.dialect)
         for index, choice in enumerate(answer.choices)
     ]
     body = plain_body(written, identity, answer.usage, style.dialect)
-    return plain_timeline(200, JSON_TYPE, body, answer.headers)
+    return plain_timeline(200, style.dialect.json_type, body, headers)
 
 
 def render_options_of(facts: Facts) -> RenderOptions:
@@ -66,7 +67,8 @@ def render_options_of(facts: Facts) -> RenderOptions:
         return RenderOptions(
             include_thoughts=thinking.include_thoughts,
             thought_tag_marker=thinking.marker,
-            stream_arguments=facts.google.get("stream_function_call_arguments") is True,
+            stream_arguments=facts.google.get("stream_function_call_arguments") is True
+            and (facts.card is None or facts.card.streams_arguments),
         )
     guard = facts.google.get("model_safety_settings")
     is_guarded = not isinstance(guard, dict) or guard.get("enabled") is not False

@@ -9,7 +9,7 @@ from emulator.engine.reply.chunking import divide
 from emulator.engine.reply.parts import CallPart
 from emulator.engine.reply.templates import Context, fill_text, fill_value
 from emulator.engine.request.tools import next_tool
-from emulator.engine.signatures import sign, signs_calls, text_of_call
+from emulator.engine.signatures import sign_call, signs_calls, text_of_call
 from emulator.errors import AnswerError
 from emulator.scenario.steps import Call
 from emulator.scenario.templates.template import is_literal
@@ -47,7 +47,7 @@ class LiteralCall:
         signature = None if self.signature == "none" else self.signature
         if self.signature is None and (not number or "signature_on_every_call" in quirks) and signs_calls(model):
             labels = ("signature", choice, number) if number else ("signature", choice)
-            signature = sign(self.signed_text, rng.id_bits(128, *labels), rng.seed)
+            signature = sign_call(self.signed_text, model, rng.id_bits(128, *labels), rng.seed)
         return self.id or make_call_id(rng.id_bits(128, "call", choice, number)), signature
 
 

@@ -1,7 +1,6 @@
 """Composing: the chosen rule and the request become an answer, with its identity, headers, faults and token counts."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
 
 from emulator.catalogue.models import MAX_CHOICES
@@ -14,17 +13,17 @@ from emulator.engine.reply.limits import apply_limits, read_limits
 from emulator.engine.reply.parts import Answer, CallPart, Choice, MediaPart, TextPart
 from emulator.engine.reply.templates import Context, Request, fill_text
 from emulator.engine.request.facts import Facts
+from emulator.engine.request.thinking import estimate_unasked
 from emulator.engine.request.token_estimates import estimate_media_output, estimate_tokens
 from emulator.errors import AnswerError
 from emulator.scenario.rules import Usage as GivenUsage
 from emulator.scenario.templates.template import is_template
-from emulator.wire.headers import find_value_problem, header_text
-from emulator.wire.ids import make_id
+from emulator.wire.headers import Headers, find_value_problem, header_text, replace_headers
+from emulator.wire.ids import make_id, make_uuid
 from emulator.wire.responses import Identity
 from emulator.wire.usage import Usage
 
 _ECHOED_HEADER = "x-vertex-ai-llm-request-type"
-_PACIFIC = timezone(timedelta(hours=-7))
 
 
 def compose(
@@ -50,7 +49,10 @@ def compose(
             has_calls = any(isinstance(part, CallPart) for part in parts)
             finish = cut or ("tool_calls" if has_calls else "stop")
         choices.append(Choice(parts, finish))
-    headers = (*_service_headers(facts), *(_fill_header(name, value, contexts[0]) for name, value in rule.headers))
+    headers = _service_headers(facts)
+    if rule.headers:
+        filled = [(name, _fill_header(name, value, contexts[0])) for name, value in rule.headers]
+        headers = replace_headers(headers, tuple(filled))
     faults = [make_fault(contexts[0]) for make_fault in (*rule.faults, *inputs.overrides.faults)]
     return Answer(
         limit_chunks(choices),
@@ -61,14 +63,16 @@ def compose(
     )
 
 
-def _fill_header(name: str, value: str, context: Context) -> tuple[str, str]:
-    """A header of the rule. Raises AnswerError if its template makes what no header can have."""
+def _fill_header(name: str, value: str | None, context: Context) -> str | None:
+    """The value of a header of the rule, None for one that is removed. Raises AnswerError if its template makes what no header can have."""
+    if value is None:
+        return None
     filled = fill_text(value, context)
     if is_template(value) and (problem := find_value_problem(filled)):
         raise AnswerError(
             f'the template of the header "{name}" makes a value that {problem}; it must be one short line'
         )
-    return name, filled
+    return filled
 
 
 def _count_choices(facts: Facts) -> int:
@@ -86,26 +90,20 @@ def draw_calls(calls: Sequence[LiteralCall], facts: Facts, rng: SeededRandom) ->
 
 
 def identify(facts: Facts, rng: SeededRandom, moment: float) -> Identity:
-    """The identity of an answer. Documented: the id holds the time; open models set `created` themselves, 2 to 8 seconds later."""
+    """The identity of an answer. Documented: the id of a Gemini holds the time."""
     dialect, created, model = facts.style.dialect, int(moment), facts.answering_model
     match dialect.answer_id:
         case "google":
-            earlier = 2 + rng.id_bits(8, "later") % 7 if dialect.created_later else 0
-            return Identity(make_id(created - earlier, rng.id_bits(104)), created, model)
-        case "dated":
-            # Documented on the generic page of open models: date, time of day, an address, a number.
-            local = datetime.fromtimestamp(moment, _PACIFIC)
-            bits = rng.id_bits(88)
-            address = f"9.{bits % 250 + 1}.{bits // 250 % 250 + 1}.{bits // 62_500 % 250 + 1}"
-            number = -(bits // 15_625_000 % 2**31)
-            return Identity(f"{local:%Y-%m-%d|%H:%M:%S.%f}-07|{address}|{number}", created, model)
+            return Identity(make_id(created, rng.id_bits(104)), created, model)
+        case "uuid":
+            return Identity(make_uuid(rng.id_bits(128)), created, model)
         case "vllm":
             return Identity(f"chatcmpl-{rng.id_bits(128):032x}", created, model)
         case "none":
             return Identity("", created, model)
 
 
-def _service_headers(facts: Facts) -> tuple[tuple[str, str], ...]:
+def _service_headers(facts: Facts) -> Headers:
     """The request's LLM header is echoed (observed on native routes); own endpoints name themselves (documented: REST, rawPredict)."""
     value = facts.llm_headers.get(_ECHOED_HEADER)
     echoed = () if value is None else ((_ECHOED_HEADER, header_text(value)),)
@@ -123,16 +121,29 @@ def _service_headers(facts: Facts) -> tuple[tuple[str, str], ...]:
 def count_usage(given: GivenUsage, estimated: tuple[int, int], facts: Facts) -> Usage:
     """The token counts that the scenario gives, else estimates; `estimated` is what `_estimate_output` returns for the answer."""
     prompt = max(facts.prompt_tokens, 1) if given.prompt is None else given.prompt
-    completion, reasoning = estimated
-    reasoning = reasoning if given.reasoning is None else given.reasoning
-    cached = facts.cached_tokens if given.cached is None else given.cached
+    completion, thoughts = estimated
+    if given.reasoning == "auto":
+        reasoning = thoughts or _count_unasked(completion, facts)
+    else:
+        reasoning = thoughts if given.reasoning is None else given.reasoning
+    cached = facts.cached_tokens + facts.implicit_tokens if given.cached is None else given.cached
     traffic = given.traffic or facts.traffic
     if facts.style.dialect.thoughts_in_completion:
         completion = completion + reasoning if given.completion is None else given.completion
         total = prompt + completion if given.total is None else given.total
-        return Usage(prompt, completion, given.reasoning or 0, cached, total, traffic)
+        return Usage(
+            prompt, completion, 0 if given.reasoning == "auto" else given.reasoning or 0, cached, total, traffic
+        )
     completion = completion if given.completion is None else given.completion
     return Usage(prompt, completion, reasoning, cached, given.total, traffic)
+
+
+def _count_unasked(completion: int, facts: Facts) -> int:
+    """Tokens of thoughts that no reply has, as many as the request's limit leaves."""
+    limits, unasked = read_limits(facts.request), estimate_unasked(facts)
+    if limits is None or limits.max_tokens is None:
+        return unasked
+    return max(min(unasked, limits.max_tokens - completion), 0)
 
 
 def estimate_output(choices: Sequence[Choice]) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from emulator.engine.timeline.directives import Directive, Fault
 from emulator.wire.errors import Refusal
+from emulator.wire.headers import Headers
 from emulator.wire.json_text import dump
 from emulator.wire.usage import Usage
 
@@ -80,7 +81,7 @@ class Answer:
 
     choices: tuple[Choice, ...]
     usage: Usage
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
     faults: tuple[Fault, ...] = ()
     """Its faults that are not steps."""
     warnings: tuple[str, ...] = ()

@@ -176,6 +176,12 @@ def media_in(part: Part) -> set[str]:
     return kinds | {"gs_uri"} if address.startswith("gs://") else kinds
 
 
+def type_of_part(part: Part) -> str | None:
+    """The MIME type of a media part, `image/*` for an image of an unknown type; None for other parts."""
+    found = media_address(part)
+    return None if found is None else _part_type(part, *found)
+
+
 def _part_type(part: Part, address: str, given: str) -> str:
     """The MIME type of a media part with this address and given type."""
     if address.startswith("data:"):

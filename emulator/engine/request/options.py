@@ -37,6 +37,9 @@ VertexHeaders = tuple[bytes | None, bytes | None]
 class RequestOptions:
     """Every field of a request except its messages, and what follows from them. Immutable, shared by many requests."""
 
+    implicit_tokens = 0
+    """The tokens of a prompt's prefix that implicit caching finds again; set for one request by whoever knows the earlier ones."""
+
     def __init__(
         self, target: Target, vertex_headers: VertexHeaders, request: ChatRequest, endpoint: Endpoint | None = None
     ) -> None:
@@ -86,8 +89,8 @@ class RequestOptions:
         """The tokens of `cached_content`: a fixed estimate, because the cached content is unknown."""
         self.tokens_outside_messages = self.cached_tokens + sum(map(_count_tool, self.tools))
         """Estimated prompt tokens outside the messages: cached content and tool declarations."""
-        self.vetted: set[Any] = set()
-        """The vetting policies that these options are known to pass; maintained by `vetting`."""
+        self.vetted: dict[Any, tuple[str, ...]] = {}
+        """The vetting policies that these options are known to pass, each with the warnings of them; maintained by `vetting`."""
         self.encoded: dict[Any, Any] = {}
         """Literal replies, encoded for these options; `engine.answer` adds to it by `keep_encoded`."""
         self.on_growth: Callable[[int], object] = lambda _size: None

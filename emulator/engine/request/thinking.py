@@ -7,22 +7,23 @@ from typing import Any, get_args
 from emulator.catalogue.models import Level, ModelCard
 from emulator.engine.request.facts import Facts
 
-EFFORTS = ("none", "minimal", "low", "medium", "high")
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 """The values of `reasoning_effort`."""
 DYNAMIC = -1
 """The `thinking_budget` with which the model decides (documented: thinking)."""
 
 _MAX_DIGITS = 20
 _LEVEL_NAMES: tuple[Level, ...] = get_args(Level)
-# Documented: overview (low, medium, high), notebook (none). Assumed: minimal is as low.
+# Documented: overview (low, medium, high), notebook (none). Assumed: minimal is as low; xhigh is refused.
 _BUDGET_OF = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
-# Documented: Gemini 3 page; `none` is MINIMAL where the model has it. Assumed: `minimal` too.
+# Documented: Gemini 3 page; `none` is MINIMAL where the model has it. Assumed: `minimal` too; `xhigh` is XHIGH.
 _LEVEL_OF: dict[str, Level] = {
     "none": "MINIMAL",
     "minimal": "MINIMAL",
     "low": "LOW",
     "medium": "MEDIUM",
     "high": "HIGH",
+    "xhigh": "XHIGH",
 }
 _CAMEL_CASE = {
     "include_thoughts": "includeThoughts",
@@ -83,6 +84,27 @@ def read_thinking(facts: Facts) -> Thinking:
     )
 
 
+_UNASKED: dict[Level, int] = {"MINIMAL": 0, "LOW": 64, "MEDIUM": 128, "HIGH": 256, "XHIGH": 512}
+_UNASKED_DYNAMIC = 128
+
+
+def estimate_unasked(facts: Facts) -> int:
+    """Tokens that a model thinks about any request, shown or not: 0 for models that do not think, or were told not to.
+
+    That Gemini 2.5 Flash thinks and reports tokens unasked is observed, the numbers are assumed. Open models are left out, because
+    their thoughts are part of the answer.
+    """
+    if not facts.style.is_gemini:
+        hides = not facts.style.dialect.thoughts_in_completion and facts.style.is_thinking(facts.request)
+        return _UNASKED_DYNAMIC if hides else 0
+    thinking = read_thinking(facts)
+    if not thinking.enabled:
+        return 0
+    if thinking.level is not None:
+        return _UNASKED[thinking.level]
+    return _UNASKED_DYNAMIC if thinking.budget in {None, DYNAMIC} else min(thinking.budget or 0, _UNASKED_DYNAMIC)
+
+
 def read_level(value: Any) -> Level | None:
     """The level of a `thinking_level`, in any letter case and with or without the prefix of the native enum; None if unknown."""
     name = value.upper().removeprefix("THINKING_LEVEL_") if isinstance(value, str) else ""
@@ -124,7 +146,8 @@ def _resolve(options: Mapping[str, Any], effort: str | None, card: ModelCard | N
     if card is None:
         return None, None
     if not card.levels:
-        return read_level(options.get("thinking_level")), _BUDGET_OF.get(effort or "") if card.thinking else None
+        level = read_level(options.get("thinking_level")) or ("XHIGH" if effort == "xhigh" else None)
+        return level, _BUDGET_OF.get(effort or "") if card.thinking else None
     level = read_level(options.get("thinking_level")) or _LEVEL_OF.get(effort or "")
     if level == "MEDIUM" and "thinking_level" not in options and level not in card.levels:
         # Assumed: what was documented of the first Gemini 3, which had no MEDIUM.

@@ -21,6 +21,7 @@ from emulator.engine.ruleset import CompiledRule, Ruleset
 from emulator.engine.session import State
 from emulator.engine.timeline.timeline import Timeline, plain_timeline, refusal_timeline
 from emulator.wire.errors import JSON_TYPE, Refusal
+from emulator.wire.headers import Headers
 from emulator.wire.requests import ChatRequest
 from emulator.wire.responses import Identity
 from emulator.wire.routes.embeddings import EmbeddingsRequest, embeddings_body
@@ -106,7 +107,16 @@ class EmbeddingsHandler:
         }
 
     def vet(self, facts: Facts) -> Refusal | None:
-        """Check model, input and format; the limit is documented, the texts are assumed."""
+        """Check model, input and format; the limit is documented, the texts are assumed.
+
+        Observed: Google's own embedding models, with their publisher or without, are an internal error.
+        """
+        name = facts.model.rpartition("/")[2]
+        if facts.publisher in {"", "google"} and "embedding" in name:
+            explanation = (
+                f'model is "{facts.model}"; Google\'s own embedding models fail here, use their predict method'
+            )
+            return refuse("internal", values_for(facts.target), place="model", explanation=explanation)
         refusal = refuse_model(facts, families={"embeddings"}, serves=" and ".join(DIMENSIONS))
         if refusal is not None:
             return refusal
@@ -151,7 +161,7 @@ class EmbeddingsHandler:
         failure = made.failure
         return refusal_timeline(failure, made.headers) if failure else self._vectors(facts, made.headers)
 
-    def _vectors(self, facts: Facts, headers: tuple[tuple[str, str], ...]) -> Timeline:
+    def _vectors(self, facts: Facts, headers: Headers) -> Timeline:
         vectors = [embed(text, DIMENSIONS.get(facts.model, _DEFAULT_DIMENSIONS)) for text, _ in self.inputs]
         tokens = sum(tokens for _, tokens in self.inputs)
         is_packed = self.request.get("encoding_format") == "base64"

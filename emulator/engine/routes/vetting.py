@@ -1,7 +1,8 @@
-"""What the routes other than chat completions refuse alike."""
+"""What routes refuse alike: hosts that do not serve the path, and on routes other than chat completions, models."""
 
 from collections.abc import Collection
 from dataclasses import replace
+from html import escape
 
 from emulator.catalogue.models import find_model
 from emulator.engine.error_answers import refuse, values_for
@@ -9,7 +10,7 @@ from emulator.engine.reply.parts import MediaPart, Part
 from emulator.engine.request.facts import Facts
 from emulator.errors import AnswerError
 from emulator.wire.errors import Refusal
-from emulator.wire.urls import Target
+from emulator.wire.urls import Target, read_host
 
 
 def refuse_model(facts: Facts, *, families: Collection[str], serves: str) -> Refusal | None:
@@ -29,9 +30,25 @@ def refuse_model(facts: Facts, *, families: Collection[str], serves: str) -> Ref
         return None
     if card.family not in families:
         return refuse_argument(facts, "model", f'model is "{facts.model}"; {facts.target.method} serves {serves}')
-    if card.retired:
+    if card.retired == "confirmed":
         return refuse_argument(facts, "model", f'model is "{facts.model}", which is retired')
     return None
+
+
+def refuse_host(target: Target, header: str) -> Refusal | None:
+    """Refuse a host of Vertex AI's at which there is no service (observed), or none for the path's location (assumed).
+
+    Observed: `global-aiplatform` answers the HTML page, `us-` and `eu-aiplatform` a bare object since September 2026.
+    """
+    host = read_host(header)
+    if host is None or host.serves(target.location):
+        return None
+    values = {**values_for(target), "PATH": escape(target.path, quote=False), "HOST": host.name}
+    if not host.is_wrong:
+        explanation = f"{host.name} serves {host.location}, but the path says locations/{target.location}"
+        return refuse("html_not_found", values, place="the host", explanation=explanation)
+    name = "html_not_found" if host.name.startswith("global-") else "invalid_hostname"
+    return refuse(name, values, place="the host", explanation=host.advice)
 
 
 def refuse_argument(facts: Facts, place: str, explanation: str) -> Refusal:

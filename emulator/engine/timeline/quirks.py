@@ -68,7 +68,7 @@ def _parse(data: bytes) -> Body | None:
         body = json.loads(data.removeprefix(_DATA))
     except ValueError:
         return None
-    return body if isinstance(body, dict) and isinstance(body.get("choices"), list) and "created" in body else None
+    return body if isinstance(body, dict) and isinstance(body.get("choices"), list) and "object" in body else None
 
 
 def _write(

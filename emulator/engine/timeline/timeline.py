@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, Protocol, overload
 
 from emulator.engine.timeline.directives import Directive
 from emulator.wire.errors import Refusal
-from emulator.wire.headers import Headers
+from emulator.wire.headers import Headers, replace_headers
 from emulator.wire.sse import EVENT_STREAM_TYPE
 
 Ending = Literal["complete", "end", "close", "reset", "stall"]
@@ -115,12 +115,12 @@ class Timeline(NamedTuple):
 
 def plain_timeline(status: int, content_type: str, body: bytes, headers: Headers = ()) -> Timeline:
     """An answer with one frame."""
-    return Timeline(status, (("content-type", content_type), *headers), (Frame(body),))
+    return Timeline(status, replace_headers((("content-type", content_type),), headers), (Frame(body),))
 
 
 def stream_timeline(events: Sequence[Frame | Directive], headers: Headers = ()) -> Timeline:
     """A stream of events; the directives between them become marks."""
-    head = (("content-type", EVENT_STREAM_TYPE), *headers)
+    head = replace_headers((("content-type", EVENT_STREAM_TYPE),), headers)
     frames: list[Frame] = []
     marks: list[Mark] = []
     for event in events:
@@ -134,7 +134,7 @@ def stream_timeline(events: Sequence[Frame | Directive], headers: Headers = ()) 
 def refusal_timeline(refusal: Refusal, headers: Headers = ()) -> Timeline:
     """An error answer of the emulated service."""
     status = refusal.http_status or refusal.code
-    return plain_timeline(status, refusal.content_type, refusal.body(), (*headers, *refusal.headers))
+    return plain_timeline(status, refusal.content_type, refusal.body(), replace_headers(headers, refusal.headers))
 
 
 def error_frame(refusal: Refusal) -> Frame:

@@ -28,6 +28,8 @@ class VettingPolicy(NamedTuple):
     """Thought signatures that the scenario writes itself, which therefore pass."""
     quirks: frozenset[QuirkName] = frozenset()
     """The quirks that hold for the request whatever rule answers, profiles expanded."""
+    is_global_host: bool = False
+    """Whether the request came to `aiplatform.googleapis.com`, where models of the global location are found under any path."""
 
 
 class VettingContext:

@@ -114,13 +114,31 @@ def _refuse_unanswered(
     return context.refuse("function_parts_mismatch", without.place, explanation)
 
 
+def find_repeated_ids(context: VettingContext) -> tuple[str, ...]:
+    """Warn of calls of one message with the same id, whose results cannot be told apart (assumed: Gemini goes by their order)."""
+    warnings = []
+    for number, message in enumerate(context.facts.messages):
+        if has_calls(message):
+            ids = Counter(call.id for call in calls_of(message, number) if call.id)
+            warnings += [
+                f'{count} calls of messages[{number}] have the id "{id_}"; give each its own, so that results can be told apart'
+                for id_, count in ids.items()
+                if count > 1
+            ]
+    return tuple(warnings)
+
+
 def check_last_message(context: VettingContext) -> Refusal | None:
-    """Observed: newer Gemini models do not go on from words of their own; open models do (documented: maas-call)."""
-    if not context.is_gemini:
+    """Observed: Gemini 3.5 Flash-Lite, 3.6 Flash and newer do not go on from words of their own; others do (documented for open models)."""
+    card = context.facts.card
+    if not context.is_gemini or card is None or card.answers_prefill:
         return None
     last = context.facts.messages[-1]
     if last.get("role") not in MODEL_ROLES or has_calls(last):
         return None
     number = len(context.facts.messages) - 1
-    explanation = f"messages[{number}], the last one, is the assistant's; end with a user message or a tool's result"
+    explanation = (
+        f"messages[{number}], the last one, is the assistant's, which {context.facts.model} does not go on from; "
+        "end with a user message or a tool's result"
+    )
     return context.refuse("ends_with_model_turn", ("messages", number), explanation)

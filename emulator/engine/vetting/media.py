@@ -1,12 +1,36 @@
-"""Checks of media in the messages: media types, audio formats, and image detail."""
+"""Checks of media in the messages: MIME types, kinds, audio formats, and image detail."""
 
 from emulator.catalogue.models import LEVELS_FROM, find_model
-from emulator.engine.request.media import media_in
+from emulator.engine.request.media import media_in, type_of_part
 from emulator.engine.vetting.context import VettingContext
 from emulator.wire.errors import Refusal
 
 _GEMINI_API_AUDIO_FORMATS = frozenset({"wav", "mp3"})
 _MEDIA_NAMES = {"image": "an image", "audio": "audio", "video": "video", "document": "a document"}
+
+
+_READABLE_TYPES = ("image/", "audio/", "video/", "text/")
+_PDF = frozenset({"application/pdf", "application/x-pdf"})
+_OFFICE_TYPES = ("application/vnd.openxmlformats-officedocument.", "application/vnd.oasis.opendocument.")
+_OLD_OFFICE_TYPES = frozenset({"application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint"})
+
+
+def check_mime_type(context: VettingContext) -> Refusal | None:
+    """Observed on the native route: Gemini refuses files that are neither media nor text. Documented: some read those of Office too."""
+    if not context.is_gemini:
+        return None
+    card = context.facts.card
+    for path, part in context.media_parts:
+        written = type_of_part(part) or ""
+        mime_type = written.strip().lower()
+        is_office = mime_type.startswith(_OFFICE_TYPES) or mime_type in _OLD_OFFICE_TYPES
+        if mime_type.startswith(_READABLE_TYPES) or mime_type in _PDF:
+            continue
+        if is_office and card is not None and card.office_documents:
+            continue
+        explanation = f'this part is "{written}"; {context.facts.model} reads images, audio, video, text and PDF'
+        return context.refuse("mime_type_unsupported", path, explanation, MIME_TYPE=written)
+    return None
 
 
 def check_media(context: VettingContext) -> Refusal | None:

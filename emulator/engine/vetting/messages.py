@@ -12,9 +12,9 @@ _KNOWN_PART_TYPES = frozenset({None, "text", "image_url", "input_audio"})
 
 
 def check_has_messages(context: VettingContext) -> Refusal | None:
-    """Observed: at least one message that is no system message is needed."""
+    """Observed: Gemini needs at least one message that is no system message. Assumed: others need any message."""
     facts = context.facts
-    if not facts.roles <= SYSTEM_ROLES:
+    if not facts.roles <= SYSTEM_ROLES or (facts.messages and not facts.style.is_gemini):
         return None
     found = "is empty" if not facts.messages else "holds only system messages"
     if facts.request.get("messages") is None:

@@ -1,37 +1,84 @@
-"""Checks of request parameters (the model, `max_tokens`, `n`, `modalities`, streamed arguments, unknown keys) and of the context size."""
+"""Checks of request parameters (the model, `max_tokens`, `n`, sampling, `modalities`, cached content, unknown keys) and of the context size."""
+
+import re
+from typing import Any
 
 from emulator.catalogue.errors import entry
-from emulator.catalogue.models import MAX_CHOICES, find_model
-from emulator.engine.vetting.context import VettingContext
+from emulator.catalogue.models import MAX_CHOICES, ModelCard, find_model
+from emulator.engine.request.history import SYSTEM_ROLES
+from emulator.engine.vetting.context import JsonPath, VettingContext
 from emulator.wire.errors import Refusal
 from emulator.wire.requests import ChatRequest
 
 
 def check_model_form(context: VettingContext) -> Refusal | None:
-    """Observed: a model without publisher is refused; absent or empty assumed to be so too. Own endpoints need none."""
+    """Observed: a model without publisher and a resource path are refused; assumed: all that is not `publisher/model` is.
+
+    Own endpoints need no publisher.
+    """
     model = context.facts.model
     publisher, slash, name = model.partition("/")
-    if not context.facts.target.is_openapi or (publisher and slash and name):
+    if not context.facts.target.is_openapi or (publisher and slash and name and "/" not in name):
         return None
     if model and not slash and "bare_models" in context.policy.quirks:
         return None
     given = f'"{model}"' if model else "nothing"
     explanation = (
-        f'model is {given}; the openapi endpoint expects "<publisher>/<model>", such as "google/gemini-2.5-flash"'
+        f'model is {given}; the openapi endpoint expects "<publisher>/<model>", such as "google/gemini-3.5-flash"'
     )
     return context.refuse("malformed_publisher_model", ("model",), explanation, MODEL=model)
 
 
 def check_model(context: VettingContext) -> Refusal | None:
-    """Observed: a model that does not exist, or no more, is not found. Only looked at under `--models known`."""
-    if context.policy.models == "any" or not context.facts.target.is_openapi:
+    """A model that does not exist, no more, or not there, is not found (observed); only looked at under `--models known`.
+
+    Documented: a retired Grok answers 400, whatever models are answered.
+    """
+    card, model = find_model(context.facts.model), context.facts.model
+    if not context.facts.target.is_openapi:
         return None
-    card = find_model(context.facts.model)
-    if card is not None and not card.retired:
+    if card is not None and card.retired == "confirmed" and card.family == "grok":
+        explanation = f'the model "{model}" has been retired{_since(card)}; take a newer one'
+        return context.refuse("generic_invalid_argument", ("model",), explanation)
+    if context.policy.models == "any":
         return None
-    what = "is not in the catalogue" if card is None else "has been retired"
-    explanation = f'the model "{context.facts.model}" {what}; `vertex-emulator models` lists those that are answered'
+    if card is None:
+        what = "is not in the catalogue"
+    elif card.retired:
+        what = f"has been retired{_since(card)}"
+    elif not _is_served(context, card):
+        what = f"is not served in {context.facts.target.location}, only in {', '.join(card.locations)}"
+    else:
+        return None
+    explanation = f'the model "{model}" {what}; `vertex-emulator models` lists those that are answered'
     return context.refuse("publisher_model_not_found", ("model",), explanation)
+
+
+def find_model_warnings(context: VettingContext) -> tuple[str, ...]:
+    """Warn of a model that is gone, and of one that is served in other locations, where any model is answered.
+
+    That a model is gone has to be known; of a day in the past on which it was announced to be, nothing is said.
+    """
+    card = find_model(context.facts.model)
+    if card is None or context.policy.models == "known" or not context.facts.target.is_openapi:
+        return ()
+    if card.retired == "confirmed":
+        return (f"Vertex no longer answers for {card.id}, which has been retired{_since(card)}; take a newer model",)
+    if card.retired is None and not _is_served(context, card):
+        location, served = context.facts.target.location, ", ".join(card.locations)
+        return (f"Vertex has no {card.id} in {location} and answers 404; it is served in {served}",)
+    return ()
+
+
+def _since(card: ModelCard) -> str:
+    return f" since {card.retires}" if card.retires else ""
+
+
+def _is_served(context: VettingContext, card: ModelCard) -> bool:
+    """Whether a model is found: in the location of the path, and at the global host in the global one too (observed on native routes)."""
+    locations = card.locations
+    is_global = context.policy.is_global_host and "global" in locations
+    return not locations or is_global or context.facts.target.location in locations
 
 
 _KNOWN = frozenset(ChatRequest.__annotations__)
@@ -82,6 +129,122 @@ def check_candidates(context: VettingContext) -> Refusal | None:
         return context.refuse("candidate_count_one", ("n",), explanation, N=count)
     explanation = f"n is {count}; expected 1 to {most}"
     return context.refuse("candidate_count_range", ("n",), explanation, N=count, MAX_PLUS_1=most + 1)
+
+
+_NO_PENALTY = frozenset({"frequency_penalty", "presence_penalty"})
+
+
+def check_refused_parameters(context: VettingContext) -> Refusal | None:
+    """Parameters that a model refuses (documented for Gemini, observed for Llama 3.1 405B).
+
+    Assumed: a default value, such as a penalty of 0 or no stop sequence, is not refused.
+    """
+    card = context.facts.card
+    if card is None or not card.refused_parameters or not context.facts.target.is_openapi:
+        return None
+    for name in card.refused_parameters:
+        value = context.facts.request.get(name)
+        if value is None or value is False or value in ("", []) or (name in _NO_PENALTY and value == 0):
+            continue
+        kind = "penalty_unsupported" if name in _NO_PENALTY else "generic_invalid_argument"
+        explanation = f"{name} is given, which {card.id} does not take; leave it out"
+        return context.refuse("stop_sequences_unsupported" if name == "stop" else kind, (name,), explanation)
+    return None
+
+
+_RANGES: tuple[tuple[str, str, float, float, str], ...] = (
+    ("temperature", "temperature", 0.0, 2.0001, "2.0001"),
+    ("top_p", "topP", 0.0, 1.0001, "1.0001"),
+    ("frequency_penalty", "frequencyPenalty", -2.0, 2.0, "2"),
+    ("presence_penalty", "presencePenalty", -2.0, 2.0, "2"),
+)
+MAX_STOP_SEQUENCES = 5
+"""The most stop sequences of a request to Gemini (documented)."""
+
+
+def check_ranges(context: VettingContext) -> Refusal | None:
+    """Documented on native routes: the ranges of sampling parameters and the number of stop sequences; texts assumed."""
+    if not context.is_gemini:
+        return None
+    request, card = context.facts.request, context.facts.card
+    stop = request.get("stop")
+    if isinstance(stop, list) and len(stop) > MAX_STOP_SEQUENCES:
+        explanation = f"stop has {len(stop)} sequences; expected at most {MAX_STOP_SEQUENCES}"
+        values: dict[str, Any] = {
+            "PARAMETER": "stopSequences",
+            "VALUE": len(stop),
+            "LOWEST": 0,
+            "HIGHEST": MAX_STOP_SEQUENCES + 1,
+        }
+        return context.refuse("parameter_out_of_range", ("stop",), explanation, **values)
+    for name, native, lowest, beyond, written in _RANGES:
+        value = request.get(name)
+        is_number = isinstance(value, int | float) and not (card is not None and name in card.ignored_parameters)
+        if is_number and not lowest <= value < beyond:  # type: ignore[operator]  # a number, as just asked
+            explanation = f"{name} is {value}; expected {lowest:g} to less than {beyond:g}"
+            values = {"PARAMETER": native, "VALUE": value, "LOWEST": f"{lowest:g}", "HIGHEST": written}
+            return context.refuse("parameter_out_of_range", (name,), explanation, **values)
+    return None
+
+
+def find_parameter_warnings(context: VettingContext) -> tuple[str, ...]:
+    """Warn of parameters that the model accepts without effect (documented)."""
+    facts, card = context.facts, context.facts.card
+    if card is None or not facts.target.is_openapi:
+        return ()
+    warnings = [
+        f"{card.id} accepts {name}, but it has no effect"
+        for name in card.ignored_parameters
+        if facts.request.get(name) is not None
+    ]
+    if not card.streams_arguments and facts.stream and facts.google.get("stream_function_call_arguments") is True:
+        warnings.append(f"{card.id} has no stream_function_call_arguments; arguments come in one piece")
+    return tuple(warnings)
+
+
+_CACHE_NAME = re.compile(r"projects/[^/]+/locations/([^/]+)/cachedContents/([^/]+)")
+
+
+def check_cached_content(context: VettingContext) -> Refusal | None:
+    """Documented: a cache is used in the location where it was made; the error for another one is assumed."""
+    if not context.is_gemini:
+        return None
+    written = context.facts.google.get("cached_content")
+    found = _CACHE_NAME.fullmatch(written) if isinstance(written, str) else None
+    if found is None or found[1] == context.facts.target.location:
+        return None
+    explanation = (
+        f"the cache is in {found[1]}, the request goes to {context.facts.target.location}; use it where it was made"
+    )
+    return context.refuse(
+        "cached_content_not_found", ("extra_body", "google", "cached_content"), explanation, CACHE=found[2]
+    )
+
+
+def check_cache_model(context: VettingContext) -> Refusal | None:
+    """Documented for the native route: some models have no explicit caches; texts unknown."""
+    card = context.facts.card
+    if not context.is_gemini or card is None or card.explicit_caching or not context.facts.google.get("cached_content"):
+        return None
+    explanation = f"{card.id} has no explicit caches; leave cached_content out"
+    return context.refuse("cached_content_unsupported", ("extra_body", "google", "cached_content"), explanation)
+
+
+def check_cache_with_tools(context: VettingContext) -> Refusal | None:
+    """Observed on the native route: a cache has its own system message and tools, so that the request may have none."""
+    facts = context.facts
+    if not context.is_gemini or not facts.google.get("cached_content"):
+        return None
+    if facts.tools or facts.request.get("tool_choice") is not None:
+        given: JsonPath = ("tools",) if facts.tools else ("tool_choice",)
+    elif not SYSTEM_ROLES.isdisjoint(facts.roles):
+        given = ("messages",)
+    else:
+        return None
+    explanation = (
+        "cached_content is used together with a system message, tools or tool_choice; put these into the cache"
+    )
+    return context.refuse("cached_content_with_tools", given, explanation)
 
 
 def check_modalities(context: VettingContext) -> Refusal | None:

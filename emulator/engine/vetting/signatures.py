@@ -55,7 +55,7 @@ def _find_refusal(context: VettingContext) -> Refusal | None:
             )
         if state == "invalid":
             explanation = (
-                f"the thought_signature in {write_place(call.place)} is not the one that was issued for this call of {call.name}; "
+                f"the thought_signature in {write_place(call.place)} is not the one that {context.facts.model} issued for this call of {call.name}; "
                 "send signature, name and arguments back together as they were answered"
             )
             path = (*call.place, "extra_content", "google", "thought_signature")
@@ -85,4 +85,6 @@ def _signature_state(context: VettingContext, call: PastCall, *, is_first: bool)
     if not isinstance(signature, str):
         return "invalid"
     is_known = signature in BYPASSES or signature in context.policy.signatures
-    return "valid" if is_known or fits_call(signature, call.name, call.arguments, context.policy.seed) else "invalid"
+    if is_known or fits_call(signature, call.name, call.arguments, context.facts.model, context.policy.seed):
+        return "valid"
+    return "invalid"

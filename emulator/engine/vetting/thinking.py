@@ -36,7 +36,7 @@ def _check_values(context: VettingContext, thinking: Thinking) -> Refusal | None
         explanation = "thinking_budget is no whole number; expected a number of tokens, or -1"
         return context.refuse("generic_invalid_argument", _config_path(context, "thinking_budget"), explanation)
     if level is not None and read_level(level) is None and str(level).upper() != "THINKING_LEVEL_UNSPECIFIED":
-        explanation = "thinking_level is none of MINIMAL, LOW, MEDIUM and HIGH"
+        explanation = "thinking_level is none of MINIMAL, LOW, MEDIUM, HIGH and XHIGH"
         return context.refuse("generic_invalid_argument", _config_path(context, "thinking_level"), explanation)
     return None
 

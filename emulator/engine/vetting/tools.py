@@ -1,18 +1,14 @@
-"""Checks of tools: function schemas, and tools or search together with a JSON answer."""
+"""Checks of tools: which are declared and chosen, and tools or search together with a JSON answer."""
 
-from collections.abc import Iterator
-from itertools import islice
-from typing import Any
+import re
 
-from pydantic_core import from_json
-
-from emulator.budget import Budget, BudgetError
-from emulator.catalogue.errors import entry
 from emulator.catalogue.models import LEVELS_FROM
-from emulator.engine.error_answers import values_for
 from emulator.engine.vetting.context import JsonPath, VettingContext
 from emulator.wire.errors import Refusal
-from emulator.wire.json_text import dump
+
+MAX_FUNCTIONS = 128
+"""The most functions of a request (documented)."""
+_FUNCTION_NAME = re.compile(r"[A-Za-z_][\w.-]{0,63}", re.ASCII)
 
 _SEARCHES = ("google_search", "googleSearch", "google_search_retrieval", "googleSearchRetrieval")
 
@@ -58,77 +54,48 @@ def _searches(context: VettingContext) -> bool:
     )
 
 
-_SCHEMA_MAPS = ("properties", "$defs", "definitions", "patternProperties")
-_SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
-_SCHEMAS = ("additionalProperties", "not")
-_TOP_PROPERTY = "parameters.properties[0].value"
-MOST_SCHEMAS = 10_000
-"""How many schemas of the declared functions are looked at; those behind are accepted."""
-
-
-def check_schemas(context: VettingContext) -> Refusal | None:
-    """Observed: a parameter that has something other than a schema is refused, with its place among the declarations.
-
-    Assumed: true and false, which JSON Schema allows for schemas, and lists of `items` are accepted, as is null.
-    """
-    request = context.facts.request
-    if not context.is_gemini or not (request.get("tools") or request.get("functions")):
+def check_function_calling(context: VettingContext) -> Refusal | None:
+    """Observed on the native route: a model that makes pictures refuses functions."""
+    card = context.facts.card
+    if card is None or card.tools or not context.facts.tools or not context.facts.target.is_openapi:
         return None
-    declared: list[tuple[JsonPath, Any]] = [
-        (("tools", at, "function"), function)
-        for at, tool in enumerate(request.get("tools") or ())
-        if (function := tool.get("function"))
-    ]
-    declared += [(("functions", at), function) for at, function in enumerate(request.get("functions") or ())]
-    budget = Budget(MOST_SCHEMAS, 0)
-    for number, (path, function) in enumerate(declared):
-        try:
-            found = _find_non_schema(function.get("parameters"), (*path, "parameters"), budget)
-        except BudgetError:
-            return None
-        if found is not None:
-            return _refuse_schema(context, number, *found)
+    explanation = f"functions are declared, which {card.id} does not call; leave them out, or take another model"
+    return context.refuse("function_calling_unsupported", _path_of_tools(context), explanation)
+
+
+def check_named_tool(context: VettingContext) -> Refusal | None:
+    """Assumed: the function that `tool_choice` names has to be one of those that are declared; text unknown."""
+    facts = context.facts
+    names = [name for name, _, _ in facts.tools]
+    if not context.is_gemini or facts.named_tool is None or not names or facts.named_tool in names:
+        return None
+    explanation = f'the function "{facts.named_tool}" is chosen, but the request declares {", ".join(names[:5])}'
+    key = "tool_choice" if facts.request.get("tool_choice") is not None else "function_call"
+    return context.refuse("generic_invalid_argument", (key,), explanation)
+
+
+def check_function_names(context: VettingContext) -> Refusal | None:
+    """Documented on native routes: what a function's name may look like; text unknown."""
+    if not context.is_gemini:
+        return None
+    for number, (name, _, _) in enumerate(context.facts.tools):
+        if _FUNCTION_NAME.fullmatch(name) is None:
+            explanation = (
+                f'the name of function {number} is "{name[:80]}"; it begins with a letter or underscore, goes on with letters, '
+                "digits, underscores, dots or dashes, and has at most 64 of them"
+            )
+            return context.refuse("function_name_invalid", _path_of_tools(context), explanation)
     return None
 
 
-def _find_non_schema(schema: Any, path: JsonPath, budget: Budget) -> tuple[Any, JsonPath, str] | None:
-    """The first value that is no schema where a schema is expected, its path, and its path as the service writes it.
-
-    Raises:
-        BudgetError: There are too many schemas to look at.
-    """
-    stack = [(schema, path, "parameters")]
-    while stack:
-        value, path, name = stack.pop()
-        if isinstance(value, dict):
-            inner = list(islice(_subschemas(value, path, name), budget.work + 1))
-            budget.spend(len(inner) + len(path) // 16)
-            stack += reversed(inner)
-        elif value is not None and not isinstance(value, bool):
-            return value, path, name
-    return None
+def check_function_count(context: VettingContext) -> Refusal | None:
+    """Documented on native routes: how many functions a request may declare; text unknown."""
+    count = len(context.facts.tools)
+    if not context.is_gemini or count <= MAX_FUNCTIONS:
+        return None
+    explanation = f"{count} functions are declared; expected at most {MAX_FUNCTIONS}"
+    return context.refuse("too_many_functions", _path_of_tools(context), explanation)
 
 
-def _subschemas(schema: dict[str, Any], path: JsonPath, name: str) -> Iterator[tuple[Any, JsonPath, str]]:
-    for key, inner in schema.items():
-        if key in _SCHEMA_MAPS and isinstance(inner, dict):
-            for at, (property_, value) in enumerate(inner.items()):
-                yield value, (*path, key, property_), f"{name}.{key}[{at}].value"
-        elif key in _SCHEMA_LISTS and isinstance(inner, list):
-            for at, value in enumerate(inner):
-                yield value, (*path, key, at), f"{name}.{key}[{at}]"
-        elif key in _SCHEMA_MAPS or key in _SCHEMA_LISTS or key in _SCHEMAS:
-            yield inner, (*path, key), f"{name}.{key}"
-
-
-def _refuse_schema(context: VettingContext, number: int, value: Any, path: JsonPath, name: str) -> Refusal:
-    """Assumed: the catalogue's text, with the path in place of the property of the top level that it names."""
-    written = value if isinstance(value, str) else dump(value).decode()
-    values = values_for(context.facts.target, context.facts.model) | {"I": str(number), "J": "0", "VALUE": written}
-    message, details = entry("bad_schema_type").fill(**values)
-    details = from_json(dump(details).decode().replace(_TOP_PROPERTY, name)) if details else None
-    message = message.replace(_TOP_PROPERTY, name)
-    where = ".".join(str(key) for key in path[path.index("parameters") :])
-    found = dump(value).decode()[:80]
-    explanation = f'{where} of a function is {found}; expected a schema, such as {{"type": "string"}}'
-    return context.refuse("bad_schema_type", path, explanation, message=message, details=details)
+def _path_of_tools(context: VettingContext) -> JsonPath:
+    return ("tools",) if context.facts.request.get("tools") else ("functions",)

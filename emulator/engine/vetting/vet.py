@@ -9,25 +9,48 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from emulator.catalogue.errors import entry
 from emulator.engine.error_answers import refuse, values_for
 from emulator.engine.request.facts import Facts
 from emulator.engine.vetting.context import Check, VettingContext, VettingPolicy
-from emulator.engine.vetting.history import check_arguments, check_last_message, check_order
-from emulator.engine.vetting.media import check_audio_format, check_image_detail, check_media
+from emulator.engine.vetting.history import check_arguments, check_last_message, check_order, find_repeated_ids
+from emulator.engine.vetting.media import check_audio_format, check_image_detail, check_media, check_mime_type
 from emulator.engine.vetting.messages import check_has_messages, check_messages, find_content_warnings
 from emulator.engine.vetting.parameters import (
+    check_cache_model,
+    check_cache_with_tools,
+    check_cached_content,
     check_candidates,
     check_max_tokens,
     check_modalities,
     check_model,
     check_model_form,
     check_prompt_length,
+    check_ranges,
+    check_refused_parameters,
     check_streamed_arguments,
     check_unknown_parameters,
+    find_model_warnings,
+    find_parameter_warnings,
+)
+from emulator.engine.vetting.schemas import (
+    check_any_of,
+    check_any_of_arrays,
+    check_parameter_types,
+    check_property_types,
+    check_response_schema,
+    check_schemas,
 )
 from emulator.engine.vetting.signatures import check_signatures, find_signature_warnings
 from emulator.engine.vetting.thinking import check_thinking
-from emulator.engine.vetting.tools import check_schemas, check_search_with_json, check_tools_with_json
+from emulator.engine.vetting.tools import (
+    check_function_calling,
+    check_function_count,
+    check_function_names,
+    check_named_tool,
+    check_search_with_json,
+    check_tools_with_json,
+)
 from emulator.scenario.rules import Vetting
 from emulator.wire.errors import Refusal
 from emulator.wire.requests import MalformedRequestError
@@ -45,12 +68,27 @@ _CHECKS: tuple[tuple[Check, _Input], ...] = (
     (check_messages, "messages"),
     (check_max_tokens, "options"),
     (check_candidates, "options"),
+    (check_refused_parameters, "options"),
+    (check_ranges, "options"),
     (check_modalities, "options"),
     (check_streamed_arguments, "options"),
     (check_thinking, "options"),
     (check_tools_with_json, "options"),
     (check_search_with_json, "options"),
+    (check_function_calling, "options"),
+    (check_named_tool, "options"),
+    (check_function_count, "options"),
+    (check_function_names, "options"),
     (check_schemas, "options"),
+    (check_parameter_types, "options"),
+    (check_property_types, "options"),
+    (check_any_of, "options"),
+    (check_any_of_arrays, "options"),
+    (check_response_schema, "options"),
+    (check_cached_content, "options"),
+    (check_cache_model, "options"),
+    (check_cache_with_tools, "messages"),
+    (check_mime_type, "media"),
     (check_media, "media"),
     (check_audio_format, "media"),
     (check_image_detail, "media"),
@@ -80,41 +118,57 @@ _PASSED = VettingResult()
 def vet(facts: Facts, policy: VettingPolicy, vetting: Vetting, check: RouteCheck | None = None) -> VettingResult:
     """Vet a request that could be read.
 
-    `enforce` refuses what Vertex refuses. `warn` answers it, with the first refusal it would have met as a warning. `off` does
-    not look. In all three a body that is not JSON, or whose values have other JSON types than documented, is refused before,
-    because there is nothing to answer. `check` replaces the checks of chat completions.
+    `enforce` refuses what Vertex refuses, and warns of what is known to be refused on other routes only, which `strict` refuses too.
+    `warn` answers with a warning in place of the first refusal. `off` does not look. In all of them a body that is not JSON, or whose
+    values have other JSON types than documented, is refused before, because there is nothing to answer. `check` replaces the checks of
+    chat completions.
     """
     if vetting == "off":
         return _PASSED
     context = VettingContext(facts, policy)
-    refusal = _find_refusal(context) if check is None else check(facts) or check_model(context)
+    warnings: tuple[str, ...] = ()
+    if check is None:
+        refusal, warnings = _find_refusal(context, is_strict=vetting == "strict")
+    else:
+        refusal = check(facts) or check_model(context)
     if refusal is None:
-        if check is None and context.may_have_calls:
-            return VettingResult(warnings=find_signature_warnings(context) + find_content_warnings(context))
-        return _PASSED
-    if vetting == "enforce":
-        return VettingResult(refusal)
-    return VettingResult(warnings=(f"Vertex refuses this ({refusal.rule}): {refusal.explanation}",))
+        return VettingResult(warnings=warnings) if warnings else _PASSED
+    if vetting == "warn":
+        return VettingResult(warnings=(f"Vertex refuses this ({refusal.rule}): {refusal.explanation}",))
+    return VettingResult(refusal)
 
 
-def _find_refusal(context: VettingContext) -> Refusal | None:
-    """The refusal of the first check that a chat request fails."""
-    passed = context.facts.vetted
-    has_passed = context.policy in passed
-    for check in _applicable_checks(has_passed, context.facts.may_have_media, context.may_have_calls):
+def _find_refusal(context: VettingContext, *, is_strict: bool) -> tuple[Refusal | None, tuple[str, ...]]:
+    """The refusal of the first check that a chat request fails; if it fails none, what is to be warned of."""
+    passed, key = context.facts.vetted, (context.policy, is_strict)
+    known = passed.get(key)
+    of_options, of_messages = list[str](), list[str]()
+    for check, reads in _applicable_checks(known is not None, context.facts.may_have_media, context.may_have_calls):
         refusal = check(context)
-        if refusal is not None:
-            return refusal
-    if not has_passed and len(passed) < _MAX_POLICIES:
-        passed.add(context.policy)
-    return None
+        if refusal is None:
+            continue
+        if is_strict or not entry(refusal.rule).strict_only:
+            return refusal, ()
+        warnings = of_options if reads == "options" else of_messages
+        warnings.append(f"Vertex refuses this on other routes ({refusal.rule}): {refusal.explanation}")
+    if known is None:
+        known = (*find_model_warnings(context), *find_parameter_warnings(context), *of_options)
+        if len(passed) < _MAX_POLICIES:
+            passed[key] = known
+    if context.may_have_calls:
+        of_messages += find_repeated_ids(context)
+        of_messages += find_signature_warnings(context)
+        of_messages += find_content_warnings(context)
+    return None, (*known, *of_messages) if of_messages else known
 
 
 @cache
-def _applicable_checks(has_passed: bool, may_have_media: bool, may_have_calls: bool) -> tuple[Check, ...]:
+def _applicable_checks(
+    has_passed: bool, may_have_media: bool, may_have_calls: bool
+) -> tuple[tuple[Check, _Input], ...]:
     """The checks whose input the request has; `has_passed` says that requests with the same options have passed already."""
     has = {"messages": True, "options": not has_passed, "media": may_have_media, "calls": may_have_calls}
-    return tuple(check for check, reads in _CHECKS if has[reads])
+    return tuple((check, reads) for check, reads in _CHECKS if has[reads])
 
 
 def refuse_malformed(error: MalformedRequestError, target: Target) -> Refusal:

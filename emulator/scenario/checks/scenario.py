@@ -18,7 +18,7 @@ from emulator.scenario.locations import name_of_value, walk_models
 from emulator.scenario.media import check_attachment, check_media
 from emulator.scenario.pace import Pace
 from emulator.scenario.quota import Quota
-from emulator.scenario.rules import AnswerOptions, ConversationRule, ReplyRule, Rule, SequenceRule, Tokens
+from emulator.scenario.rules import AnswerOptions, ConversationRule, HeaderValue, ReplyRule, Rule, SequenceRule, Tokens
 from emulator.scenario.steps import Audio, Call, Image, Json, Say, Think
 from emulator.scenario.templates.template import explain_no_template, is_template
 from emulator.scenario.types import Model
@@ -168,15 +168,19 @@ def _check_when(when: When, loc: Location, source: Source) -> Iterator[Problem]:
         yield source.problem(source.find(loc, "regex"), reason, "warning")
 
 
-def _check_headers(headers: dict[str, str], loc: Location, source: Source) -> Iterator[Problem]:
+def _check_headers(headers: dict[str, HeaderValue], loc: Location, source: Source) -> Iterator[Problem]:
     for name, value in headers.items():
         key = (*loc, name)
         if not _HEADER_NAME.fullmatch(name):
             yield source.problem(source.key_place(key), f"{quote(name)} is not the name of an HTTP header")
         elif name.lower() in _OWN_HEADERS:
             yield source.problem(source.key_place(key), f'the header "{name}" is set by the server and cannot be given')
-        if not is_template(value) and re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
-            message = f'the header "{name}" has a line break or control character in its value'
-            yield source.problem(source.place(key), message)
-        elif not is_template(value) and not value.isascii():
-            yield source.problem(source.place(key), f'the header "{name}" has a value that is not plain ASCII')
+        lines = list(enumerate(value)) if isinstance(value, list) else [] if value is None else [(None, value)]
+        for at, line in lines:
+            place = source.place(key if at is None else (*key, at))
+            if is_template(line):
+                continue
+            if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", line):
+                yield source.problem(place, f'the header "{name}" has a line break or control character in its value')
+            elif not line.isascii():
+                yield source.problem(place, f'the header "{name}" has a value that is not plain ASCII')

@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from emulator.wire.json_text import dump
-from emulator.wire.requests import REQUEST_CONFIG, ChatRequest, Object, StreamOptions, fields_for_chat
+from emulator.wire.requests import REQUEST_CONFIG, ChatRequest, Object, StreamOptions, Whole, fields_for_chat
 from emulator.wire.responses import Identity
 from emulator.wire.sse import event
 from emulator.wire.usage import Usage
@@ -25,12 +25,12 @@ class CompletionsRequest(TypedDict, total=False):
     model: str | None
     prompt: str | list[str] | list[int] | list[list[int]]
     stream: bool | None
-    max_tokens: int | None
+    max_tokens: Whole | None
     temperature: _Number | None
     top_p: _Number | None
     stop: str | list[str] | None
-    n: int | None
-    seed: int | None
+    n: Whole | None
+    seed: Whole | None
     frequency_penalty: _Number | None
     presence_penalty: _Number | None
     stream_options: StreamOptions | None

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from emulator.wire.json_text import dump
-from emulator.wire.requests import REQUEST_CONFIG, ChatRequest, Object, fields_for_chat
+from emulator.wire.requests import REQUEST_CONFIG, ChatRequest, Object, Whole, fields_for_chat
 from emulator.wire.responses import Identity
 from emulator.wire.usage import Usage
 
@@ -72,7 +72,7 @@ class ResponsesRequest(TypedDict, total=False):
     input: str | list[InputItem] | None
     instructions: str | None
     stream: bool | None
-    max_output_tokens: int | None
+    max_output_tokens: Whole | None
     temperature: _Number | None
     top_p: _Number | None
     tools: list[ResponsesTool] | None

@@ -232,7 +232,7 @@ def test_a_failure_has_the_texts_of_the_scenario() -> None:
     assert play({"fail": 503, "body": {"a": 1}}).timeline.body.strip() == b'{"a":1}'
     page = play({"fail": 503, "status": 502, "body": "<html>Bad gateway"}).timeline
     assert (page.status, page.body.strip()) == (502, b"<html>Bad gateway")
-    assert dict(page.headers)["content-type"].startswith("text/html")
+    assert str(dict(page.headers)["content-type"]).startswith("text/html")
 
 
 # Garbling

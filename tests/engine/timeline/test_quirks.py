@@ -252,7 +252,9 @@ def test_every_call_can_be_signed() -> None:
         assert len(calls) == 2
         for call in calls:
             signature = call["extra_content"]["google"]["thought_signature"]
-            assert fits_call(signature, call["function"]["name"], call["function"]["arguments"], "seed")
+            assert fits_call(
+                signature, call["function"]["name"], call["function"]["arguments"], "google/gemini-3-flash", "seed"
+            )
     usual = json.loads(play("more").timeline.body)["choices"][0]["message"]["tool_calls"]
     assert ["extra_content" in call for call in usual] == [True, False]
 

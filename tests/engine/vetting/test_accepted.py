@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
+from emulator.engine.request.facts import Facts
+from emulator.engine.vetting.context import VettingPolicy
+from emulator.engine.vetting.vet import VettingResult, vet
 from emulator.wire.errors import Refusal
+from emulator.wire.json_text import dump
+from emulator.wire.requests import read_request
+from emulator.wire.urls import Target
 
 Vet = Callable[..., Refusal | None]
 Body = dict[str, Any]
@@ -192,6 +198,119 @@ ACCEPTED: dict[str, Body] = {
 def test_accepted(vetted: Vet, name: str) -> None:
     """The request is not refused."""
     assert vetted(ACCEPTED[name]) is None
+
+
+TREE: Body = {
+    "$ref": "#/$defs/node",
+    "$defs": {
+        "node": {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string"},
+                "children": {"type": "array", "items": {"$ref": "#/$defs/node"}},
+            },
+            "required": ["name", "children"],
+        }
+    },
+}
+LINKED: Body = {
+    "type": "object",
+    "properties": {"next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}, "kind": {"const": "node"}},
+    "required": ["next", "kind"],
+}
+
+
+def form(schema: Body) -> Body:
+    """A response format of a schema."""
+    return {"type": "json_schema", "json_schema": {"name": "made", "schema": schema}}
+
+
+def shows(address: str) -> Body:
+    """A message with text and one file."""
+    return {"role": "user", "content": [TEXT, {"type": "image_url", "image_url": {"url": address}}]}
+
+
+CITY: Body = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+NEWEST = "google/gemini-4-hydrogen"
+OFFICE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+# Neighbours of what is refused or warned of.
+UNREMARKABLE: dict[str, Body] = {
+    "defaults of what a model refuses": ask(model=NEWEST, n=1, presence_penalty=0, frequency_penalty=0.0, stop=["END"]),
+    "penalties of a model that has them": ask(model="google/gemini-3.5-flash", presence_penalty=-2, frequency_penalty=1.9),
+    "the bounds of sampling": ask(temperature=2, top_p=1, stop=["a", "b", "c", "d", "e"]),
+    "temperature 0": ask(temperature=0.0, top_p=0),
+    "no stop sequence": ask(model="meta/llama3-405b-instruct-maas", stop=[], temperature=0.2),
+    "a stop sequence of another Llama": ask(model="meta/llama-3.1-70b-instruct-maas", stop=[";"]),
+    "system messages only, to an open model": ask(SYSTEM, model=OPEN),
+    "a schema of a tree": ask(response_format=form(TREE)),
+    "a schema of a list that ends": ask(response_format=form(LINKED)),
+    "a schema that refers outside": ask(response_format=form({"$ref": "https://json-schema.org/draft/2020-12/schema"})),
+    "parameters with all that has a type": declares(CITY | {"additionalProperties": False, "title": "City"}),
+    "parameters of an empty object": declares({"type": "object", "properties": {}}),
+    "parameters in Google's spelling": declares({"type": "OBJECT", "properties": {"n": {"type": "INTEGER"}}}),
+    "anyOf alone": declares({"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}),
+    "an optional list": declares(
+        {
+            "type": "object",
+            "properties": {"a": {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]}},
+        }
+    ),
+    "names of functions": ask(
+        tools=[{"type": "function", "function": {"name": name}} for name in ("_a", "a.b-c_9", "f" * 64)]
+    ),
+    "the chosen function": ask(tools=[TOOL], tool_choice={"type": "function", "function": {"name": "f"}}),
+    "a chosen function that an open model does not know": ask(
+        model=OPEN, tools=[TOOL], tool_choice={"type": "function", "function": {"name": "g"}}
+    ),
+    "a picture model without tools": ask(model="google/gemini-2.5-flash-image", tools=[]),
+    "a cache of the same location": ask(extra_body={"google": {"cached_content": "projects/1/locations/global/cachedContents/2"}}),
+    "a cache with another name": ask(extra_body={"google": {"cached_content": "mine"}}),
+    "files": ask(
+        *(
+            shows(address)
+            for address in (
+                "data:image/png;base64,AAAA",
+                "data:application/pdf;base64,AAAA",
+                "data:text/csv;base64,AAAA",
+                "data:audio/mpeg;base64,AAAA",
+                "data:video/mp4;base64,AAAA",
+                "https://example.com/table.xlsx",
+                "gs://bucket/notes.json",
+            )
+        )
+    ),
+    "a file of Office for a model that reads it": ask(shows(f"data:{OFFICE};base64,AAAA"), model=NEWEST),
+    "a model of a card without chat completions": ask(model="google/gemini-2.5-flash-image"),
+    "xhigh": ask(model=NEWEST, reasoning_effort="xhigh"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNREMARKABLE)
+def test_correct_requests_are_answered_without_a_word(name: str) -> None:
+    """Neither a refusal nor a warning, also under `strict`."""
+    facts = Facts(Target("v1", "p", "global", "openapi"), [], read_request(dump(UNREMARKABLE[name])))
+    for vetting in ("enforce", "strict"):
+        assert vet(facts, VettingPolicy(), vetting) == VettingResult()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "google/gemini-2.0-flash-001",
+        FLASH,
+        PRO,
+        "google/gemini-3-pro-preview",
+        "google/gemini-3-flash-preview",
+        NEW,
+        "google/gemini-3.1-flash-lite",
+        "google/gemini-3.5-flash",
+        "google/gemini-flash-latest",
+        "meta/llama-4-scout-17b-16e-instruct-maas",
+    ],
+)
+def test_older_models_go_on_from_the_assistant(vetted: Vet, model: str) -> None:
+    """A last message of the assistant is theirs to continue; a call without a result is not."""
+    assert vetted(ask(USER, {"role": "assistant", "content": "{"}, model=model)) is None
 
 
 def test_own_endpoints_take_what_their_models_take(vetted: Vet) -> None:

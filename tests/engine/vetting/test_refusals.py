@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from emulator.catalogue.errors import all_errors, entry
+from emulator.engine.request.facts import Facts
+from emulator.engine.vetting.context import VettingPolicy
+from emulator.engine.vetting.vet import vet
 from emulator.wire.errors import Refusal
+from emulator.wire.json_text import dump
+from emulator.wire.requests import read_request
+from emulator.wire.urls import Target
 
 Vet = Callable[..., Refusal | None]
 Body = dict[str, Any]
@@ -17,6 +23,7 @@ FLASH = "google/gemini-2.5-flash"
 PRO = "google/gemini-2.5-pro"
 NEW = "google/gemini-3.1-pro-preview"
 PICTURE = "google/gemini-3-pro-image"
+NEWEST = "google/gemini-4-hydrogen"
 USER: Body = {"role": "user", "content": "Hello"}
 IMAGE: Body = {"type": "image_url", "image_url": "gs://b/a.png"}
 TOOL: Body = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
@@ -35,6 +42,17 @@ MISSING = (
     "Learn more: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thought-signatures"
 )
 INVALID = f"Unable to submit request because Thought signature is not valid.. {LEARN}"
+
+
+TEXT: Body = {"type": "text", "text": "Read this."}
+NODE: Body = {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}, "required": ["next"]}
+ENDLESS: list[Body] = [
+    {"$ref": "#/$defs/node", "$defs": {"node": NODE}},
+    {"type": "object", "properties": {"me": {"$ref": "#"}}, "required": ["me"]},
+    {"allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
+    {"anyOf": [{"$ref": "#/$defs/node"}, {"$ref": "#/$defs/node"}], "$defs": {"node": NODE}},
+    {"$ref": "#/$defs/l", "$defs": {"l": {"type": "array", "items": {"$ref": "#/$defs/l"}, "minItems": 1}}},
+]
 
 
 def ask(*messages: Body, model: str = FLASH, **more: Any) -> Body:
@@ -99,6 +117,18 @@ CASES: list[tuple[str, Body, str, str | None]] = [
             "expected '<publisher>/<model>'."
         ),
     ),
+    *(
+        (
+            "malformed_publisher_model",
+            ask(model=model),
+            "model",
+            (
+                f"Malformed publisher model (`model`: '{model}') for the 'openapi' request endpoint ID; expected "
+                "'<publisher>/<model>'."
+            ),
+        )
+        for model in ("publishers/google/models/gemini-3.5-flash", "google/gemini/extra", "google/gemini/", "a//b")
+    ),
     (
         "contents_required",
         {"model": FLASH, "messages": []},
@@ -128,7 +158,7 @@ CASES: list[tuple[str, Body, str, str | None]] = [
     ("must_have_text_parameter", ask({"role": "user"}), "messages[0].content", None),
     ("must_have_text_parameter", ask({"role": "user", "content": [{"type": "text"}]}), "messages[0].content", None),
     ("max_output_tokens_range", ask(max_tokens=0), "max_tokens", tokens_message(0, 65537)),
-    ("max_output_tokens_range", ask(max_tokens=-1, model=PICTURE), "max_tokens", tokens_message(-1, 65537)),
+    ("max_output_tokens_range", ask(max_tokens=-1, model=PICTURE), "max_tokens", tokens_message(-1, 32769)),
     (
         "max_output_tokens_range",
         ask(max_completion_tokens=8193, model=OLD),
@@ -136,6 +166,85 @@ CASES: list[tuple[str, Body, str, str | None]] = [
         tokens_message(8193, 8193),
     ),
     ("generic_invalid_argument", ask(max_tokens=0, model="meta/llama"), "max_tokens", GENERIC),
+    ("generic_invalid_argument", ask(model="xai/grok-4.1-fast-reasoning"), "model", GENERIC),
+    (
+        "candidate_count_one",
+        ask(n=2, model=NEWEST),
+        "n",
+        (
+            "Unable to submit request because candidateCount must be 1 but the entered value was 2. Update the candidateCount "
+            "value and try again."
+        ),
+    ),
+    *(
+        ("penalty_unsupported", ask(model=model, **{name: 0.5}), name, "Penalty is not enabled for this model")
+        for model in ("google/gemini-3.6-flash", "google/gemini-3.5-flash-lite", "google/gemini-9-ultra")
+        for name in ("frequency_penalty", "presence_penalty")
+    ),
+    ("generic_invalid_argument", ask(model="google/gemini-nano-banana-2.1", seed=1), "seed", GENERIC),
+    *(
+        (
+            "stop_sequences_unsupported",
+            ask(model=f"meta/{name}-instruct-maas", stop=stop),
+            "stop",
+            (
+                "Unable to submit request because the model does not support the stopSequences parameter. Remove it and try again. "
+                "Learn more: https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/overview"
+            ),
+        )
+        for name, stop in (("llama3-405b", [";"]), ("llama-3.1-405b", ";"))
+    ),
+    *(
+        (
+            "function_calling_unsupported",
+            ask(model=PICTURE, **declared),
+            place,
+            f"Unable to submit request because the model does not support function calling. {LEARN}",
+        )
+        for place, declared in (("tools", {"tools": [TOOL]}), ("functions", {"functions": [TOOL["function"]]}))
+    ),
+    *(
+        (
+            "mime_type_unsupported",
+            ask(
+                {
+                    "role": "user",
+                    "content": [TEXT, {"type": "image_url", "image_url": {"url": f"data:{kind};base64,AAAA"}}],
+                }
+            ),
+            "messages[0].content[1]",
+            (
+                f"Unable to submit request because it has a mimeType parameter with value {kind}, which is not supported. Update the "
+                f"mimeType and try again. {LEARN}"
+            ),
+        )
+        for kind in (
+            "application/json",
+            "application/octet-stream",
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        )
+    ),
+    (
+        "generic_invalid_argument",
+        ask(tools=[TOOL], tool_choice={"type": "function", "function": {"name": "g"}}),
+        "tool_choice",
+        GENERIC,
+    ),
+    (
+        "generic_invalid_argument",
+        ask(functions=[TOOL["function"]], function_call={"name": "g"}),
+        "function_call",
+        GENERIC,
+    ),
+    *(
+        (
+            "generic_invalid_argument",
+            ask(response_format={"type": "json_schema", "json_schema": {"name": "node", "schema": schema}}),
+            "response_format.json_schema.schema",
+            GENERIC,
+        )
+        for schema in ENDLESS
+    ),
     (
         "candidate_count_range",
         ask(n=9),
@@ -196,7 +305,7 @@ CASES: list[tuple[str, Body, str, str | None]] = [
     ),
     (
         "ends_with_model_turn",
-        ask(USER, said("x")),
+        ask(USER, said("x"), model=NEWEST),
         "messages[1]",
         "Requests ending with a model turn are not supported.",
     ),
@@ -435,16 +544,152 @@ def test_schema_details(vetted: Vet) -> None:
     assert f"'{field}'" in refusal.message
 
 
+LONG_NAME = "f" * 65
+FUNCTION_LEARN = "Learn more: https://cloud.google.com/vertex-ai/generative-ai/docs/multimodal/function-calling"
+OPTIONAL: Body = {"anyOf": [{"type": "boolean"}, {"type": "null"}], "default": None}
+
+
+def of_parameters(name: str, parameters: Any, place: str, said: str) -> tuple[str, Body, str, str | None]:
+    """A case of the second function's parameters."""
+    path = ".".join(("tools[1].function.parameters", *([place] if place else ())))
+    return name, declares(parameters), path, f"Unable to submit request because `g` functionDeclaration {said}"
+
+
+NOT_OBJECT = f"parameters schema should be of type OBJECT. {FUNCTION_LEARN}"
+# Refused with `--vetting strict` only, because they are known of other routes; else they are warned of.
+STRICT_CASES: list[tuple[str, Body, str, str | None]] = [
+    *(
+        of_parameters("tool_parameters_not_object", parameters, "", NOT_OBJECT)
+        for parameters in (
+            {},
+            {"properties": {"a": {"type": "string"}}},
+            {"type": "string"},
+            {"type": "array", "items": {"type": "string"}},
+            {"type": "object", "properties": {}, "anyOf": [{"type": "object"}]},
+        )
+    ),
+    *(
+        of_parameters(
+            "tool_property_without_type",
+            {"type": "object", "properties": {"data": {"type": "object", "properties": {"meta": schema}}}},
+            place,
+            f"`parameters.data.meta{name}` schema didn't specify the schema type field.",
+        )
+        for schema, place, name in (
+            ({"enum": ["half", "full"]}, "properties.data.properties.meta", ""),
+            ({}, "properties.data.properties.meta", ""),
+            ({"type": "array", "items": {}}, "properties.data.properties.meta.items", ".items"),
+        )
+    ),
+    of_parameters(
+        "any_of_with_siblings",
+        {"type": "object", "properties": {"dryRun": OPTIONAL}},
+        "properties.dryRun",
+        (
+            "`parameters.dryRun` schema specified other fields alongside any_of. When using any_of, it must be the only field set. "
+            f"{FUNCTION_LEARN}"
+        ),
+    ),
+    of_parameters(
+        "any_of_with_siblings",
+        {
+            "type": "object",
+            "properties": {"inner": {"$ref": "#/$defs/Inner"}},
+            "$defs": {"Inner": {"type": "object", "properties": {"dry": OPTIONAL, "me": {"$ref": "#/$defs/Inner"}}}},
+        },
+        "properties.inner.properties.dry",
+        (
+            "`parameters.inner.dry` schema specified other fields alongside any_of. When using any_of, it must be the only field set. "
+            f"{FUNCTION_LEARN}"
+        ),
+    ),
+    of_parameters(
+        "any_of_with_array",
+        {
+            "type": "object",
+            "properties": {"cities": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}},
+        },
+        "properties.cities",
+        (
+            "`parameters.cities` schema specified incorrect schema type field. For schema with items, schema type should be ARRAY. "
+            f"{FUNCTION_LEARN}"
+        ),
+    ),
+    *(
+        ("function_name_invalid", ask(tools=[TOOL, {"type": "function", "function": {"name": name}}]), "tools", None)
+        for name in ("", "1st", "get weather", LONG_NAME, "größe")
+    ),
+    (
+        "too_many_functions",
+        ask(tools=[{"type": "function", "function": {"name": f"f{number}"}} for number in range(129)]),
+        "tools",
+        None,
+    ),
+    ("parameter_out_of_range", ask(temperature=2.1), "temperature", None),
+    ("parameter_out_of_range", ask(temperature=-1), "temperature", None),
+    ("parameter_out_of_range", ask(top_p=1.5), "top_p", None),
+    ("parameter_out_of_range", ask(presence_penalty=2.0), "presence_penalty", None),
+    ("parameter_out_of_range", ask(frequency_penalty=-2.5), "frequency_penalty", None),
+    ("parameter_out_of_range", ask(stop=["a", "b", "c", "d", "e", "f"]), "stop", None),
+    *(
+        (
+            "cached_content_with_tools",
+            body | {"extra_body": google(cached_content="projects/p/locations/global/cachedContents/1")},
+            place,
+            "Tool config, tools and system instruction should not be set in the request when using cached content.",
+        )
+        for body, place in (
+            (ask(tools=[TOOL]), "tools"),
+            (ask(tool_choice="auto"), "tool_choice"),
+            (ask({"role": "system", "content": "Be kind."}, USER), "messages"),
+        )
+    ),
+    (
+        "cached_content_unsupported",
+        ask(model=NEWEST, extra_body=google(cached_content="projects/p/locations/global/cachedContents/1")),
+        "extra_body.google.cached_content",
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "place", "message"), STRICT_CASES, ids=[f"{one[0]}-{at}" for at, one in enumerate(STRICT_CASES)]
+)
+def test_strict_refusal(vetted: Vet, name: str, body: Body, place: str, message: str | None) -> None:
+    """Refused under `strict`, in the words of other routes; else answered with one warning that names the entry."""
+    refusal = vetted(body, vetting="strict")
+    assert refusal is not None
+    assert (refusal.rule, refusal.place, refusal.code) == (name, place, 400)
+    assert entry(name).strict_only
+    assert refusal.message == message or (message is None and entry(name).confidence == "low")
+    (warning,) = warned(body)
+    assert warning == f"Vertex refuses this on other routes ({name}): {refusal.explanation}"
+
+
+def warned(body: Body, location: str = "global", **policy: Any) -> tuple[str, ...]:
+    """The warnings with which a request is answered."""
+    facts = Facts(Target("v1", "p", location, "openapi"), [], read_request(dump(body)))
+    found = vet(facts, VettingPolicy(**policy), "enforce")
+    assert found.refusal is None
+    # What is known of the options is remembered with its warnings.
+    assert vet(facts, VettingPolicy(**policy), "enforce") == found
+    return found.warnings
+
+
 def test_every_entry_has_a_case() -> None:
     """Every 400 of the catalogue has a case here, but for those with another cause or only for `fail`."""
     elsewhere = {
         "invalid_json_payload",  # tests/server: the body is no JSON
+        "invalid_hostname",  # tests/server/test_hosts.py
+        "cached_content_expired",
         "corrupted_thought_signature",
         "empty_assistant_content_with_tool_calls",  # only warned of: test_vet.py
         "publisher_model_not_allowed",
     }
-    names = {one.name for one in all_errors() if one.service == "vertex" and one.http_status == 400}
-    assert names - elsewhere == {case[0] for case in CASES} - elsewhere
+    entries = [one for one in all_errors() if one.service == "vertex" and one.http_status == 400]
+    assert {one.name for one in entries if not one.strict_only} - elsewhere == {case[0] for case in CASES} - elsewhere
+    assert {one.name for one in entries if one.strict_only} == {case[0] for case in STRICT_CASES}
 
 
 @pytest.mark.parametrize(
@@ -462,7 +707,7 @@ def test_known_models_only(vetted: Vet, model: str) -> None:
         "not have access to it. Please ensure you are using a valid model version. For more information, see: "
         "https://cloud.google.com/vertex-ai/generative-ai/docs/learn/model-versions"
     )
-    assert vetted(ask(), models="known") is None
+    assert vetted(ask(model="google/gemini-3.5-flash"), models="known") is None
     assert vetted(ask(model=model), "1234567890", models="known") is None
 
 
@@ -477,3 +722,88 @@ def test_quirks_change_what_is_refused(vetted: Vet) -> None:
     assert vetted(unsigned, quirks=frozenset({"signatures_off"})) is None
     assert vetted(unsigned, quirks=frozenset({"signatures_warn"})) is None
     assert vetted(unsigned) is not None
+
+
+@pytest.mark.parametrize(
+    ("model", "location", "is_global_host", "served"),
+    [
+        ("google/gemini-3-flash-preview", "us-central1", False, False),
+        ("google/gemini-3-flash-preview", "us-central1", True, True),
+        ("google/gemini-3-flash-preview", "global", False, True),
+        ("google/gemini-3.6-flash", "europe-west3", False, False),
+        ("google/gemini-3.6-flash", "eu", False, True),
+        ("google/gemini-3.5-flash", "europe-west3", False, True),
+        ("google/gemini-3.5-flash", "us-west1", False, False),
+        ("meta/llama-4-scout-17b-16e-instruct-maas", "us-east5", False, True),
+        ("meta/llama-4-scout-17b-16e-instruct-maas", "us-central1", True, False),
+        ("meta/llama-3.1-8b-instruct-maas", "us-central1", False, True),
+    ],
+)
+def test_where_models_are_served(model: str, location: str, is_global_host: bool, served: bool) -> None:
+    """Elsewhere they are a 404 under `--models known`, and else warned of; at the global host the global location counts too."""
+    facts = Facts(Target("v1", "p", location, "openapi"), [], read_request(dump(ask(model=model))))
+    refusal = vet(facts, VettingPolicy(models="known", is_global_host=is_global_host), "enforce").refusal
+    assert (refusal is None) == served
+    assert refusal is None or (refusal.rule, refusal.code) == ("publisher_model_not_found", 404)
+    warnings = warned(ask(model=model), location, is_global_host=is_global_host)
+    assert len(warnings) == (not served)
+    assert served or f"Vertex has no {model} in {location} and answers 404" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "day"),
+    [("google/gemini-2.0-flash-001", "2026-06-01"), ("google/gemini-3-pro-image-preview", "2026-07-19")],
+)
+def test_retired_models_are_warned_of(model: str, day: str) -> None:
+    """With the day; of a model whose end was only announced for a day in the past, nothing is said."""
+    assert warned(ask(model=model)) == (
+        f"Vertex no longer answers for {model}, which has been retired since {day}; take a newer model",
+    )
+    assert warned(ask(model=FLASH)) == warned(ask(model="deepseek-ai/deepseek-v3.2-maas"), "us-central1") == ()
+
+
+def test_retired_models_are_not_found_among_known_ones(vetted: Vet) -> None:
+    """Also those whose end was announced; a model without a confirmed end is served."""
+    for model in (FLASH, "meta/llama-3.3-70b-instruct-maas", "google/gemini-2.0-flash-001"):
+        refusal = vetted(ask(model=model), models="known")
+        assert refusal is not None
+        assert refusal.code == 404
+        assert "has been retired since 2026-" in refusal.explanation
+    assert vetted(ask(model="google/gemini-3.6-flash"), models="known") is None
+
+
+def test_ignored_parameters_are_warned_of() -> None:
+    """Temperature and top_p have no effect on newer models."""
+    assert warned(ask(model=NEWEST, temperature=0.2, top_p=0.9)) == (
+        f"{NEWEST} accepts temperature, but it has no effect",
+        f"{NEWEST} accepts top_p, but it has no effect",
+    )
+    assert warned(ask(model=NEWEST, n=1, presence_penalty=0, frequency_penalty=0.0)) == ()
+    assert warned(ask(model="google/gemini-3.5-flash", temperature=0.2, n=2, presence_penalty=0.5)) == ()
+
+
+def test_a_cache_of_another_location_is_not_found(vetted: Vet) -> None:
+    """Whatever the project; one of the request's own location is used."""
+    for location, expected in (("europe-west4", "cached_content_not_found"), ("global", None)):
+        name = f"projects/123/locations/{location}/cachedContents/77"
+        refusal = vetted(ask(extra_body=google(cached_content=name)))
+        assert (refusal and refusal.rule) == expected
+        assert refusal is None or (refusal.code, refusal.message) == (
+            404,
+            "Not found: cached content metadata for 77.",
+        )
+
+
+def test_calls_with_one_id_are_warned_of() -> None:
+    """Their results cannot be told apart."""
+    (warning,) = warned(ask(USER, calls("f", "f"), result("f"), result("f")))
+    assert warning.startswith('2 calls of messages[1] have the id "f"')
+    assert warned(ask(USER, calls("f", "g"), result("f"), result("g"))) == ()
+
+
+def test_argument_streams_of_a_model_without_them_are_warned_of() -> None:
+    """Gemini 3.1 Flash-Lite sends arguments in one piece."""
+    options = {"stream": True, "extra_body": google(stream_function_call_arguments=True), "tools": [TOOL]}
+    (warning,) = warned(ask(model="google/gemini-3.1-flash-lite", **options))
+    assert "arguments come in one piece" in warning
+    assert warned(ask(model="google/gemini-3.5-flash", **options)) == ()

@@ -1,5 +1,6 @@
 """Thinking options resolved for the request's model."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from emulator.engine.rendering.render import render_options_of
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.thinking import read_budget, read_level, read_thinking
+from emulator.wire.errors import Refusal
 from emulator.wire.json_text import dump
 from emulator.wire.requests import read_request
 from emulator.wire.urls import Target
@@ -50,6 +52,27 @@ def test_efforts(model: str, effort: str | None, level: str | None, budget: int 
     """`reasoning_effort` is a budget before Gemini 3 and a level from then on; without it the model's default level holds."""
     thinking = read_thinking(facts_of(model, effort=effort))
     assert (thinking.effort, thinking.level, thinking.budget, thinking.enabled) == (effort, level, budget, enabled)
+
+
+@pytest.mark.parametrize(
+    ("model", "is_level"),
+    [
+        ("google/gemini-4-hydrogen", True),
+        ("google/gemini-4-neon", True),
+        ("google/gemini-4-argon", False),
+        (NEW, False),
+        (FLASH, False),
+        ("google/gemini-2.0-flash-001", False),
+    ],
+)
+def test_xhigh(vetted: Callable[..., Refusal | None], model: str, is_level: bool) -> None:
+    """It is a level of two models, by both names of the option; others refuse it."""
+    user = {"role": "user", "content": "x"}
+    config = {"google": {"thinking_config": {"thinking_level": "XHIGH"}}}
+    for options in ({"reasoning_effort": "xhigh"}, {"extra_body": config}):
+        refusal = vetted({"model": model, "messages": [user], **options})
+        assert (refusal is None) == is_level
+        assert refusal is None or refusal.message == "Thinking level is unsupported: THINKING_LEVEL_XHIGH"
 
 
 @pytest.mark.parametrize(

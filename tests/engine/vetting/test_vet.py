@@ -16,10 +16,13 @@ from emulator.wire.urls import Target
 
 NEW = "google/gemini-3.1-pro-preview"
 WRONG: dict[str, Any] = {
-    "model": "google/gemini-2.5-flash",
+    "model": "google/gemini-3.6-flash",
     "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}],
 }
-EXPLANATION = "messages[1], the last one, is the assistant's; end with a user message or a tool's result"
+EXPLANATION = (
+    "messages[1], the last one, is the assistant's, which google/gemini-3.6-flash does not go on from; "
+    "end with a user message or a tool's result"
+)
 WARNING = f"Vertex refuses this (ends_with_model_turn): {EXPLANATION}"
 
 
