@@ -6,9 +6,9 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY emulator emulator
 COPY scenarios scenarios
-# The extra lets service accounts exchange their assertions for tokens.
+# The extras let service accounts exchange their assertions for tokens, and --workers and --store keep state in Redis.
 RUN python -m venv /opt/emulator \
- && /opt/emulator/bin/pip install --no-cache-dir --disable-pip-version-check '.[exec]'
+ && /opt/emulator/bin/pip install --no-cache-dir --disable-pip-version-check '.[exec,workers]'
 
 FROM python:3.12-slim
 COPY --from=build /opt/emulator /opt/emulator
@@ -25,4 +25,4 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=3s --retries=3 \
   CMD ["python", "-c", "from urllib.request import *; build_opener(ProxyHandler({})).open('http://127.0.0.1:8080/__emulator__/health', timeout=2)"]
 ENTRYPOINT ["vertex-emulator"]
 # The command of a laptop, but reachable from outside the container.
-CMD ["serve", "--host", "0.0.0.0", "--port", "8080", "/scenarios"]
+CMD ["serve", "--host", "0.0.0.0", "--port", "8080", "--watch", "/scenarios"]

@@ -28,7 +28,6 @@ FLOORS = (
     ("server",),
     ("credentials", "intercept", "recording", "inspector"),
     ("api",),
-    ("workers",),
     ("cli", "pytest_plugin", "pytest_sweep"),
     ("__init__", "__main__"),
 )

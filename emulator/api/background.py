@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from emulator.http.sending import Receive, Scope, Send
 from emulator.server.app import ASGIApp
-from emulator.server.listening import GRACE, ShouldAccept, build_server, reach
+from emulator.server.listening import GRACE, build_server, reach
 from emulator.server.service import Service
 
 if TYPE_CHECKING:
@@ -56,15 +56,13 @@ class Listeners:
         interception: Interception | None = None,
         *,
         grace: float = GRACE,
-        should_accept: ShouldAccept | None = None,
     ) -> None:
-        """`on_answering` is called once requests are answered; `is_next` is set if other processes share the plain socket."""
+        """`on_answering` is called once requests are answered."""
+        self._store = service.store
         self._bound = bound
         self._interception = interception
         credentials = _lazy_credentials_app(service)
-        self._server = build_server(
-            service, on_answering, otherwise=credentials, grace=grace, should_accept=should_accept
-        )
+        self._server = build_server(service, on_answering, otherwise=credentials, grace=grace)
         self._tls_server = (
             build_server(service, otherwise=credentials, context=interception.context, grace=grace)
             if interception
@@ -83,7 +81,14 @@ class Listeners:
         return self._server.config.get_loop_factory()
 
     async def serve(self) -> None:
-        """Serve on the running event loop until stopped."""
+        """Serve on the running event loop until stopped. Raises StartError if the store cannot be reached."""
+        await self._store.open()
+        try:
+            await self._serve()
+        finally:
+            await self._store.close()
+
+    async def _serve(self) -> None:
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
             if self._interception is not None and self._tls_server is not None:
                 # Both sockets are listening already, so early connections are queued.

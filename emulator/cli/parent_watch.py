@@ -39,18 +39,14 @@ def when_stdin_closes(callback: Callable[[], object]) -> None:
     threading.Thread(target=wait, name="vertex-emulator-stdin", daemon=True).start()
 
 
-def watch_stdin(
-    watch: Callable[[int, Callable[[], object]], object],
-    ignore: Callable[[int], object],
-    callback: Callable[[], object],
-) -> None:
-    """Do the same without a thread: `watch` registers a function that is called when a file is readable, `ignore` removes it."""
+def stdin_reader(callback: Callable[[], object]) -> Callable[[], bool]:
+    """A function to call when standard input is readable: it discards what is there, and at the end calls `callback` and returns False."""
 
-    def read() -> None:
+    def read() -> bool:
         with contextlib.suppress(OSError):
             if os.read(_STDIN, _READ_BYTES):
-                return
-        ignore(_STDIN)
+                return True
         callback()
+        return False
 
-    watch(_STDIN, read)
+    return read

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -25,16 +25,15 @@ from emulator.cli.options import (
     settings_options,
 )
 from emulator.cli.output import exit_with_error, log_requests
-from emulator.cli.parent_watch import check_stdin, watch_stdin, when_stdin_closes
+from emulator.cli.parent_watch import check_stdin, stdin_reader, when_stdin_closes
 from emulator.cli.watch import read_rules, reload_scenarios, reload_silently, watch_scenarios
 from emulator.errors import EmulatorError, StartError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from emulator.api.background import Interception, Listeners
-    from emulator.server.listening import ShouldAccept
     from emulator.server.service import Service
-    from emulator.workers.channel import SocketChannel
-    from emulator.workers.hub import Hub
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,93 +48,104 @@ class Server:
     """The scenarios that are reloaded when they change."""
     until_stdin_closes: bool = False
 
-    def run(self, workers: int, on_answering: Callable[[], object]) -> None:
-        """Serve in this many processes until a signal comes; `on_answering` is called once all answer. Raises StartError."""
-        if workers == 1:
-            self._run_alone(on_answering)
-        else:
-            self._run_workers(workers, on_answering)
+    def run(self, on_answering: Callable[[], object]) -> None:
+        """Serve in this process until a signal comes; `on_answering` is called once requests are answered. Raises StartError."""
+        from emulator.server.lifetime import stop_signals
 
-    def _listeners(
-        self, on_answering: Callable[[], object], should_accept: "ShouldAccept | None" = None
-    ) -> "Listeners":
-        from emulator.api.background import Listeners
-
-        return Listeners(
-            self.service, self.plain, on_answering, self.interception, grace=self.grace, should_accept=should_accept
-        )
-
-    def _run_alone(self, on_answering: Callable[[], object]) -> None:
-        """Serve in this process."""
-        from emulator.server.lifetime import stop_on_signals, stop_signals
-        from emulator.server.listening import tune_garbage_collector
-
-        listeners = self._listeners(on_answering)
+        listeners = self._listeners(self.plain, on_answering)
         if self.until_stdin_closes:
             when_stdin_closes(listeners.stop)
+        self._serve(listeners, stop_signals(), watch=bool(self.watched))
+
+    def run_workers(self, count: int, url: str, namespace: str, on_answering: Callable[[], object]) -> None:
+        """Serve in worker processes that share the store at a URL. Raises StartError if they keep dying."""
+        from emulator.cli.workers import ANSWERING, Supervisor
+        from emulator.server.listening import open_shared
+
+        def work(number: int, notify: Callable[[bytes], object], is_replacement: bool) -> None:
+            def reread() -> None:
+                reload_silently(self.service, self.watched)
+                notify(b"reload")
+
+            use_redis(self.service, url, namespace, reread)
+            own = open_shared(self.plain.family, self.plain.getsockname())
+            listeners = self._listeners(own, partial(notify, ANSWERING))
+            is_watcher = bool(self.watched) and number == 0
+            self._serve(listeners, [signal.SIGTERM], watch=is_watcher, reload_first=is_watcher and is_replacement)
+
+        # The supervisor has the last good scenarios too, because a worker that replaces a dead one is forked from it.
+        supervisor = Supervisor(
+            work,
+            count=count,
+            on_answering=on_answering,
+            on_message=lambda _: reload_silently(self.service, self.watched),
+            report=_report,
+            grace=self.grace,
+        )
+        watched = []
+        if self.until_stdin_closes:
+            watched = [(sys.stdin.fileno(), stdin_reader(supervisor.stop))]
+        supervisor.run(watched)
+
+    def _listeners(self, bound: socket.socket, on_answering: Callable[[], object]) -> "Listeners":
+        from emulator.api.background import Listeners
+
+        return Listeners(self.service, bound, on_answering, self.interception, grace=self.grace)
+
+    def _serve(
+        self, listeners: "Listeners", numbers: "Sequence[signal.Signals]", *, watch: bool, reload_first: bool = False
+    ) -> None:
+        from emulator.server.lifetime import stop_on_signals
+        from emulator.server.listening import tune_garbage_collector
 
         async def serve() -> None:
-            watching = asyncio.create_task(self._watch()) if self.watched else None
+            watching = asyncio.create_task(self._watch(reload_first=reload_first)) if watch else None
             # Lets the watch start first, so that files may be changed as soon as the banner is printed.
             await asyncio.sleep(0)
-            await listeners.serve()
-            if watching is not None:
-                watching.cancel()
+            try:
+                await listeners.serve()
+            finally:
+                if watching is not None:
+                    watching.cancel()
 
         tune_garbage_collector()
         with (
-            stop_on_signals(listeners.stop, self.grace, stop_signals()),
+            stop_on_signals(listeners.stop, self.grace, numbers),
             asyncio.Runner(loop_factory=listeners.loop_factory) as runner,
         ):
             runner.run(serve())
 
-    def _run_workers(self, workers: int, on_answering: Callable[[], object]) -> None:
-        """Serve in worker processes. Raises StartError where processes cannot be forked, or if they keep dying."""
-        if not hasattr(os, "fork"):
-            raise StartError("--workers needs a system that can fork processes; use --workers 1")
-        from emulator.server.listening import tune_garbage_collector
-        from emulator.workers.hub import Hub
-        from emulator.workers.supervisor import Supervisor
-
-        service, settings = self.service, self.service.settings
-        hub = Hub(workers, settings.journal_exchanges, settings.journal_bytes, service.clock.elapsed)
-        # The supervisor reloads first, because a worker that replaces a dead one is forked from it.
-        hub.before["reload"] = partial(reload_silently, service, self.watched)
-        supervisor = Supervisor(
-            hub,
-            partial(self._run_worker, hub),
-            count=workers,
-            on_answering=on_answering,
-            say=lambda text: click.echo(f"vertex-emulator: {text}", err=True),
-            grace=self.grace,
-        )
-        if self.until_stdin_closes:
-            watch_stdin(hub.watch, hub.ignore, supervisor.stop)
-        tune_garbage_collector()
-        supervisor.run()
-
-    def _run_worker(self, hub: "Hub", channel: "SocketChannel") -> None:
-        from emulator.workers.worker import work
-
-        watch = partial(self._watch, reload_first=channel.is_replacement)
-        is_watcher = self.watched and channel.worker == 0
-        reload = partial(reload_silently, self.service, self.watched)
-        work(
-            self.service,
-            channel,
-            self._listeners,
-            reload,
-            reloads=hub.reloads,
-            grace=self.grace,
-            beside=watch if is_watcher else None,
-        )
-
-    async def _watch(self, *, reload_first: bool = False) -> None:
+    async def _watch(self, *, reload_first: bool) -> None:
         async with asyncio.TaskGroup() as group:
             if reload_first:
                 # Runs once the watch has started, so that no change is lost between the two.
                 group.create_task(reload_scenarios(self.service, self.watched))
             await watch_scenarios(self.service, self.watched)
+
+
+def use_redis(service: "Service", url: str, namespace: str, reread: Callable[[], object]) -> None:
+    """Keep the state of a service on a Redis server; `reread` is called when another process has read changed scenarios.
+
+    Raises StartError for a URL that is none.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("redis") is None:
+        raise StartError("--store and --workers need redis-py: pip install 'vertex-openai-emulator[redis]'")
+    from emulator.store.redis import RedisStore
+
+    service.store = RedisStore(
+        url,
+        service.sessions,
+        service.journal,
+        namespace=namespace,
+        reread=reread,
+        report=_report,
+    )
+
+
+def _report(text: str) -> None:
+    click.echo(f"vertex-emulator: {text}", err=True)
 
 
 _PORT = click.IntRange(0, 65535)
@@ -187,7 +197,17 @@ def _check_token(_context: click.Context, _parameter: click.Parameter, value: st
     "--workers",
     default=1,
     type=click.IntRange(1, 256),
-    help="How many processes answer; they share sessions, quotas and the journal.",
+    help="How many processes answer; they share sessions, quotas and the journal, in a Redis server of their own unless --store names one.",
+)
+@option(
+    "--store",
+    metavar="URL",
+    help="Redis server that several servers share: redis://HOST:PORT/0, rediss://, unix://, redis+sentinel://, redis+cluster://.",
+)
+@option(
+    "--store-namespace",
+    default="vertex-emulator",
+    help="What the keys of the store begin with; servers with the same one share their state.",
 )
 @option("--quiet", is_flag=True, help="Do not log requests.")
 @option(
@@ -246,13 +266,15 @@ def _serve(
     client_options: ClientOptions,
     grace: float,
     workers: int,
+    store: str | None,
+    store_namespace: str,
     quiet: bool,
     form: str,
     until_stdin_closes: bool,
     **settings: Any,
 ) -> None:
     from emulator.server.clock import SystemClock
-    from emulator.server.lifetime import handle_stop_signals
+    from emulator.server.lifetime import handle_stop_signals, kill_with_parent
     from emulator.server.listening import bind, url_of
     from emulator.server.service import Service
     from emulator.server.settings import Settings
@@ -262,8 +284,12 @@ def _serve(
         check_stdin()
     settings |= {"project": client_options.project, "location": client_options.location}
     service = Service(read_rules(scenarios), Settings(**settings), clock=SystemClock())
+    if workers > 1:
+        from emulator.cli.workers import check_workers
+
+        check_workers()
     with ExitStack() as stack:
-        plain = stack.enter_context(bind(host, port))
+        plain = stack.enter_context(bind(host, port, shared=workers > 1))
         if not quiet:
             log_requests(service, sys.stderr)
         interception = open_interception(stack, service, plain, ports, client_options) if ports else None
@@ -276,7 +302,20 @@ def _serve(
             watched=scenarios if watch else (),
             until_stdin_closes=until_stdin_closes,
         )
-        server.run(workers, lambda: click.echo(_BANNERS[form](banner)))
+
+        def print_banner() -> None:
+            click.echo(_BANNERS[form](banner))
+
+        if workers == 1:
+            if store is not None:
+                use_redis(service, store, store_namespace, partial(reload_silently, service, scenarios))
+            server.run(print_banner)
+            return
+        if store is None:
+            from emulator.store.private_redis import private_redis
+
+            store = stack.enter_context(private_redis(kill_with_parent))
+        server.run_workers(workers, store, store_namespace, print_banner)
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:

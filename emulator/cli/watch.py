@@ -52,7 +52,9 @@ async def watch_scenarios(service: "Service", scenarios: Sequence[str]) -> None:
 
     def is_scenario(_change: object, changed: str) -> bool:
         path = Path(changed)
-        return path in paths or (path.suffix in _SUFFIXES and any(folder in path.parents for folder in folders))
+        # Kubernetes changes a ConfigMap's files by exchanging the symbolic link `..data`, through which they are reached.
+        is_relevant = path.suffix in _SUFFIXES or path.name == "..data"
+        return path in paths or (is_relevant and any(folder in path.parents for folder in folders))
 
     # Editors replace files, so the folder of a file is watched.
     roots = {path if path in folders else path.parent for path in paths}

@@ -28,6 +28,7 @@ from emulator.server.authentication import read_credentials
 from emulator.server.service import Service
 from emulator.server.unrouted import answer_unrouted, not_found_at
 from emulator.store.exchange import TokenExchange
+from emulator.store.interface import StoreUnreachableError
 from emulator.wire.errors import Refusal
 
 
@@ -166,12 +167,12 @@ class CredentialsApp:
             found = _SERVICE_ACCOUNT.fullmatch(account)
             session = found[1] if found else ""
             response = await self._run_handler(route, request, issuer, session)
-        except MissingPackageError as error:
+        except (MissingPackageError, StoreUnreachableError) as error:
+            name = "missing_package" if isinstance(error, MissingPackageError) else "store_unreachable"
             # As token endpoints word their errors, so that clients show the text.
-            flat = {"error": "missing_package", "error_description": f"emulator: {error}"}
+            flat = {"error": name, "error_description": f"emulator: {error}"}
             response = answer_refusal(
-                Refusal(EMULATOR_STATUS, None, str(error), flat=flat, rule="missing_package", explanation=str(error)),
-                flat,
+                Refusal(EMULATOR_STATUS, None, str(error), flat=flat, rule=name, explanation=str(error)), flat
             )
         refused = response.refusal
         return response.timeline, TokenExchange(

@@ -272,7 +272,8 @@ class TokenBuckets:
             limits = demand.limits
             bucket = self._find(demand, now)
             if limits.concurrent is not None and not bucket.has_place(limits.concurrent, quota_ticket):
-                refusal = _explain_full(which, demand, bucket, quota_ticket)
+                is_queued = quota_ticket in bucket.waiting
+                refusal = explain_full(which, demand, bucket.in_flight, len(bucket.waiting), is_queued=is_queued)
                 if not wait:
                     return replace(refusal, queue_timeout=None)
                 self._move_to_queue(quota_ticket, reservation, None if refusal.queue_timeout is None else bucket)
@@ -281,7 +282,7 @@ class TokenBuckets:
             if shortage is not None and not (wait and may_wait(limits, bucket.levels, shortage)):
                 if wait:
                     self._move_to_queue(quota_ticket, reservation, None)
-                return QuotaRefusal(which, _explain_shortage(demand, shortage, bucket))
+                return explain_shortage(which, demand, shortage, len(bucket.levels.queued))
             found.append((limits, bucket, shortage))
         for limits, bucket, shortage in found:
             bucket.levels = take(limits, bucket.levels, tokens, shortage)
@@ -361,31 +362,35 @@ class TokenBuckets:
 
 def _show_bucket(limits: Limits, key: BucketKey, bucket: TokenBucket, now: float) -> dict[str, Any]:
     levels = refill(limits, bucket.levels, now)
+    return show_levels(limits, key, levels, bucket.in_flight, len(bucket.waiting))
+
+
+def show_levels(limits: Limits, key: BucketKey, levels: Levels, in_flight: int, waiting: int) -> dict[str, Any]:
+    """A bucket as the control API shows it; the levels are those of now."""
     return {
         "session": key.session or None,
         "model": key.model or None,
         "requests_left": round(levels.requests, 3) if limits.requests else None,
         "tokens_left": round(levels.tokens, 3) if limits.tokens else None,
-        "in_hand": bucket.in_flight,
-        "waiting": len(bucket.waiting) + len(levels.queued),
+        "in_hand": in_flight,
+        "waiting": waiting + len(levels.queued),
     }
 
 
-def _explain_full(which: int, demand: QuotaDemand, bucket: TokenBucket, ticket: int) -> QuotaRefusal:
-    """Why there is no concurrent place; with `queue_timeout` if the ticket may wait for one."""
+def explain_full(which: int, demand: QuotaDemand, in_flight: int, waiting: int, *, is_queued: bool) -> QuotaRefusal:
+    """Why there is no concurrent place; with `queue_timeout` if the request may wait for one, or waits already."""
     limits = demand.limits
-    reason = (
-        f"lets {limits.concurrent} be answered at the same time{_explain_key(demand.key)}; {bucket.in_flight} in hand"
-    )
+    reason = f"lets {limits.concurrent} be answered at the same time{_explain_key(demand.key)}; {in_flight} in hand"
     if not limits.queue_length:
         return QuotaRefusal(which, f"{reason}; the next passes when one of them ends")
-    if ticket not in bucket.waiting and len(bucket.waiting) >= limits.queue_length:
-        return QuotaRefusal(which, f"{reason}, {len(bucket.waiting)} waiting, which is all that its queue has room for")
+    if not is_queued and waiting >= limits.queue_length:
+        return QuotaRefusal(which, f"{reason}, {waiting} waiting, which is all that its queue has room for")
     timeout = f"{limits.queue_timeout * 1000:.0f} ms"
     return QuotaRefusal(which, f"{reason}, and no place came free within {timeout}", limits.queue_timeout)
 
 
-def _explain_shortage(demand: QuotaDemand, shortage: Shortage, bucket: TokenBucket) -> str:
+def explain_shortage(which: int, demand: QuotaDemand, shortage: Shortage, queued: int) -> QuotaRefusal:
+    """Why a request would have to wait, and cannot."""
     limits = demand.limits
     # Rounded to the safe side: less than is left, more than there is to wait.
     left = floor(shortage.left * 10) / 10
@@ -396,10 +401,10 @@ def _explain_shortage(demand: QuotaDemand, shortage: Shortage, bucket: TokenBuck
         f"{shortage.needed:.0f} needed; it would pass in {seconds:g} s"
     )
     if not limits.queue_length:
-        return reason
+        return QuotaRefusal(which, reason)
     if shortage.seconds > limits.queue_timeout:
-        return f"{reason}, but none may wait for more than {limits.queue_timeout * 1000:.0f} ms"
-    return f"{reason}, but {len(bucket.levels.queued)} wait already, which is all that its queue has room for"
+        return QuotaRefusal(which, f"{reason}, but none may wait for more than {limits.queue_timeout * 1000:.0f} ms")
+    return QuotaRefusal(which, f"{reason}, but {queued} wait already, which is all that its queue has room for")
 
 
 def _explain_key(key: BucketKey) -> str:

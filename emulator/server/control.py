@@ -20,10 +20,12 @@ from emulator.errors import ScenarioError
 from emulator.server.service import Service
 from emulator.server.settings import CONTROL_PATH
 from emulator.store.exchange import Entry
-from emulator.store.interface import read_pushed_scenario
+from emulator.store.interface import StoreUnreachableError, read_pushed_scenario
 from emulator.wire.json_text import dump
 
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
+_PROBES = {f"{CONTROL_PATH}live", f"{CONTROL_PATH}ready"}
+"""Paths for everybody: probes come from other machines and have no token, and learn nothing but that the server answers."""
 _MAX_DIGITS = 20
 _MAX_SCENARIO_BYTES = 4 * 1024 * 1024
 _PIECE_BYTES = 256 * 1024
@@ -35,6 +37,8 @@ def build_control(service: Service) -> ASGIApp:
     control = Control(service)
     routes = [
         Route(f"{CONTROL_PATH}health", control.health, methods=["GET"]),
+        Route(f"{CONTROL_PATH}live", control.live, methods=["GET"]),
+        Route(f"{CONTROL_PATH}ready", control.ready, methods=["GET"]),
         Route(f"{CONTROL_PATH}journal", control.journal, methods=["GET"]),
         Route(f"{CONTROL_PATH}verify", control.verify, methods=["GET"]),
         Route(f"{CONTROL_PATH}verdicts", control.verdicts, methods=["GET"]),
@@ -45,7 +49,11 @@ def build_control(service: Service) -> ASGIApp:
         Route(f"{CONTROL_PATH}scenario", control.remove_scenario, methods=["DELETE"]),
     ]
     guard = Middleware(Guard, token=service.settings.control_token)
-    return Starlette(routes=routes, middleware=[guard], exception_handlers={404: _unknown, 405: _unknown})
+    return Starlette(
+        routes=routes,
+        middleware=[guard],
+        exception_handlers={404: _unknown, 405: _unknown, StoreUnreachableError: _unreachable},
+    )
 
 
 class Guard:
@@ -57,7 +65,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer requests that are not admitted with 403."""
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"] not in _PROBES:
             request = Request(scope)
             if not (self._has_token(request) or _is_local(request)):
                 message = (
@@ -115,6 +123,15 @@ class Control:
             }
         )
 
+    async def live(self, _request: Request) -> Response:
+        """Report that the process answers."""
+        return _json({"status": "ok"})
+
+    async def ready(self, _request: Request) -> Response:
+        """Report whether scenarios are read and the store can be reached; 503 if not."""
+        await self._service.store.check()
+        return _json({"status": "ok"})
+
     async def journal(self, request: Request) -> Response:
         """List exchanges, oldest first; `session`, `rule` and `outcome` filter them, `limit` keeps the last ones.
 
@@ -127,7 +144,7 @@ class Control:
         for name in ("limit", "after"):
             if query.get(name) and not _is_number(query[name]):
                 return _error(400, f'{name} is "{query[name]}"; expected a number')
-        await self._service.store.refresh_all()
+        await self._service.store.refresh_journal()
         limit, after = query.get("limit"), int(query.get("after") or 0)
         found = [exchange for exchange in self._service.journal.entries if exchange.position > after]
         found = [exchange for exchange in found if _fits(exchange, dict(query))]
@@ -153,7 +170,7 @@ class Control:
         unknown = sorted(set(request.query_params) - {"session"})
         if unknown:
             return _error(400, f'unknown filter "{unknown[0]}"; expected session')
-        await self._service.store.refresh_all()
+        await self._service.store.refresh_journal()
         async with self._working:
             found = await asyncio.to_thread(self._service.verdicts, request.query_params.get("session"))
         return _json({"verdicts": [asdict(verdict) for verdict in found]})
@@ -261,6 +278,10 @@ def _json(content: Any, status: int = 200) -> Response:
 
 def _error(status: int, message: str, **more: Any) -> Response:
     return _json({"error": {"message": f"emulator: {message}", **more}}, status)
+
+
+async def _unreachable(_request: Request, error: Exception) -> Response:
+    return _error(503, str(error))
 
 
 async def _unknown(request: Request, _error_raised: Exception) -> Response:

@@ -98,10 +98,15 @@ def end_with_parent(pipe: int, parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=wait, name="vertex-emulator-parent", daemon=True).start()
-    if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415  # only worker processes need it
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    kill_with_parent()
     if os.getppid() != parent:
         # It has ended before that was arranged.
         os._exit(1)
+
+
+def kill_with_parent() -> None:
+    """On Linux, have the system kill this process when the parent's thread that started it ends; elsewhere do nothing."""
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415  # only processes that work for another one need it
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

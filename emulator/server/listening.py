@@ -5,9 +5,10 @@ import gc
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Sized
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from uvicorn.config import Config
 from uvicorn.server import Server as UvicornServer
@@ -30,82 +31,7 @@ def tune_garbage_collector() -> None:
     gc.enable()
 
 
-_BACKOFF = 0.002
-"""Seconds for which a process with more connections than the others leaves the next one to them."""
-
-ShouldAccept = Callable[[int], bool]
-"""Whether a process with this number of connections should accept the next one."""
-
-
-class Acceptor:
-    """Accepts connections on a socket shared by several processes, one at a time, so that all get equally many.
-
-    Without it the system gives most connections to the process that wakes first.
-    """
-
-    def __init__(
-        self,
-        listening: socket.socket,
-        protocol_factory: Callable[[], asyncio.Protocol],
-        connections: Sized,
-        should_accept: ShouldAccept,
-    ) -> None:
-        """`protocol_factory` creates the protocol of a connection; `connections` are the open ones."""
-        self._listening = listening
-        self._protocol_factory = protocol_factory
-        self._connections = connections
-        self._should_accept = should_accept
-        self._loop = asyncio.get_running_loop()
-        self._starting: set[asyncio.Task[object]] = set()
-        self._backoff_timer: asyncio.TimerHandle | None = None
-        listening.setblocking(False)
-        self._loop.add_reader(listening, self._on_readable)
-
-    def close(self) -> None:
-        """Stop accepting and close the socket."""
-        if self._backoff_timer is not None:
-            self._backoff_timer.cancel()
-        self._loop.remove_reader(self._listening)
-        self._listening.close()
-
-    def _on_readable(self) -> None:
-        if self._should_accept(len(self._connections) + len(self._starting)):
-            self._accept()
-        else:
-            self._back_off()
-
-    def _back_off(self) -> None:
-        self._loop.remove_reader(self._listening)
-        self._backoff_timer = self._loop.call_later(_BACKOFF, self._resume)
-
-    def _resume(self) -> None:
-        """Watch the socket again, and accept a connection that no other process has accepted meanwhile."""
-        self._loop.add_reader(self._listening, self._on_readable)
-        self._accept()
-
-    def _accept(self) -> None:
-        try:
-            sock, _ = self._listening.accept()
-        except BlockingIOError:
-            # Another process has accepted it.
-            return
-        except OSError:
-            # For example, no file descriptors are left: retry later instead of spinning.
-            self._back_off()
-            return
-        task = self._loop.create_task(self._start(sock))
-        self._starting.add(task)
-        task.add_done_callback(self._starting.discard)
-
-    async def _start(self, sock: socket.socket) -> None:
-        sock.setblocking(False)
-        # An OSError means that the client has already disconnected.
-        with suppress(OSError):
-            # As asyncio does for connections that it accepts itself, so that small chunks are sent immediately.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await self._loop.connect_accepted_socket(self._protocol_factory, sock)
-
-
+_BACKLOG = 2048
 GRACE = 5
 """Seconds that running answers may continue once the server is told to stop."""
 CUT_TIMEOUT = 1
@@ -116,14 +42,22 @@ _POLL_INTERVAL = 0.05
 """Seconds between two checks whether shutdown is complete."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Create a listening socket; port 0 takes a free one. Raises StartError if the address cannot be bound."""
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Create a listening socket; port 0 takes a free one. Raises StartError if the address cannot be bound.
+
+    With `shared` it does not listen, and others of this program can be opened at its address (`open_shared`), which share the connections.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
-        bound.listen(2048)
+        if shared:
+            # Only an address that nobody else has may be shared.
+            address = bound.getsockname()
+            bound.close()
+            return open_shared(family, address, listen=False)
+        bound.listen(_BACKLOG)
     except (OSError, OverflowError) as error:
         bound.close()
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -132,6 +66,17 @@ def bind(host: str, port: int) -> socket.socket:
         ) from None
     bound.set_inheritable(True)
     return bound
+
+
+def open_shared(family: int, address: Any, *, listen: bool = True) -> socket.socket:
+    """Open one of several sockets at an address; the kernel spreads connections over those that listen (`SO_REUSEPORT`)."""
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    opened.bind(address)
+    if listen:
+        opened.listen(_BACKLOG)
+    return opened
 
 
 class Server(UvicornServer):
@@ -143,32 +88,17 @@ class Server(UvicornServer):
         on_answering: Callable[[], object],
         grace: float,
         request_timeout: float,
-        should_accept: ShouldAccept | None = None,
     ) -> None:
-        """`grace`, in seconds, is for running answers after `stop`, `request_timeout` for clients to send what is waited for.
-
-        `should_accept` is given if other processes share the sockets.
-        """
+        """`grace`, in seconds, is for running answers after `stop`, `request_timeout` for clients to send what is waited for."""
         super().__init__(config)
         self._request_timeout = request_timeout
-        self._should_accept = should_accept
         self._grace = grace
         self._on_answering = on_answering
         self._wake: Callable[[], object] = lambda: None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, then call `on_answering`."""
-        if self._should_accept is None:
-            await super().startup(sockets=sockets)
-        else:
-            await super().startup(sockets=[])
-            config, state = self.config, self.server_state
-            protocol: Callable[..., asyncio.Protocol] = config.http_protocol_class
-            protocol_factory = partial(protocol, config=config, server_state=state, app_state={})
-            acceptors = [
-                Acceptor(one, protocol_factory, state.connections, self._should_accept) for one in sockets or ()
-            ]
-            self.servers = acceptors  # type: ignore[assignment]  # they are only closed
+        await super().startup(sockets=sockets)
         self._on_answering()
 
     @contextmanager
@@ -221,7 +151,6 @@ def build_server(
     otherwise: ASGIApp | None = None,
     context: ssl.SSLContext | None = None,
     grace: float = GRACE,
-    should_accept: ShouldAccept | None = None,
 ) -> Server:
     """Build a uvicorn server for the service, with TLS if `context` is given; it logs only errors.
 
@@ -242,7 +171,7 @@ def build_server(
     # Set after `load`, which would require certificate and key as files.
     config.load()
     config.ssl = context
-    return Server(config, on_answering, grace, service.settings.request_timeout, should_accept)
+    return Server(config, on_answering, grace, service.settings.request_timeout)
 
 
 def reach(bound: socket.socket) -> tuple[str, int]:

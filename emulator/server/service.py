@@ -32,7 +32,14 @@ from emulator.server.session_checks import judge_clients, verify_sessions
 from emulator.server.settings import SEEDED_MOMENT, Settings
 from emulator.server.tokens import Mint
 from emulator.store.exchange import Exchange, TokenExchange, UnroutedRequest, clean_outcome
-from emulator.store.interface import PushedScenario, Store, commit_outcome, read_pushed_scenario, run_synchronously
+from emulator.store.interface import (
+    PushedScenario,
+    Store,
+    StoreUnreachableError,
+    commit_outcome,
+    read_pushed_scenario,
+    run_synchronously,
+)
 from emulator.store.journal import Journal
 from emulator.store.memory import MemoryStore
 from emulator.store.sessions import TOKEN_REQUESTS, Session, Sessions
@@ -112,6 +119,8 @@ class Service:
                 outcome = refuse_request(refuse_unary(target))
             else:
                 outcome, warnings = await self._answer(target, headers, by_name, body, now=now, ticket=ticket)
+        except StoreUnreachableError as error:
+            outcome = Outcome("error", emulator_failure(str(error), "store_unreachable"), report=str(error))
         except AnswerError as error:
             outcome = cannot_choose(error)
         except Exception as error:  # noqa: BLE001  # an error in the emulator must not look like a 500 of Google's

@@ -10,11 +10,16 @@ from emulator.engine.matching.choose import Chosen
 from emulator.engine.quota import Limits, QuotaDemand, QuotaRefusal
 from emulator.engine.ruleset import Ruleset, compile_rules
 from emulator.engine.session import State
+from emulator.errors import EmulatorError
 from emulator.scenario.loading import read_text
 from emulator.store.exchange import Entry
 from emulator.store.sessions import Session
 
 Result = TypeVar("Result")
+
+
+class StoreUnreachableError(EmulatorError):
+    """The store that processes share does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +36,28 @@ def read_pushed_scenario(project: str, text: str) -> PushedScenario:
 
 
 class Store(Protocol):
-    """State that all worker processes of a server share, as one worker sees it.
+    """State that all processes of a server share, as one of them sees it.
 
-    Each worker has a replica: the sessions and the journal of its service. The store refreshes the replica before it is read and
-    makes the changes that every worker must see. Coroutines may talk to another process or machine. The other methods must not
-    block; what they record is stored outside the worker before the answer is sent (`flush`), so that it survives the worker.
+    Each process has a replica: the sessions and the journal of its service. The store refreshes the replica before it is read and
+    makes the changes that every process must see. Coroutines may talk to another process or machine, and raise StoreUnreachableError if it
+    does not answer. The other methods must not block; what they record leaves the process before the answer does (`flush`), so that it
+    survives the process.
     """
 
+    async def open(self) -> None:
+        """Connect. Raises StartError."""
+        ...
+
+    async def close(self) -> None:
+        """Hand over what is left, and disconnect."""
+        ...
+
+    async def check(self) -> None:
+        """Return if the store can be reached. Raises StoreUnreachableError."""
+        ...
+
     def next_number(self) -> int:
-        """Return the number of the next exchange, from 1, unique across workers."""
+        """Return the number of the next exchange, from 1, unique across processes."""
         ...
 
     def is_stale(self, session: Session) -> bool:
@@ -52,6 +70,10 @@ class Store(Protocol):
 
     async def refresh_all(self) -> None:
         """Refresh all sessions and the journal, before they are reported."""
+        ...
+
+    async def refresh_journal(self) -> None:
+        """Refresh the journal, before it is reported."""
         ...
 
     def note_use(self, project: str, session: Session, chosen: Chosen) -> bool:

@@ -28,8 +28,8 @@ class Journal:
 
     def __init__(self, max_exchanges: int, max_bytes: int) -> None:
         self._exchanges: deque[Entry] = deque()
-        self._max_exchanges = max_exchanges
-        self._max_bytes = max_bytes
+        self.max_exchanges = max_exchanges
+        self.max_bytes = max_bytes
         self._bytes = 0
         self._number = 0
         self._added = 0
@@ -64,7 +64,7 @@ class Journal:
             exchanges = self._exchanges
             exchanges.append(exchange)
             self._bytes += exchange.size
-            while len(exchanges) > self._max_exchanges or self._bytes > self._max_bytes:
+            while len(exchanges) > self.max_exchanges or self._bytes > self.max_bytes:
                 self._bytes -= exchanges.popleft().size
             if self._waiting:
                 self._changed.notify_all()

@@ -46,6 +46,15 @@ class MemoryStore:
         self.next_number = journal.next_number
         self.keep = journal.add
 
+    async def open(self) -> None:
+        """Do nothing: there is nothing to connect to."""
+
+    async def close(self) -> None:
+        """Do nothing: there is nothing to disconnect from."""
+
+    async def check(self) -> None:
+        """Do nothing: memory can always be reached."""
+
     def is_stale(self, _session: Session) -> bool:
         """Always False: there is no other process."""
         return False
@@ -54,6 +63,9 @@ class MemoryStore:
         """Do nothing: there is no other process."""
 
     async def refresh_all(self) -> None:
+        """Do nothing: there is no other process."""
+
+    async def refresh_journal(self) -> None:
         """Do nothing: there is no other process."""
 
     def note_use(self, _project: str, session: Session, chosen: Chosen) -> bool:
