@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
 from urllib.parse import parse_qs
+from zlib import crc32
 
 from emulator.engine.error_answers import refuse, values_for
 from emulator.redaction import clean_host
@@ -17,6 +18,8 @@ from emulator.wire.urls import Target
 
 # Keys of Google (`AIza…`, `AQ.…`) and of OpenAI (`sk-…`), none of which is an access token.
 _API_KEY = re.compile(r"AIza[\w-]{10,}|AQ\.[\w-]{10,}|sk-.*", re.DOTALL)
+_COMMANDS = (b"curl/", b"Wget/")
+_RETRY_COUNT = b"x-stainless-retry-count"
 _KEY_STARTS = frozenset({"AI", "AQ", "sk"})
 
 
@@ -30,6 +33,10 @@ class Credentials(NamedTuple):
     """Whether the bearer is an API key."""
     host: str = ""
     """The Host header without user-info; empty if there is none."""
+    user_agent: int = 0
+    """As in `Sender`."""
+    is_retry: bool = False
+    """As in `Sender`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +60,19 @@ def read_credentials(headers: Mapping[bytes, bytes], query: bytes) -> Credential
     has_api_key = b"x-goog-api-key" in headers or (
         b"key=" in query and bool(parse_qs(query.decode("latin-1")).get("key"))
     )
-    return Credentials(bearer, has_api_key, is_api_key, clean_host(headers.get(b"host", b"").decode("latin-1")))
+    user_agent = headers.get(b"user-agent", b"")
+    checksum = 0 if user_agent.startswith(_COMMANDS) else crc32(user_agent)
+    host = clean_host(headers.get(b"host", b"").decode("latin-1"))
+    return Credentials(bearer, has_api_key, is_api_key, host, checksum, headers.get(_RETRY_COUNT, b"0") != b"0")
 
 
-def describe_sender(credentials: Credentials, key: bytes) -> Sender:
+def describe_sender(credentials: Credentials, key: bytes, connection: int = 0) -> Sender:
     """The sender as the journal keeps it; a digest keyed with a random `key` stands for the bearer token."""
-    bearer, has_api_key, is_api_key, host = credentials
+    bearer, has_api_key, is_api_key, host, user_agent, is_retry = credentials
     if bearer is None:
-        return Sender(host, has_api_key)
+        return Sender(host, has_api_key, "", user_agent, is_retry, connection)
     digest = blake2b(bearer.encode("latin-1", "replace"), key=key, digest_size=8).hexdigest()
-    return Sender(host, is_api_key, digest)
+    return Sender(host, is_api_key, digest, user_agent, is_retry, connection)
 
 
 def check_bearer(auth: Auth, target: Target, credentials: Credentials, mint: Mint, now: float) -> Refusal | None:

@@ -89,11 +89,13 @@ class Service:
         headers: Sequence[tuple[bytes, bytes]],
         body: bytes,
         queued: Exchange | None = None,
+        *,
+        connection: int = 0,
     ) -> Exchange:
         """Answer a request; `finish` adds the exchange to the journal once the answer has been sent.
 
         Header names are in lower case; of repeated headers the last counts. `queued` is the exchange of the previous attempt if a
-        quota has queued the request.
+        quota has queued the request, and `connection` the peer's port.
         """
         now, by_name = self.clock.now(), dict(headers)
         if queued is None:
@@ -125,7 +127,7 @@ class Service:
             outcome = cannot_choose(error)
         except Exception as error:  # noqa: BLE001  # an error in the emulator must not look like a 500 of Google's
             outcome = unexpected_error(error)
-        sender = describe_sender(credentials, self._sender_key)
+        sender = describe_sender(credentials, self._sender_key, connection)
         outcome, warnings = clean_outcome(outcome), tuple(map(clean_line, warnings)) if warnings else ()
         return Exchange(ticket.number, started, target, body, outcome, warnings, ticket, sender=sender)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
+from math import inf
 from sys import getsizeof
 from typing import Any, Literal, NamedTuple
 
@@ -37,6 +38,20 @@ class Sender(NamedTuple):
     """Whether an API key was sent instead of an access token."""
     credential: str = ""
     """Keyed digest that identifies the bearer token while this server runs; empty if there was none."""
+    user_agent: int = 0
+    """Checksum of the User-Agent header; 0 without one, and for command-line tools, each of whose requests is a process of its own."""
+    is_retry: bool = False
+    """Whether the client says that it is a retry, as OpenAI's clients do."""
+    connection: int = 0
+    """The peer's port, which tells open connections apart; 0 if there is none. The last field, because it differs most."""
+
+
+@dataclass(slots=True)
+class Lifetime:
+    """How long the connection of an exchange lives."""
+
+    closed: float = inf
+    """Unix time in seconds at which it was closed; infinite while it is open."""
 
 
 Ended = Literal["complete", "cut", "stalled", "client left", "server stopped", "failed"]
@@ -116,6 +131,8 @@ class Exchange:
     position: int = 0
     """Its index, from 1, in the order in which exchanges ended; 0 until it has ended."""
     sender: Sender = field(default_factory=Sender)
+    lifetime: Lifetime | None = None
+    """That of its connection; None if it is not known, as for exchanges of other processes."""
 
     @property
     def held(self) -> float:

@@ -5,18 +5,21 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import blake2b
 from http.client import OK
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from emulator.engine.answer import Outcome
-from emulator.engine.request.history import MODEL_ROLES, PastCall, calls_of, is_result
+from emulator.engine.request.history import MODEL_ROLES, SYSTEM_ROLES, PastCall, calls_of, is_result, text_of
 from emulator.wire.requests import ChatRequest, MalformedRequestError, Message, read_request
 from emulator.wire.sse import DONE
 from emulator.wire.urls import CHAT, Target
 
 _EVENT = b"data:"
+_STREAM_TYPE = "text/event-stream"
+_DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,14 @@ class Observation:
     """Whether an API key was sent where an access token belongs."""
     credential: str
     """A fingerprint of the bearer token, which differs from token to token."""
+    user_agent: int
+    """A checksum of the User-Agent header; 0 where it does not name one client."""
+    connection: int
+    """The peer's port; 0 if it is not known."""
+    connection_closed: float | None
+    """Unix time in seconds at which that connection was closed, infinite while it is open; None if that is not known."""
+    is_retry: bool
+    """Whether the client itself says that it is a retry."""
     body: bytes
     outcome: Outcome
     client_left: bool
@@ -92,6 +103,11 @@ class Observation:
         return found
 
     @cached_property
+    def prompt(self) -> bytes:
+        """The messages as JSON, without the bracket that closes them: that of a history begins with that of its start."""
+        return to_json(self.messages, inf_nan_mode="constants")[:-1]
+
+    @cached_property
     def answer(self) -> "ObservedAnswer":
         """The answer; empty for refusals, failures and other routes."""
         return (
@@ -116,6 +132,32 @@ class Observation:
         refusal = self.outcome.refusal
         return refusal.rule if refusal is not None and self.outcome.result == "refusal" else ""
 
+    @cached_property
+    def history_digests(self) -> Sequence[bytes]:
+        """A digest of the history up to and with each message; system messages, which clients change between turns, do not count."""
+        hash_, digests = blake2b(digest_size=_DIGEST_BYTES), list[bytes]()
+        for message, calls in zip(self.messages, self.calls_by_message, strict=True):
+            role = message.get("role")
+            if role not in SYSTEM_ROLES:
+                called = [(call.id, call.name, call.arguments) for call in calls]
+                written = repr((role, text_of(message), called, message.get("tool_call_id")))
+                hash_.update(written.encode("utf-8", "surrogatepass"))
+            digests.append(hash_.copy().digest())
+        return digests
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the answer is a stream of events."""
+        return any(
+            name.lower() == "content-type" and value and value.startswith(_STREAM_TYPE)
+            for name, value in self.outcome.timeline.headers
+        )
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a good answer was planned to break off before its end."""
+        return self.status == OK and self.outcome.timeline.ending in {"close", "reset"}
+
     @property
     def is_truncated(self) -> bool:
         """Whether it is a stream that stopped without a finish reason and without [DONE]."""
@@ -132,6 +174,8 @@ class ObservedCall:
     name: str
     arguments: str
     signature: str | None
+    choice: int = 0
+    """The index of its choice."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +194,12 @@ class ObservedAnswer:
         return frozenset(text.strip() for text in (whole, without) if text.strip())
 
     @cached_property
+    def pieces(self) -> tuple[str, ...]:
+        """The texts of the first choice's chunks, thoughts too."""
+        contents = (_message_of(choice).get("content") for choice in self.choices if not choice.get("index"))
+        return tuple(str(content) for content in contents if content)
+
+    @cached_property
     def has_finish(self) -> bool:
         """Whether there is a finish reason."""
         return any(choice.get("finish_reason") for choice in self.choices)
@@ -163,7 +213,7 @@ class ObservedAnswer:
             for call in _message_of(choice).get("tool_calls") or ():
                 function, index, id_ = call.get("function") or {}, choice.get("index") or 0, call.get("id") or ""
                 if function.get("name") and not (id_ and index in last and last[index][0].id == id_):
-                    last[index] = ObservedCall(id_, function["name"], "", None), []
+                    last[index] = ObservedCall(id_, function["name"], "", None, index), []
                     found.append(last[index])
                 if index in last:
                     observed, pieces = last[index]
@@ -210,6 +260,16 @@ def identify_call(id_: str, name: str, arguments: str | None) -> tuple[str, str,
     return id_, name, None if id_ else arguments
 
 
+@dataclass(frozen=True, slots=True)
+class AnsweredCalls:
+    """The tool calls of one choice."""
+
+    number: int
+    """The number of its exchange."""
+    calls: tuple[ObservedCall, ...]
+    is_stream: bool
+
+
 class Past:
     """What verdicts need of the exchanges of a session that came before; so only one request is in memory at a time."""
 
@@ -220,6 +280,18 @@ class Past:
         """The arguments of these calls."""
         self.signatures: defaultdict[tuple[str, str, str | None], set[str | None]] = defaultdict(set)
         """The signatures of these calls by `identify_call`; None for a call without one."""
+        self.calls: dict[str, AnsweredCalls | None] = {}
+        """The calls of each choice of an answer by each of their ids; None for an id of several answers."""
+        self.texts: set[int] = set()
+        """Hashes of the texts that were answered."""
+        self.streams: dict[bytes, tuple[int, tuple[str, ...]]] = {}
+        """The number and the texts of the chunks of the last complete stream by the digest of its request's history."""
+        self.prompt: tuple[str, bytes] = ("", b"")
+        """Model and messages of the last request that was answered."""
+        self.varied: list[int] = []
+        """The last exchanges in a row whose prompts differ only near their start."""
+        self.short: list[int] = []
+        """The last exchanges in a row whose prompts share a start that is too short for implicit caching."""
         self.truncated: dict[str, int] = {}
         """The texts of truncated streams that were not sent back yet, and the numbers of their exchanges."""
 
@@ -229,12 +301,29 @@ class Past:
             self.names.add(call.name)
             self.arguments.add(call.arguments)
             self.signatures[identify_call(call.id, call.name, call.arguments)].add(call.signature or None)
+        self._add_calls(one)
+        self.texts.update(map(hash, one.answer.texts))
+        if one.request is not None and one.status == OK:
+            self.prompt = one.model, one.prompt
+            if one.messages and one.request.get("stream") and not one.client_left and one.answer.has_finish:
+                self.streams[one.history_digests[-1]] = one.number, one.answer.pieces
         for text in one.answer.texts:
             if one.is_truncated:
                 self.truncated[text] = one.number
             else:
                 # A complete answer with the same text may be sent back.
                 self.truncated.pop(text, None)
+
+    def _add_calls(self, one: Observation) -> None:
+        by_choice: defaultdict[int, list[ObservedCall]] = defaultdict(list)
+        for call in one.answer.calls:
+            by_choice[call.choice].append(call)
+        for calls in by_choice.values():
+            answered = AnsweredCalls(
+                one.number, tuple(calls), is_stream=bool(one.request and one.request.get("stream"))
+            )
+            for id_ in {call.id for call in calls if call.id}:
+                self.calls[id_] = None if id_ in self.calls else answered
 
 
 Detector = Callable[[Observation, Past], Iterator[Finding]]

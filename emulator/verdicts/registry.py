@@ -1,7 +1,7 @@
 """The registry of verdicts: mistakes of a client that the exchanges of a session show.
 
 To add a verdict: write a generator `find_...` in the module of its subject here in `verdicts/` (requests, retries, signatures,
-tool_calls), which yields a `Finding` for each mistake, and add a `VerdictKind` to `KINDS` below; the table in `docs/verdicts.md`
+tool_calls, costs), which yields a `Finding` for each mistake, and add a `VerdictKind` to `KINDS` below; the table in `docs/verdicts.md`
 is generated from it. What it needs to know of earlier exchanges is kept in `Past` (`observation.py`).
 """
 
@@ -10,12 +10,20 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from emulator.redaction import clean_line
+from emulator.verdicts.costs import SHORT_RUN, VARIED_RUN, find_crowded_answers, find_short_starts, find_varied_starts
 from emulator.verdicts.observation import Detector, Finding, Observation, Past, SessionDetector
 from emulator.verdicts.requests import (
+    FRESH_TOKEN,
+    TOKEN_RUN,
     find_api_keys,
     find_bare_models,
     find_expired_tokens,
+    find_given_up,
+    find_late_system_messages,
+    find_lost_text,
+    find_refused,
     find_taken_for_complete,
+    find_tokens_for_each_request,
     find_unread,
     find_unsupported_parameters,
     find_wrong_hosts,
@@ -25,11 +33,18 @@ from emulator.verdicts.retries import (
     STORM_RETRIES,
     STORM_WAIT,
     find_ignored_retry_after,
+    find_restarts,
     find_retried_refusals,
     find_storms,
 )
-from emulator.verdicts.signatures import find_dropped, find_moved
-from emulator.verdicts.tool_calls import find_broken_arguments, find_joined_names, find_missing_results
+from emulator.verdicts.signatures import find_dropped, find_edited_calls, find_moved, find_truncated_signatures
+from emulator.verdicts.tool_calls import (
+    find_broken_arguments,
+    find_joined_ids,
+    find_joined_names,
+    find_missing_results,
+    find_mixed_calls,
+)
 
 __all__ = ["KINDS", "Severity", "Verdict", "VerdictKind", "judge_client"]
 
@@ -50,6 +65,8 @@ class VerdictKind:
     """Finds it in one exchange; None if it takes several to see it."""
     find_in_session: SessionDetector | None = None
     """Finds it in all exchanges together."""
+    unless: frozenset[str] = frozenset()
+    """The verdicts that say the same more exactly: an exchange that one of them shows is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +85,20 @@ class Verdict:
         return f"{self.severity}: {self.name} ({shown}): {self.sentence}; {self.advice}"
 
 
+_NAMES_OF_REFUSALS = frozenset(
+    {
+        "thought_signature_dropped",
+        "thought_signature_truncated",
+        "signed_call_edited",
+        "thought_signature_moved",
+        "tool_result_missing",
+        "api_key_sent",
+        "expired_token_used",
+        "model_without_publisher",
+        "wrong_host",
+    }
+)
+
 KINDS: tuple[VerdictKind, ...] = (
     VerdictKind(
         "thought_signature_dropped",
@@ -78,11 +109,25 @@ KINDS: tuple[VerdictKind, ...] = (
         find_dropped,
     ),
     VerdictKind(
+        "thought_signature_truncated",
+        "error",
+        "a tool call comes back with only the beginning or the end of its thought signature; a warning as above",
+        "keep the whole signature, however long it is: a column or field of a fixed length cuts it",
+        find_truncated_signatures,
+    ),
+    VerdictKind(
         "thought_signature_moved",
         "error",
         "a thought signature comes back in another place than on its call; a warning as above",
         "keep each extra_content.google.thought_signature on the tool call that it came with",
         find_moved,
+    ),
+    VerdictKind(
+        "signed_call_edited",
+        "error",
+        "a tool call comes back under its own thought signature with other arguments, or another name; a warning as above",
+        "send calls back as they were answered; what was corrected or filled in belongs into the tool's result",
+        find_edited_calls,
     ),
     VerdictKind(
         "tool_result_missing",
@@ -99,11 +144,48 @@ KINDS: tuple[VerdictKind, ...] = (
         find_joined_names,
     ),
     VerdictKind(
+        "tool_ids_joined",
+        "error",
+        "a tool call comes back under an id that is several ids of one answer joined",
+        "take a streamed id as it is instead of appending it, and begin a new call at a new index or id",
+        find_joined_ids,
+    ),
+    VerdictKind(
+        "tool_calls_mixed_up",
+        "error",
+        "a tool call comes back with the name or the arguments of another call of its answer, or of several calls that were streamed "
+        "only the last comes back",
+        "collect the pieces of streamed calls by choice and index, and begin a new call at a new id",
+        find_mixed_calls,
+    ),
+    VerdictKind(
         "tool_arguments_not_json",
         "error",
         "a tool call comes back with arguments that are no JSON object, though the model did not write them so",
         "join the pieces of each call's arguments by its index, and send them back as they came",
         find_broken_arguments,
+    ),
+    VerdictKind(
+        "streamed_text_lost",
+        "error",
+        "a streamed answer comes back without some of its chunks, or with broken characters where it had none",
+        "append the content of every chunk, the last one's too, and decode UTF-8 only behind whole events",
+        find_lost_text,
+    ),
+    VerdictKind(
+        "system_message_last",
+        "warning",
+        "the last message to a Gemini is a system message, which the model reads before the conversation",
+        "put system messages first, and what is to be answered last, with the role user",
+        find_late_system_messages,
+    ),
+    VerdictKind(
+        "request_refused",
+        "error",
+        "Vertex refuses the request, for a reason that no other verdict names; a warning for a 401 after which the client got a new token",
+        "change what the reason names; docs/errors.md has all refusals",
+        find_in_session=find_refused,
+        unless=_NAMES_OF_REFUSALS,
     ),
     VerdictKind(
         "refusal_retried",
@@ -122,7 +204,7 @@ KINDS: tuple[VerdictKind, ...] = (
     VerdictKind(
         "retry_storm",
         "error",
-        f"{STORM_RETRIES} or more retries of one body after 429 or 5xx, each less than {STORM_WAIT:g} seconds after the answer",
+        f"{STORM_RETRIES} or more retries of one body after 429, 5xx or an answer that broke off, each less than {STORM_WAIT:g} seconds after the answer",
         "wait longer after each failure, with some chance in it, and give up after a few",
         find_in_session=find_storms,
     ),
@@ -134,11 +216,26 @@ KINDS: tuple[VerdictKind, ...] = (
         find_taken_for_complete,
     ),
     VerdictKind(
+        "stream_restarted",
+        "warning",
+        f"a stream is left before its end, and begun anew with the same body within {RETRY_WINDOW:g} seconds",
+        "let timeouts count from the last chunk instead of the start; each start is paid for, the prompt and what was written",
+        find_in_session=find_restarts,
+    ),
+    VerdictKind(
         "stream_not_read",
         "warning",
-        "the client closes the connection before the end of an answer",
+        "the client closes the connection before the end of a stream",
         "read streams up to [DONE]; usage is in the last chunk",
         find_unread,
+        unless=frozenset({"stream_restarted"}),
+    ),
+    VerdictKind(
+        "request_given_up",
+        "warning",
+        "the client closes the connection before a plain answer has come, as it does at a timeout; the answer is paid for all the same",
+        "wait longer for plain answers, minutes where a model thinks, or stream them",
+        find_given_up,
     ),
     VerdictKind(
         "unsupported_parameter",
@@ -158,9 +255,16 @@ KINDS: tuple[VerdictKind, ...] = (
     VerdictKind(
         "expired_token_used",
         "error",
-        "an access token of the emulator's after its end",
+        "an access token of the emulator's after its end; a warning if the client then got a new one and went on",
         "ask for a new token before the old one ends; google-auth does so",
-        find_expired_tokens,
+        find_in_session=find_expired_tokens,
+    ),
+    VerdictKind(
+        "token_for_each_request",
+        "warning",
+        f"{TOKEN_RUN} or more requests in a row, each with a new access token within {FRESH_TOKEN:g} seconds of the one before",
+        "keep the credentials object, or the token, for as long as the token is valid; token endpoints have quotas",
+        find_in_session=find_tokens_for_each_request,
     ),
     VerdictKind(
         "model_without_publisher",
@@ -178,6 +282,27 @@ KINDS: tuple[VerdictKind, ...] = (
         "let host and path name the same location: LOCATION-aiplatform.googleapis.com with locations/LOCATION, and "
         "aiplatform.googleapis.com with locations/global",
         find_wrong_hosts,
+    ),
+    VerdictKind(
+        "prompt_start_varies",
+        "warning",
+        f"{VARIED_RUN} prompts in a row are the same but for their start, such as a time of day, so that implicit caching finds nothing",
+        "put what is the same for all prompts first and what differs last",
+        find_varied_starts,
+    ),
+    VerdictKind(
+        "prompt_below_cache_minimum",
+        "warning",
+        f"{SHORT_RUN} prompts in a row begin alike, with fewer tokens than the model caches, where a longer start would cost less",
+        "move more of what the prompts share to their start, such as examples, or leave it if there is no more",
+        find_short_starts,
+    ),
+    VerdictKind(
+        "thinking_crowds_out_answer",
+        "warning",
+        "a `thinking_budget` of at least `max_tokens`, which counts thoughts too, so that nothing may be left for the answer",
+        "lower thinking_budget, or set max_tokens to thoughts and answer together",
+        find_crowded_answers,
     ),
 )
 """All kinds of verdict, in the order of the documentation: conversations first."""
@@ -197,8 +322,17 @@ def judge_client(observations: Sequence[Observation]) -> tuple[Verdict, ...]:
     for kind in KINDS:
         if kind.find_in_session is not None:
             found[kind.name] += kind.find_in_session(observations)
+    for kind in KINDS:
+        told = {number for name in kind.unless for one in found[name] if _tells(name, one) for number in one.exchanges}
+        if told:
+            found[kind.name] = [one for one in found[kind.name] if told.isdisjoint(one.exchanges)]
     verdicts = [verdict for kind in KINDS for verdict in _unite(kind, found[kind.name])]
     return tuple(sorted(verdicts, key=lambda verdict: verdict.exchanges))
+
+
+def _tells(name: str, finding: Finding) -> bool:
+    """Whether a finding says why a request failed: a warning does not, but for an expired token that was renewed."""
+    return not finding.is_harmless or name == "expired_token_used"
 
 
 def _unite(kind: VerdictKind, findings: Iterable[Finding]) -> list[Verdict]:

@@ -1,4 +1,4 @@
-"""Verdicts on tool calls that a client sends back: missing results, joined names, broken arguments."""
+"""Verdicts on tool calls that a client sends back: missing results, joined names and ids, mixed-up calls, broken arguments."""
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -6,7 +6,8 @@ from collections.abc import Set as AbstractSet
 from pydantic_core import from_json
 
 from emulator.engine.request.history import PastCall, is_result
-from emulator.verdicts.observation import Finding, Observation, Past
+from emulator.engine.signatures import text_of_call
+from emulator.verdicts.observation import Finding, Observation, ObservedCall, Past
 from emulator.wire.requests import write_place
 
 LONGEST_NAME = 256
@@ -40,10 +41,41 @@ def find_joined_names(one: Observation, past: Past) -> Iterator[Finding]:
             yield Finding((one.number,), sentence)
 
 
+def find_joined_ids(one: Observation, past: Past) -> Iterator[Finding]:
+    """Find calls whose id is several ids of one answer concatenated."""
+    ids = past.calls.keys()
+    for call in one.past_calls if ids else ():
+        id_ = call.id or ""
+        if id_ in ids or len(parts := split_name(id_, ids)) <= 1:
+            continue
+        answered = {past.calls[part] for part in parts}
+        if len(answered) == 1 and None not in answered:
+            sentence = f'{write_place(call.place)} has the id "{id_}", which is {" and ".join(parts)} joined'
+            yield Finding((one.number,), sentence)
+
+
+def find_mixed_calls(one: Observation, past: Past) -> Iterator[Finding]:
+    """Find calls that have the name or the arguments of another call of their answer, and streams of whose calls only the last is left."""
+    if not past.calls:
+        return
+    ids = {call.id for call in one.past_calls}
+    for call in one.past_calls:
+        answered = past.calls.get(call.id or "")
+        if answered is None or len(answered.calls) == 1:
+            continue
+        own = next(each for each in answered.calls if each.id == call.id)
+        if mixed := _describe_mixed(call, answered.calls, own):
+            sentence = f"{write_place(call.place)} has the id of a call of {own.name} and {mixed} of another call of that answer"
+            yield Finding((answered.number, one.number), sentence)
+        if answered.is_stream and own is answered.calls[-1] and ids.isdisjoint(each.id for each in answered.calls[:-1]):
+            sentence = f"of {len(answered.calls)} calls that were streamed, only the last came back, in {write_place(call.place)}"
+            yield Finding((answered.number, one.number), sentence)
+
+
 def find_broken_arguments(one: Observation, past: Past) -> Iterator[Finding]:
     """Find arguments in the history that are no JSON object, unless the model itself wrote them so."""
     for call in one.past_calls:
-        if call.arguments and call.arguments not in past.arguments and not _is_object(call.arguments):
+        if call.arguments and call.arguments not in past.arguments and not is_object(call.arguments):
             shown = call.arguments if len(call.arguments) <= _MAX_SHOWN else f"{call.arguments[:_MAX_SHOWN]}..."
             sentence = f"{write_place(call.place)} calls {call.name} with `{shown}`, which is no JSON object"
             yield Finding((one.number,), sentence)
@@ -68,6 +100,16 @@ def split_name(name: str, known: AbstractSet[str]) -> tuple[str, ...]:
     return tuple(reversed(parts))
 
 
+def _describe_mixed(call: PastCall, calls: Sequence[ObservedCall], own: ObservedCall) -> str:
+    """What a call has of another one of its answer: "the name", "the arguments", or nothing."""
+    if call.name != own.name:
+        return "the name" if any(call.name == other.name for other in calls) else ""
+    given = text_of_call("", call.arguments or "{}")
+    if given == text_of_call("", own.arguments or "{}"):
+        return ""
+    return "the arguments" if any(given == text_of_call("", other.arguments or "{}") for other in calls) else ""
+
+
 def _without_result(one: Observation) -> Sequence[PastCall]:
     """The calls that the tool results right behind their message do not answer."""
     missing: list[PastCall] = []
@@ -87,7 +129,8 @@ def _without_result(one: Observation) -> Sequence[PastCall]:
     return missing[::-1]
 
 
-def _is_object(text: str) -> bool:
+def is_object(text: str) -> bool:
+    """Whether a text is a JSON object."""
     try:
         return isinstance(from_json(text.encode("utf-8", "surrogatepass")), dict)
     except ValueError:
