@@ -260,9 +260,9 @@ def identify_call(id_: str, name: str, arguments: str | None) -> tuple[str, str,
     return id_, name, None if id_ else arguments
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class AnsweredCalls:
-    """The tool calls of one choice."""
+    """The tool calls of one choice; each is equal to itself only."""
 
     number: int
     """The number of its exchange."""

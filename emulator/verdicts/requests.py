@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from http.client import TOO_MANY_REQUESTS, UNAUTHORIZED
+from itertools import pairwise
 
 from emulator.catalogue.models import generation
 from emulator.engine.request.history import MODEL_ROLES, SYSTEM_ROLES, text_of
@@ -157,8 +158,8 @@ def find_lost_text(one: Observation, past: Past) -> Iterator[Finding]:
         if not text or hash(text) in past.texts:
             continue
         number, pieces = past.streams.get(one.history_digests[at - 1], (0, ()))
-        if "</" in text or "</" in "".join(pieces):
-            # Thoughts between tags may be left out.
+        if "</" in "".join(pieces) or any(first == second for first, second in pairwise(pieces)):
+            # Thoughts between tags may be left out, and so may a chunk that comes twice.
             continue
         place = write_place(("messages", at))
         if _REPLACEMENT in text and pieces and not any(_REPLACEMENT in piece for piece in pieces):

@@ -12,8 +12,10 @@ from emulator.scenario.loading import read_text
 from emulator.server.clock import ManualClock
 from emulator.server.service import Service
 from emulator.server.settings import Settings
-from emulator.store.exchange import Exchange
+from emulator.store.exchange import Exchange, Lifetime
+from emulator.verdicts.costs import SHORT_RUN, VARIED_RUN
 from emulator.verdicts.registry import KINDS, Verdict
+from emulator.verdicts.requests import FRESH_TOKEN, TOKEN_RUN
 from emulator.verdicts.retries import RETRY_WINDOW, STORM_RETRIES, STORM_WAIT
 from emulator.verdicts.tool_calls import split_name
 from emulator.wire.urls import Target
@@ -22,13 +24,18 @@ SCENARIO = """
 rules:
   - {when: {last_user: overloaded}, reply: {fail: 429}}
   - {when: {last_user: forbidden}, reply: {fail: 403}}
+  - {when: {last_user: cut}, reply: [{say: Half of it}, {cut: close}]}
   - {when: {last_user: breaks}, reply: [{say: Half of it}, {fail: 503}]}
   - when: {last_user: calls, after_tool: false}
     reply: [{call: get_time, with: {zone: CET}}, {call: get_weather, with: {city: Oslo}}]
   - {when: {last_user: odd, after_tool: false}, reply: [{call: get_time, with: '{"zone": ', id: odd-1}]}
+  - {when: {last_user: story}, reply: [{say: "Once upon a time there was Aimé, he sang.", chunks: ["Once ", "upon a time ", "there was ", "Aimé, ", "he sang."]}]}
   - {reply: All is well.}
 """
 GEMINI = "google/gemini-3-pro-preview"
+PRICED = "google/gemini-2.5-flash"
+LONG_TEXT = "The quick brown fox jumps over the lazy dog. " * 400
+SHORT_TEXT = "The quick brown fox jumps over the lazy dog. " * 130
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("get_time", "get_weather")]
 
 
@@ -43,6 +50,9 @@ class Client:
         self.bearer = "ya29.first"
         self.host = "127.0.0.1:8080"
         self.location = "europe-west1"
+        self.user_agent = "OpenAI/Python 2.9.0"
+        self.connection = 0
+        self.lifetime: Lifetime | None = None
 
     def send(self, content: str | list[Any], *, after: float = 1.0, headers: Any = (), **more: Any) -> Exchange:
         """Send a text or a conversation some seconds later, and read all of the answer, which takes a tenth of a second."""
@@ -61,12 +71,23 @@ class Client:
         messages = [{"role": "user", "content": content}] if isinstance(content, str) else content
         body = json.dumps({"model": GEMINI, "messages": messages, **more}).encode()
         headers = [(b"host", self.host.encode()), (b"authorization", f"Bearer {self.bearer}".encode())]
-        return self.service.handle(Target("v1", "p", self.location, "openapi"), b"", headers, body)
+        headers.append((b"user-agent", self.user_agent.encode()))
+        exchange = self.service.handle(Target("v1", "p", self.location, "openapi"), b"", headers, body)
+        exchange.sender = exchange.sender._replace(connection=self.connection)
+        exchange.lifetime = self.lifetime
+        return exchange
 
     def call(self, text: str = "calls", **more: Any) -> list[Any]:
         """Get tool calls; return the conversation with the answer and all results, as a correct client sends it."""
         exchange = self.send(text, tools=TOOLS, **more)
-        message = json.loads(exchange.outcome.timeline.body)["choices"][0]["message"]
+        body = exchange.outcome.timeline.body
+        if more.get("stream"):
+            events = [json.loads(line[6:]) for line in body.decode().split("\n\n") if line.startswith("data: {")]
+            deltas = [event["choices"][0]["delta"] for event in events]
+            calls = [call for delta in deltas for call in delta.get("tool_calls") or ()]
+            message = {"role": "assistant", "tool_calls": [{**call} for call in calls]}
+        else:
+            message = json.loads(body)["choices"][0]["message"]
         results = [{"role": "tool", "tool_call_id": call["id"], "content": "{}"} for call in message["tool_calls"]]
         return [{"role": "user", "content": text}, message, *results]
 
@@ -94,6 +115,258 @@ def move_signature(client: Client) -> None:
 def keep_signature(client: Client) -> None:
     """Send the message back unchanged."""
     client.send(client.call())
+
+
+def truncate_signature(client: Client) -> None:
+    """Store the signature in a field that is too short for it."""
+    conversation = client.call()
+    google = conversation[1]["tool_calls"][0]["extra_content"]["google"]
+    google["thought_signature"] = google["thought_signature"][:32]
+    client.send(conversation)
+
+
+def edit_arguments(client: Client) -> None:
+    """Fill in what the model left out."""
+    conversation = client.call()
+    conversation[1]["tool_calls"][0]["function"]["arguments"] = '{"zone": "CET", "format": "24h"}'
+    client.send(conversation)
+
+
+def edit_name(client: Client) -> None:
+    """Send a call back under the name of the function that took its place."""
+    conversation = client.call()
+    conversation[1]["tool_calls"][0]["function"]["name"] = "read_clock"
+    client.send(conversation)
+
+
+def rewrite_arguments(client: Client) -> None:
+    """Parse the arguments and write them anew."""
+    conversation = client.call()
+    function = conversation[1]["tool_calls"][0]["function"]
+    function["arguments"] = json.dumps(json.loads(function["arguments"]), indent=2)
+    client.send(conversation)
+
+
+def join_ids(client: Client) -> None:
+    """Append the ids of all calls, as if they were fragments."""
+    conversation = client.call()
+    first, second = conversation[1]["tool_calls"]
+    first["id"] += second["id"]
+    conversation[1]["tool_calls"] = [first]
+    client.send([*conversation[:2], {"role": "tool", "tool_call_id": first["id"], "content": "{}"}])
+
+
+def swap_arguments(client: Client) -> None:
+    """Attach the arguments of each call to the other one."""
+    conversation = client.call()
+    first, second = (call["function"] for call in conversation[1]["tool_calls"])
+    first["arguments"], second["arguments"] = second["arguments"], first["arguments"]
+    client.send(conversation)
+
+
+def swap_names(client: Client) -> None:
+    """Attach the names of each call to the other one, as where ids are sorted."""
+    conversation = client.call()
+    first, second = (call["function"] for call in conversation[1]["tool_calls"])
+    first["name"], second["name"] = second["name"], first["name"]
+    client.send(conversation)
+
+
+def keep_last_call(client: Client) -> None:
+    """Write every streamed call over the one before, at index 0."""
+    conversation = client.call(stream=True)
+    conversation[1]["tool_calls"] = conversation[1]["tool_calls"][-1:]
+    client.send([*conversation[:2], conversation[-1]])
+
+
+def keep_streamed_calls(client: Client) -> None:
+    """Collect all streamed calls; then answer them in messages of their own, and in another conversation only the first."""
+    conversation = client.call(stream=True)
+    client.send(conversation)
+    one_by_one = [{"role": "assistant", "tool_calls": [call]} for call in conversation[1]["tool_calls"]]
+    client.send([conversation[0], one_by_one[0], conversation[2], one_by_one[1], conversation[3]])
+    client.send([conversation[0], one_by_one[0], conversation[2]])
+
+
+def stream_story(client: Client, keep: Callable[[str], str]) -> None:
+    """Send a streamed text back as it was kept."""
+    client.send("story", stream=True)
+    said = keep("Once upon a time there was Aimé, he sang.")
+    user = {"role": "user", "content": "story"}
+    system = {"role": "system", "content": "It is nine."}
+    client.send([system, user, {"role": "assistant", "content": said}, {"role": "user", "content": "Go on"}])
+
+
+def lose_last_chunk(client: Client) -> None:
+    """Stop at the finish reason, whose chunk has text too."""
+    stream_story(client, lambda text: text.removesuffix("he sang."))
+
+
+def lose_first_chunk(client: Client) -> None:
+    """Take the first chunk for one with the role only."""
+    stream_story(client, lambda text: text.removeprefix("Once "))
+
+
+def lose_middle_chunk(client: Client) -> None:
+    """Lose a chunk that fell between two reads."""
+    stream_story(client, lambda text: text.replace("there was ", ""))
+
+
+def break_characters(client: Client) -> None:
+    """Decode UTF-8 piece by piece."""
+    stream_story(client, lambda text: text.replace("é", "\ufffd\ufffd"))
+
+
+def keep_text(client: Client) -> None:
+    """Send it back whole, trimmed, in an own summary, and for another branch of the conversation."""
+    stream_story(client, lambda text: text)
+    stream_story(client, lambda text: f"{text}\n")
+    stream_story(client, lambda _: "A story about a frog.")
+    client.send("story", stream=True)
+    client.send([{"role": "user", "content": "story"}, {"role": "user", "content": "Another one"}])
+
+
+def put_system_last(client: Client) -> None:
+    """Append the instructions."""
+    client.send([{"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."}])
+
+
+def put_system_first(client: Client) -> None:
+    """Begin with the instructions, and let an open model have the last word from the system."""
+    client.send([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}])
+    messages = [{"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."}]
+    client.send(messages, model="deepseek-ai/deepseek-v3.2-maas")
+
+
+def get_refused(client: Client) -> None:
+    """Send no messages."""
+    client.service.settings = Settings()
+    client.send([])
+
+
+def get_refused_by_rule(client: Client) -> None:
+    """Meet refusals that the scenario scripts."""
+    client.service.settings = Settings()
+    client.send("forbidden")
+    client.send("overloaded")
+
+
+def share_refusals(client: Client) -> None:
+    """Two programs send the same, and two processes of one program, each over its open connection."""
+    client.connection, client.lifetime = 50_003, Lifetime()
+    client.send("forbidden")
+    client.user_agent = "Python/3.13 aiohttp/3.12.1"
+    for client.connection in (50_001, 50_002):
+        client.lifetime = Lifetime()
+        client.send("forbidden")
+
+
+def retry_on_new_connection(client: Client) -> None:
+    """Open a connection for each attempt, and close it."""
+    for client.connection in (50_001, 50_002):
+        client.lifetime = Lifetime(client.clock.now() + 1.2)
+        client.send("forbidden")
+
+
+def share_overload(client: Client) -> None:
+    """Many workers, each with its connection, are refused once."""
+    for number in range(STORM_RETRIES + 3):
+        client.connection, client.lifetime = 50_000 + number, Lifetime()
+        client.send("overloaded", after=0.01, headers=[("retry-after", "5")])
+
+
+def cut_storm(client: Client) -> None:
+    """Start a stream that breaks off again and again, at once."""
+    for _ in range(STORM_RETRIES + 1):
+        client.send("cut", after=0.01, stream=True)
+
+
+def restart_stream(client: Client) -> None:
+    """Leave a stream and begin it anew."""
+    leave(client)
+    client.send("Hello", stream=True)
+
+
+def restart_after_cut(client: Client) -> None:
+    """Ask again after a stream that the server broke off."""
+    client.send("breaks", stream=True)
+    client.send("breaks", stream=True)
+
+
+def give_up(client: Client) -> None:
+    """Close the connection before the plain answer is there."""
+    exchange = client.ask("Hello")
+    exchange.played.ended, exchange.duration = "client left", 2.0
+    client.service.finish(exchange)
+
+
+def fetch_each_token(client: Client) -> None:
+    """Refresh the credentials before every request."""
+    for number in range(TOKEN_RUN):
+        client.bearer = f"ya29.{number}"
+        client.send(f"Hello {number}")
+
+
+def reuse_tokens(client: Client) -> None:
+    """Renew a token when it is old, and use each twice; a shell script asks anew for each."""
+    for number in range(TOKEN_RUN):
+        client.bearer = f"ya29.old-{number}"
+        client.send(f"Hello {number}", after=FRESH_TOKEN + 1)
+        client.bearer = f"ya29.{number // 2}"
+        client.send(f"Hello {number}")
+    client.user_agent = "curl/8.5.0"
+    fetch_each_token(client)
+
+
+def renew_after_401(client: Client) -> None:
+    """Get a new token for one that has expired, and go on; a warning."""
+    use_expired_token(client)
+    client.bearer = client.service.mint.issue(client.clock.now())
+    client.send("Hello")
+
+
+def put_time_first(client: Client) -> None:
+    """Begin each long prompt with the time."""
+    for number in range(VARIED_RUN):
+        client.send(f"It is 09:{number:02}. {LONG_TEXT}", model=PRICED)
+
+
+def put_time_last(client: Client) -> None:
+    """End long prompts with the time; ask short ones that begin with it; and different ones with a common end."""
+    for number in range(VARIED_RUN + 1):
+        client.send(f"{LONG_TEXT} It is 09:{number:02}.", model=PRICED)
+        client.send(f"It is 09:{number:02}. Hello.", model=PRICED)
+    for number in range(VARIED_RUN + 1):
+        text = "".join(f"{number * at:x} " for at in range(4_000))
+        client.send(f"{text} Summarise this.", model=PRICED)
+
+
+def repeat_short_prompts(client: Client) -> None:
+    """Begin many prompts with the same instructions, of nearly the size that is cached."""
+    for number in range(SHORT_RUN):
+        client.send(f"{SHORT_TEXT} Question {number}?", model=PRICED)
+
+
+def go_on_talking(client: Client) -> None:
+    """Have a conversation whose prompts grow through that size."""
+    messages: list[Any] = [{"role": "user", "content": SHORT_TEXT}]
+    for number in range(SHORT_RUN + 2):
+        client.send(messages, model=PRICED)
+        messages += [{"role": "assistant", "content": "Yes."}, {"role": "user", "content": f"Number {number}?"}]
+
+
+def think_too_much(client: Client) -> None:
+    """Allow more thoughts than thoughts and answer together."""
+    google = {"thinking_config": {"thinking_budget": 24_576}}
+    client.send("Hello", model="google/gemini-2.5-flash", max_tokens=1024, extra_body={"google": google})
+
+
+def think_enough(client: Client) -> None:
+    """Leave room for the answer, or let the model decide."""
+    for budget in (0, -1, 1024):
+        google = {"thinking_config": {"thinking_budget": budget}}
+        client.send("Hello", model="google/gemini-2.5-flash", max_tokens=4096, extra_body={"google": google})
+    client.send("Hello", model="google/gemini-2.5-flash", max_tokens=100)
 
 
 def forget_result(client: Client) -> None:
@@ -270,24 +543,47 @@ Behaviour = Callable[[Client], None]
 
 CASES: list[tuple[str, Behaviour, Behaviour]] = [
     ("thought_signature_dropped", drop_signature, keep_signature),
+    ("thought_signature_truncated", truncate_signature, keep_signature),
     ("thought_signature_moved", move_signature, keep_signature),
+    ("signed_call_edited", edit_arguments, rewrite_arguments),
+    ("signed_call_edited", edit_name, rewrite_arguments),
     ("tool_result_missing", forget_result, keep_signature),
     ("tool_name_concatenated", join_names, keep_signature),
+    ("tool_ids_joined", join_ids, keep_signature),
+    ("tool_calls_mixed_up", swap_arguments, keep_streamed_calls),
+    ("tool_calls_mixed_up", swap_names, keep_streamed_calls),
+    ("tool_calls_mixed_up", keep_last_call, keep_streamed_calls),
     ("tool_arguments_not_json", join_arguments, echo_odd_arguments),
+    ("streamed_text_lost", lose_last_chunk, keep_text),
+    ("streamed_text_lost", lose_first_chunk, keep_text),
+    ("streamed_text_lost", lose_middle_chunk, keep_text),
+    ("streamed_text_lost", break_characters, keep_text),
+    ("system_message_last", put_system_last, put_system_first),
+    ("request_refused", get_refused, get_refused_by_rule),
     ("refusal_retried", retry_refusal, renew_token),
+    ("refusal_retried", retry_on_new_connection, share_refusals),
     ("retry_after_ignored", ignore_retry_after, heed_retry_after),
     ("retry_after_ignored", ignore_retry_date, heed_retry_after),
     ("retry_storm", storm, back_off),
+    ("retry_storm", storm, share_overload),
+    ("retry_storm", cut_storm, restart_after_cut),
     ("truncated_stream_accepted", accept_truncated, notice_truncated),
+    ("stream_restarted", restart_stream, restart_after_cut),
     ("stream_not_read", leave, read_all),
+    ("request_given_up", give_up, read_all),
     ("unsupported_parameter", send_unsupported, send_more_to_open_model),
     ("api_key_sent", send_api_key, read_all),
     ("expired_token_used", use_expired_token, use_fresh_token),
+    ("expired_token_used", renew_after_401, use_fresh_token),
+    ("token_for_each_request", fetch_each_token, reuse_tokens),
     ("model_without_publisher", leave_publisher_out, read_all),
     ("model_without_publisher", send_resource_path, read_all),
     ("wrong_host", mistake_host, hit_hosts),
     ("wrong_host", invent_host, hit_hosts),
     ("wrong_host", invent_global_host, hit_hosts),
+    ("prompt_start_varies", put_time_first, put_time_last),
+    ("prompt_below_cache_minimum", repeat_short_prompts, go_on_talking),
+    ("thinking_crowds_out_answer", think_too_much, think_enough),
 ]
 
 
@@ -301,7 +597,7 @@ def test_wrong_client_gets_the_verdict_and_right_client_does_not(name: str, wron
     """The wrong client gets this verdict and no other, the right one none at all."""
     client = Client()
     wrong(client)
-    assert [verdict.name for verdict in client.verdicts] == [name]
+    assert {verdict.name for verdict in client.verdicts} == {name}
     client = Client()
     right(client)
     assert client.verdicts == ()
@@ -335,7 +631,10 @@ def test_tolerated_mistakes_are_warnings() -> None:
     conversation[1]["tool_calls"][0].pop("extra_content")
     client.send([*conversation, {"role": "user", "content": "Thanks"}])
     leave_publisher_out(client)
-    assert [verdict.severity for verdict in client.verdicts] == ["warning"] * 2
+    assert [verdict.severity for verdict in client.verdicts] == ["warning"] * 3
+    sentences = " ".join(verdict.sentence for verdict in client.verdicts)
+    assert "and Gemini 3 would refuse" in sentences
+    assert "it is of an earlier turn, which Vertex does not check" in sentences
 
 
 def test_refused_bare_model_is_an_error() -> None:
@@ -383,7 +682,7 @@ def test_unreadable_bodies_are_skipped() -> None:
         b'{"messages": [{"role": "assistant", "tool_calls": [{}]}]}',
     ):
         client.service.finish(client.service.handle(Target("v1", "p", "global", "openapi"), b"", [], body))
-    assert {verdict.name for verdict in client.verdicts} <= {"tool_result_missing"}
+    assert {verdict.name for verdict in client.verdicts} <= {"tool_result_missing", "request_refused"}
 
 
 @pytest.mark.parametrize("signature", [None, "", 1, [], {}, "other"])
