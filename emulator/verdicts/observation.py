@@ -13,6 +13,7 @@ from pydantic_core import from_json, to_json
 
 from emulator.engine.answer import Outcome
 from emulator.engine.request.history import MODEL_ROLES, SYSTEM_ROLES, PastCall, calls_of, is_result, text_of
+from emulator.engine.signatures import text_of_call
 from emulator.wire.requests import ChatRequest, MalformedRequestError, Message, read_request
 from emulator.wire.sse import DONE
 from emulator.wire.urls import CHAT, Target
@@ -260,14 +261,35 @@ def identify_call(id_: str, name: str, arguments: str | None) -> tuple[str, str,
     return id_, name, None if id_ else arguments
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class AnsweredCalls:
     """The tool calls of one choice; each is equal to itself only."""
 
     number: int
     """The number of its exchange."""
-    calls: tuple[ObservedCall, ...]
+    by_id: dict[str, ObservedCall]
+    """The calls in order, by their ids."""
     is_stream: bool
+
+    @cached_property
+    def last(self) -> str:
+        """The id of the last call."""
+        return next(reversed(self.by_id))
+
+    @cached_property
+    def names(self) -> AbstractSet[str]:
+        """The names of the functions."""
+        return {call.name for call in self.by_id.values()}
+
+    @cached_property
+    def arguments(self) -> AbstractSet[str]:
+        """The arguments as `canonical_arguments` writes them."""
+        return {canonical_arguments(call.arguments) for call in self.by_id.values()}
+
+
+def canonical_arguments(arguments: str | None) -> str:
+    """The arguments of a call in a form that is the same however a client writes them."""
+    return text_of_call("", arguments or "{}")
 
 
 class Past:
@@ -282,6 +304,8 @@ class Past:
         """The signatures of these calls by `identify_call`; None for a call without one."""
         self.calls: dict[str, AnsweredCalls | None] = {}
         """The calls of each choice of an answer by each of their ids; None for an id of several answers."""
+        self.id_lengths: set[int] = set()
+        """The lengths of these ids."""
         self.texts: set[int] = set()
         """Hashes of the texts that were answered."""
         self.streams: dict[bytes, tuple[int, tuple[str, ...]]] = {}
@@ -315,14 +339,14 @@ class Past:
                 self.truncated.pop(text, None)
 
     def _add_calls(self, one: Observation) -> None:
-        by_choice: defaultdict[int, list[ObservedCall]] = defaultdict(list)
+        by_choice: defaultdict[int, dict[str, ObservedCall]] = defaultdict(dict)
         for call in one.answer.calls:
-            by_choice[call.choice].append(call)
+            if call.id:
+                by_choice[call.choice][call.id] = call
         for calls in by_choice.values():
-            answered = AnsweredCalls(
-                one.number, tuple(calls), is_stream=bool(one.request and one.request.get("stream"))
-            )
-            for id_ in {call.id for call in calls if call.id}:
+            answered = AnsweredCalls(one.number, calls, is_stream=bool(one.request and one.request.get("stream")))
+            for id_ in calls:
+                self.id_lengths.add(len(id_))
                 self.calls[id_] = None if id_ in self.calls else answered
 
 

@@ -1,12 +1,20 @@
 """Verdicts on thought signatures: dropped, moved to another place, cut short, or on a call that was edited."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from emulator.catalogue.models import describe_model
 from emulator.engine.request.history import PastCall
-from emulator.engine.signatures import BYPASSES, text_of_call
-from emulator.verdicts.observation import Finding, Observation, ObservedCall, Past, identify_call
-from emulator.verdicts.tool_calls import is_object
+from emulator.engine.signatures import BYPASSES
+from emulator.verdicts.observation import (
+    AnsweredCalls,
+    Finding,
+    Observation,
+    ObservedCall,
+    Past,
+    canonical_arguments,
+    identify_call,
+)
+from emulator.verdicts.tool_calls import is_object, split_name
 from emulator.wire.requests import write_place
 
 SHORTEST_PART = 8
@@ -42,25 +50,20 @@ def find_edited_calls(one: Observation, past: Past) -> Iterator[Finding]:
     """
     for call in one.past_calls if past.signatures else ():
         answered = past.calls.get(call.id or "")
-        own = answered and next(each for each in answered.calls if each.id == call.id)
-        if not own or not own.signature or call.google.get("thought_signature") != own.signature:
+        if answered is None or not (own := answered.by_id[call.id or ""]).signature:
             continue
-        edited = describe_edit(call, answered.calls if answered else (), own)
-        if edited:
-            yield _find(one, call, f"came back with other {edited} than its thought signature signs")
+        if call.google.get("thought_signature") == own.signature and (edited := _describe_edit(call, answered, own)):
+            yield _find(one, call, f"came back with its {edited} changed, which its thought signature signs")
 
 
-def describe_edit(call: PastCall, calls: Sequence[ObservedCall], own: ObservedCall) -> str:
+def _describe_edit(call: PastCall, answered: AnsweredCalls, own: ObservedCall) -> str:
     """What of a call was edited, "arguments" or "name"; empty for nothing, and for what is mixed up with other calls of the answer."""
     if call.name != own.name:
-        is_mixed = any(call.name == each.name or each.name in call.name for each in calls)
+        is_mixed = call.name in answered.names or split_name(call.name, answered.names)
         return "" if is_mixed else "name"
-    given = call.arguments or "{}"
-    if not is_object(given):
+    if call.arguments == own.arguments or not is_object(call.arguments or "{}"):
         return ""
-    text = text_of_call(call.name, given)
-    is_mixed = any(text == text_of_call(call.name, each.arguments or "{}") for each in calls)
-    return "" if is_mixed else "arguments"
+    return "" if canonical_arguments(call.arguments) in answered.arguments else "arguments"
 
 
 def _unsigned_calls(one: Observation, past: Past) -> Iterator[tuple[PastCall, frozenset[str]]]:

@@ -6,8 +6,7 @@ from collections.abc import Set as AbstractSet
 from pydantic_core import from_json
 
 from emulator.engine.request.history import PastCall, is_result
-from emulator.engine.signatures import text_of_call
-from emulator.verdicts.observation import Finding, Observation, ObservedCall, Past
+from emulator.verdicts.observation import AnsweredCalls, Finding, Observation, ObservedCall, Past, canonical_arguments
 from emulator.wire.requests import write_place
 
 LONGEST_NAME = 256
@@ -46,7 +45,7 @@ def find_joined_ids(one: Observation, past: Past) -> Iterator[Finding]:
     ids = past.calls.keys()
     for call in one.past_calls if ids else ():
         id_ = call.id or ""
-        if id_ in ids or len(parts := split_name(id_, ids)) <= 1:
+        if id_ in ids or len(parts := split_name(id_, ids, past.id_lengths)) <= 1:
             continue
         answered = {past.calls[part] for part in parts}
         if len(answered) == 1 and None not in answered:
@@ -61,14 +60,15 @@ def find_mixed_calls(one: Observation, past: Past) -> Iterator[Finding]:
     ids = {call.id for call in one.past_calls}
     for call in one.past_calls:
         answered = past.calls.get(call.id or "")
-        if answered is None or len(answered.calls) == 1:
+        if answered is None or len(answered.by_id) == 1:
             continue
-        own = next(each for each in answered.calls if each.id == call.id)
-        if mixed := _describe_mixed(call, answered.calls, own):
+        own = answered.by_id[call.id or ""]
+        if mixed := _describe_mixed(call, answered, own):
             sentence = f"{write_place(call.place)} has the id of a call of {own.name} and {mixed} of another call of that answer"
             yield Finding((answered.number, one.number), sentence)
-        if answered.is_stream and own is answered.calls[-1] and ids.isdisjoint(each.id for each in answered.calls[:-1]):
-            sentence = f"of {len(answered.calls)} calls that were streamed, only the last came back, in {write_place(call.place)}"
+        if answered.is_stream and call.id == answered.last and ids.isdisjoint(answered.by_id.keys() - {call.id}):
+            place = write_place(call.place)
+            sentence = f"of {len(answered.by_id)} calls that were streamed, only the last came back, in {place}"
             yield Finding((answered.number, one.number), sentence)
 
 
@@ -81,14 +81,14 @@ def find_broken_arguments(one: Observation, past: Past) -> Iterator[Finding]:
             yield Finding((one.number,), sentence)
 
 
-def split_name(name: str, known: AbstractSet[str]) -> tuple[str, ...]:
-    """Split a name into known names; empty if that is not possible, or if the name is too long."""
+def split_name(name: str, known: AbstractSet[str], lengths: AbstractSet[int] = frozenset()) -> tuple[str, ...]:
+    """Split a name into known names, of these lengths if they are given; empty if that is not possible, or if the name is too long."""
     if len(name) > LONGEST_JOINED_NAME:
         return ()
-    lengths = sorted({len(part) for part in known if 0 < len(part) <= LONGEST_NAME})
-    starts = {0: 0}
+    lengths = lengths or {len(part) for part in known if 0 < len(part) <= LONGEST_NAME}
+    ordered, starts = sorted(lengths), {0: 0}
     for end in range(1, len(name) + 1):
-        for length in lengths:
+        for length in ordered:
             if end - length in starts and name[end - length : end] in known:
                 starts[end] = end - length
                 break
@@ -100,14 +100,14 @@ def split_name(name: str, known: AbstractSet[str]) -> tuple[str, ...]:
     return tuple(reversed(parts))
 
 
-def _describe_mixed(call: PastCall, calls: Sequence[ObservedCall], own: ObservedCall) -> str:
+def _describe_mixed(call: PastCall, answered: AnsweredCalls, own: ObservedCall) -> str:
     """What a call has of another one of its answer: "the name", "the arguments", or nothing."""
     if call.name != own.name:
-        return "the name" if any(call.name == other.name for other in calls) else ""
-    given = text_of_call("", call.arguments or "{}")
-    if given == text_of_call("", own.arguments or "{}"):
+        return "the name" if call.name in answered.names else ""
+    if call.arguments == own.arguments:
         return ""
-    return "the arguments" if any(given == text_of_call("", other.arguments or "{}") for other in calls) else ""
+    given = canonical_arguments(call.arguments)
+    return "the arguments" if given != canonical_arguments(own.arguments) and given in answered.arguments else ""
 
 
 def _without_result(one: Observation) -> Sequence[PastCall]:

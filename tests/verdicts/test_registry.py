@@ -85,7 +85,7 @@ class Client:
             events = [json.loads(line[6:]) for line in body.decode().split("\n\n") if line.startswith("data: {")]
             deltas = [event["choices"][0]["delta"] for event in events]
             calls = [call for delta in deltas for call in delta.get("tool_calls") or ()]
-            message = {"role": "assistant", "tool_calls": [{**call} for call in calls]}
+            message: Any = {"role": "assistant", "tool_calls": calls}
         else:
             message = json.loads(body)["choices"][0]["message"]
         results = [{"role": "tool", "tool_call_id": call["id"], "content": "{}"} for call in message["tool_calls"]]

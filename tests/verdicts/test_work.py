@@ -19,7 +19,7 @@ from emulator.wire.urls import Target
 TARGET = Target("v1", "p", "global", "openapi")
 
 
-def call(number: int, *, signature: str | None = None, name: str = "f") -> dict[str, Any]:
+def call(number: int | str, *, signature: str | None = None, name: str = "f") -> dict[str, Any]:
     """A tool call of the history."""
     extra = {} if signature is None else {"extra_content": {"google": {"thought_signature": signature}}}
     return {"id": f"c{number}", "type": "function", "function": {"name": name, "arguments": "{}"}, **extra}
@@ -51,6 +51,19 @@ def unsigned(count: int) -> list[Any]:
     return [{"role": "assistant", "tool_calls": [call(at)]} for at in range(count)]
 
 
+def edited(count: int) -> list[Any]:
+    """Calls that came with signatures and go back with other arguments."""
+    calls = [call(at, signature=f"s{at}") for at in range(count)]
+    for one in calls:
+        one["function"]["arguments"] = '{"more": 1}'
+    return [{"role": "assistant", "tool_calls": calls}, *map(result, range(count))]
+
+
+def long_ids(count: int) -> list[Any]:
+    """Ids that are joined of known ones, but for their end."""
+    return [{"role": "assistant", "tool_calls": [call(f"{at}c{at}c")]} for at in range(count)]
+
+
 def unknown_names(count: int) -> list[Any]:
     """Calls of functions that nobody has declared, each of another name."""
     return [{"role": "assistant", "tool_calls": [call(at, name=f"f{at}fg")]} for at in range(count)]
@@ -59,7 +72,9 @@ def unknown_names(count: int) -> list[Any]:
 def judge(messages: Callable[[int], list[Any]], count: int) -> tuple[int, int]:
     """How many function calls it takes to judge a client that sends this twice, and how many verdicts there are."""
     signed = [{"id": f"c{at}", "call": "f", "with": {}, "signature": f"s{at}"} for at in range(count)]
-    scenario = json.dumps({"rules": [{"reply": [{"say": "Well"}, *(signed if messages is unsigned else ())]}]})
+    scenario = json.dumps(
+        {"rules": [{"reply": [{"say": "Well"}, *(signed if messages in {unsigned, edited, long_ids} else ())]}]}
+    )
     service = Service(compile_rules(read_text(scenario).scenarios), Settings(vetting="off"), clock=ManualClock())
     sent = [{"role": "user", "content": "go"}, *messages(count)]
     body = json.dumps({"model": "google/gemini-3-pro-preview", "messages": sent}).encode()
@@ -74,7 +89,7 @@ def judge(messages: Callable[[int], list[Any]], count: int) -> tuple[int, int]:
     return counts["call"] + counts["c_call"], len(verdicts)
 
 
-@pytest.mark.parametrize("messages", [rounds, at_once, calling_results, unsigned, unknown_names])
+@pytest.mark.parametrize("messages", [rounds, at_once, calling_results, unsigned, edited, long_ids, unknown_names])
 def test_work_is_linear_in_the_history(messages: Callable[[int], list[Any]]) -> None:
     """Twice as many rounds take about twice as many function calls."""
     (few, _), (many, _) = judge(messages, 150), judge(messages, 300)
@@ -82,7 +97,8 @@ def test_work_is_linear_in_the_history(messages: Callable[[int], list[Any]]) -> 
 
 
 @pytest.mark.parametrize(
-    ("messages", "expected"), [(rounds, 0), (at_once, 1), (calling_results, 1), (unsigned, 40), (unknown_names, 20)]
+    ("messages", "expected"),
+    [(rounds, 0), (at_once, 1), (calling_results, 1), (unsigned, 40), (edited, 20), (unknown_names, 20)],
 )
 def test_verdicts_are_found_all_the_same(messages: Callable[[int], list[Any]], expected: int) -> None:
     """One sentence for each mistake of these histories."""
