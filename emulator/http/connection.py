@@ -14,7 +14,6 @@ import struct
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextlib import suppress
-from time import time
 from typing import Any, Literal, NamedTuple
 
 import httptools
@@ -33,7 +32,6 @@ from emulator.http.heads import (
 )
 from emulator.http.request_cycle import CONNECTION_KEY, Message, RequestCycle
 from emulator.http.write_buffer import WriteBuffer
-from emulator.store.exchange import Lifetime
 
 
 def run_to_first_wait(work: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object] | None:
@@ -190,8 +188,6 @@ class Connection(asyncio.Protocol):
         self._phase: Phase | None = None
         """The phase that the last `close_if_overdue` has seen."""
         self._phase_since = 0.0
-        self.lifetime = Lifetime()
-        """Kept with the exchanges; they tell by it who had a connection and still opened another one."""
         self.is_cut = False
         """Whether the server has ended it, because it stops."""
 
@@ -221,7 +217,6 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         """Let go of everything, so that nothing waits for the garbage collector."""
         self._state.connections.discard(self)
-        self.lifetime.closed = time()
         for cycle in self._cycles:
             cycle.disconnect()
         self._cycles.clear()

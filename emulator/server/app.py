@@ -100,7 +100,6 @@ class App:
         started = clock.elapsed()
         query, headers = scope["query_string"], scope["headers"]
         _, port = scope.get("client") or ("", 0)
-        connection = scope.get("extensions", {}).get(CONNECTION_KEY)
         exchange = await service.respond(target, query, headers, body, connection=port)
         if exchange.quota_ticket.queue_timeout is not None:
             respond = partial(service.respond, target, query, headers, body, connection=port)
@@ -113,7 +112,7 @@ class App:
             elif timeline.is_instant:
                 await play_at_once(timeline, exchange.warnings, send, played)
             else:
-                channel = ResponseChannel(send, receive, clock, connection)
+                channel = ResponseChannel(send, receive, clock, scope.get("extensions", {}).get(CONNECTION_KEY))
                 await play(timeline, exchange.warnings, channel, started, played)
         except BaseException as error:
             # A cancelled answer is one whose client has gone; others cannot be written, and are answered with a 418.
@@ -124,7 +123,6 @@ class App:
                 raise
         finally:
             exchange.duration = clock.elapsed() - started
-            exchange.lifetime = connection and connection.lifetime
             service.finish(exchange)
 
 

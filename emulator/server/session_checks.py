@@ -35,7 +35,6 @@ def observe(exchange: Exchange) -> Observation:
         credential=exchange.sender.credential,
         user_agent=exchange.sender.user_agent,
         connection=exchange.sender.connection,
-        connection_closed=None if exchange.lifetime is None else exchange.lifetime.closed,
         is_retry=exchange.sender.is_retry,
         body=exchange.body,
         outcome=exchange.outcome,

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from math import inf
 from sys import getsizeof
 from typing import Any, Literal, NamedTuple
 
@@ -44,14 +43,6 @@ class Sender(NamedTuple):
     """Whether the client says that it is a retry, as OpenAI's clients do."""
     connection: int = 0
     """The peer's port, which tells open connections apart; 0 if there is none. The last field, because it differs most."""
-
-
-@dataclass(slots=True)
-class Lifetime:
-    """How long the connection of an exchange lives."""
-
-    closed: float = inf
-    """Unix time in seconds at which it was closed; infinite while it is open."""
 
 
 Ended = Literal["complete", "cut", "stalled", "client left", "server stopped", "failed"]
@@ -131,8 +122,6 @@ class Exchange:
     position: int = 0
     """Its index, from 1, in the order in which exchanges ended; 0 until it has ended."""
     sender: Sender = field(default_factory=Sender)
-    lifetime: Lifetime | None = None
-    """That of its connection; None if it is not known, as for exchanges of other processes."""
 
     @property
     def held(self) -> float:

@@ -43,8 +43,6 @@ class Observation:
     """A checksum of the User-Agent header; 0 where it does not name one client."""
     connection: int
     """The peer's port; 0 if it is not known."""
-    connection_closed: float | None
-    """Unix time in seconds at which that connection was closed, infinite while it is open; None if that is not known."""
     is_retry: bool
     """Whether the client itself says that it is a retry."""
     body: bytes

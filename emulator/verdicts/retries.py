@@ -14,7 +14,7 @@ from emulator.verdicts.observation import Finding, Observation
 RETRY_WINDOW = 60.0
 """Seconds within which the same body counts as a retry of a refusal."""
 TOLERANCE = 0.1
-"""Seconds that a retry may come before the time of `Retry-After`, or before it is noticed that a connection was closed."""
+"""Seconds that a retry may come before the time of `Retry-After`: clocks and timers are not exact."""
 STORM_RETRIES = 3
 """Retries in a row that make a storm; OpenAI clients send two by default."""
 STORM_WAIT = 0.25
@@ -94,17 +94,16 @@ def pair_retries(observations: Sequence[Observation]) -> Iterator[tuple[Observat
 def _same_requests(observations: Sequence[Observation]) -> Iterator[Sequence[Observation]]:
     """Group requests by URL, body and client; one that began before its predecessor was answered is another thread's and left out.
 
-    Another user agent is another client. So is another connection while the one before is open: who has a connection sends its
-    retry there, and one that was closed is replaced by a new one. OpenAI's clients say themselves that they retry.
+    Another user agent is another client. So is another connection if the one before is used again later: who has a connection sends
+    its retry there, and a program may leave one for a new one, but does not come back to it. OpenAI's clients say themselves that they retry.
     """
     same: defaultdict[tuple[str, bytes, int], _Clients] = defaultdict(_Clients)
     ordered = sorted(observations, key=lambda one: one.started)
-    open_until: dict[int, float] = {}
+    last_uses: dict[int, float] = {}
     for one in ordered:
-        until = one.connection_closed if one.connection_closed is not None else one.ended
-        open_until[one.connection] = max(until, open_until.get(one.connection, 0.0))
+        last_uses[one.connection] = max(one.ended, last_uses.get(one.connection, 0.0))
     for one in ordered:
-        same[one.target.path, one.body, one.user_agent].add(one, open_until)
+        same[one.target.path, one.body, one.user_agent].add(one, last_uses)
     for clients in same.values():
         yield from clients.attempts
 
@@ -117,23 +116,23 @@ class _Clients:
         self._by_connection: dict[int, int] = {}
         """The index of the client by each of its connections."""
         self._open: list[tuple[float, int, int]] = []
-        """A heap of when connections close, the connections, and the indexes of their clients."""
-        self._closed: list[int] = []
-        """The clients whose connection is closed, the last one at the end."""
+        """A heap of when connections are used last, the connections, and the indexes of their clients."""
+        self._left: list[int] = []
+        """The clients whose connection is not used again, the last one at the end."""
         self._latest = 0
         """The client of the last attempt."""
 
-    def add(self, one: Observation, open_until: Mapping[int, float]) -> None:
-        """Add the next request; `open_until` has the times to which connections are known to be open."""
+    def add(self, one: Observation, last_uses: Mapping[int, float]) -> None:
+        """Add the next request; `last_uses` has the times at which connections are used last."""
         while self._open and self._open[0][0] <= one.started:
             _, connection, client = heappop(self._open)
             if self.attempts[client][-1].connection == connection:
-                self._closed.append(client)
+                self._left.append(client)
         at = self._by_connection.get(one.connection)
         if at is None and one.is_retry and self.attempts:
             at = self._latest
-        if at is None and self._closed:
-            at = self._closed.pop()
+        if at is None and self._left:
+            at = self._left.pop()
         if at is None:
             at = len(self.attempts)
             self.attempts.append([one])
@@ -143,5 +142,5 @@ class _Clients:
             return
         self._latest = at
         if one.connection not in self._by_connection:
-            heappush(self._open, (open_until[one.connection] - TOLERANCE, one.connection, at))
+            heappush(self._open, (last_uses[one.connection], one.connection, at))
         self._by_connection[one.connection] = at

@@ -12,7 +12,7 @@ from emulator.scenario.loading import read_text
 from emulator.server.clock import ManualClock
 from emulator.server.service import Service
 from emulator.server.settings import Settings
-from emulator.store.exchange import Exchange, Lifetime
+from emulator.store.exchange import Exchange
 from emulator.verdicts.costs import SHORT_RUN, VARIED_RUN
 from emulator.verdicts.registry import KINDS, Verdict
 from emulator.verdicts.requests import FRESH_TOKEN, TOKEN_RUN
@@ -52,7 +52,6 @@ class Client:
         self.location = "europe-west1"
         self.user_agent = "OpenAI/Python 2.9.0"
         self.connection = 0
-        self.lifetime: Lifetime | None = None
 
     def send(self, content: str | list[Any], *, after: float = 1.0, headers: Any = (), **more: Any) -> Exchange:
         """Send a text or a conversation some seconds later, and read all of the answer, which takes a tenth of a second."""
@@ -74,7 +73,6 @@ class Client:
         headers.append((b"user-agent", self.user_agent.encode()))
         exchange = self.service.handle(Target("v1", "p", self.location, "openapi"), b"", headers, body)
         exchange.sender = exchange.sender._replace(connection=self.connection)
-        exchange.lifetime = self.lifetime
         return exchange
 
     def call(self, text: str = "calls", **more: Any) -> list[Any]:
@@ -252,27 +250,38 @@ def get_refused_by_rule(client: Client) -> None:
 
 
 def share_refusals(client: Client) -> None:
-    """Two programs send the same, and two processes of one program, each over its open connection."""
-    client.connection, client.lifetime = 50_003, Lifetime()
+    """Two programs send the same; and two processes of one program, each over its connection, and later something else."""
     client.send("forbidden")
     client.user_agent = "Python/3.13 aiohttp/3.12.1"
-    for client.connection in (50_001, 50_002):
-        client.lifetime = Lifetime()
-        client.send("forbidden")
+    for text in ("forbidden", "Hello", "Bye"):
+        for client.connection in (50_001, 50_002):
+            client.send(text)
 
 
 def retry_on_new_connection(client: Client) -> None:
-    """Open a connection for each attempt, and close it."""
+    """Open a connection for each attempt."""
     for client.connection in (50_001, 50_002):
-        client.lifetime = Lifetime(client.clock.now() + 1.2)
         client.send("forbidden")
 
 
+def retry_beside_others(client: Client) -> None:
+    """Retry over a new connection, while another process has its own."""
+    client.connection = 50_001
+    client.send("Hello")
+    for client.connection in (50_002, 50_003):
+        client.send("forbidden")
+    client.connection = 50_001
+    client.send("Hello")
+
+
 def share_overload(client: Client) -> None:
-    """Many workers, each with its connection, are refused once."""
-    for number in range(STORM_RETRIES + 3):
-        client.connection, client.lifetime = 50_000 + number, Lifetime()
+    """Many workers are refused at nearly the same time, and each tries again in time over its connection."""
+    workers = range(50_000, 50_003 + STORM_RETRIES)
+    for client.connection in workers:
         client.send("overloaded", after=0.01, headers=[("retry-after", "5")])
+    client.clock.advance(5)
+    for client.connection in workers:
+        client.send("overloaded", after=0.01)
 
 
 def cut_storm(client: Client) -> None:
@@ -562,6 +571,7 @@ CASES: list[tuple[str, Behaviour, Behaviour]] = [
     ("request_refused", get_refused, get_refused_by_rule),
     ("refusal_retried", retry_refusal, renew_token),
     ("refusal_retried", retry_on_new_connection, share_refusals),
+    ("refusal_retried", retry_beside_others, share_refusals),
     ("retry_after_ignored", ignore_retry_after, heed_retry_after),
     ("retry_after_ignored", ignore_retry_date, heed_retry_after),
     ("retry_storm", storm, back_off),
