@@ -77,7 +77,7 @@ def find_short_starts(one: Observation, past: Past) -> Iterator[Finding]:
 def find_crowded_answers(one: Observation, _past: Past) -> Iterator[Finding]:
     """Find thinking budgets that are as large as what limits thoughts and answer together.
 
-    Documented for the native method: `maxOutputTokens` counts thoughts too.
+    Observed: `max_tokens` counts thoughts, and when they eat it there is no content.
     """
     request = one.request
     if request is None or one.refused_for:

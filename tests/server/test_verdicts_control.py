@@ -86,3 +86,29 @@ def test_one_exchange_can_be_judged(vertex: Emulator) -> None:
     ask(vertex, "single", store=True)
     (exchange,) = [one for one in vertex.service.journal if one.session == "single"]
     assert [verdict.name for verdict in judge_client([observe(exchange)])] == ["unsupported_parameter"]
+
+
+def test_connections_tell_clients_apart(vertex: Emulator) -> None:
+    """Two processes of one program that send the same refused request are no retry; the second one of either is."""
+    path = "/v1/projects/twins/locations/global/endpoints/openapi/chat/completions"
+    twins = [HTTPConnection(vertex.url.removeprefix("http://"), timeout=30) for _ in range(2)]
+
+    def send(twin: HTTPConnection, messages: list[Any]) -> int:
+        body = json.dumps({"model": "google/gemini-2.5-flash", "messages": messages})
+        twin.request("POST", path, body, {"Authorization": "Bearer ya29.token", "User-Agent": "twin/1.0"})
+        response = twin.getresponse()
+        response.read()
+        return response.status
+
+    for messages in ([], [{"role": "user", "content": "Hi"}]):
+        assert {send(twin, messages) for twin in twins} == {200 if messages else 400}
+    answer = request(vertex, "GET", "/__emulator__/verdicts?session=twins")
+    assert names(answer) == ["request_refused"]
+    assert "contents_required" in answer["verdicts"][0]["sentence"]
+    assert send(twins[0], []) == 400
+    assert names(request(vertex, "GET", "/__emulator__/verdicts?session=twins")) == [
+        "request_refused",
+        "refusal_retried",
+    ]
+    for twin in twins:
+        twin.close()
