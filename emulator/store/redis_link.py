@@ -6,6 +6,7 @@ command, while an answer may leave as soon as its exchange has been written to t
 
 import asyncio
 import math
+import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -39,6 +40,20 @@ class MovedError(UnreachableError):
 def read_script(name: str) -> str:
     """The text of a Lua script of this package."""
     return resources.files("emulator.store").joinpath("lua", f"{name}.lua").read_text("utf-8")
+
+
+def _write_now(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Give data to the kernel before this returns, so that it arrives even if this process is killed; under TLS, at the end of the loop's turn.
+
+    uvloop writes what its transports are given at the end of a turn, in no particular order, so an answer might leave first.
+    """
+    transport = writer.transport
+    if os.name == "posix" and not transport.get_write_buffer_size() and transport.get_extra_info("ssl_object") is None:
+        # What the socket does not take, or an error, is the transport's business.
+        with suppress(OSError):
+            data = data[os.write(transport.get_extra_info("socket").fileno(), data) :]
+    if data:
+        writer.write(data)
 
 
 @dataclass(slots=True)
@@ -163,11 +178,10 @@ class Link:
     def _send(self, command: _Command) -> None:
         script, *rest = command.arguments
         self._pending.append(command)
-        # `send_command` would have to be awaited; what is written here leaves before anything that is written to a client after it.
         connection = self._connection
-        writer = connection._writer if connection is not None else None  # noqa: SLF001
+        writer = connection._writer if connection is not None else None  # noqa: SLF001  # `send_command` would have to be awaited
         if connection is not None and writer is not None:
-            writer.writelines(connection.pack_command("EVALSHA", self._hashes[str(script)], *rest))
+            _write_now(writer, b"".join(connection.pack_command("EVALSHA", self._hashes[str(script)], *rest)))
 
     async def _read_replies(self, connection: "AbstractConnection | None") -> str:
         """Send what waits, then match replies with commands until the connection breaks; return why it did."""
