@@ -275,10 +275,11 @@ class RedisStore:
         away = asyncio.get_running_loop().time() - self._lost_since
         self._lost_since = None
         lost = f"; {self._lost} exchanges are missing in the journal" if self._lost else ""
-        self._report(f"the store answers again after {away:.1f} s{lost}")
         with suppress(StartError, UnreachableError):
             await self._join()
         self._generation += 1
+        # Last, because whoever reads it may rely on all that.
+        self._report(f"the store answers again after {away:.1f} s{lost}")
 
     def _on_lost(self, reason: str) -> None:
         if self._lost_since is None:
