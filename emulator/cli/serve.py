@@ -123,15 +123,23 @@ class Server:
             await watch_scenarios(self.service, self.watched)
 
 
-def use_redis(service: "Service", url: str, namespace: str, reread: Callable[[], object]) -> None:
-    """Keep the state of a service on a Redis server; `reread` is called when another process has read changed scenarios.
-
-    Raises StartError for a URL that is none.
-    """
+def check_store(url: str | None) -> None:
+    """Raise StartError if redis-py is not installed, or if a store's URL cannot be read."""
     from importlib.util import find_spec
 
     if find_spec("redis") is None:
-        raise StartError("--store and --workers need redis-py: pip install 'vertex-openai-emulator[redis]'")
+        extra = "workers" if url is None else "redis"
+        raise StartError(
+            f"--workers and --store need the Redis client, which is not installed: pip install 'vertex-openai-emulator[{extra}]'"
+        )
+    if url is not None:
+        from emulator.store.redis_servers import find_servers
+
+        find_servers(url)
+
+
+def use_redis(service: "Service", url: str, namespace: str, reread: Callable[[], object]) -> None:
+    """Keep the state of a service on a Redis server; `reread` is called when another process has read changed scenarios."""
     from emulator.store.redis import RedisStore
 
     service.store = RedisStore(
@@ -142,6 +150,12 @@ def use_redis(service: "Service", url: str, namespace: str, reread: Callable[[],
         reread=reread,
         report=_report,
     )
+
+
+async def _try(service: "Service") -> None:
+    """Connect to the store and disconnect. Raises StartError."""
+    await service.store.open()
+    await service.store.close()
 
 
 def _report(text: str) -> None:
@@ -288,6 +302,8 @@ def _serve(
         from emulator.cli.workers import check_workers
 
         check_workers()
+    if workers > 1 or store is not None:
+        check_store(store)
     with ExitStack() as stack:
         plain = stack.enter_context(bind(host, port, shared=workers > 1))
         if not quiet:
@@ -311,7 +327,11 @@ def _serve(
                 use_redis(service, store, store_namespace, partial(reload_silently, service, scenarios))
             server.run(print_banner)
             return
-        if store is None:
+        if store is not None:
+            # Once, because each worker would say the same.
+            use_redis(service, store, store_namespace, lambda: None)
+            asyncio.run(_try(service))
+        else:
             from emulator.store.private_redis import private_redis
 
             store = stack.enter_context(private_redis(kill_with_parent))

@@ -1,6 +1,6 @@
 r"""Regular expressions of scenarios: Python's, with bounded work.
 
-Python's `re` matches whatever the pattern and the text together can not make slow, which is nearly everything. For the rest RE2 matches, in time linear in
+Python's `re` does the matching where pattern and text together cannot make it slow, which is nearly always. Elsewhere RE2 does, in time linear in
 the text, with the classes rewritten so that `\d`, `\w` and `\s` mean what they mean in Python. What RE2 cannot read either (lookarounds, back references)
 is left to `re` if the text has no long runs of what the pattern repeats, else it is given up.
 """

@@ -14,8 +14,8 @@ from emulator.engine.matching.choose import choose
 from emulator.engine.quota import QuotaTicket, admit
 from emulator.engine.randomness import AnswerInputs
 from emulator.engine.request.facts import Facts
+from emulator.engine.request.implicit_caching import count_cached, list_prefixes
 from emulator.engine.request.options import OptionsCache, RequestOptions, vertex_headers
-from emulator.engine.request.prompt_prefixes import count_cached, list_prefixes
 from emulator.engine.routes.route import AnswerFunction, read_route
 from emulator.engine.routes.vetting import as_unary, refuse_host, refuse_unary
 from emulator.engine.ruleset import Ruleset, compile_rules, prepend_rules

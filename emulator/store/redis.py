@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from emulator import __version__
 from emulator.engine.matching.choose import Chosen
@@ -32,8 +31,8 @@ from emulator.store.interface import PushedScenario, StoreUnreachableError, read
 from emulator.store.journal import Journal
 from emulator.store.memory import QueueFutures
 from emulator.store.records import pack, unpack
-from emulator.store.redis_link import Argument, Link, MovedError, UnreachableError
-from emulator.store.redis_servers import find_servers
+from emulator.store.redis_link import PATIENCE, Argument, Link, MovedError, UnreachableError
+from emulator.store.redis_servers import find_servers, without_password
 from emulator.store.sessions import MAX_PREFIXES, MAX_SESSIONS, Session, Sessions
 
 if TYPE_CHECKING:
@@ -197,24 +196,25 @@ class RedisStore:
         self._lost = 0
         self._lost_since: float | None = None
         self._identity = ""
-        self._versions: dict[str, str] = {}
-        """The version of the scenario in the replica of each session that has one of its own."""
-        self._acknowledged: dict[str, tuple[int, asyncio.Event]] = {}
+        self._acknowledged: dict[str, asyncio.Semaphore] = {}
+        """By announced change: released by each process that has taken it."""
+        self._changes: set[asyncio.Task[None]] = set()
+        """Changes that this process is taking."""
+        self._reading = asyncio.Lock()
+        """Held while the journal is refreshed, so that no exchange is added twice."""
         self._tasks: list[asyncio.Task[Any]] = []
 
     # Connecting
 
     async def open(self) -> None:
         """Connect, and begin to listen for changes. Raises StartError if the server does not answer, or holds another version's data."""
-        from redis.exceptions import RedisError  # noqa: PLC0415  # only where the store is Redis
-
         try:
             await self._servers.find()
             name, pool = self._servers.pool_of(self._keys.meta)
             link = self._make_link(pool)
             await link.open()
-        except (UnreachableError, RedisError, OSError) as error:
-            raise StartError(f"the store {_without_password(self.url)} cannot be reached: {error}") from error
+        except UnreachableError as error:
+            raise StartError(f"the store {without_password(self.url)} cannot be reached: {error}") from error
         self._add_link(name, link)
         await self._join()
         subscribed = asyncio.Event()
@@ -231,9 +231,10 @@ class RedisStore:
                 # Replies come in order: once this has one, all that was handed over has been carried out.
                 with suppress(UnreachableError):
                     await link.call("publish", [], self._keys.turns, "")
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._changes]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _link_of(self, key: str) -> Link:
         """The connection to the server that has a key."""
@@ -258,34 +259,30 @@ class RedisStore:
         """Hand a command over again whose keys are on another node now."""
 
         async def repeat() -> None:
-            await self._find_again()
-            self._link_of(keys[0]).hand_over(script, keys, *arguments)
+            with suppress(UnreachableError):
+                await self._servers.find()
+            self._hand_over(script, keys, *arguments)
 
         self._tasks.append(asyncio.ensure_future(repeat()))
-
-    async def _find_again(self) -> None:
-        from redis.exceptions import RedisError  # noqa: PLC0415  # only where the store is Redis
-
-        with suppress(RedisError, OSError):
-            await self._servers.find()
 
     async def _on_connected(self) -> None:
         if self._lost_since is None:
             return
         away = asyncio.get_running_loop().time() - self._lost_since
         self._lost_since = None
-        lost = f"; {self._lost} exchanges are missing in the journal" if self._lost else ""
+        lost, self._lost = self._lost, 0
+        missing = f"; {lost} exchanges are missing in the journal" if lost else ""
         with suppress(StartError, UnreachableError):
             await self._join()
         self._generation += 1
         # Last, because whoever reads it may rely on all that.
-        self._report(f"the store answers again after {away:.1f} s{lost}")
+        self._report(f"the store answers again after {away:.1f} s{missing}")
 
     def _on_lost(self, reason: str) -> None:
         if self._lost_since is None:
             self._lost_since = asyncio.get_running_loop().time()
             self._report(
-                f"the store {_without_password(self.url)} is unreachable ({reason}); what needs it is answered with 418 store_unreachable"
+                f"the store {without_password(self.url)} is unreachable ({reason}); what needs it is answered with 418 store_unreachable"
             )
 
     async def _join(self) -> None:
@@ -353,20 +350,22 @@ class RedisStore:
         identifier = change["id"]
         if change["kind"] == "seen":
             if identifier in self._acknowledged:
-                missing, event = self._acknowledged[identifier]
-                self._acknowledged[identifier] = missing - 1, event
-                if missing == 1:
-                    event.set()
+                self._acknowledged[identifier].release()
             return
+        task = asyncio.ensure_future(self._carry_out(change))
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+
+    async def _carry_out(self, change: Mapping[str, Any]) -> None:
+        """Take a change of another process or of this one, and tell who announced it."""
         if change["kind"] == "reload" and change["process"] != self._process:
-            self._reread()
+            await asyncio.to_thread(self._reread)
         project = change["project"]
         if project is None:
             self._generation += 1
         else:
             self._sessions.find(project).seen = -1
-        seen = json.dumps({"id": identifier, "kind": "seen"})
-        asyncio.ensure_future(self._publish(seen))  # noqa: RUF006  # nothing depends on its end
+        await self._publish(json.dumps({"id": change["id"], "kind": "seen"}))
 
     async def _publish(self, message: str) -> int:
         try:
@@ -377,17 +376,15 @@ class RedisStore:
 
     async def _announce(self, kind: str, project: str | None) -> None:
         """Tell all processes of a change, and wait until they have taken it."""
-        identifier, event = secrets.token_hex(8), asyncio.Event()
-        # More than there can be, until it is known how many are told.
-        self._acknowledged[identifier] = 1 << 30, event
+        identifier = secrets.token_hex(8)
+        seen = self._acknowledged[identifier] = asyncio.Semaphore(0)
         try:
             message = {"id": identifier, "kind": kind, "project": project, "process": self._process}
             receivers = await self._publish(json.dumps(message))
-            missing = self._acknowledged[identifier][0] - (1 << 30) + receivers
-            self._acknowledged[identifier] = missing, event
-            if missing > 0:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(event.wait(), 2.0)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    for _ in range(receivers):
+                        await seen.acquire()
         finally:
             del self._acknowledged[identifier]
 
@@ -398,13 +395,16 @@ class RedisStore:
             try:
                 return await self._link_of(keys[0]).call(script, keys, *arguments)
             except MovedError:
-                await self._find_again()
+                await self._servers.find()
                 return await self._link_of(keys[0]).call(script, keys, *arguments)
         except UnreachableError as error:
-            raise StoreUnreachableError(f"the store {_without_password(self.url)} is unreachable: {error}") from error
+            raise StoreUnreachableError(f"the store {without_password(self.url)} is unreachable: {error}") from error
 
     def _hand_over(self, script: str, keys: Sequence[str], *arguments: Argument) -> bool:
-        return self._link_of(keys[0]).hand_over(script, keys, *arguments)
+        try:
+            return self._link_of(keys[0]).hand_over(script, keys, *arguments)
+        except UnreachableError:
+            return False
 
     async def check(self) -> None:
         """Return if the server answers. Raises StoreUnreachableError."""
@@ -422,19 +422,15 @@ class RedisStore:
             arguments = "add", KEY_LIFETIME, MAX_SESSIONS, project
             self._hand_over("sessions", [self._keys.sessions], *arguments)
         generation = self._generation
-        known = self._versions.get(project, "") if session.text is not None else ""
         keys = [self._keys.state(project), self._keys.text(project)]
-        version, text, flags, uses = await self._call("look", keys, known)
+        version, text, flags, uses = await self._call("look", keys, session.version)
         version = version.decode()
         if text is not None or not version:
             written = None if text is None else text.decode()
             if written != session.text:
                 pushed = None if written is None else await asyncio.to_thread(read_pushed_scenario, project, written)
                 session.replace_scenario(pushed.ruleset if pushed else None, written)
-        if version:
-            self._versions[project] = version
-        else:
-            self._versions.pop(project, None)
+        session.version = version
         session.uses = {key.decode(): int(use) for key, use in zip(uses[::2], uses[1::2], strict=True)}
         session.flags = _read_flags(flags)
         session.seen = generation
@@ -449,11 +445,12 @@ class RedisStore:
     async def refresh_journal(self) -> None:
         """Refresh the journal."""
         keys = [self._keys.journal, self._keys.meta]
-        epoch, first, _, found = await self._call("read", keys, self._epoch, self._journal.position)
-        epoch = epoch.decode()
-        entries = [(int(position.partition(b"-")[0]), unpack(fields[3])) for position, fields in found]
-        self._journal.replace(entries, first, anew=epoch != self._epoch)
-        self._epoch = epoch
+        async with self._reading:
+            epoch, first, found = await self._call("read", keys, self._epoch, self._journal.position)
+            epoch = epoch.decode()
+            entries = [(int(position.partition(b"-")[0]), unpack(fields[3])) for position, fields in found]
+            self._journal.replace(entries, first, anew=epoch != self._epoch)
+            self._epoch = epoch
 
     def note_use(self, project: str, _session: Session, chosen: Chosen) -> bool:
         """Count the use of a rule; it is handed over with the exchange."""
@@ -510,8 +507,7 @@ class RedisStore:
         action = ("clear", "") if project is None else ("remove", project)
         listed = await self._call("sessions", [self._keys.sessions], action[0], KEY_LIFETIME, MAX_SESSIONS, action[1])
         projects = [project] if project is not None else [one.decode() for one in listed]
-        for one in projects:
-            await self._call("push", self._keys.all_of(one), KEY_LIFETIME, "", "")
+        await asyncio.gather(*(self._call("push", self._keys.all_of(one), KEY_LIFETIME, "", "") for one in projects))
         await self._call_quota("reset", "all" if project is None else f"{_SEPARATOR}{project}{_SEPARATOR}")
         scope = ("all", "") if project is None else ("session", project)
         await self._call("remove", [self._keys.journal, self._keys.meta], *scope)
@@ -624,9 +620,7 @@ class RedisStore:
             self._sequence += 1
             keys = [self._keys.journal, self._keys.meta]
             bounds = self._journal.max_exchanges, self._journal.max_bytes
-            if not self._hand_over(
-                "append", keys, KEY_LIFETIME, self._process, self._sequence, *bounds, self._lost, *records
-            ):
+            if not self._hand_over("append", keys, KEY_LIFETIME, self._process, self._sequence, *bounds, *records):
                 self._lost += len(records) // 2
 
     async def _reserve(self, count: int) -> int:
@@ -649,9 +643,3 @@ def _write_flags(flags: frozenset[str]) -> str:
 
 def _read_flags(text: bytes) -> frozenset[str]:
     return frozenset(text.decode().split(_SEPARATOR)) if text else frozenset()
-
-
-def _without_password(url: str) -> str:
-    """A URL as it may be shown."""
-    parts = urlsplit(url)
-    return url.replace(parts.netloc, parts.netloc.rpartition("@")[2]) if "@" in parts.netloc else url

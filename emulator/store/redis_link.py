@@ -36,6 +36,22 @@ class MovedError(UnreachableError):
     """Another node of the cluster has the key."""
 
 
+def explain_failure(error: BaseException) -> str:
+    """Why a server cannot be used, for the end of a sentence: what the system says if it is behind the error, else what Redis says."""
+    from redis.exceptions import AuthenticationError  # noqa: PLC0415  # only where the store is Redis
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, AuthenticationError):
+            return "it refuses the user or the password"
+        if isinstance(cause, TimeoutError):
+            return "it does not answer"
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno).lower()
+        cause = cause.__cause__ or cause.__context__
+    return " ".join(str(error).split()).rstrip(".") or "the connection broke"
+
+
 @cache
 def read_script(name: str) -> str:
     """The text of a Lua script of this package."""
@@ -114,7 +130,7 @@ class Link:
                 hashes[name] = loaded.decode() if isinstance(loaded, bytes) else loaded
             self._hashes = hashes
         except (RedisError, OSError, asyncio.IncompleteReadError) as error:
-            raise UnreachableError(str(error) or type(error).__name__) from error
+            raise UnreachableError(explain_failure(error)) from error
 
     async def run(self) -> None:
         """Read replies until cancelled; connect again whenever the connection breaks, with growing pauses."""
@@ -207,7 +223,7 @@ class Link:
             finally:
                 connected.cancel()
         except (RedisError, OSError, asyncio.IncompleteReadError, IndexError) as error:
-            return str(error) or type(error).__name__
+            return explain_failure(error)
 
     def _settle(self, command: _Command, reply: Any) -> None:
         is_moved = isinstance(reply, Exception) and type(reply).__name__ in {"MovedError", "AskError"}

@@ -51,6 +51,8 @@ class Session:
     """The compiled pushed scenario, if there is one."""
     text: str | None = None
     """The pushed scenario as it was written."""
+    version: str = ""
+    """What tells this pushed scenario from others, in a store that processes share."""
     added: tuple[Ruleset, ...] = ()
     """Rules that Python code added to this session; they are tried before all others."""
     overrides: Overrides | None = None

@@ -11,7 +11,7 @@ from emulator.engine import fake
 from emulator.engine import quota as buckets
 from emulator.engine.matching import conditions, misses
 from emulator.engine.reply import arguments, chunking, json_prompts, limits, prose
-from emulator.engine.request import open_turn, options, prompt_prefixes
+from emulator.engine.request import implicit_caching, open_turn, options
 from emulator.engine.request import tools as request_tools
 from emulator.engine.sampling import patterns, sampler
 from emulator.engine.vetting import schemas
@@ -115,12 +115,12 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
         ("sessions", f"{sessions.MAX_SESSIONS:,}", "the one unused for longest is forgotten"),
         (
             "prompt prefixes of a session, for implicit caching",
-            f"{sessions.MAX_PREFIXES:,} of {prompt_prefixes.BLOCK_BYTES // 1024} KiB each",
+            f"{sessions.MAX_PREFIXES:,} of {implicit_caching.BLOCK_BYTES // 1024} KiB each",
             "the oldest are forgotten: their prompts count no cached tokens",
         ),
         (
             "a prompt that implicit caching compares",
-            f"{prompt_prefixes.MAX_BLOCKS * prompt_prefixes.BLOCK_BYTES // MIB} MiB",
+            f"{implicit_caching.MAX_BLOCKS * implicit_caching.BLOCK_BYTES // MIB} MiB",
             "what is behind counts as new",
         ),
         (

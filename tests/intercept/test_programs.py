@@ -23,6 +23,13 @@ def test_documented_samples(programs: Any) -> None:
     assert done.left == []
 
 
+def test_examples_of_openai_python(programs: Any) -> None:
+    """What its examples show of chat completions: streams, raw responses, the module as a client, parsing, tools, errors; no rule is needed."""
+    done = programs.run("--", sys.executable, PROGRAMS / "openai_examples.py")
+    assert set(done.answers.values()) == {True}
+    assert done.err == "vertex-emulator: 11 requests and 3 token requests, 0 misses, 1 refusal, 0 leaks\n"
+
+
 def test_http_clients(programs: Any) -> None:
     """urllib, requests, httpx, aiohttp and google-auth's session; host names with many labels; strict verification of the certificate."""
     done = programs.run("--verify", "--auth", "issued", SKY, "--", sys.executable, PROGRAMS / "http_clients.py")

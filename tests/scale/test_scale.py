@@ -4,6 +4,8 @@ import json
 import os
 import select
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -171,16 +173,32 @@ def test_a_store_that_hangs_leaves_nobody_hanging(two_servers: Any, redis_server
     assert client.say("count") in {"2", "3"}
 
 
-def test_no_store_at_the_start_is_one_sentence(tmp_path: Path) -> None:
-    """And the status is 1."""
-    import subprocess  # noqa: PLC0415
-    import sys  # noqa: PLC0415
-
-    command = [sys.executable, "-m", "emulator", "serve", "--port", "0", "--store", "redis://127.0.0.1:1/0"]
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://u:secret@127.0.0.1:1/0", "the store redis://127.0.0.1:1/0 cannot be reached: connection refused"),
+        ("unix:///nowhere.sock", "the store unix:///nowhere.sock cannot be reached: no such file or directory"),
+        ("redis+cluster://127.0.0.1:1", "the store redis+cluster://127.0.0.1:1 cannot be reached: connection refused"),
+        ("redis+sentinel://127.0.0.1:1", "the store redis+sentinel://127.0.0.1:1 cannot be reached: "),
+        (
+            "redis://u:secret@h:port/0",
+            'the store\'s URL "redis://h:port/0" cannot be read; expected redis://HOST:PORT/0, ',
+        ),
+        ("redis+sentinel://h:port", 'the store\'s URL "redis+sentinel://h:port" cannot be read; expected '),
+        ("redis+cluster://", 'the store\'s URL "redis+cluster://" cannot be read; expected '),
+        ("postgres://u:secret@h", '"postgres://h" is no URL of a store; expected redis://HOST:PORT/0, '),
+        ("/run/redis.sock", '"/run/redis.sock" is no URL of a store; expected redis://HOST:PORT/0, '),
+    ],
+)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_no_store_at_the_start_is_one_sentence(url: str, said: str, workers: str) -> None:
+    """It says why, without the password, and the status is 1."""
+    command = [sys.executable, "-m", "emulator", "serve", "--port", "0", "--store", url, "--workers", workers]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
-    assert done.stderr.startswith("vertex-emulator: the store redis://127.0.0.1:1/0 cannot be reached: ")
+    assert done.stderr.startswith(f"vertex-emulator: {said}")
     assert len(done.stderr.splitlines()) == 1
+    assert "secret" not in done.stderr
 
 
 def test_answers_are_those_of_one_worker(serve: Any) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.engine.request.facts import Facts
-from emulator.engine.request.prompt_prefixes import BLOCK_BYTES, count_cached, list_prefixes
+from emulator.engine.request.implicit_caching import BLOCK_BYTES, count_cached, list_prefixes
 from emulator.engine.ruleset import compile_rules
 from emulator.scenario.loading import read_text
 from emulator.server.clock import SystemClock

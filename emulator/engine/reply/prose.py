@@ -118,7 +118,41 @@ _CHOICE = re.compile(
     re.IGNORECASE,
 )
 _CLASSIFY = re.compile(r"\b(?:classify|categori[sz]e|label|sentiment|choose|pick|decide)\b", re.IGNORECASE)
-_LANGUAGE_COMMENT = {"javascript", "typescript", "js", "node"}
+_NOT_IN_NAMES = frozenset(
+    [
+        "write",
+        "create",
+        "give",
+        "show",
+        "implement",
+        "generate",
+        "code",
+        "function",
+        "script",
+        "program",
+        "class",
+        "snippet",
+        "how",
+        "what",
+        "can",
+        "you",
+        "should",
+        "would",
+        "python",
+        "javascript",
+        "typescript",
+        "that",
+        "which",
+        "the",
+        "for",
+        "and",
+        "with",
+        "please",
+        "using",
+    ]
+)
+"""Words of a task that do not become part of a function's name."""
+_JAVASCRIPT = {"javascript", "typescript", "js", "node"}
 # Keys of a tool's result that hold a sentence to repeat.
 _SAYING = frozenset({"report", "message", "answer", "summary", "result", "output", "text", "content"})
 _ERROR = re.compile(r"\A\W*(?:error|exception|traceback|failed)\b", re.IGNORECASE)
@@ -369,35 +403,8 @@ def _create(kind: str, topic: str, wording: Wording) -> str:
 
 def _write_code(text: str) -> str:
     words = re.findall(r"[a-z]{3,20}", text.lower())
-    skipped = {
-        "write",
-        "create",
-        "give",
-        "show",
-        "implement",
-        "generate",
-        "code",
-        "function",
-        "script",
-        "program",
-        "class",
-    }
-    skipped |= {"how", "what", "can", "you", "should", "would"} | {
-        "python",
-        "javascript",
-        "typescript",
-        "that",
-        "which",
-        "the",
-        "for",
-        "and",
-        "with",
-        "snippet",
-        "please",
-        "using",
-    }
-    name = "_".join([word for word in words if word not in skipped][:3]) or "solve"
-    if any(word in _LANGUAGE_COMMENT for word in words):
+    name = "_".join([word for word in words if word not in _NOT_IN_NAMES][:3]) or "solve"
+    if any(word in _JAVASCRIPT for word in words):
         language, code = "javascript", f"function {name}(value) {{\n  return value;\n}}"
     else:
         language, code = "python", f'def {name}(value):\n    """Return the result for a value."""\n    return value'

@@ -1,11 +1,11 @@
 -- Appends exchanges to the journal, once for each sequence number of a process, and trims it to its bounds.
--- KEYS: journal (a stream), meta. ARGV: lifetime, process, sequence number, most entries, most bytes, exchanges lost, then session and record of each.
+-- KEYS: journal (a stream), meta. ARGV: lifetime, process, sequence number, most entries, most bytes, then session and record of each.
 local known = 'p:' .. ARGV[2]
 if tonumber(redis.call('HGET', KEYS[2], known) or '0') >= tonumber(ARGV[3]) then
   return 0
 end
 local bytes = tonumber(redis.call('HGET', KEYS[2], 'bytes') or '0')
-for i = 7, #ARGV, 2 do
+for i = 6, #ARGV, 2 do
   local position = redis.call('HINCRBY', KEYS[2], 'position', 1)
   redis.call('XADD', KEYS[1], position .. '-0', 'session', ARGV[i], 'record', ARGV[i + 1])
   bytes = bytes + #ARGV[i + 1]
@@ -22,7 +22,6 @@ while entries > tonumber(ARGV[4]) or bytes > tonumber(ARGV[5]) do
   bytes = bytes - #oldest[2][4]
 end
 redis.call('HSET', KEYS[2], 'bytes', bytes, known, ARGV[3])
-redis.call('HINCRBY', KEYS[2], 'lost', ARGV[6])
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 redis.call('EXPIRE', KEYS[2], ARGV[1])
 return 1
