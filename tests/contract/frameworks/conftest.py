@@ -63,7 +63,7 @@ def make_environment() -> Make:
         with incomplete(folder, packages) as is_incomplete:
             if is_incomplete:
                 run(sys.executable, "-m", "venv", folder, env=dict(os.environ))
-                install = ("-m", "pip", "install", "-q", "--disable-pip-version-check")
+                install = ("-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-compile")
                 run(python, *install, *packages, env=dict(os.environ))
         return python
 
