@@ -142,6 +142,8 @@ def test_a_store_that_goes_away_and_comes_back(two_servers: Any, redis_server: A
     server, _ = two_servers("--quiet")
     client = server.connect_each()[0]
     assert [client.say("count"), client.say("hello")] == ["1", "Hello."]
+    # The store has taken both when the journal shows them; what it had not taken would be told again, and be kept.
+    assert len(client.control("journal?session=p")["exchanges"]) == 2
     redis_server.stop()
     # Each of the two workers says so.
     for _ in range(2):
@@ -157,7 +159,7 @@ def test_a_store_that_goes_away_and_comes_back(two_servers: Any, redis_server: A
     for _ in range(2):
         server.read_error("the store answers again after")
     assert client.say("count") == "1"
-    kept = [one["outcome"] for one in client.control("journal")["exchanges"]]
+    kept = [one["outcome"] for one in client.control("journal?session=p")["exchanges"]]
     assert kept == ["answer"] * 3 + ["error", "answer"]
 
 
