@@ -31,8 +31,12 @@ _MARKER = (
     "any verdict on the client fails it"
 )
 _OPTIONS = {"strict", "env", "refusals", "clean"}
+MAX_LINES = 30
+"""Lines about exchanges in the report of a failing test."""
+_TEXT_WIDTH = 100
+"""Characters of a request and of an answer in it."""
 _MAX_SHOWN = 20
-"""Exchanges in the report of a failing test, and kinds of errors in the summary of a run."""
+"""Kinds of errors in the summary of a run."""
 _MAX_TESTS = 3
 """Tests that are named for each kind of error."""
 
@@ -57,14 +61,33 @@ class _TestRecord:
 
     def sections(self) -> Iterator[tuple[str, str]]:
         """The report sections of a failing test."""
+        yield "vertex exchanges", "\n".join([*self._exchange_lines(), f"the page: {self.session.page_url}"])
+        if self.verdicts:
+            yield "vertex verdicts", "\n".join(map(str, self.verdicts))
+
+    def _exchange_lines(self) -> list[str]:
+        """What was asked and answered, the last exchanges, so that with the page's line there are at most `MAX_LINES`."""
         from emulator.server.log import log_line
 
         entries: list[Entry] = [*self.exchanges, *self.unrouted]
+        if not entries:
+            return ["none"]
         entries.sort(key=lambda one: one.position)
-        lines = (f"#{one.number}  {log_line(one)}" for one in entries[-_MAX_SHOWN:])
-        yield "vertex exchanges", "\n".join(lines) or "none"
-        if self.verdicts:
-            yield "vertex verdicts", "\n".join(map(str, self.verdicts))
+        blocks = [log_line(one, _TEXT_WIDTH).split("\n") for one in entries]
+        lines: list[str] = []
+        shown = 0
+        for block in reversed(blocks):
+            # One line is the page's, one says how many are left out.
+            room = MAX_LINES - 2 - len(lines)
+            if len(block) > room:
+                if not shown:
+                    lines = [*block[: room - 1], f"    ({len(block) - room + 1} more lines)"]
+                    shown = 1
+                break
+            lines = [*block, *lines]
+            shown += 1
+        left = len(blocks) - shown
+        return [f"({left} more before these)", *lines] if left else lines
 
 
 _RECORD = pytest.StashKey[_TestRecord]()

@@ -143,7 +143,8 @@ def clean_line(text: str, limit: int = MAX_LINE) -> str:
 
 def escape_controls(text: str) -> str:
     """Replace control characters by JSON escapes, so that neither a line of a log nor a terminal can be broken; JSON stays the same."""
-    return text if text.isascii() and text.isprintable() else re.sub(_CONTROL, _escape, text)
+    # None of these characters is printable.
+    return text if text.isprintable() else re.sub(_CONTROL, _escape, text)
 
 
 def _escape(found: re.Match[str]) -> str:

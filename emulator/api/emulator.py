@@ -20,7 +20,7 @@ from emulator.scenario.loading import default_scenario_path, read_scenarios
 from emulator.server.clock import Clock, SystemClock
 from emulator.server.listening import base_url, bind, url_of
 from emulator.server.service import Service
-from emulator.server.settings import Settings
+from emulator.server.settings import CONTROL_PATH, Settings
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -147,6 +147,11 @@ class Emulator(SessionScope):
         if self._url is None:
             raise StartError("the emulator has not been started")
         return self._url
+
+    @property
+    def page_url(self) -> str:
+        """The page that shows what happens, as long as the emulator runs."""
+        return f"{self.url}{CONTROL_PATH}"
 
     def base_url(self, project: str = PROJECT, location: str = "global", endpoint: str = "openapi") -> str:
         """The base URL for an OpenAI client."""

@@ -33,6 +33,11 @@ class EmulatorProtocol(Protocol):
         """A bearer token that the emulator accepts in every mode."""
         ...
 
+    @property
+    def page_url(self) -> str:
+        """The page that shows what happens."""
+        ...
+
     def base_url(self, project: str, location: str, endpoint: str) -> str:
         """The base URL for an OpenAI client."""
         ...
@@ -116,6 +121,11 @@ class VertexSession(SessionScope):
     def api_key(self) -> str:
         """A bearer token that the emulator accepts in every mode."""
         return self._emulator.api_key
+
+    @property
+    def page_url(self) -> str:
+        """The page that shows what happens."""
+        return self._emulator.page_url
 
     @property
     def credentials_file(self) -> Path:

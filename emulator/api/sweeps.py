@@ -185,4 +185,4 @@ def summarize(rows: Sequence[Row]) -> str:
     counts = Counter(row.result for row in rows)
     labels = {"wrong answer": "wrong answers"} if counts["wrong answer"] > 1 else {}
     found = ", ".join(f"{counts[one]} {labels.get(one, one)}" for one in get_args(Result) if counts[one])
-    return f"{len(rows)} variation{'' if len(rows) == 1 else 's'}: {found}"
+    return f"{len(rows)} variation{'' if len(rows) == 1 else 's'}{': ' if found else ''}{found}"

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from emulator.cli.options import TOKEN_LIFETIME, ClientOptions
 from emulator.cli.output import count
 
 if TYPE_CHECKING:
+    from emulator.engine.ruleset import CompiledRule, Ruleset
     from emulator.server.service import Service
 
 
@@ -41,12 +44,12 @@ class Banner:
         names = ", ".join(f'"{name}"' for name in ruleset.scenarios)
         workers = f", {self.workers} workers" if self.workers > 1 else ""
         size = f"{count(len(ruleset.rules), 'rule')}{workers}"
-        body = '{"model": "google/gemini-3.5-flash", "messages": [{"role": "user", "content": "Hello"}]}'
+        body = shlex.quote(json.dumps(example_request(ruleset), ensure_ascii=False))
         text = (
             f"vertex-emulator {__version__} serves {names} ({size}) at {self.url}\n"
             f"\nBase URL (any project, location and endpoint will do):\n  {base}\n"
             f"\nTry it:\n  curl {base}/chat/completions \\\n"
-            f"    -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\\n    -d '{body}'\n"
+            f"    -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\\n    -d {body}\n"
             f"\nFor OpenAI clients:\n  export OPENAI_BASE_URL={base}\n  export OPENAI_API_KEY={token}\n"
         )
         if self.interception is not None:
@@ -57,7 +60,12 @@ class Banner:
 
                 lines = "".join(f"  {line}\n" for line in shell_lines(self.interception.client))
                 text += f"\nFor unchanged programs:\n{lines}"
-        return text
+        return f"{text}\nThe page that shows what happens: {self._page_url()}\nCtrl-C stops the server.\n"
+
+    def _page_url(self) -> str:
+        from emulator.server.settings import CONTROL_PATH
+
+        return f"{self.url}{CONTROL_PATH}"
 
     def as_json(self) -> str:
         """One line of JSON: where the server is, and the environment that directs clients to it.
@@ -73,6 +81,7 @@ class Banner:
             "project": self.client_options.project,
             "location": self.client_options.location,
             "control_url": f"{self.url}/__emulator__",
+            "page_url": self._page_url(),
             "environment": {"OPENAI_BASE_URL": base, "OPENAI_API_KEY": token},
             "version": __version__,
             "pid": os.getpid(),
@@ -89,3 +98,55 @@ class Banner:
                 }
                 fields["unset"] = sorted(set(os.environ) - set(environment))
         return json.dumps(fields)
+
+
+MAX_TRIED = 100
+"""Rules that an example request is looked for with."""
+_MAX_EXAMPLE = 500
+"""Characters of an example request's texts."""
+_QUOTED = (r'"([^"\x00-\x1f]*)"', r'"([^\x00-\x1f]*)"')
+"""What is tried as a text that a condition names: what stands in the first pair of quotes, and between the first and the last."""
+_MODEL = "google/gemini-3.5-flash"
+
+
+def example_request(ruleset: "Ruleset") -> dict[str, Any]:
+    """A request that the first rule answers whose `when` is easily met; if there is none, a greeting."""
+    from emulator.engine.matching.choose import choose
+    from emulator.engine.request.facts import Facts
+    from emulator.engine.session import State
+    from emulator.errors import AnswerError
+    from emulator.wire.urls import Target
+
+    target = Target("v1", "demo", "global", "openapi")
+    for rule in ruleset.rules[:MAX_TRIED]:
+        for pattern in _QUOTED:
+            request = _propose(rule, pattern)
+            try:
+                chosen = choose(ruleset, Facts(target, (), request), State())  # type: ignore[arg-type]  # a chat request
+            except AnswerError:
+                continue
+            if chosen is not None and chosen.rule is rule and "/" in request["model"]:
+                return request
+    return {"model": _MODEL, "messages": [{"role": "user", "content": "Hello"}]}
+
+
+def _propose(rule: "CompiledRule", quoted: str) -> dict[str, Any]:
+    """A request that may fit a rule: the texts that its conditions name, which need not be all that they want."""
+    named = {one.field: _find_text(quoted, one.wanted) for one in rule.conditions}
+    if rule.conversation is not None:
+        named.setdefault("last_user", _find_text(quoted, rule.conversation.matchers[0].describe()))
+    model = named.get("model") or _MODEL
+    messages = [{"role": "system", "content": named["system"]}] if named.get("system") else []
+    text = named.get("last_user") or named.get("any_user") or "Hello"
+    request = {
+        "model": _MODEL if set("*?[") & set(model) else model,
+        "messages": [*messages, {"role": "user", "content": text}],
+    }
+    is_streamed = any(one.field == "stream" and one.wanted == "true" for one in rule.conditions)
+    return {**request, "stream": True} if is_streamed else request
+
+
+def _find_text(quoted: str, wanted: str) -> str:
+    """The text in quotes of what a condition wants; empty if there is none."""
+    found = re.search(quoted, wanted)
+    return found[1][:_MAX_EXAMPLE] if found else ""

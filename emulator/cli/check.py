@@ -1,19 +1,25 @@
 """`vertex-emulator check`."""
 
+import json
+from collections.abc import Sequence
+from typing import Any
+
 import click
 
-from emulator.cli.options import scenarios_argument
+from emulator.cli.options import option, scenarios_argument
 from emulator.cli.output import count, exit_with_error, print_problems
-from emulator.errors import EmulatorError
+from emulator.errors import EmulatorError, Problem, ScenarioError
 
 
 @click.command()
 @scenarios_argument(required=True)
-def check(scenarios: tuple[str, ...]) -> None:
+@option("--strict", is_flag=True, help="Let warnings fail too.")
+@option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
+def check(scenarios: tuple[str, ...], *, strict: bool, as_json: bool) -> None:
     """Report every problem in scenario files, with its place.
 
     SCENARIOS are files, and folders with all .yaml and .yml files below them, read together as `serve` would. The exit status is
-    1 if there are problems; warnings alone leave it 0.
+    1 if there are problems; warnings alone leave it 0, unless --strict is given.
     """
     from emulator.engine.ruleset import compile_rules
     from emulator.scenario.loading import read_paths
@@ -21,9 +27,38 @@ def check(scenarios: tuple[str, ...]) -> None:
     try:
         reading = read_paths(scenarios)
         compile_rules(reading.scenarios)
+    except ScenarioError as error:
+        if not as_json:
+            exit_with_error(error)
+        _print_json(error.problems, files=None, rules=None, strict=strict)
+        raise SystemExit(1) from None
     except EmulatorError as error:
         exit_with_error(error)
-    print_problems(reading.warnings)
-    rules = sum(len(file.scenario.rules) for file in reading.scenarios)
-    found = f", {count(len(reading.warnings), 'warning')}" if reading.warnings else ""
-    click.echo(f"{count(len(reading.scenarios), 'scenario')}, {count(rules, 'rule')}: fine{found}")
+    files, rules = len(reading.scenarios), sum(len(file.scenario.rules) for file in reading.scenarios)
+    fails = strict and bool(reading.warnings)
+    if as_json:
+        _print_json(reading.warnings, files=files, rules=rules, strict=strict)
+    else:
+        print_problems(reading.warnings)
+        if fails:
+            click.echo(f"{count(len(reading.warnings), 'warning')} found, and --strict allows none", err=True)
+        else:
+            found = f", {count(len(reading.warnings), 'warning')}" if reading.warnings else ""
+            click.echo(f"{count(files, 'scenario')}, {count(rules, 'rule')}: fine{found}")
+    raise SystemExit(1 if fails else 0)
+
+
+def _print_json(problems: Sequence[Problem], *, files: int | None, rules: int | None, strict: bool) -> None:
+    """Print problems as one JSON document; numbers of scenarios and rules are null where these cannot be read."""
+    found: list[dict[str, Any]] = [
+        {
+            "file": one.place.file,
+            "line": one.place.line,
+            "column": one.place.column,
+            "severity": one.severity,
+            "message": one.message,
+        }
+        for one in problems
+    ]
+    fails = any(strict or one.severity == "error" for one in problems)
+    click.echo(json.dumps({"passed": not fails, "scenarios": files, "rules": rules, "problems": found}, indent=2))

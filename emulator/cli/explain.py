@@ -1,24 +1,27 @@
 """`vertex-emulator explain`."""
 
+import json
 import re
-from typing import TYPE_CHECKING, Any, BinaryIO
+import sys
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
+from emulator.cli.control_client import get_control
 from emulator.cli.options import option
 from emulator.cli.output import exit_with_error
-from emulator.errors import AnswerError, EmulatorError, StartError
-from emulator.redaction import clean_line, escape_controls, redact
+from emulator.errors import EmulatorError, StartError
+from emulator.redaction import clean_line, escape_controls
 from emulator.suggestions import suggest
-from emulator.wire.urls import Target, parse_target
-
-if TYPE_CHECKING:
-    from emulator.engine.ruleset import Ruleset
-    from emulator.engine.session import State
+from emulator.wire.urls import parse_target
 
 Header = tuple[bytes, bytes]
 
+MAX_USES = 10_000
+"""How often a request may be sent before the one that is explained."""
+_SERVER = "http://127.0.0.1:8080"
 _PATH = "/v1/projects/demo/locations/global/endpoints/openapi/chat/completions"
 
 
@@ -37,9 +40,11 @@ class HeaderType(click.ParamType[Header]):
 
 
 @click.command()
-@click.argument("scenarios", nargs=-1, required=True, type=click.Path())
-@click.argument("request_file", metavar="REQUEST.json", type=click.File("rb"))
-@option("--url", default=_PATH, help="The URL, or its path, that the request is sent to.")
+@click.argument("arguments", metavar="[SCENARIOS]... REQUEST.json | NUMBER", nargs=-1, required=True)
+@option(
+    "--url",
+    help=f"The URL, or its path, that the request is sent to ({_PATH}); with NUMBER, where the emulator is ({_SERVER}).",
+)
 @option(
     "--header",
     "-H",
@@ -54,29 +59,77 @@ class HeaderType(click.ParamType[Header]):
     multiple=True,
     help="A flag that is set in the session, as by a rule that has answered before; may be repeated.",
 )
+@option(
+    "--use",
+    default=1,
+    metavar="N",
+    type=click.IntRange(1, MAX_USES),
+    help="Explain the request when it is sent for the Nth time.",
+)
+@option("--control-token", help="With NUMBER: token of the control path, for emulators on other machines.")
+@option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
 def explain(
-    scenarios: tuple[str, ...], request_file: BinaryIO, url: str, headers: tuple[Header, ...], flags: tuple[str, ...]
+    arguments: tuple[str, ...],
+    *,
+    url: str | None,
+    headers: tuple[Header, ...],
+    flags: tuple[str, ...],
+    use: int,
+    control_token: str | None,
+    as_json: bool,
 ) -> None:
     """Say which rule answers a request, and why.
 
     Shows what the rules before it missed, and the answer. REQUEST.json is the body of the request, `-` for standard input. It is
-    answered as the server would, as the first request of a session, in which only the flags named here are set. The exit status is 1 if no rule answers.
+    answered as the server would, as the first request of a session, in which only the flags named here are set. NUMBER is that of an
+    exchange in the journal of a running emulator. The exit status is 1 if no rule answers.
     """
     try:
-        answered = _explain(scenarios, request_file.read(), url, list(headers), frozenset(flags))
+        if len(arguments) == 1 and arguments[0].isascii() and arguments[0].isdecimal():
+            found = get_control(url or _SERVER, "explain", control_token, number=arguments[0])
+        else:
+            *scenarios, name = arguments
+            if not scenarios:
+                raise click.UsageError(
+                    "give scenarios and a request: explain SCENARIOS... REQUEST.json, or the number of an exchange"
+                )
+            found = _explain(scenarios, _read(name), url or _PATH, list(headers), frozenset(flags), use=use)
     except EmulatorError as error:
         exit_with_error(error)
-    raise SystemExit(0 if answered else 1)
+    if as_json:
+        click.echo(_dump(found))
+    else:
+        _print(found)
+    raise SystemExit(0 if found["outcome"] == "answer" else 1)
 
 
-def _explain(scenarios: tuple[str, ...], body: bytes, url: str, headers: list[Header], flags: frozenset[str]) -> bool:
-    """Print which rule answers and what; return whether one does."""
+def _read(name: str) -> bytes:
+    """The body of the request; a file that cannot be read is wrong usage."""
+    if name == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(name).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise click.UsageError(f"the request {name} cannot be read: {reason.lower()}") from None
+
+
+def _dump(found: dict[str, Any]) -> str:
+    return "\n".join(map(escape_controls, json.dumps(found, indent=2, ensure_ascii=False).split("\n")))
+
+
+def _explain(
+    scenarios: list[str], body: bytes, url: str, headers: list[Header], flags: frozenset[str], *, use: int
+) -> dict[str, Any]:
+    """Send a request `use` times to a server of its own without sockets, and explain the last."""
+    from emulator.engine.request.facts import Facts
     from emulator.engine.ruleset import compile_rules
-    from emulator.engine.session import State
     from emulator.scenario.loading import read_paths
     from emulator.server.clock import SystemClock
+    from emulator.server.explaining import explain_exchange, state_before
     from emulator.server.service import Service
     from emulator.server.settings import Settings
+    from emulator.wire.requests import MalformedRequestError, read_request
 
     ruleset = compile_rules(read_paths(scenarios).scenarios)
     path = urlsplit(url).path
@@ -87,44 +140,50 @@ def _explain(scenarios: tuple[str, ...], body: bytes, url: str, headers: list[He
     for name in sorted(flags - known):
         raise StartError(f'no rule requires the flag "{name}"{suggest(name, sorted(known))}')
     # With a seed the answer depends neither on time nor on chance, so that two runs print the same.
-    service = Service(ruleset, Settings(auth="off", seed=ruleset.seed or ""), clock=SystemClock())
+    settings = Settings(auth="off", seed=ruleset.seed or "", journal_exchanges=MAX_USES)
+    service = Service(ruleset, settings, clock=SystemClock())
     service.sessions.find(target.project).flags = flags
     exchange = service.handle(target, b"", headers, body)
-    for warning in exchange.warnings:
-        click.echo(f"warning: {clean_line(warning)}")
-    outcome = exchange.outcome
-    if outcome.result == "refusal" and outcome.refusal is not None:
-        click.echo(f"Vertex refuses this request ({outcome.refusal.rule}): {clean_line(outcome.refusal.explanation)}")
-    else:
-        _print_rules(ruleset, target, headers, body, State(flags=flags))
-    if outcome.result == "miss":
-        click.echo("no rule answers this request")
-        return False
-    click.echo(f"\nstatus {outcome.timeline.status}")
-    for line in outcome.timeline.body.decode("utf-8", "replace").rstrip().split("\n"):
-        click.echo(escape_controls(redact(line)))
-    return outcome.result == "answer"
+    for _ in range(use - 1):
+        service.finish(exchange)
+        exchange = service.handle(target, b"", headers, body)
+    try:
+        facts = Facts(target, headers, read_request(body))
+    except MalformedRequestError:
+        facts = None
+    return explain_exchange(exchange, facts, ruleset, state_before(exchange, service.journal, ruleset, flags))
 
 
-def _print_rules(ruleset: "Ruleset", target: Target, headers: list[Header], body: bytes, state: "State") -> None:
-    """Print each rule up to the one that answers, with what its conditions want and what the request has."""
-    from emulator.engine.matching.misses import compare_rule, describe
-    from emulator.engine.request.facts import Facts
-    from emulator.wire.requests import read_request
-
-    facts = Facts(target, headers, read_request(body))
-    for index, rule in enumerate(ruleset.rules):
-        try:
-            comparisons = compare_rule(rule, facts, state)
-        except AnswerError as error:
-            click.echo(clean_line(f"{error}"))
-            return
-        answers = all(one.holds for one in comparisons)
-        verdict = click.style("answers", fg="green") if answers else "misses"
-        click.echo(f'"{rule.name}", {rule.place}: {verdict}')
-        for line in describe(comparisons) or ["  holds for every request"]:
+def _print(found: dict[str, Any]) -> None:
+    """Print each rule up to the one that answers, with what its conditions want and what the request has; then the answer."""
+    for note in found["notes"]:
+        click.echo(clean_line(note))
+    if refusal := found["refusal"]:
+        click.echo(f"Vertex refuses this request ({refusal['name']}): {clean_line(refusal['explanation'] or '')}")
+    for rule in found["rules"]:
+        verdict = click.style("answers", fg="green") if rule["answers"] else "misses"
+        click.echo(f'"{clean_line(rule["name"])}", {clean_line(rule["place"])}: {verdict}')
+        for line in _describe(rule) or ["  holds for every request"]:
             click.echo(clean_line(line))
-        if answers:
-            if left := len(ruleset.rules) - index - 1:
-                click.echo(f"({left} more not asked)")
-            return
+    if found["not_asked"]:
+        click.echo(f"({found['not_asked']} more not asked)")
+    if found["outcome"] == "miss":
+        click.echo("no rule answers this request")
+        return
+    if found["outcome"] == "error" and found["report"]:
+        for line in found["report"].split("\n"):
+            click.echo(clean_line(line))
+    click.echo(f"\nstatus {found['status']}")
+    for name, value in found["headers"]:
+        click.echo(clean_line(f"{name}: {value}"))
+    click.echo()
+    for line in "".join(found["answer"]).rstrip().split("\n"):
+        click.echo(escape_controls(line))
+
+
+def _describe(rule: dict[str, Any]) -> list[str]:
+    from emulator.engine.matching.conditions import Comparison
+    from emulator.engine.matching.misses import describe
+
+    lines = describe(tuple(Comparison(**{**one, "details": tuple(one["details"])}) for one in rule["conditions"]))
+    return [*lines, f"  used up: {rule['used_up']} of {rule['used_up']}"] if rule["used_up"] is not None else lines

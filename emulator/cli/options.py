@@ -48,7 +48,8 @@ class ClientOptions:
 class ProgramCommand(click.Command):
     """A command that takes a program and its arguments behind `--`; `ctx.obj` has them as a list.
 
-    Its function gets `client_options` instead of the options of `interception_options`, and returns the exit status.
+    Its function gets `client_options` instead of the options of `interception_options`, and returns the exit status. With an option
+    whose parameter is `list_only` it needs no program.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -56,7 +57,7 @@ class ProgramCommand(click.Command):
         at = args.index("--") if "--" in args else len(args)
         ctx.obj = args[at + 1 :]
         rest = super().parse_args(ctx, args[:at])
-        if not ctx.obj and not ctx.resilient_parsing:
+        if not ctx.obj and not ctx.resilient_parsing and not ctx.params.get("list_only"):
             raise click.UsageError(
                 f"no program to run; write it behind `--`: {ctx.info_name} [SCENARIOS]... -- COMMAND...", ctx
             )

@@ -8,6 +8,7 @@ import click
 from emulator.errors import EmulatorError, Problem, ScenarioError
 
 if TYPE_CHECKING:
+    from emulator.server.log import LogFormat
     from emulator.server.service import Service
 
 
@@ -42,11 +43,11 @@ def exit_with_error(error: EmulatorError) -> NoReturn:
     raise SystemExit(1)
 
 
-def log_requests(service: "Service", stream: TextIO) -> None:
+def log_requests(service: "Service", stream: TextIO, form: "LogFormat" = "text") -> None:
     """Write a line to a stream for each exchange that has ended."""
     from emulator.server.log import LogWriter
 
-    log = LogWriter(stream)
+    log = LogWriter(stream, form)
     service.on_exchange.append(log)
     service.on_token.append(log)
     service.on_unrouted.append(log)

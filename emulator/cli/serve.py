@@ -24,16 +24,19 @@ from emulator.cli.options import (
     scenarios_argument,
     settings_options,
 )
-from emulator.cli.output import exit_with_error, log_requests
+from emulator.cli.output import count, exit_with_error, log_requests
 from emulator.cli.parent_watch import check_stdin, stdin_reader, when_stdin_closes
 from emulator.cli.watch import read_rules, reload_scenarios, reload_silently, watch_scenarios
 from emulator.errors import EmulatorError, StartError
+from emulator.redaction import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from emulator.api.background import Interception, Listeners
+    from emulator.server.log import LogFormat
     from emulator.server.service import Service
+    from emulator.store.exchange import Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Server:
             when_stdin_closes(listeners.stop)
         self._serve(listeners, stop_signals(), watch=bool(self.watched))
 
-    def run_workers(self, count: int, url: str, namespace: str, on_answering: Callable[[], object]) -> None:
+    def run_workers(self, number_of_workers: int, url: str, namespace: str, on_answering: Callable[[], object]) -> None:
         """Serve in worker processes that share the store at a URL. Raises StartError if they keep dying."""
         from emulator.cli.workers import ANSWERING, Supervisor
         from emulator.server.listening import open_shared
@@ -76,7 +79,7 @@ class Server:
         # The supervisor has the last good scenarios too, because a worker that replaces a dead one is forked from it.
         supervisor = Supervisor(
             work,
-            count=count,
+            count=number_of_workers,
             on_answering=on_answering,
             on_message=lambda _: reload_silently(self.service, self.watched),
             report=_report,
@@ -110,10 +113,23 @@ class Server:
 
         tune_garbage_collector()
         with (
-            stop_on_signals(listeners.stop, self.grace, numbers),
+            stop_on_signals(self._say_and_stop(listeners), self.grace, numbers),
             asyncio.Runner(loop_factory=listeners.loop_factory) as runner,
         ):
             runner.run(serve())
+
+    def _say_and_stop(self, listeners: "Listeners") -> Callable[[], object]:
+        """What a signal calls: the first time it says which answers are waited for."""
+        is_first = True
+
+        def stop() -> None:
+            nonlocal is_first
+            if is_first and self.grace:
+                report_waiting(list(self.service.open_streams.values()), self.grace)
+            is_first = False
+            listeners.stop()
+
+        return stop
 
     async def _watch(self, *, reload_first: bool) -> None:
         async with asyncio.TaskGroup() as group:
@@ -121,6 +137,26 @@ class Server:
                 # Runs once the watch has started, so that no change is lost between the two.
                 group.create_task(reload_scenarios(self.service, self.watched))
             await watch_scenarios(self.service, self.watched)
+
+
+_MAX_NAMED = 3
+"""Answers that are named when the server waits for them."""
+
+
+def report_waiting(streams: "Sequence[Exchange]", grace: float) -> None:
+    """Say which answers are still being sent, and that a second signal ends them."""
+    if not streams:
+        return
+    named = [f"#{one.number} {one.session} {_name(one)}" for one in streams[:_MAX_NAMED]]
+    if len(streams) > _MAX_NAMED:
+        named.append(f"and {len(streams) - _MAX_NAMED} more")
+    waits = f"waiting up to {grace:g} s for {count(len(streams), 'answer')} to end"
+    _report(clean_line(f"{waits} ({', '.join(named)}); Ctrl-C again ends at once"))
+
+
+def _name(exchange: "Exchange") -> str:
+    chosen = exchange.outcome.chosen
+    return f'"{chosen.rule.name}"' if chosen else exchange.result
 
 
 def check_store(url: str | None) -> None:
@@ -149,6 +185,7 @@ def use_redis(service: "Service", url: str, namespace: str, reread: Callable[[],
         namespace=namespace,
         reread=reread,
         report=_report,
+        read_counters=service.metrics.read,
     )
 
 
@@ -225,6 +262,12 @@ def _check_token(_context: click.Context, _parameter: click.Parameter, value: st
 )
 @option("--quiet", is_flag=True, help="Do not log requests.")
 @option(
+    "--log-format",
+    default="text",
+    type=click.Choice(["text", "json"]),
+    help="What a request is logged as: a line for people, with colours on terminals unless NO_COLOR is set, or one of JSON.",
+)
+@option(
     "--print",
     "form",
     default="text",
@@ -252,7 +295,7 @@ def serve(
     """Serve scenarios: files and folders, or the built-in default.
 
     Prints the base URL, a curl line to try and the environment variables for OpenAI clients; then, on stderr, a line for each
-    request. Ctrl-C ends it.
+    request. Ctrl-C ends it, once the answers that are being sent have ended or --grace is over; a second one ends it at once.
     """
     if options["watch"] and not scenarios:
         raise click.UsageError("--watch needs scenarios to watch")
@@ -283,6 +326,7 @@ def _serve(
     store: str | None,
     store_namespace: str,
     quiet: bool,
+    log_format: "LogFormat",
     form: str,
     until_stdin_closes: bool,
     **settings: Any,
@@ -307,7 +351,7 @@ def _serve(
     with ExitStack() as stack:
         plain = stack.enter_context(bind(host, port, shared=workers > 1))
         if not quiet:
-            log_requests(service, sys.stderr)
+            log_requests(service, sys.stderr, log_format)
         interception = open_interception(stack, service, plain, ports, client_options) if ports else None
         banner = Banner(service, url_of(plain), client_options, interception, workers)
         server = Server(

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self, TextIO
 
 import click
 
@@ -216,6 +216,8 @@ class ProgramRunner:
     "--jobs", default=1, type=click.IntRange(min=1), help="How many runs at a time; for programs that can stand it."
 )
 @option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
+@option("--junit", metavar="FILE", type=click.Path(dir_okay=False), help="Write the results as JUnit XML too.")
+@option("--list", "list_only", is_flag=True, help="Print what would be tried, and run nothing.")
 @undisturbed_options
 @interception_options
 @click.pass_obj
@@ -227,6 +229,7 @@ def sweep(
     sets: tuple[str, ...],
     only: tuple[str, ...],
     once: bool,
+    list_only: bool,
     **options: Any,
 ) -> int:
     """Run a program once for each thing that can go wrong.
@@ -237,6 +240,9 @@ def sweep(
     variations = choose_variations(sets, only, once=once)
     if not variations:
         raise click.UsageError(f"no variation is called {' or '.join(only)}; docs/sweeps.md lists them all")
+    if list_only:
+        _print_list(variations, as_json=options["as_json"])
+        return 0
     return _sweep(command, scenarios, variations, **options)
 
 
@@ -248,6 +254,7 @@ def _sweep(
     timeout: float,
     jobs: int,
     as_json: bool,
+    junit: str | None,
     client_options: ClientOptions,
     **settings: Any,
 ) -> int:
@@ -268,9 +275,103 @@ def _sweep(
     with ChildProcess().handling_signals():
         undisturbed, again = runner.run_undisturbed(), runner.run_undisturbed()
         difference = describe_difference(undisturbed.out, again.out) if again.out != undisturbed.out else ""
-        rows = _run_variations(runner, variations, undisturbed, jobs, has_fixed_output=not difference)
-        finished = (_print_json if as_json else _print_table)(variations, undisturbed, difference, rows)
+        finished: list[Row] = []
+        rows = _keep(_run_variations(runner, variations, undisturbed, jobs, has_fixed_output=not difference), finished)
+        try:
+            with Progress([variation.name for variation in variations], sys.stderr) as progress:
+                show = _print_json if as_json else _print_table
+                show(variations, undisturbed, difference, progress.show(rows), finished)
+        finally:
+            # After Ctrl-C those that have run.
+            if junit is not None:
+                _write_junit(junit, command, finished)
     return 0 if all(row.result in FINE for row in finished) else 1
+
+
+def _keep(rows: Iterator["Row"], kept: list["Row"]) -> Iterator["Row"]:
+    for row in rows:
+        kept.append(row)
+        yield row
+
+
+class Progress:
+    """Says on a terminal which variation runs: `3 of 23: reset_mid_stream`, on a line that is overwritten."""
+
+    def __init__(self, names: Sequence[str], stream: TextIO) -> None:
+        self._names = names
+        self._stream = stream
+        self._is_shown = stream.isatty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._write("")
+
+    def show(self, rows: Iterator["Row"]) -> Iterator["Row"]:
+        """The rows, with a line before each as long as it is waited for."""
+        for number, name in enumerate(self._names, start=1):
+            self._write(f"{number} of {len(self._names)}: {name}")
+            row = next(rows, None)
+            self._write("")
+            if row is None:
+                return
+            yield row
+
+    def _write(self, text: str) -> None:
+        if self._is_shown:
+            self._stream.write(f"\r\x1b[K{text}")
+            self._stream.flush()
+
+
+def _print_list(variations: tuple[Variation, ...], *, as_json: bool) -> None:
+    """Print the names of variations and what happens in them."""
+    if as_json:
+        click.echo(json.dumps([{"variation": one.name, "effect": one.effect} for one in variations], indent=2))
+        return
+    width = max(len(one.name) for one in variations)
+    for one in variations:
+        click.echo(f"{one.name:<{width}}  {one.effect}")
+
+
+def _write_junit(name: str, command: Sequence[str], rows: Sequence["Row"]) -> None:
+    """Write rows as JUnit XML, each variation a test case; those that were not met are skipped. Raises StartError."""
+    from xml.etree import ElementTree as ET
+
+    from emulator.api.sweeps import FINE
+
+    failures = sum(row.result not in FINE for row in rows)
+    skipped = sum(row.result == "not met" for row in rows)
+    seconds = f"{sum(row.seconds for row in rows):.3f}"
+    facts = {
+        "tests": str(len(rows)),
+        "failures": str(failures),
+        "errors": "0",
+        "skipped": str(skipped),
+        "time": seconds,
+    }
+    suites = ET.Element("testsuites", facts)
+    suite = ET.SubElement(suites, "testsuite", {"name": _printable(" ".join(command)), **facts})
+    for row in rows:
+        case = ET.SubElement(
+            suite, "testcase", {"classname": "sweep", "name": row.variation, "time": f"{row.seconds:.3f}"}
+        )
+        if row.result == "not met":
+            ET.SubElement(case, "skipped", {"message": _printable(row.detail)})
+        elif row.result not in FINE:
+            text = ET.SubElement(
+                case, "failure", {"type": row.result, "message": _printable(f"{row.result}: {row.detail}")}
+            )
+            text.text = _printable(row.effect)
+    try:
+        ET.ElementTree(suites).write(name, "utf-8", xml_declaration=True)
+    except OSError as error:
+        raise StartError(f"cannot write {name}: {(error.strerror or str(error)).lower()}") from None
+
+
+def _printable(text: str) -> str:
+    """A text without the characters that XML cannot have."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _run_variations(
@@ -290,8 +391,12 @@ def _run_variations(
 
 
 def _print_table(
-    variations: tuple[Variation, ...], undisturbed: "Run", difference: str, rows: Iterator["Row"]
-) -> list["Row"]:
+    variations: tuple[Variation, ...],
+    undisturbed: "Run",
+    difference: str,
+    rows: Iterator["Row"],
+    finished: Sequence["Row"],
+) -> None:
     from emulator.api.sweeps import COLOURS, Table, summarize
 
     click.echo(f"undisturbed: status 0, {count(undisturbed.requests, 'request')}, {undisturbed.seconds:.1f} s")
@@ -301,20 +406,42 @@ def _print_table(
         [variation.name for variation in variations], lambda text, result: click.style(text, fg=COLOURS[result])
     )
     click.echo(f"\n{table.head()}")
-    found = []
-    for row in rows:
-        found.append(row)
-        for line in table.lines(row):
-            click.echo(line)
-    click.echo(f"\n{summarize(found)}")
-    return found
+    is_complete = False
+    try:
+        for row in rows:
+            for line in table.lines(row):
+                click.echo(line)
+        is_complete = True
+    finally:
+        stopped = "" if is_complete else f"stopped after {len(finished)} of {len(variations)} variations; "
+        click.echo(f"\n{stopped}{summarize(finished)}")
 
 
 def _print_json(
-    variations: tuple[Variation, ...], undisturbed: "Run", difference: str, rows: Iterator["Row"]
-) -> list["Row"]:
-    found = list(rows)
-    document = {
+    variations: tuple[Variation, ...],
+    undisturbed: "Run",
+    difference: str,
+    rows: Iterator["Row"],
+    finished: Sequence["Row"],
+) -> None:
+    is_complete = False
+    try:
+        for _ in rows:
+            pass
+        is_complete = True
+    finally:
+        _print_document(variations, undisturbed, difference, finished, is_complete=is_complete)
+
+
+def _print_document(
+    variations: tuple[Variation, ...],
+    undisturbed: "Run",
+    difference: str,
+    found: Sequence["Row"],
+    *,
+    is_complete: bool,
+) -> None:
+    document: dict[str, Any] = {
         "undisturbed": {
             "status": undisturbed.status,
             "requests": undisturbed.requests,
@@ -324,8 +451,9 @@ def _print_json(
         "runs": [
             row.to_json()
             | {"faults": list(variation.faults), "quirks": sorted(variation.quirks), "pace": variation.pace}
-            for variation, row in zip(variations, found, strict=True)
+            for variation, row in zip(variations, found, strict=False)
         ],
     }
+    if not is_complete:
+        document["stopped"] = f"after {len(found)} of {len(variations)}"
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-    return found

@@ -60,6 +60,8 @@ class Outcome(NamedTuple):
     """The active quirks, of the rule and of the overrides."""
     changed_by_overrides: bool = False
     """Whether the quirks, pace and faults of the overrides changed the answer."""
+    said: str = ""
+    """The beginning of the first choice: its text, or its calls."""
 
 
 def answer(
@@ -123,7 +125,14 @@ def _answer_encoded(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> Outco
     rng = SeededRandom(inputs, facts.request, chosen.position)
     usage = count_usage(rule.usage, encoded.counts, facts)
     drawn = draw_calls(compiled_reply.calls, facts, rng) if compiled_reply.calls else ()
-    return Outcome("answer", encoded.fill(identify(facts, rng, inputs.moment), usage, drawn), chosen, None, usage)
+    return Outcome(
+        "answer",
+        encoded.fill(identify(facts, rng, inputs.moment), usage, drawn),
+        chosen,
+        None,
+        usage,
+        said=encoded.said,
+    )
 
 
 def _encode(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> EncodedAnswer | None:
@@ -146,7 +155,7 @@ def _encode(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> EncodedAnswer
     usage, timeline = render_prompted(SLOT_PROMPT)
     if timeline.size > LARGEST_ENCODED:
         return None
-    encoded = EncodedAnswer(timeline, counts, usage, slot_drawn, drawn)
+    encoded = EncodedAnswer(timeline, counts, usage, slot_drawn, drawn, said=made.preview())
     # Rendering with another prompt size shows whether everything that depends on it has a slot.
     usage, timeline = render_prompted(SLOT_PROMPT + 1_000_000)
     return encoded if encoded.fill(identity, usage, slot_drawn).body == timeline.body else None
@@ -197,7 +206,14 @@ def _compose_outcome(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render:
         refusal = next((fault.refusal for fault in made.faults if fault.refusal), None)
     usage = None if refusal else made.usage
     return Outcome(
-        "answer", timeline.quicken(overrides.speed), chosen, refusal, usage, warnings=warnings, quirks=quirks
+        "answer",
+        timeline.quicken(overrides.speed),
+        chosen,
+        refusal,
+        usage,
+        warnings=warnings,
+        quirks=quirks,
+        said=refusal.message if refusal else made.preview(),
     )
 
 

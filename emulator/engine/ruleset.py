@@ -16,6 +16,7 @@ from emulator.engine.session import FlagChange, compile_flags
 from emulator.engine.timeline.directives import CompiledPace
 from emulator.engine.timeline.pace import compile_pace
 from emulator.errors import AnswerError, Place, ScenarioError
+from emulator.redaction import clean_line
 from emulator.scenario.checks.parsed_file import rule_name
 from emulator.scenario.conversation import AssistantTurn
 from emulator.scenario.loading import ScenarioFile
@@ -33,8 +34,14 @@ from emulator.scenario.rules import (
 )
 from emulator.scenario.steps import Reply
 from emulator.scenario.text_index import RequiredTexts
-from emulator.wire.headers import Headers, replace_headers
+from emulator.wire.headers import ExtraHeader, Headers, replace_headers
 
+RULE_HEADER = "x-emulator-rule"
+"""The header of an answer that names the rule."""
+MAX_NAME = 200
+"""Characters of a rule's name in that header."""
+MAX_PLACE = 1000
+"""Characters of its place there."""
 _NO_USAGE = Usage.model_construct()
 
 
@@ -71,6 +78,13 @@ class CompiledRule:
     def key(self) -> str:
         """Key of the rule's use counter; stable across reloads."""
         return f"{self.place.file}:{self.name}"
+
+    @cached_property
+    def header(self) -> ExtraHeader:
+        """The header that names the rule and its place in its answers."""
+        return ExtraHeader(
+            RULE_HEADER, f'"{clean_line(self.name, MAX_NAME)}", {clean_line(str(self.place), MAX_PLACE)}'
+        )
 
     @cached_property
     def is_unmodified(self) -> bool:

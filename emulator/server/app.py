@@ -104,16 +104,18 @@ class App:
         if exchange.quota_ticket.queue_timeout is not None:
             respond = partial(service.respond, target, query, headers, body, connection=port)
             exchange = await wait_in_queue(exchange, respond, service.store, clock, receive)
-        timeline, played = exchange.outcome.timeline, exchange.played
+        timeline, played, chosen = exchange.outcome.timeline, exchange.played, exchange.outcome.chosen
         try:
+            rule_header = None if chosen is None else chosen.rule.header
             if played.ended != "complete":
                 # The client disconnected while the request was queued.
                 pass
             elif timeline.is_instant:
-                await play_at_once(timeline, exchange.warnings, send, played)
+                await play_at_once(timeline, exchange.warnings, send, played, rule_header)
             else:
                 channel = ResponseChannel(send, receive, clock, scope.get("extensions", {}).get(CONNECTION_KEY))
-                await play(timeline, exchange.warnings, channel, started, played)
+                service.open_streams[exchange.number] = exchange
+                await play(timeline, exchange.warnings, channel, started, played, extra=rule_header)
         except BaseException as error:
             # A cancelled answer is one whose client has gone; others cannot be written, and are answered with a 418.
             played.ended = (
@@ -122,6 +124,7 @@ class App:
             if not isinstance(error, OSError):
                 raise
         finally:
+            service.open_streams.pop(exchange.number, None)
             exchange.duration = clock.elapsed() - started
             service.finish(exchange)
 

@@ -1,10 +1,11 @@
-"""The control path `/__emulator__/`: health, journal, verification, reset, scenarios. For tests and tools, not for the client under test."""
+"""The control path `/__emulator__/`: health, journal, explanations, verification, metrics, reset, scenarios. For tests and tools, not for the client under test."""
 
 import asyncio
 import hmac
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -17,9 +18,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from emulator import __version__
 from emulator.engine.quota import show_quotas
 from emulator.errors import ScenarioError
+from emulator.server.explaining import explain_exchange, state_before
+from emulator.server.metrics import expose
 from emulator.server.service import Service
 from emulator.server.settings import CONTROL_PATH
-from emulator.store.exchange import Entry
+from emulator.store.exchange import Entry, Exchange, UnroutedRequest
 from emulator.store.interface import StoreUnreachableError, read_pushed_scenario
 from emulator.wire.json_text import dump
 
@@ -32,28 +35,215 @@ _PIECE_BYTES = 256 * 1024
 """How much of the journal is written at a time, and one exchange more."""
 
 
-def build_control(service: Service) -> ASGIApp:
-    """The control API of a service."""
+class Parameter(NamedTuple):
+    """A query parameter of an operation."""
+
+    name: str
+    description: str
+    kind: Literal["string", "integer", "boolean"] = "string"
+    is_required: bool = False
+
+
+class Operation(NamedTuple):
+    """An operation of the control path: what it is reached by, what it takes, what it answers."""
+
+    name: str
+    """The method of `Control` that carries it out, and the operation's id."""
+    methods: tuple[str, ...]
+    path: str
+    """Below the control path."""
+    summary: str
+    parameters: tuple[Parameter, ...] = ()
+    body: str = ""
+    """What the request's body is, empty if there is none."""
+    status: int = 200
+    """The status of a success; 204 has no body."""
+    media_type: str = "application/json"
+    errors: tuple[int, ...] = ()
+    """Further statuses that it answers, each with an error as JSON."""
+
+
+_SESSION = Parameter("session", "The project; all if it is left out.")
+_ONE_SESSION = Parameter("session", "The project.", is_required=True)
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "health",
+        ("GET",),
+        "health",
+        "Says that the server answers, its version, its scenarios and how many rules they have.",
+    ),
+    Operation("live", ("GET",), "live", "Says that the process answers; open to everybody."),
+    Operation(
+        "ready",
+        ("GET",),
+        "ready",
+        "Says whether scenarios are read and the store can be reached; open to everybody.",
+        errors=(503,),
+    ),
+    Operation(
+        "journal",
+        ("GET",),
+        "journal",
+        "Returns the exchanges, the oldest first.",
+        (
+            _SESSION,
+            Parameter("rule", "The name of the rule that answered."),
+            Parameter("outcome", "answer, refusal, miss, error, token or unrouted."),
+            Parameter("number", "The number of an exchange.", "integer"),
+            Parameter("after", "Only those behind this position.", "integer"),
+            Parameter("limit", "Only so many, the last ones.", "integer"),
+        ),
+        errors=(400, 503),
+    ),
+    Operation(
+        "explain",
+        ("GET",),
+        "explain",
+        "Says of an exchange why this rule answered it and not the others, and what was sent.",
+        (Parameter("number", "The number of the exchange.", "integer", is_required=True),),
+        errors=(400, 404, 503),
+    ),
+    Operation(
+        "verify",
+        ("GET",),
+        "verify",
+        "Returns unanswered requests and rules that were not used as expected.",
+        (_SESSION, Parameter("strict", "Whether every rule must have been used.", "boolean")),
+        errors=(400, 503),
+    ),
+    Operation("verdicts", ("GET",), "verdicts", "Returns the verdicts on clients.", (_SESSION,), errors=(400, 503)),
+    Operation(
+        "quotas", ("GET",), "quotas", "Says what is left of a session's quotas.", (_ONE_SESSION,), errors=(400, 503)
+    ),
+    Operation(
+        "metrics",
+        ("GET",),
+        "metrics",
+        "Returns counters and histograms in Prometheus' text format.",
+        media_type="text/plain",
+        errors=(501,),
+    ),
+    Operation(
+        "reset",
+        ("POST",),
+        "reset",
+        "Forgets counters, flags, quotas, pushed scenarios and journal.",
+        (_SESSION,),
+        status=204,
+        errors=(503,),
+    ),
+    Operation(
+        "read_scenario",
+        ("GET",),
+        "scenario",
+        "Says which rules answer a session or all others, how often each has answered, and which flags are set.",
+        (_SESSION,),
+        errors=(503,),
+    ),
+    Operation(
+        "push_scenario",
+        ("PUT", "POST"),
+        "scenario",
+        "Gives a session a scenario of its own, which takes the place of the server's.",
+        (_ONE_SESSION,),
+        body="The scenario as YAML.",
+        status=204,
+        errors=(400, 413, 503),
+    ),
+    Operation(
+        "remove_scenario",
+        ("DELETE",),
+        "scenario",
+        "Takes a session's own scenario away.",
+        (_ONE_SESSION,),
+        status=204,
+        errors=(400, 503),
+    ),
+    Operation("openapi", ("GET",), "openapi.json", "Describes the control path as OpenAPI 3.1."),
+)
+"""All operations of the control path, in the order of the documentation; `openapi.json` is made of them."""
+
+
+def build_control(service: Service, more: Sequence[Route] = ()) -> ASGIApp:
+    """The control API of a service; `more` are routes of packages above this one, under the same access rules."""
     control = Control(service)
     routes = [
-        Route(f"{CONTROL_PATH}health", control.health, methods=["GET"]),
-        Route(f"{CONTROL_PATH}live", control.live, methods=["GET"]),
-        Route(f"{CONTROL_PATH}ready", control.ready, methods=["GET"]),
-        Route(f"{CONTROL_PATH}journal", control.journal, methods=["GET"]),
-        Route(f"{CONTROL_PATH}verify", control.verify, methods=["GET"]),
-        Route(f"{CONTROL_PATH}verdicts", control.verdicts, methods=["GET"]),
-        Route(f"{CONTROL_PATH}quotas", control.quotas, methods=["GET"]),
-        Route(f"{CONTROL_PATH}reset", control.reset, methods=["POST"]),
-        Route(f"{CONTROL_PATH}scenario", control.read_scenario, methods=["GET"]),
-        Route(f"{CONTROL_PATH}scenario", control.push_scenario, methods=["PUT", "POST"]),
-        Route(f"{CONTROL_PATH}scenario", control.remove_scenario, methods=["DELETE"]),
+        Route(f"{CONTROL_PATH}{one.path}", getattr(control, one.name), methods=list(one.methods)) for one in OPERATIONS
     ]
     guard = Middleware(Guard, token=service.settings.control_token)
     return Starlette(
-        routes=routes,
+        routes=[*routes, *more],
         middleware=[guard],
         exception_handlers={404: _unknown, 405: _unknown, StoreUnreachableError: _unreachable},
     )
+
+
+def describe_control() -> dict[str, Any]:
+    """The control path as an OpenAPI 3.1 document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for one in OPERATIONS:
+        for method in one.methods:
+            id_ = one.name if method == one.methods[0] else f"{one.name}_by_{method.lower()}"
+            paths.setdefault(f"{CONTROL_PATH}{one.path}", {})[method.lower()] = _describe_operation(one, id_)
+    error = {
+        "type": "object",
+        "required": ["error"],
+        "properties": {
+            "error": {
+                "type": "object",
+                "required": ["message"],
+                "properties": {
+                    "message": {"type": "string"},
+                    "problems": {"type": "array", "items": {"type": "object"}},
+                },
+            }
+        },
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "vertex-emulator: the control path",
+            "version": __version__,
+            "description": "For tests and tools, not for the client under test. Loopback peers need no token, others the control token.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {"Error": error},
+            "securitySchemes": {"controlToken": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"controlToken": []}],
+    }
+
+
+def _describe_operation(operation: Operation, id_: str) -> dict[str, Any]:
+    def refer_to_error(status: int) -> dict[str, Any]:
+        content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+        return {"description": HTTPStatus(status).phrase, "content": content}
+
+    schema = {"type": "string"} if operation.media_type == "text/plain" else {"type": "object"}
+    success: dict[str, Any] = {"description": operation.summary}
+    if operation.status != HTTPStatus.NO_CONTENT:
+        success["content"] = {operation.media_type: {"schema": schema}}
+    errors = operation.errors if f"{CONTROL_PATH}{operation.path}" in _PROBES else (*operation.errors, 403)
+    described: dict[str, Any] = {
+        "operationId": id_,
+        "summary": operation.summary,
+        "parameters": [
+            {
+                "name": one.name,
+                "in": "query",
+                "description": one.description,
+                "required": one.is_required,
+                "schema": {"type": one.kind},
+            }
+            for one in operation.parameters
+        ],
+        "responses": {str(operation.status): success, **{str(one): refer_to_error(one) for one in sorted(errors)}},
+    }
+    if operation.body:
+        content = {"application/yaml": {"schema": {"type": "string"}}}
+        described["requestBody"] = {"description": operation.body, "required": True, "content": content}
+    return described
 
 
 class Guard:
@@ -133,15 +323,17 @@ class Control:
         return _json({"status": "ok"})
 
     async def journal(self, request: Request) -> Response:
-        """List exchanges, oldest first; `session`, `rule` and `outcome` filter them, `limit` keeps the last ones.
+        """List exchanges, oldest first; `session`, `rule`, `outcome` and `number` filter them, `limit` keeps the last ones.
 
         `after` omits those up to a `position`, so that a client that polls the journal gets only new ones.
         """
         query = request.query_params
-        unknown = sorted(set(query) - {"session", "rule", "outcome", "limit", "after"})
+        unknown = sorted(set(query) - {"session", "rule", "outcome", "number", "limit", "after"})
         if unknown:
-            return _error(400, f'unknown filter "{unknown[0]}"; expected session, rule, outcome, after or limit')
-        for name in ("limit", "after"):
+            return _error(
+                400, f'unknown filter "{unknown[0]}"; expected session, rule, outcome, number, after or limit'
+            )
+        for name in ("limit", "after", "number"):
             if query.get(name) and not _is_number(query[name]):
                 return _error(400, f'{name} is "{query[name]}"; expected a number')
         await self._service.store.refresh_journal()
@@ -151,6 +343,40 @@ class Control:
         if limit:
             found = found[len(found) - min(int(limit), len(found)) :]
         return StreamingResponse(self._write_exchanges(found), media_type="application/json")
+
+    async def explain(self, request: Request) -> Response:
+        """Explain an exchange: the rules up to the one that answers, each condition wanted and got, and what was sent."""
+        number = request.query_params.get("number", "")
+        if not _is_number(number):
+            return _error(400, "say which exchange: GET /__emulator__/explain?number=NUMBER")
+        await self._service.store.refresh_all()
+        entry = next((one for one in self._service.journal.entries if one.number == int(number)), None)
+        if entry is None:
+            return _error(404, f"exchange {number} is not in the journal, which keeps the last ones only")
+        if not isinstance(entry, Exchange):
+            kind = "a request that led nowhere" if isinstance(entry, UnroutedRequest) else "a token request"
+            return _error(400, f"exchange {number} is {kind}, which no rule answers")
+        service = self._service
+
+        def work() -> dict[str, Any]:
+            rules = service.rules_of(entry.session)
+            state = state_before(entry, service.journal, rules, frozenset())
+            return explain_exchange(entry, entry.facts, rules, state)
+
+        async with self._working:
+            return _json(await asyncio.to_thread(work))
+
+    async def metrics(self, _request: Request) -> Response:
+        """Report counters and histograms in Prometheus' text format."""
+        try:
+            text, media_type = await expose(self._service.metrics, self._service.store)
+        except ImportError:
+            return _error(501, "metrics need prometheus-client: pip install 'vertex-openai-emulator[metrics]'")
+        return Response(text, media_type=media_type)
+
+    async def openapi(self, _request: Request) -> Response:
+        """Describe the control path as OpenAPI."""
+        return _json(describe_control())
 
     async def verify(self, request: Request) -> Response:
         """Report unanswered requests and unmet rule expectations of a session, or of all; `strict=true` requires every rule to be used."""
@@ -268,6 +494,7 @@ def _fits(entry: Entry, query: dict[str, str]) -> bool:
         query.get("session") in {None, entry.session}
         and query.get("outcome") in {None, entry.result}
         and query.get("rule") in {None, entry.rule}
+        and (not query.get("number") or int(query["number"]) == entry.number)
     )
 
 

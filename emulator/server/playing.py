@@ -9,6 +9,7 @@ from emulator.engine.timeline.timeline import Timeline
 from emulator.http.sending import Receive, Send, response_start
 from emulator.server.clock import Clock
 from emulator.store.exchange import Played
+from emulator.wire.headers import ExtraHeader
 
 _DROP_TIMEOUT = 1.0
 """Seconds to wait for a dropped connection to end."""
@@ -35,13 +36,19 @@ class ResponseChannel(NamedTuple):
 
 
 def play(
-    timeline: Timeline, warnings: tuple[str, ...], channel: ResponseChannel, started: float, played: Played
+    timeline: Timeline,
+    warnings: tuple[str, ...],
+    channel: ResponseChannel,
+    started: float,
+    played: Played,
+    *,
+    extra: ExtraHeader | None = None,
 ) -> Coroutine[Any, Any, None]:
-    """Send an answer, each part at its time after `started` (clock seconds); `played` records the progress.
+    """Send an answer, each part at its time after `started` (clock seconds); `played` records the progress, `extra` is one more header.
 
     There is no content-length: the service answers in chunks (observed on sibling routes).
     """
-    return _TimelinePlayer(timeline, channel, started, played).play(response_start(timeline, warnings))
+    return _TimelinePlayer(timeline, channel, started, played).play(response_start(timeline, warnings, extra))
 
 
 class _TimelinePlayer:

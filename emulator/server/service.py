@@ -27,11 +27,20 @@ from emulator.scenario.loading import LoadedScenarios, default_scenario_path, re
 from emulator.scenario.rules import Endpoint, Tokens
 from emulator.server.authentication import check_bearer, describe_sender, read_credentials
 from emulator.server.clock import Clock
+from emulator.server.metrics import Metrics
 from emulator.server.overrides import PACE_HEADER, build_overrides, read_pace, with_variation
 from emulator.server.session_checks import judge_clients, verify_sessions
 from emulator.server.settings import SEEDED_MOMENT, Settings
 from emulator.server.tokens import Mint
-from emulator.store.exchange import Exchange, TokenExchange, UnroutedRequest, clean_outcome
+from emulator.store.exchange import (
+    NOTHING_ASKED,
+    Asked,
+    Exchange,
+    TokenExchange,
+    UnroutedRequest,
+    clean_outcome,
+    summarize_request,
+)
 from emulator.store.interface import (
     PushedScenario,
     Store,
@@ -59,7 +68,10 @@ class Service:
         self.mint = mint or Mint()
         self.sessions = Sessions()
         self.journal = Journal(settings.journal_exchanges, settings.journal_bytes)
-        self.store: Store = MemoryStore(self.sessions, self.journal)
+        self.open_streams: dict[int, Exchange] = {}
+        """The exchanges whose answers are being sent and take their time, by number."""
+        self.metrics = Metrics(self.open_streams)
+        self.store: Store = MemoryStore(self.sessions, self.journal, self.metrics.read)
         self.on_exchange: list[Callable[[Exchange], None]] = []
         self.on_token: list[Callable[[TokenExchange], None]] = []
         self.on_unrouted: list[Callable[[UnroutedRequest], None]] = []
@@ -104,6 +116,7 @@ class Service:
             ticket, started = queued.quota_ticket, queued.started
         credentials = read_credentials(by_name, query)
         warnings: tuple[str, ...] = ()
+        asked = NOTHING_ASKED
         try:
             refusal = check_bearer(self.settings.auth, target, credentials, self.mint, now)
             if (
@@ -120,8 +133,9 @@ class Service:
             elif target.is_unary:
                 outcome = refuse_request(refuse_unary(target))
             else:
-                outcome, warnings = await self._answer(target, headers, by_name, body, now=now, ticket=ticket)
+                outcome, warnings, asked = await self._answer(target, headers, by_name, body, now=now, ticket=ticket)
         except StoreUnreachableError as error:
+            self.metrics.store_errors += 1
             outcome = Outcome("error", emulator_failure(str(error), "store_unreachable"), report=str(error))
         except AnswerError as error:
             outcome = cannot_choose(error)
@@ -129,7 +143,7 @@ class Service:
             outcome = unexpected_error(error)
         sender = describe_sender(credentials, self._sender_key, connection)
         outcome, warnings = clean_outcome(outcome), tuple(map(clean_line, warnings)) if warnings else ()
-        return Exchange(ticket.number, started, target, body, outcome, warnings, ticket, sender=sender)
+        return Exchange(ticket.number, started, target, body, outcome, warnings, ticket, sender=sender, asked=asked)
 
     async def _answer(
         self,
@@ -140,14 +154,14 @@ class Service:
         *,
         now: float,
         ticket: QuotaTicket,
-    ) -> tuple[Outcome, tuple[str, ...]]:
-        """The outcome of a request whose credentials pass, and its warnings."""
+    ) -> tuple[Outcome, tuple[str, ...], Asked]:
+        """The outcome of a request whose credentials pass, its warnings, and what it asks."""
         session = self.sessions.find(target.project)
         if self.store.is_stale(session):
             await self.store.refresh(target.project, session)
         rules = self._rules_of(session)
         if rules.endpoints and (missing := refuse_endpoint(target, rules.endpoints)) is not None:
-            return refuse_request(missing, self._quirks_of(target)), ()
+            return refuse_request(missing, self._quirks_of(target)), (), NOTHING_ASKED
         endpoint = rules.endpoints.get(target.endpoint)
         overrides = session.overrides or self._overrides
         make_answer: AnswerFunction
@@ -163,10 +177,11 @@ class Service:
                 overrides = replace(overrides, requested_pace=read_pace(by_name[PACE_HEADER].decode("latin-1")))
         except MalformedRequestError as error:
             malformed = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
-            return refuse_request(malformed, self._quirks_of(target)), ()
+            return refuse_request(malformed, self._quirks_of(target)), (), NOTHING_ASKED
         except AnswerError as error:
             report = f"the header {PACE_HEADER.decode()}: {error}"
-            return Outcome("error", emulator_failure(report, "unknown_pace"), report=report), ()
+            return Outcome("error", emulator_failure(report, "unknown_pace"), report=report), (), NOTHING_ASKED
+        asked = summarize_request(facts)
         seed = self.settings.seed if self.settings.seed is not None else rules.seed
         quirks = overrides.quirks | rules.quirks
         if rules.has_early_quirks:
@@ -190,7 +205,7 @@ class Service:
                 # Whether the request would pass without the quirks of the overrides.
                 without_overrides = self._vet(facts, rules, seed, expand(quirks - overrides.quirks), check, host=host)
                 refused = refused._replace(changed_by_overrides=without_overrides.refusal is None)
-            return refused, parse_warnings
+            return refused, parse_warnings, asked
         if target.method == CHAT and (prefixes := list_prefixes(facts)):
             known = await self.store.recall(target.project, prefixes)
             if implicit := count_cached(facts, known, len(prefixes)):
@@ -212,7 +227,7 @@ class Service:
             )
         if ticket.delay:
             outcome = outcome._replace(timeline=outcome.timeline.delay(ticket.delay))
-        return outcome, parse_warnings + vetted.warnings + outcome.warnings
+        return outcome, parse_warnings + vetted.warnings + outcome.warnings, asked
 
     def _read_chat(
         self,
@@ -274,6 +289,7 @@ class Service:
             self.store.leave(
                 quota_ticket.number, 0 if usage is None else usage.sum - quota_ticket.tokens, self.clock.elapsed()
             )
+        self.metrics.count(exchange)
         self.store.keep(exchange)
         for listener in self.on_exchange:
             listener(exchange)
@@ -287,12 +303,14 @@ class Service:
 
     def finish_token_request(self, exchange: TokenExchange) -> None:
         """Add an ended token request to the journal and notify the listeners."""
+        self.metrics.count_other(exchange)
         self.store.keep(exchange)
         for listener in self.on_token:
             listener(exchange)
 
     def finish_unrouted(self, request: UnroutedRequest) -> None:
         """Add a request that nothing routes to the journal and notify the listeners."""
+        self.metrics.count_other(request)
         self.store.keep(request)
         for listener in self.on_unrouted:
             listener(request)

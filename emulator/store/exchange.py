@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 from emulator.engine.answer import Outcome
 from emulator.engine.quota import QuotaTicket
-from emulator.engine.request.facts import Facts
+from emulator.engine.reply.parts import MAX_PREVIEW
+from emulator.engine.request.facts import TOOL_ROLES, Facts
 from emulator.engine.request.options import list_ignored
 from emulator.engine.routes.route import read_route
 from emulator.redaction import clean_line, may_have_secrets, redact, redact_json, redact_raw
@@ -20,6 +21,8 @@ from emulator.wire.urls import CHAT, Target
 
 MAX_RAW_TEXT = 100_000
 """Characters of a body that is not JSON that the journal shows."""
+MAX_SHOWN = 200
+"""Characters of a request and of an answer in lists of exchanges."""
 _EXCHANGE_SIZE = 2048
 """Bytes that an exchange takes besides what is counted one by one, estimated."""
 _FRAME_SIZE = 192
@@ -43,6 +46,27 @@ class Sender(NamedTuple):
     """Whether the client says that it is a retry, as OpenAI's clients do."""
     connection: int = 0
     """The peer's port, which tells open connections apart; 0 if there is none. The last field, because it differs most."""
+
+
+class Asked(NamedTuple):
+    """What a request asks, known since it was answered: for lists and logs, which do not read bodies again."""
+
+    model: str = ""
+    """The request's `model`, at most `MAX_MODEL` characters; empty if the request was refused before it was read."""
+    text: str = ""
+    """The beginning of the last message: of the user, or of tools."""
+
+
+NOTHING_ASKED = Asked()
+MAX_MODEL = 200
+"""Characters of a model's name that are kept beside the body."""
+
+
+def summarize_request(facts: Facts) -> Asked:
+    """What a request asks, from its facts."""
+    results = facts.tool_results if facts.last in TOOL_ROLES else ()
+    text = (results[-1] if results else facts.last_user) or ""
+    return Asked(facts.model[:MAX_MODEL], text[:MAX_PREVIEW])
 
 
 Ended = Literal["complete", "cut", "stalled", "client left", "server stopped", "failed"]
@@ -122,6 +146,7 @@ class Exchange:
     position: int = 0
     """Its index, from 1, in the order in which exchanges ended; 0 until it has ended."""
     sender: Sender = field(default_factory=Sender)
+    asked: Asked = NOTHING_ASKED
 
     @property
     def held(self) -> float:
@@ -230,6 +255,8 @@ class Exchange:
         size = (
             _EXCHANGE_SIZE + sum(map(getsizeof, (*self.target, self.sender.host))) + len(timeline.frames) * _FRAME_SIZE
         )
+        # Characters beyond Latin-1 take up to four bytes; most texts have none, and none is long.
+        size += len(self.asked.text) + len(outcome.said)
         for name, value in timeline.headers[_ADDED_HEADER:]:
             size += getsizeof(name) + getsizeof(value)
         if self.warnings or outcome.report:
@@ -253,6 +280,9 @@ class Exchange:
             "host": self.sender.host or None,
             "path": redact(target.path),
             "outcome": outcome.result,
+            "model": clean_line(self.asked.model),
+            "asked": clean_line(self.asked.text, MAX_SHOWN),
+            "answered": clean_line(outcome.said, MAX_SHOWN),
             "rule": chosen.rule.name if chosen else None,
             "place": str(chosen.rule.place) if chosen else None,
             "reply": chosen.position + 1 if chosen else None,
@@ -262,7 +292,7 @@ class Exchange:
             else {"name": refusal.rule, "place": refusal.place or None, "explanation": refusal.explanation or None},
             "request": show_body(self.body),
             "status": timeline.status,
-            "answer": [self._show_frame(frame.data) for frame in timeline.frames],
+            "answer": [self.show_frame(frame.data) for frame in timeline.frames],
             "usage": outcome.usage.to_wire() if outcome.usage else None,
             "warnings": list(self.warnings),
             "ignored": list(map(clean_line, self.ignored)),
@@ -273,7 +303,7 @@ class Exchange:
             "sent_bytes": self.played.sent,
         }
 
-    def _show_frame(self, data: bytes) -> str:
+    def show_frame(self, data: bytes) -> str:
         """A frame of the answer without secrets; that of a refusal may quote a body that is not JSON."""
         text = data.decode("utf-8", "replace")
         return redact(text) if self.outcome.refusal is None else redact_raw(text)

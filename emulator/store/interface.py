@@ -1,7 +1,7 @@
 """The `Store` interface: session state, token buckets and journal, in one process or shared by several."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -16,6 +16,10 @@ from emulator.store.exchange import Entry
 from emulator.store.sessions import Session
 
 Result = TypeVar("Result")
+
+
+OPEN_STREAMS = '["open_streams"]'
+"""The counter of answers that are being sent, which goes down too."""
 
 
 class StoreUnreachableError(EmulatorError):
@@ -124,6 +128,10 @@ class Store(Protocol):
 
     async def reload(self) -> None:
         """Make the other workers reload the server's scenarios, as this one has done."""
+        ...
+
+    async def sum_counters(self) -> Mapping[str, int]:
+        """The counters of all processes that share the store, those of metrics, by name."""
         ...
 
     def keep(self, entry: Entry) -> None:

@@ -1,7 +1,7 @@
 """The store of a server with one process: sessions, journal and token buckets in its own memory."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from emulator.engine.matching.choose import Chosen
@@ -38,9 +38,13 @@ class QueueFutures:
 class MemoryStore:
     """A `Store` for a single process: the sessions and the journal of the service are the only copy."""
 
-    def __init__(self, sessions: Sessions, journal: Journal) -> None:
+    def __init__(
+        self, sessions: Sessions, journal: Journal, read_counters: Callable[[], Mapping[str, int]] = dict
+    ) -> None:
+        """`read_counters` returns the counters of this process."""
         self._sessions = sessions
         self._journal = journal
+        self._read_counters = read_counters
         self._queue = QueueFutures()
         self._buckets = TokenBuckets(self._queue.resolve)
         self.next_number = journal.next_number
@@ -125,6 +129,10 @@ class MemoryStore:
 
     async def reload(self) -> None:
         """Do nothing: there is no other process."""
+
+    async def sum_counters(self) -> Mapping[str, int]:
+        """The counters of this process."""
+        return self._read_counters()
 
     def flush(self) -> None:
         """Do nothing: memory needs no flush."""

@@ -15,7 +15,7 @@ from emulator.engine.ruleset import CompiledRule
 from emulator.engine.timeline.timeline import Frame, Frames, Timeline
 from emulator.errors import Place
 from emulator.scenario.rules import Usage as NoUsage
-from emulator.store.exchange import Entry, Exchange, Played, Sender, TokenExchange, UnroutedRequest
+from emulator.store.exchange import Asked, Entry, Exchange, Played, Sender, TokenExchange, UnroutedRequest
 from emulator.wire.errors import Refusal
 from emulator.wire.urls import Target
 from emulator.wire.usage import Usage
@@ -50,6 +50,8 @@ def pack(entry: Entry) -> bytes:
         "also": outcome.warnings,
         "quirks": sorted(outcome.quirks),
         "changed": outcome.changed_by_overrides,
+        "asked": entry.asked,
+        "said": outcome.said,
     }
     if chosen is not None:
         place = chosen.rule.place
@@ -86,6 +88,7 @@ def unpack(data: bytes) -> Entry:
         tuple(header["also"]),
         frozenset(header["quirks"]),
         header["changed"],
+        header["said"],
     )
     return Exchange(
         header["number"],
@@ -98,6 +101,7 @@ def unpack(data: bytes) -> Entry:
         header["duration"],
         Played(ended, sent, tuple(times)),
         sender=Sender(*header["sender"]),
+        asked=Asked(*header["asked"]),
     )
 
 

@@ -27,7 +27,7 @@ from emulator.engine.quota import (
 )
 from emulator.errors import StartError
 from emulator.store.exchange import Entry
-from emulator.store.interface import PushedScenario, StoreUnreachableError, read_pushed_scenario
+from emulator.store.interface import OPEN_STREAMS, PushedScenario, StoreUnreachableError, read_pushed_scenario
 from emulator.store.journal import Journal
 from emulator.store.memory import QueueFutures
 from emulator.store.records import pack, unpack
@@ -50,6 +50,7 @@ _SPARE = 1_000_000
 _SCRIPTS = (
     "append",
     "count",
+    "counters",
     "join",
     "look",
     "publish",
@@ -81,6 +82,8 @@ class Keys:
         self.bucket_uses = f"{common}bucket-uses"
         self.changes = f"{common}changes"
         """Channel on which processes are told of changes."""
+        self.counters = f"{common}counters"
+        """The hash with the counters of all processes."""
         self.turns = f"{common}turns"
         """Channel on which queued requests are told to try again."""
 
@@ -163,10 +166,12 @@ class RedisStore:
         reread: Callable[[], object] = lambda: None,
         report: Callable[[str], object] = lambda _: None,
         server_time: bool = True,
+        read_counters: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         """`reread` has this process read the server's scenarios again; `report` gets what its users should know.
 
-        `server_time` counts quotas by the clock of the Redis server, not by the `now` of the methods.
+        `server_time` counts quotas by the clock of the Redis server, not by the `now` of the methods. `read_counters` returns
+        the counters of this process, which are handed over with each sign of life.
         """
         self.url = url
         self._sessions = sessions
@@ -176,6 +181,9 @@ class RedisStore:
         self._reread = reread
         self._report = report
         self._server_time = server_time
+        self._read_counters = read_counters
+        self._counted: dict[str, int] = {}
+        """The counters as they were handed over last."""
         self._process = f"{secrets.token_hex(6)}@{__version__}"
         self._servers = find_servers(url)
         self._links: dict[str, Link] = {}
@@ -226,6 +234,9 @@ class RedisStore:
     async def close(self) -> None:
         """Hand over what is left, and disconnect."""
         self.flush()
+        with suppress(UnreachableError, StoreUnreachableError):
+            if any(link.is_connected for link in self._links.values()):
+                await self._share_counters()
         for link in self._links.values():
             if link.is_connected:
                 # Replies come in order: once this has one, all that was handed over has been carried out.
@@ -311,8 +322,9 @@ class RedisStore:
     async def _show_life(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT)
-            with suppress(UnreachableError, StartError):
+            with suppress(UnreachableError, StoreUnreachableError, StartError):
                 await self._join()
+                await self._share_counters()
 
     # What other processes say
 
@@ -622,6 +634,35 @@ class RedisStore:
             bounds = self._journal.max_exchanges, self._journal.max_bytes
             if not self._hand_over("append", keys, KEY_LIFETIME, self._process, self._sequence, *bounds, *records):
                 self._lost += len(records) // 2
+
+    async def sum_counters(self) -> Mapping[str, int]:
+        """The counters of all processes; those of others as they were at their last sign of life."""
+        return await self._share_counters()
+
+    async def _share_counters(self) -> Mapping[str, int]:
+        """Add to the shared counters what this process has counted since the last time, and return them."""
+        current = dict(self._read_counters())
+        is_open = current.pop(OPEN_STREAMS, 0)
+        before, self._counted = self._counted, current
+        told: list[Argument] = []
+        for name, number in current.items():
+            if number != before.get(name, 0):
+                told += [name, number - before.get(name, 0)]
+        keys = [self._keys.counters, self._keys.processes]
+        try:
+            open_streams, found = await self._call("counters", keys, KEY_LIFETIME, self._process, is_open, *told)
+        except StoreUnreachableError:
+            # Handed over with the next sign of life.
+            self._counted = {
+                name: number - (current[name] - before.get(name, 0)) if name in current else number
+                for name, number in self._counted.items()
+            }
+            raise
+        names, numbers = found[::2], map(int, found[1::2])
+        return {
+            **{name.decode(): number for name, number in zip(names, numbers, strict=True)},
+            OPEN_STREAMS: open_streams,
+        }
 
     async def _reserve(self, count: int) -> int:
         last: int = await self._link_of(self._keys.meta).call("reserve", [self._keys.meta], KEY_LIFETIME, count)

@@ -107,15 +107,21 @@ def replace_headers(headers: Headers, others: Headers) -> Headers:
     return (*found, *(pair for pairs in given.values() for pair in pairs))
 
 
-def encode_headers(headers: Headers, status: int) -> tuple[tuple[bytes, bytes], ...]:
+def encode_headers(
+    headers: Headers, status: int, extra: "ExtraHeader | None" = None
+) -> tuple[tuple[bytes, bytes], ...]:
     """Encode all headers to send: content type, the front end's, then the answer's, which replace front-end headers of the same name.
+
+    `extra` comes last.
 
     Raises RuntimeError for a header that HTTP does not allow.
     """
     if status == _UNAUTHORIZED:
         headers = replace_headers(_UNAUTHENTICATED, headers)
     elif headers in _COMMON:
-        return _COMMON[headers]
+        return _COMMON[headers] if extra is None else extra.common[headers]
+    if extra is not None:
+        headers = replace_headers(headers, (extra.pair,))
     first = tuple(pair for pair in headers if pair[0].lower() == "content-type")
     others = tuple(pair for pair in headers if pair[0].lower() != "content-type")
     encoded = _encode((*first, *replace_headers(_FRONT_END, others)))
@@ -151,3 +157,12 @@ for _content_type, _own in (
 ):
     _common = (("content-type", _content_type), *_own)
     _COMMON[_common] = _join(_encode((_common[0], *replace_headers(_FRONT_END, _own))))
+
+
+class ExtraHeader:
+    """A header of the emulator's own that many answers have, encoded once together with the headers of most answers."""
+
+    def __init__(self, name: str, value: str) -> None:
+        self.pair = (name, header_text(value))
+        encoded = _encode((self.pair,))
+        self.common = {headers: _join((*common, *encoded)) for headers, common in _COMMON.items()}

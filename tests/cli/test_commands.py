@@ -9,11 +9,13 @@ from typing import Any
 import click
 import pytest
 
+from emulator.api.emulator import Emulator
 from emulator.catalogue.errors import all_errors
 from emulator.catalogue.models import all_models
 from emulator.cli.commands import main
 from emulator.scenario.reference import reference_text
 from emulator.scenario.schema import schema_text
+from emulator.server.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 CHAT = str(ROOT / "scenarios" / "chat.yaml")
@@ -186,7 +188,9 @@ def test_explain_of_a_refusal(run: Any, body: str, said: str) -> None:
     result = run("explain", CHAT, "-", input=body)
     assert result.exit_code == 1
     assert result.stdout.startswith(said)
-    assert "status 400\n[{\n" in result.stdout
+    head, _, answer = result.stdout.partition("\n\nstatus 400\n")[2].partition("\n\n")
+    assert "content-type: application/json; charset=UTF-8\n" in head
+    assert answer.startswith("[{\n")
 
 
 def test_explain_of_a_wrong_url(run: Any, ask: Any) -> None:
@@ -215,6 +219,85 @@ def test_explain_used_wrongly(run: Any, ask: Any, arguments: list[str]) -> None:
     result = run("explain", CHAT, *arguments, *([] if "missing.json" in arguments else [ask("x")]))
     assert result.exit_code == 2
     assert arguments[-1] in result.stderr
+
+
+def test_explain_of_a_later_use(run: Any, ask: Any, tmp_path: Path) -> None:
+    """With --use the request is sent so many times: sequences go on, rules are used up, flags are set."""
+    text = (
+        "rules: [{name: once, times: 1, sets: seen, reply: One}, "
+        "{name: then, requires: seen, sequence: [Two, Three], then: exhaust}]"
+    )
+    (tmp_path / "uses.yaml").write_text(text, "utf-8")
+    said = {
+        use: run("explain", "uses.yaml", ask("x"), "--use", use, "--json", env={"NO_COLOR": "1"})
+        for use in ("1", "2", "3", "4")
+    }
+    found = {use: json.loads(done.stdout) for use, done in said.items()}
+    assert [(one["rule"], one["use"], one["reply"]) for one in found.values()] == [
+        ("once", 1, 1),
+        ("then", 1, 1),
+        ("then", 2, 2),
+        (None, None, None),
+    ]
+    assert [done.exit_code for done in said.values()] == [0, 0, 0, 1]
+    assert [one["used_up"] for one in found["4"]["rules"]] == [1, 2]
+    assert found["2"]["rules"][1]["conditions"] == [
+        {"field": "requires", "holds": True, "wanted": "seen", "got": "seen", "details": []}
+    ]
+    assert "  used up: 1 of 1" in run("explain", "uses.yaml", ask("x"), "--use", "2").stdout.splitlines()
+
+
+def test_explain_prints_headers(run: Any, ask: Any, tmp_path: Path) -> None:
+    """Those of the rule, of the service, and the emulator's own."""
+    (tmp_path / "head.yaml").write_text("rules: [{name: grüße, headers: {x-mine: '1'}, reply: Hi}]", "utf-8")
+    lines = run("explain", "head.yaml", ask("x")).stdout.splitlines()
+    head = lines[lines.index("status 200") + 1 : lines.index("", lines.index("status 200"))]
+    assert head[0] == "content-type: application/json; charset=UTF-8"
+    assert "x-mine: 1" in head
+    assert head[-1] == 'x-emulator-rule: "gr??e", head.yaml:1:9'
+
+
+def test_explain_of_an_exchange(run: Any) -> None:
+    """A number asks the running server, which knows what the session remembered when the request came."""
+    text = "rules: [{name: once, when: {header: {x-a: b}}, reply: no}, {name: two, times: 1, reply: Hi}, {name: last, reply: Ho}]"
+    with Emulator(f"{text}\n", settings=Settings(auth="off")) as vertex:
+        for _ in range(2):
+            vertex.openai(project="demo").chat.completions.create(
+                model="google/gemini-2.5-flash", messages=[{"role": "user", "content": "x"}]
+            )
+        first = run("explain", "1", "--url", vertex.url)
+        second = json.loads(run("explain", "2", "--url", vertex.url, "--json").stdout)
+        missing = run("explain", "3", "--url", vertex.url)
+    assert '"two", ' in first.stdout
+    assert "(1 more not asked)" in first.stdout
+    assert (first.exit_code, second["rule"], [one["used_up"] for one in second["rules"]]) == (
+        0,
+        "last",
+        [None, 1, None],
+    )
+    assert missing.exit_code == 1
+    assert missing.stderr.endswith("says 404: exchange 3 is not in the journal, which keeps the last ones only\n")
+
+
+def test_check_is_strict_when_asked(run: Any, tmp_path: Path) -> None:
+    """Warnings fail with --strict only; --json has all problems with their places."""
+    (tmp_path / "hidden.yaml").write_text("rules: [{name: all, reply: A}, {name: never, reply: B}]", "utf-8")
+    (tmp_path / "broken.yaml").write_text("rules: [{repyl: A}]", "utf-8")
+    assert run("check", "hidden.yaml").exit_code == 0
+    strict = run("check", "--strict", "hidden.yaml")
+    assert (strict.exit_code, strict.stdout) == (1, "")
+    assert strict.stderr.endswith("1 warning found, and --strict allows none\n")
+    for arguments, status in (((), 0), (("--strict",), 1)):
+        done = run("check", "--json", *arguments, "hidden.yaml")
+        shown = json.loads(done.stdout)
+        assert (done.exit_code, done.stderr, shown["passed"]) == (status, "", not status)
+        assert (shown["scenarios"], shown["rules"]) == (1, 2)
+        (problem,) = shown["problems"]
+        assert (problem["file"], problem["line"], problem["severity"]) == ("hidden.yaml", 1, "warning")
+    done = run("check", "--json", "broken.yaml")
+    shown = json.loads(done.stdout)
+    assert (done.exit_code, shown["passed"], shown["rules"]) == (1, False, None)
+    assert shown["problems"][0]["message"] == 'unknown key "repyl" in a rule; did you mean "reply"?'
 
 
 def test_schema_and_reference(run: Any) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -47,11 +48,25 @@ def test_lines_for_people(vertex: Emulator, run: Callable[..., Any]) -> None:
     done = run("journal", "--url", vertex.url)
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
-    assert re.fullmatch(r' {4}1  \d\d:\d\d:\d\d  p  "hello"  200  \d+\.\d ms  complete', lines[0])
-    assert re.fullmatch(r" {4}2  \S+  p  miss  418  .* ms  complete", lines[1])
-    assert lines[2].strip() == 'no rule of "hello" answers this request (session p, turn 1)'
-    assert "  p  refusal  400  " in done.stdout
+    assert re.fullmatch(
+        r'#1 \d\d:\d\d:\d\d p gemini-2\.5-flash "hello" → "hello" 200 "Hi" \d+\+1 tokens \d+\.\d ms', lines[0]
+    )
+    assert re.fullmatch(r'#2 \S+ p gemini-2\.5-flash "what\?" → miss 418 [\d.]+ ms', lines[1])
+    assert lines[2] == '    no rule of "hello" answers this request (session p, turn 1)'
+    assert " p → refusal 400 " in done.stdout
     assert "temperature" in lines[-1]
+
+
+def test_requests_that_lead_nowhere(vertex: Emulator, run: Callable[..., Any]) -> None:
+    """A line says what was probably meant; in full, host and path are there too."""
+    with pytest.raises(HTTPError):
+        urlopen(f"{vertex.url}/v1/models", timeout=30)  # noqa: S310  # the server of this test
+    done = run("journal", "--url", vertex.url)
+    assert re.fullmatch(r"#1 \S+ - 404 GET /v1/models: no such path: this endpoint does not list.*\n", done.stdout)
+    done = run("journal", "1", "--url", vertex.url)
+    assert done.exit_code == 0
+    assert "GET /v1/models\nhost: 127.0.0.1:" in done.stdout
+    assert "status      404" in done.stdout
 
 
 def test_json_lines(vertex: Emulator, run: Callable[..., Any]) -> None:
@@ -95,3 +110,39 @@ def test_unreachable_emulator_is_reported(run: Callable[..., Any]) -> None:
     assert done.exit_code == 1
     assert f"at {url} (connection refused); --url" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_one_exchange_in_full(vertex: Emulator, run: Callable[..., Any]) -> None:
+    """Messages, the other fields, the rule, the answer; what is not there is an error."""
+    send(vertex, "hello\nthere", temperature=0.5)
+    send(vertex, "what?")
+    done = run("journal", "1", "--url", vertex.url)
+    assert done.exit_code == 0
+    place = re.escape(str(vertex.service.ruleset.rules[0].place))
+    expected = r"""
+#1 .* → "hello" 200 "Hi" .*
+
+POST /v1/projects/p/locations/global/endpoints/openapi/chat/completions
+host: 127\.0\.0\.1:\d+
+
+asked:
+  user        hello
+              there
+  model       google/gemini-2\.5-flash
+  temperature 0\.5
+
+answered:
+  rule        "hello", PLACE, reply 1
+  status      200
+  assistant   Hi
+  finish      stop
+  usage       \{.*\}
+  ended       complete, \d+ bytes sent
+"""
+    assert re.fullmatch(expected.lstrip().replace("PLACE", place), done.stdout)
+    assert "  refusal" not in done.stdout
+    assert "  status      418" in run("journal", "2", "--url", vertex.url).stdout
+    missing = run("journal", "9", "--url", vertex.url)
+    assert (missing.exit_code, missing.stdout) == (1, "")
+    assert missing.stderr == "vertex-emulator: exchange 9 is not in the journal, which keeps the last ones only\n"
+    assert run("journal", "1", "--follow").exit_code == 2

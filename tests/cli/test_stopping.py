@@ -1,6 +1,7 @@
-"""SIGTERM while answers are being sent."""
+"""Signals while answers are being sent."""
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -40,7 +41,7 @@ def test_running_streams_may_end(serve: Any, scenario: str) -> None:
     with stream(program.read_base_url(), "short") as lines:
         program.process.send_signal(signal.SIGTERM)
         assert [*lines][-1] == "data: [DONE]"
-        assert '"short"' in program.read_until("complete")[-1]
+        assert '"short"' in program.read_until("→ ")[-1]
         assert program.process.wait(timeout=20) == 0
 
 
@@ -54,3 +55,29 @@ def test_streams_that_do_not_end_are_cut(serve: Any, scenario: str, text: str) -
             list(lines)
         assert "server stopped" in program.read_rest().strip().splitlines()[-1]
         assert program.process.wait(timeout=20) == 0
+
+
+def test_the_first_signal_says_what_is_waited_for_and_the_second_ends_at_once(serve: Any, scenario: str) -> None:
+    """The answers are named; without a second signal the grace would be over after minutes."""
+    program = serve(scenario, "--grace", "600")
+    with stream(program.read_base_url(), "never") as lines:
+        program.process.send_signal(signal.SIGINT)
+        said = program.read_until("waiting")[-1]
+        assert said.startswith("vertex-emulator: waiting up to 600 s for 1 answer to end (#")
+        assert said.endswith(' demo "never"); Ctrl-C again ends at once')
+        before = time.monotonic()
+        program.process.send_signal(signal.SIGINT)
+        with pytest.raises(httpx.HTTPError):
+            list(lines)
+        assert "server stopped" in program.read_rest()
+        assert program.process.wait(timeout=20) == 0
+        assert time.monotonic() - before < 20
+
+
+def test_a_signal_without_running_answers_says_nothing(serve: Any, scenario: str) -> None:
+    """The server ends."""
+    program = serve(scenario)
+    program.read_until("Ctrl-C stops the server.")
+    program.process.send_signal(signal.SIGINT)
+    assert program.read_rest().strip() == ""
+    assert program.process.wait(timeout=20) == 0

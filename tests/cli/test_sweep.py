@@ -1,14 +1,20 @@
 """`vertex-emulator sweep`: real programs, each with a server of its own for each bad day."""
 
+import io
 import json
 import os
 import re
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
+
+from emulator.api.sweeps import Row
+from emulator.cli.sweep import Progress
 
 CLIENTS = Path(__file__).with_name("clients")
 NAIVE, ROBUST = str(CLIENTS / "naive.py"), str(CLIENTS / "robust.py")
@@ -214,3 +220,77 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def test_list_runs_nothing(run: Any) -> None:
+    """What would be tried, by name; neither scenario nor program is needed."""
+    done = run("sweep", "--list", "--set", "errors", "--only", "429*")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        "429       429 RESOURCE_EXHAUSTED, whatever is asked",
+        "429_once  429 RESOURCE_EXHAUSTED at first, then the answer",
+    ]
+    assert [one["variation"] for one in json.loads(run("sweep", "--list", "--json", "--only", "crlf").stdout)] == [
+        "crlf"
+    ]
+
+
+def test_junit(sweep: Any, tmp_path: Path) -> None:
+    """Each variation is a test case; what was not met is skipped."""
+    done = sweep("--only=crlf", "--only=429", "--only=stop_on_calls", "--junit", "found.xml")
+    assert done.exit_code == 1
+    (suite,) = ET.parse(tmp_path / "found.xml").getroot()  # noqa: S314  # our own
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "1")
+    cases = {case.get("name"): [child.tag for child in case] for case in suite}
+    assert cases == {"crlf": [], "429": ["failure"], "stop_on_calls": ["skipped"]}
+    failure = suite.find("testcase[@name='429']/failure")
+    assert failure is not None
+    assert failure.get("message") == "crashed: status 1: urllib.error.HTTPError: HTTP Error 429: Too Many Requests"
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """True."""
+        return True
+
+
+def test_progress_on_terminals() -> None:
+    """The variation that runs is said, and the line is cleared before anything else is printed."""
+    terminal, file = Terminal(), io.StringIO()
+    rows = [Row(variation=name, effect="", result="survived") for name in ("a", "b")]
+    for stream in (terminal, file):
+        with Progress(["a", "b", "c"], stream) as progress:
+            assert list(progress.show(iter(rows))) == rows
+    shown = terminal.getvalue().split("\r\x1b[K")
+    assert [text for text in shown if text] == ["1 of 3: a", "2 of 3: b", "3 of 3: c"]
+    assert (shown[-1], file.getvalue()) == ("", "")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_has_run_is_summed_up_after_ctrl_c(start_program: Any, tmp_path: Path, *, as_json: bool) -> None:
+    """Rows, summary and JUnit file of what has run; the status is that of the signal."""
+    (tmp_path / "story.yaml").write_text(STORY, "utf-8")
+    program = tmp_path / "program.py"
+    # The program hangs in the second variation, until the sweep is stopped.
+    program.write_text(
+        f"exec(open({NAIVE!r}).read())\nimport os, time\nopen('runs', 'a').write('x')\n"
+        "if os.path.getsize('runs') == 4: open('hangs', 'w'); time.sleep(600)\n",
+        "utf-8",
+    )
+    more = ["--json"] if as_json else []
+    names = ["--only=crlf", "--only=comment_lines", "--junit", "found.xml", "--timeout", "500"]
+    running = start_program("sweep", *names, *more, "story.yaml", "--", sys.executable, str(program))
+    while not (tmp_path / "hangs").exists():
+        assert running.process.poll() is None
+        time.sleep(0.05)
+    running.process.send_signal(signal.SIGINT)
+    said = running.read_rest()
+    assert running.process.wait(timeout=60) == 130
+    if as_json:
+        shown = json.loads(said)
+        assert (len(shown["runs"]), shown["stopped"]) == (1, "after 1 of 2")
+    else:
+        assert said.endswith("\nstopped after 1 of 2 variations; 1 variation: 1 survived\n")
+    assert 'tests="1"' in (tmp_path / "found.xml").read_text("utf-8")

@@ -3,14 +3,15 @@
 from typing import Any
 
 from emulator import budget as work_budget
-from emulator import redaction
+from emulator import pytest_plugin, redaction
 from emulator.catalogue import models
+from emulator.cli import banner, explain
 from emulator.cli.options import TOKEN_LIFETIME
 from emulator.credentials import app as credentials
-from emulator.engine import fake
+from emulator.engine import fake, ruleset
 from emulator.engine import quota as buckets
 from emulator.engine.matching import conditions, misses
-from emulator.engine.reply import arguments, chunking, json_prompts, limits, prose
+from emulator.engine.reply import arguments, chunking, json_prompts, limits, parts, prose
 from emulator.engine.request import implicit_caching, open_turn, options
 from emulator.engine.request import tools as request_tools
 from emulator.engine.sampling import patterns, sampler
@@ -21,7 +22,7 @@ from emulator.scenario import problems
 from emulator.scenario import yaml as scenario_yaml
 from emulator.scenario.checks import unreachable
 from emulator.scenario.templates import prices, template
-from emulator.server import control, lifetime, listening, tokens, unrouted
+from emulator.server import control, lifetime, listening, log, metrics, tokens, unrouted
 from emulator.server.settings import Settings
 from emulator.store import exchange, sessions
 from emulator.verdicts import tool_calls
@@ -215,6 +216,29 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             f"{prose.MAX_QUOTED} characters, {prose.MAX_LISTED} items of a list",
             "it is cut at a word",
         ),
+        (
+            "a request and an answer in a line of the log",
+            f"{log.TEXT_WIDTH} characters; {exchange.MAX_SHOWN} in lists of the journal",
+            "the beginning, and `…`",
+        ),
+        (
+            "a request's last message, its model and an answer, as they are kept beside the bodies for that",
+            f"{parts.MAX_PREVIEW:,}, {exchange.MAX_MODEL} and {parts.MAX_PREVIEW:,} characters",
+            "the beginning",
+        ),
+        (
+            "the name and the place of a rule in `x-emulator-rule`",
+            f"{ruleset.MAX_NAME} and {ruleset.MAX_PLACE:,} characters",
+            "the beginning, and `…`",
+        ),
+        (
+            "series of requests that metrics count apart",
+            f"{metrics.MAX_SERIES:,}, with labels of {metrics.MAX_LABEL} characters",
+            "further ones count as rule and model `other`",
+        ),
+        ("lines about exchanges in the report of a failing test", f"{pytest_plugin.MAX_LINES}", "the last ones"),
+        ("requests before the one that `explain --use` explains", f"{explain.MAX_USES:,}", "wrong usage"),
+        ("rules that an example request of `serve` is looked for with", f"{banner.MAX_TRIED}", "it is a greeting"),
         ("rules that a miss names", f"{misses.NEAREST}", "the others are counted"),
         (
             "work of finding them",

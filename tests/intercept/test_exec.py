@@ -147,7 +147,7 @@ def test_misses_and_refusals_are_counted(programs: Any) -> None:
     """The last line has the counts; with -v the log is on stderr; without --verify the status is the program's."""
     done = programs.run("-v", SKY, "--", sys.executable, CHAT, "sky", "sea")
     assert (done.status, done.out) == (0, "418\n")
-    assert '"sky"  200' in done.err
+    assert '"sky" 200' in done.err
     assert 'wanted text containing "sky", got "sea"' in done.err
     assert done.err.endswith("vertex-emulator: 2 requests, 1 miss, 0 refusals, 0 leaks\n")
 
@@ -156,7 +156,7 @@ def test_log_goes_to_a_file(programs: Any) -> None:
     """With --log the log is written to the file, and stderr has only the program's output and the last line."""
     done = programs.run("--log", "requests.log", SKY, "--", sys.executable, CHAT, "sky")
     assert done.err == "vertex-emulator: 1 request, 0 misses, 0 refusals, 0 leaks\n"
-    assert '"sky"  200' in (programs.folder / "requests.log").read_text("utf-8")
+    assert '"sky" 200' in (programs.folder / "requests.log").read_text("utf-8")
 
 
 def test_leaks_are_named(programs: Any) -> None:

@@ -59,7 +59,8 @@ def test_unrouted_requests_fail_the_test(run: Run) -> None:
         [
             "exchange *, session test-it-*: GET /v1/models: no such path: this endpoint does not list its models*",
             "exchange *, session test-it-*: GET */endpoints/openapi/models: no such path*",
-            "*404 GET /v1/models: no such path*",
+            "#* 404 GET /v1/models: no such path*",
+            "the page: *",
         ]
     )
 
@@ -167,7 +168,7 @@ def test_a_failing_test_shows_its_exchanges(run: Run) -> None:
     """The exchanges are in the report, and nothing else fails."""
     result = run(test_it_py=f"def test_it(vertex):\n    {ASK % 'hi'}\n    assert 0\n")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*vertex exchanges*", '*"otherwise"  200*'])
+    result.stdout.fnmatch_lines(["*vertex exchanges*", '*"otherwise" 200*'])
 
 
 @pytest.mark.parametrize("plugin", ["anyio", "pytest_asyncio.plugin"])

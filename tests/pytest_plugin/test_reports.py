@@ -1,5 +1,6 @@
 """What the plugin tells in the reports of tests and at the end of a run."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -30,13 +31,44 @@ def test_a_failing_test_shows_the_verdicts_on_its_client(run: Run) -> None:
     result.stdout.fnmatch_lines(
         [
             "*- vertex exchanges -*",
-            "#1  *404*",
-            "#2  *404*",
+            '#1 * gemini-2.5-flash "x" → "*" 404 *',
+            "#2 *404*",
+            "the page: http://127.0.0.1:*/__emulator__/",
             "-* vertex verdicts -*",
             f"error: refusal_retried (#1, #2): {RETRIED}*",
         ]
     )
     result.stdout.no_fnmatch_line("*in tests that passed*")
+
+
+def test_a_report_has_thirty_lines_at_most(run: Run) -> None:
+    """The last exchanges are shown, with what was asked and answered, and how many are left out."""
+    text = f"""{BEGIN}
+def test_many(vertex):
+    for _ in range(40):
+        ask(vertex)
+    assert 0
+
+@pytest.mark.vertex("long.yaml")
+def test_misses(vertex):
+    for _ in range(9):
+        with pytest.raises(openai.APIStatusError):
+            ask(vertex)
+    assert 0
+"""
+    result = run(
+        test_it_py=text, long_yaml="rules: [{name: never, when: {last_user: y, turn: 3, system: z}, reply: a}]"
+    )
+    result.assert_outcomes(failed=2)
+    sections = result.stdout.str().split("- vertex exchanges -")[1:]
+    assert len(sections) == 2
+    for section in sections:
+        lines = section.partition("the page: ")[0].splitlines()[1:]
+        assert 20 < len(lines) < 30
+        assert re.fullmatch(r"\(\d+ more before these\)", lines[0])
+        assert lines[1].startswith("#")
+    assert '"x" → ' in sections[0]
+    assert "MISS  wanted" in sections[1]
 
 
 def test_a_test_that_fails_at_its_end_shows_both_too(run: Run) -> None:
@@ -48,7 +80,8 @@ def test_a_test_that_fails_at_its_end_shows_both_too(run: Run) -> None:
         [
             "*would be refused by Vertex*",
             "*- vertex exchanges -*",
-            "#1  *",
+            "#1 *",
+            "the page: *",
             "-* vertex verdicts -*",
             "error: model_without_publisher (#1)*",
         ]
@@ -63,7 +96,7 @@ def test_a_fixture_that_fails_shows_both_too(run: Run) -> None:
     result = run(test_it_py=text)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["*- vertex exchanges -*", "#1  *", "#2  *", "-* vertex verdicts -*", "error: refusal_retried *"]
+        ["*- vertex exchanges -*", "#1 *", "#2 *", "the page: *", "-* vertex verdicts -*", "error: refusal_retried *"]
     )
 
 

@@ -1,6 +1,7 @@
 """Requests that nothing routes: what is said of them, and where they are seen."""
 
 import json
+import re
 from collections.abc import Iterator
 from http.client import HTTPConnection
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.api.emulator import Emulator
-from emulator.server.log import log_line
+from emulator.server.log import describe_json, log_json, log_line
 from emulator.server.settings import Settings
 from emulator.server.unrouted import find_nearest, host_name, is_foreign, not_found_at
 from emulator.store.records import pack, unpack
@@ -39,6 +40,15 @@ def ask(vertex: Emulator, verb: str, path: str, host: str = "") -> tuple[int, di
     headers = {name.lower(): value for name, value in response.getheaders()}
     connection.close()
     return response.status, headers
+
+
+def get(vertex: Emulator, path: str) -> str:
+    """The body of what the control path answers."""
+    connection = HTTPConnection(vertex.url.removeprefix("http://"), timeout=30)
+    connection.request("GET", path)
+    body = connection.getresponse().read().decode()
+    connection.close()
+    return body
 
 
 def read_log(vertex: Emulator) -> list[str]:
@@ -221,7 +231,14 @@ def test_unrouted_requests_are_seen(vertex: Emulator) -> None:
     assert (shown["nearest_url"], shown["session"], shown["leak"]) == (url, "", False)
     assert shown["report"] == f"POST /v1/chat/completions: {said}"
     assert "hush" not in json.dumps(shown)
-    assert log[0].partition("  ")[2] == f"404 POST /v1/chat/completions: {said}"
+    assert re.fullmatch(
+        rf"#{found.number} \d\d:\d\d:\d\d - 404 {re.escape(f'POST /v1/chat/completions: {said}')}", log[0]
+    )
+    assert describe_json(shown).render() == log[0]
+    assert json.loads(log_json(found))["notes"] == [f"POST /v1/chat/completions: {said}"]
+    assert vertex.service.metrics.read()['["requests", "unrouted", "", "", 404]'] == 1
+    explained = get(vertex, f"/__emulator__/explain?number={found.number}")
+    assert "a request that led nowhere, which no rule answers" in explained
     assert vertex.verify().unanswered == (f"exchange {found.number}: POST /v1/chat/completions: {said}",)
     assert list(vertex.journal) == []
     assert unpack(pack(found)) == found
@@ -252,7 +269,7 @@ def test_hosts_of_other_services_are_leaks(vertex: Emulator) -> None:
     assert (status, headers["x-emulator-warning"]) == (404, "storage.googleapis.com is not emulated")
     (found,) = vertex.unrouted
     assert found.is_leak
-    assert "  storage.googleapis.com  404 GET /storage/v1/b/x: storage.googleapis.com is not emulated" in log[0]
+    assert " 404 GET /storage/v1/b/x: storage.googleapis.com is not emulated" in log[0]
     vertex.reset()
 
 

@@ -21,7 +21,7 @@ from emulator.server.clock import ManualClock
 from emulator.server.service import Service
 from emulator.server.settings import Settings
 from emulator.store.exchange import Exchange
-from emulator.store.interface import read_pushed_scenario
+from emulator.store.interface import OPEN_STREAMS, read_pushed_scenario
 from emulator.store.redis import RedisStore
 from emulator.wire.urls import Target
 
@@ -68,6 +68,7 @@ class Servers:
                 namespace=self._namespace,
                 reread=partial(self._read_again, service),
                 server_time=False,
+                read_counters=service.metrics.read,
             )
             # Numbers are unique across processes but not in order; the comparison is of all else.
             store.next_number = partial(next, self._numbers)
@@ -258,3 +259,24 @@ def test_a_store_that_is_not_there_is_one_sentence() -> None:
     with pytest.raises(StartError, match=r"^the store redis://127\.0\.0\.1:1/0 cannot be reached: ") as raised:
         asyncio.run(store.open())
     assert "secret" not in str(raised.value)
+
+
+def test_counters_of_all_processes_are_added_up(start: Any) -> None:
+    """What each process has counted is counted once, also after it has ended."""
+    servers = start()
+    body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "hello"}]}
+
+    def requests_seen_by(which: int) -> int:
+        found = servers.run(servers.pick(which).store.sum_counters())
+        return sum(number for name, number in found.items() if name.startswith('["requests"'))
+
+    for which in (0, 1, 1, 0, 1):
+        servers.run(servers.finish(which, "p", body))
+    requests_seen_by(0)
+    assert requests_seen_by(1) == 5
+    assert requests_seen_by(0) == requests_seen_by(1) == 5
+    servers.replace(1)
+    assert requests_seen_by(1) == requests_seen_by(0) == 5
+    servers.pick(1).open_streams[1] = None
+    servers.run(servers.pick(1).store.sum_counters())
+    assert servers.run(servers.pick(0).store.sum_counters())[OPEN_STREAMS] == 1

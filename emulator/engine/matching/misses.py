@@ -1,15 +1,17 @@
 """Miss reports: why no rule answers a request, shown on the rules that come nearest."""
 
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 from emulator.budget import Budget, BudgetError
 from emulator.engine.matching.conditions import Comparison, compare, shorten, size_of
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import CompiledRule, Ruleset
 from emulator.engine.session import State, show_flags
+from emulator.redaction import clean_line
 from emulator.scenario.patterns import PatternError
 
 NEAREST = 3
@@ -22,7 +24,7 @@ _TRANSCRIPT_PRICE = 1
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """A rule that did not answer, compared with the request."""
+    """A rule compared with a request that it does not answer, or with one that it does."""
 
     rule: CompiledRule
     comparisons: tuple[Comparison, ...]
@@ -32,6 +34,33 @@ class NearMiss:
     def distance(self) -> int:
         """How many of its conditions do not hold."""
         return sum(not one.holds for one in self.comparisons)
+
+    @property
+    def answers(self) -> bool:
+        """Whether the rule answers the request if no rule before it does."""
+        return not self.distance and not self.used_up
+
+    def to_json(self) -> dict[str, Any]:
+        """The rule and its conditions as JSON, without secrets."""
+        conditions = [
+            {
+                "field": one.field.rstrip("_"),
+                "holds": one.holds,
+                "wanted": one.wanted,
+                "got": clean_line(one.got),
+                "details": list(map(clean_line, one.details)),
+            }
+            for one in self.comparisons
+        ]
+        rule = self.rule
+        used_up = rule.limit if self.used_up else None
+        return {
+            "name": rule.name,
+            "place": str(rule.place),
+            "answers": self.answers,
+            "used_up": used_up,
+            "conditions": conditions,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +138,38 @@ def _compare(rule: CompiledRule, facts: Facts, state: State) -> tuple[Comparison
     return tuple(found)
 
 
-_Rank = tuple[float, int, int]
-"""How near a rule comes, the nearest first: conditions that do not hold, all conditions and matching turns, the last two negative."""
+def compare_in_turn(ruleset: Ruleset, facts: Facts, state: State) -> Iterator[NearMiss]:
+    """Compare the rules with a request in the order in which they are tried, up to the one that answers.
+
+    Raises AnswerError when a regular expression would take too long.
+    """
+    for rule in ruleset.rules:
+        compared = NearMiss(rule, compare_rule(rule, facts, state), is_used_up(rule, state.uses))
+        yield compared
+        if compared.answers:
+            return
+
+
+_Rank = tuple[float, float, int, int]
+"""How near a rule comes, the nearest first: turns of a conversation that the request follows (0 for other rules), conditions that do not
+hold, all conditions, and turns that match; all but the second negative."""
+
+
+def make_rank(missing: int, size: int, matched: int, *, answers: bool = True) -> _Rank:
+    """Rank a rule by the conditions that do not hold and by all that it has.
+
+    Of a conversation, `matched` turns of the request match its transcript, and `answers` says whether that has an answer to them. The
+    request follows a conversation if more turns match than other conditions miss: then that is the rule that its author meant.
+    """
+    elsewhere = missing - (not answers)
+    return (-matched if matched > elsewhere else 0, missing, -size, -matched)
 
 
 def explain_miss(ruleset: Ruleset, facts: Facts, state: State, work: int = MISS_WORK) -> Miss:
     """Rank the rules by how near they come to a request.
 
-    First the rules with the fewest conditions that do not hold, among these the ones with the most conditions, among these the ones
-    whose transcript matches the most turns. Rules that hold but are used up come last. Only the rules that are named are compared
+    First the conversations that the request follows, for most turns. Then the rules with the fewest conditions that do not hold, among
+    these the ones with the most conditions. Rules that hold but are used up come last. Only the rules that are named are compared
     in words, a rule is given up as soon as it cannot be one of them, and `work` bounds what that costs beyond trying each rule.
 
     Raises AnswerError when a regular expression would take too long.
@@ -161,7 +213,7 @@ class _Ranking:
             raise rule.failed(error) from None
         if rank is None:
             return
-        if rank[0]:
+        if rank[1]:
             insort(self._missing, (rank, number, rule))
             del self._missing[NEAREST:]
         elif len(self._used_up) < NEAREST - 1:
@@ -169,12 +221,12 @@ class _Ranking:
 
     def _rank(self, rule: CompiledRule, *, may_hold: bool) -> _Rank | None:
         """The rank of a rule, or None if it is no nearer than those that are named."""
-        worst: _Rank = self._missing[-1][0] if len(self._missing) == NEAREST else (inf, 0, 0)
+        worst: _Rank = self._missing[-1][0] if len(self._missing) == NEAREST else (inf, inf, 0, 0)
         facts, conversation, flags = self._facts, rule.conversation, rule.flags
         has_flags = flags is not None and bool(flags.wanted)
         size = len(rule.conditions) + has_flags + (conversation is not None)
         most_turns = 0 if conversation is None else len(facts.dialogue)
-        if not may_hold and (1, -size, -most_turns) >= worst:
+        if not may_hold and (-most_turns, 1, -size, -most_turns) >= worst:
             return None
         missing = 0
         for condition in rule.conditions:
@@ -183,15 +235,15 @@ class _Ranking:
                 self._budget.spend(1 + condition.price * self._size)
             if not condition.holds(facts):
                 missing += 1
-                if (missing, -size, -most_turns) >= worst:
+                if (-most_turns if most_turns > missing else 0, missing, -size, -most_turns) >= worst:
                     return None
         if flags is not None and has_flags and not flags.holds(self._state.flags):
             missing += 1
-        matched = 0
+        matched, answers = 0, True
         if conversation is not None:
             if missing or not may_hold:
                 self._budget.spend(1 + _TRANSCRIPT_PRICE * self._size)
             matched, answers = conversation.count_matched(facts.dialogue, facts.readings)
             missing += not answers
-        rank = missing, -size, -matched
+        rank = make_rank(missing, size, matched, answers=answers)
         return rank if rank < worst else None

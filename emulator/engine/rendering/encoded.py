@@ -40,13 +40,16 @@ class EncodedAnswer:
         usage: Usage,
         slot_drawn: Drawn = (),
         drawn: Drawn = (),
+        *,
+        said: str = "",
     ) -> None:
         """`counts` are the tokens that it says and thinks, `usage` is its usage with `SLOT_PROMPT` as prompt.
 
-        `slot_drawn` is what was drawn for slots; what is drawn alike for an answer has no slot, because it always is.
+        `slot_drawn` is what was drawn for slots; what is drawn alike for an answer has no slot, because it always is. `said` is the beginning of the answer.
         """
         self.timeline = timeline
         self.counts = counts
+        self.said = said
         body = timeline.body
         self.size = len(body)
         self._drawn = [at for at, slot in enumerate(slot_drawn) if slot != drawn[at]]

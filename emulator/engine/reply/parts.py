@@ -8,6 +8,10 @@ from emulator.wire.headers import Headers
 from emulator.wire.json_text import dump
 from emulator.wire.usage import Usage
 
+MAX_PREVIEW = 1000
+"""Characters of a request and of an answer that are kept beside them: what people are shown, and enough more to know secrets by."""
+_MAX_PREVIEW_PARTS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
@@ -99,6 +103,25 @@ class Answer:
         return isinstance(
             next((part for part in self.choices[0].parts if not isinstance(part, Directive)), None), FailPart
         )
+
+    def preview(self) -> str:
+        """The beginning of the first choice: its visible text, then its calls; at most `MAX_PREVIEW` characters."""
+        texts: list[str] = []
+        for part in self.choices[0].parts:
+            match part:
+                case TextPart(is_thought=False):
+                    texts.append(part.text[:MAX_PREVIEW])
+                case CallPart():
+                    texts.append(f"{part.name}({part.arguments[:MAX_PREVIEW]})")
+                case MediaPart():
+                    texts.append(part.mime_type)
+                case RawPart():
+                    texts.append(part.body[:MAX_PREVIEW].decode("utf-8", "replace"))
+                case _:
+                    pass
+            if len(texts) == _MAX_PREVIEW_PARTS:
+                break
+        return " ".join(texts)[:MAX_PREVIEW]
 
     @property
     def has_directives(self) -> bool:

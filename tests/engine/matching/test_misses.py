@@ -39,8 +39,10 @@ def explain_plainly(ruleset: Ruleset, facts: Facts, state: State) -> Miss:
     """The definition: compare all rules in words, then sort them."""
     near = [NearMiss(rule, compare_rule(rule, facts, state), is_used_up(rule, state.uses)) for rule in ruleset.rules]
 
-    def rank(one: NearMiss) -> tuple[int, int, int]:
-        return one.distance, -len(one.comparisons), -max(two.matched_turns for two in one.comparisons)
+    def rank(one: NearMiss) -> tuple[float, ...]:
+        matched = max(two.matched_turns for two in one.comparisons)
+        elsewhere = sum(not two.holds for two in one.comparisons if two.field != "conversation")
+        return -matched if matched > elsewhere else 0, one.distance, -len(one.comparisons), -matched
 
     used_up = [one for one in near if not one.distance][: NEAREST - 1]
     missing = sorted((one for one in near if one.distance), key=rank)

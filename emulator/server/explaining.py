@@ -1,0 +1,85 @@
+"""Explanations of exchanges: the rules up to the one that answered, each condition wanted and got, and what was sent."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from emulator.engine.matching.misses import NearMiss, compare_in_turn
+from emulator.engine.request.facts import Facts
+from emulator.engine.ruleset import Ruleset
+from emulator.engine.session import State
+from emulator.errors import AnswerError
+from emulator.redaction import clean_line, redact
+from emulator.store.exchange import Exchange
+from emulator.wire.headers import encode_headers, header_text
+
+_HEADER_CONDITION = "header "
+
+
+def state_before(exchange: Exchange, earlier: Iterable[Exchange], rules: Ruleset, flags: frozenset[str]) -> State:
+    """What the session remembered when a request came: uses of rules and flags, from the exchanges before it.
+
+    `flags` are those that were set before the first of them.
+    """
+    by_key = {rule.key: rule for rule in rules.rules}
+    uses: dict[str, int] = {}
+    for one in sorted(earlier, key=lambda one: one.number):
+        chosen = one.outcome.chosen
+        if chosen is None or one.session != exchange.session or one.number >= exchange.number:
+            continue
+        key = chosen.rule.key
+        uses[key] = max(uses.get(key, 0), chosen.use)
+        rule = by_key.get(key)
+        if rule is not None and rule.flags is not None:
+            flags = rule.flags.apply(flags)
+    return State(uses, flags)
+
+
+def explain_exchange(exchange: Exchange, facts: Facts | None, rules: Ruleset, state: State) -> dict[str, Any]:
+    """Say as JSON which rule answers a request and why, by these rules and what the session remembered; then the answer, without secrets.
+
+    `facts` are None for a request that cannot be read. A refused request was compared with no rule.
+    """
+    outcome = exchange.outcome
+    timeline, refusal = outcome.timeline, outcome.refusal
+    is_refused = outcome.result == "refusal"
+    notes = [f"warning: {warning}" for warning in exchange.warnings]
+    compared: list[NearMiss] = []
+    try:
+        if facts is not None and not is_refused:
+            compared.extend(compare_in_turn(rules, facts, state))
+    except AnswerError as error:
+        # Those before it have been compared; an exchange that failed by it says so in its report.
+        if outcome.result != "error":
+            notes.append(str(error))
+    asks_headers = any(one.field.startswith(_HEADER_CONDITION) for near in compared for one in near.comparisons)
+    if asks_headers and facts is not None and not facts.raw_headers:
+        notes.append("the journal keeps no request headers, so conditions on them show what a request without any has")
+    chosen = outcome.chosen
+    answering = next((near.rule.name for near in compared if near.answers), None)
+    if chosen is not None and compared and answering != chosen.rule.name:
+        notes.append(f'"{chosen.rule.name}", {chosen.rule.place}, answered it then; the rules have changed since')
+    headers = [
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in encode_headers(timeline.headers, timeline.status, chosen.rule.header if chosen else None)
+    ]
+    if exchange.warnings:
+        headers.append(("x-emulator-warning", header_text("; ".join(exchange.warnings))))
+    return {
+        "number": exchange.number,
+        "session": redact(exchange.session),
+        "outcome": outcome.result,
+        "rule": chosen.rule.name if chosen else None,
+        "place": str(chosen.rule.place) if chosen else None,
+        "use": chosen.use if chosen else None,
+        "reply": chosen.position + 1 if chosen else None,
+        "refusal": {"name": refusal.rule, "place": refusal.place or None, "explanation": refusal.explanation or None}
+        if refusal is not None and is_refused
+        else None,
+        "report": outcome.report or None,
+        "notes": list(map(clean_line, notes)),
+        "rules": [near.to_json() for near in compared],
+        "not_asked": 0 if not compared else len(rules.rules) - len(compared),
+        "status": timeline.status,
+        "headers": [[name, redact(value)] for name, value in headers],
+        "answer": [exchange.show_frame(frame.data) for frame in timeline.frames],
+    }
