@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from emulator.http.sending import Receive, Scope, Send
@@ -19,17 +19,27 @@ if TYPE_CHECKING:
     from emulator.intercept.proxy import PassedHosts
 
 
-def _lazy_credentials_app(service: Service) -> ASGIApp:
-    @cache
-    def load() -> ASGIApp:
-        from emulator.credentials.app import CredentialsApp  # noqa: PLC0415  # the server starts quicker without it
-
-        return CredentialsApp(service)
+def _lazy(load: Callable[[], ASGIApp]) -> ASGIApp:
+    """An application that is loaded when it is first asked: the server starts quicker without it."""
+    load = cache(load)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await load()(scope, receive, send)
 
     return app
+
+
+def _load_credentials(service: Service) -> ASGIApp:
+    from emulator.credentials.app import CredentialsApp  # noqa: PLC0415
+    from emulator.inspector.app import lead_browsers  # noqa: PLC0415
+
+    return lead_browsers(CredentialsApp(service))
+
+
+def _load_control(service: Service) -> ASGIApp:
+    from emulator.inspector.app import build_control_with_page  # noqa: PLC0415
+
+    return build_control_with_page(service)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +71,10 @@ class Listeners:
         self._store = service.store
         self._bound = bound
         self._interception = interception
-        credentials = _lazy_credentials_app(service)
-        self._server = build_server(service, on_answering, otherwise=credentials, grace=grace)
+        credentials, control = _lazy(partial(_load_credentials, service)), _lazy(partial(_load_control, service))
+        self._server = build_server(service, on_answering, otherwise=credentials, control=control, grace=grace)
         self._tls_server = (
-            build_server(service, otherwise=credentials, context=interception.context, grace=grace)
+            build_server(service, otherwise=credentials, control=control, context=interception.context, grace=grace)
             if interception
             else None
         )

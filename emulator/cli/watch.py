@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emulator.cli.output import count, print_error, print_problems
-from emulator.errors import EmulatorError
+from emulator.errors import EmulatorError, ScenarioError
 
 if TYPE_CHECKING:
     from emulator.engine.ruleset import Ruleset
@@ -70,12 +70,14 @@ async def reload_scenarios(service: "Service", scenarios: Sequence[str]) -> None
     try:
         service.ruleset = await asyncio.to_thread(read_rules, scenarios, skip_foreign=True)
     except Exception as error:  # noqa: BLE001  # whatever goes wrong, the next edit is read
+        service.reload_problems = tuple(map(str, error.problems)) if isinstance(error, ScenarioError) else (str(error),)
         if isinstance(error, EmulatorError):
             print_error(error)
         else:
             click.echo(f"a mistake of the emulator's own: {type(error).__name__}: {error}; please report it", err=True)
         click.echo("the last good scenarios stay in use", err=True)
     else:
+        service.reload_problems = ()
         await service.store.reload()
         click.echo(f"read again: {count(len(service.ruleset.rules), 'rule')}", err=True)
 

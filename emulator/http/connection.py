@@ -190,6 +190,8 @@ class Connection(asyncio.Protocol):
         self._phase_since = 0.0
         self.is_cut = False
         """Whether the server has ended it, because it stops."""
+        self.is_stopping = False
+        """Whether the server stops; answers that have no end of their own end then."""
 
     def _make_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)
@@ -323,6 +325,7 @@ class Connection(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """End the connection with the answer that is being sent, at once if there is none."""
+        self.is_stopping = True
         if self._cycles and not self._cycles[0].is_complete:
             self._cycles[0].keep_alive = False
         else:

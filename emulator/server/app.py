@@ -64,13 +64,19 @@ async def _may_retry(
 class App:
     """The emulator as an ASGI application."""
 
-    def __init__(self, service: Service, otherwise: ASGIApp | None = None) -> None:
-        """`otherwise` answers paths that are neither Vertex's nor the control path's; by default the 404 page."""
+    def __init__(self, service: Service, otherwise: ASGIApp | None = None, control: ASGIApp | None = None) -> None:
+        """`otherwise` answers paths that are neither Vertex's nor the control path's; by default the 404 page.
+
+        `control` answers the control path; by default without the inspector's page.
+        """
         self._service = service
         self._otherwise = otherwise or self._answer_unrouted
+        self._own_control = control
 
     @cached_property
     def _control(self) -> ASGIApp:
+        if self._own_control is not None:
+            return self._own_control
         from emulator.server.control import build_control  # noqa: PLC0415  # Starlette is slow to import
 
         return build_control(self._service)

@@ -9,7 +9,7 @@ from emulator.engine.ruleset import Ruleset
 from emulator.engine.session import State
 from emulator.errors import AnswerError
 from emulator.redaction import clean_line, redact
-from emulator.store.exchange import Exchange
+from emulator.store.exchange import CREDENTIAL_HEADERS, Exchange
 from emulator.wire.headers import encode_headers, header_text
 
 _HEADER_CONDITION = "header "
@@ -34,6 +34,16 @@ def state_before(exchange: Exchange, earlier: Iterable[Exchange], rules: Ruleset
     return State(uses, flags)
 
 
+def list_sent_headers(exchange: Exchange) -> list[tuple[str, str]]:
+    """The headers of an answer as they were sent, but for those of its framing and its date."""
+    timeline, chosen = exchange.outcome.timeline, exchange.outcome.chosen
+    encoded = encode_headers(timeline.headers, timeline.status, chosen.rule.header if chosen else None)
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in encoded]
+    if exchange.warnings:
+        headers.append(("x-emulator-warning", header_text("; ".join(exchange.warnings))))
+    return headers
+
+
 def explain_exchange(exchange: Exchange, facts: Facts | None, rules: Ruleset, state: State) -> dict[str, Any]:
     """Say as JSON which rule answers a request and why, by these rules and what the session remembered; then the answer, without secrets.
 
@@ -51,19 +61,17 @@ def explain_exchange(exchange: Exchange, facts: Facts | None, rules: Ruleset, st
         # Those before it have been compared; an exchange that failed by it says so in its report.
         if outcome.result != "error":
             notes.append(str(error))
-    asks_headers = any(one.field.startswith(_HEADER_CONDITION) for near in compared for one in near.comparisons)
-    if asks_headers and facts is not None and not facts.raw_headers:
-        notes.append("the journal keeps no request headers, so conditions on them show what a request without any has")
+    asked = {
+        one.field.removeprefix(_HEADER_CONDITION).lower().encode() for near in compared for one in near.comparisons
+    }
     chosen = outcome.chosen
     answering = next((near.rule.name for near in compared if near.answers), None)
-    if chosen is not None and compared and answering != chosen.rule.name:
+    if facts is not None and (asked & CREDENTIAL_HEADERS) - {name for name, _ in facts.raw_headers}:
+        notes.append(
+            "the journal keeps no headers with credentials, so conditions on them show what a request without has"
+        )
+    elif chosen is not None and compared and answering != chosen.rule.name:
         notes.append(f'"{chosen.rule.name}", {chosen.rule.place}, answered it then; the rules have changed since')
-    headers = [
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in encode_headers(timeline.headers, timeline.status, chosen.rule.header if chosen else None)
-    ]
-    if exchange.warnings:
-        headers.append(("x-emulator-warning", header_text("; ".join(exchange.warnings))))
     return {
         "number": exchange.number,
         "session": redact(exchange.session),
@@ -80,6 +88,6 @@ def explain_exchange(exchange: Exchange, facts: Facts | None, rules: Ruleset, st
         "rules": [near.to_json() for near in compared],
         "not_asked": 0 if not compared else len(rules.rules) - len(compared),
         "status": timeline.status,
-        "headers": [[name, redact(value)] for name, value in headers],
+        "headers": [[name, redact(value)] for name, value in list_sent_headers(exchange)],
         "answer": [exchange.show_frame(frame.data) for frame in timeline.frames],
     }

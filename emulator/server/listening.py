@@ -149,15 +149,16 @@ def build_server(
     on_answering: Callable[[], object] = lambda: None,
     *,
     otherwise: ASGIApp | None = None,
+    control: ASGIApp | None = None,
     context: ssl.SSLContext | None = None,
     grace: float = GRACE,
 ) -> Server:
     """Build a uvicorn server for the service, with TLS if `context` is given; it logs only errors.
 
-    `otherwise` answers paths that are not the service's; see `Server` for the other parameters.
+    `otherwise` answers paths that are not the service's, `control` the control path; see `Server` for the other parameters.
     """
     config = Config(
-        App(service, otherwise),
+        App(service, otherwise, control),
         access_log=False,
         date_header=True,
         http=partial(Connection, before_writing=service.store.flush, large_answers=LargeAnswers()),  # type: ignore[arg-type]  # a partial of the class

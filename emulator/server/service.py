@@ -40,6 +40,7 @@ from emulator.store.exchange import (
     UnroutedRequest,
     clean_outcome,
     summarize_request,
+    without_credentials,
 )
 from emulator.store.interface import (
     PushedScenario,
@@ -79,6 +80,8 @@ class Service:
         """The session of unrouted requests whose path names no project; empty for none."""
         self.added: tuple[Ruleset, ...] = ()
         """Rules that Python code added to all sessions; they are tried before those of files."""
+        self.reload_problems: tuple[str, ...] = ()
+        """Why the last edit of the server's scenarios was not taken over; empty if it was."""
         self.public_keys: dict[str, str] = {}
         """Public keys (PEM) of the service accounts created by this process, by key id."""
         self._overrides = build_overrides(settings)
@@ -143,7 +146,18 @@ class Service:
             outcome = unexpected_error(error)
         sender = describe_sender(credentials, self._sender_key, connection)
         outcome, warnings = clean_outcome(outcome), tuple(map(clean_line, warnings)) if warnings else ()
-        return Exchange(ticket.number, started, target, body, outcome, warnings, ticket, sender=sender, asked=asked)
+        return Exchange(
+            ticket.number,
+            started,
+            target,
+            body,
+            outcome,
+            warnings,
+            ticket,
+            sender=sender,
+            asked=asked,
+            headers=without_credentials(headers),
+        )
 
     async def _answer(
         self,

@@ -112,6 +112,17 @@ def _texts_of(part: dict[str, Any]) -> Iterator[str]:
         yield from (piece["text"] for piece in item.get("content") or () if isinstance(piece.get("text"), str))
 
 
+CREDENTIAL_HEADERS = frozenset(
+    {b"authorization", b"proxy-authorization", b"x-goog-api-key", b"api-key", b"x-api-key", b"cookie"}
+)
+"""Request headers that are not kept, in lower case."""
+
+
+def without_credentials(headers: Sequence[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers of a request, names in lower case, without those that carry credentials."""
+    return tuple([header for header in headers if header[0] not in CREDENTIAL_HEADERS])
+
+
 def clean_outcome(outcome: Outcome) -> Outcome:
     """The outcome as it is kept: texts made from the request are redacted, and each of their lines is one and not too long."""
     chosen, refusal, report, warnings = outcome.chosen, outcome.refusal, outcome.report, outcome.warnings
@@ -147,6 +158,8 @@ class Exchange:
     """Its index, from 1, in the order in which exchanges ended; 0 until it has ended."""
     sender: Sender = field(default_factory=Sender)
     asked: Asked = NOTHING_ASKED
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """The request's headers, names in lower case, without credentials."""
 
     @property
     def held(self) -> float:
@@ -165,13 +178,15 @@ class Exchange:
 
     @property
     def facts(self) -> Facts | None:
-        """The request's facts as rules see them, without headers; None if the body is malformed."""
+        """The request's facts as rules see them, without the headers that carry credentials; None if the body is malformed."""
         try:
             if self.target.method == CHAT:
-                return Facts(self.target, (), read_request(self.body))
+                return Facts(self.target, self.headers, read_request(self.body))
             if self.target.is_unary:
                 return None
-            return Facts(self.target, (), read_route(self.target.method, self.body, strict_json=False)[0].chat)
+            return Facts(
+                self.target, self.headers, read_route(self.target.method, self.body, strict_json=False)[0].chat
+            )
         except MalformedRequestError:
             return None
 
@@ -259,6 +274,7 @@ class Exchange:
         size += len(self.asked.text) + len(outcome.said)
         for name, value in timeline.headers[_ADDED_HEADER:]:
             size += getsizeof(name) + getsizeof(value)
+        size += sum([getsizeof(name) + getsizeof(content) for name, content in self.headers])
         if self.warnings or outcome.report:
             size += sum(map(getsizeof, (outcome.report, *self.warnings, *outcome.warnings)))
         if refusal is not None:

@@ -42,6 +42,7 @@ def pack(entry: Entry) -> bytes:
         "duration": entry.duration,
         "played": [played.ended, played.sent, *played.times],
         "sender": entry.sender,
+        "asked_with": [(name.decode("latin-1"), value.decode("latin-1")) for name, value in entry.headers],
         "head": [timeline.status, timeline.head_at, timeline.ending, timeline.end_at, timeline.write_size],
         "headers": timeline.headers,
         "frames": [count, sizes, times],
@@ -102,6 +103,7 @@ def unpack(data: bytes) -> Entry:
         Played(ended, sent, tuple(times)),
         sender=Sender(*header["sender"]),
         asked=Asked(*header["asked"]),
+        headers=tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in header["asked_with"]),
     )
 
 

@@ -9,6 +9,8 @@ from emulator.engine.request.thinking import read_budget
 from emulator.engine.request.token_estimates import BYTES_PER_TOKEN
 from emulator.verdicts.observation import Finding, Observation, Past
 from emulator.wire.requests import google_options
+from emulator.wire.urls import Target
+from emulator.wire.usage import Usage
 
 VARIED_RUN = 3
 """Prompts in a row from which those that differ near their start are told."""
@@ -99,17 +101,21 @@ def find_crowded_answers(one: Observation, _past: Past) -> Iterator[Finding]:
 
 
 def read_rates(one: Observation) -> Rates | None:
-    """The prices for a request on the day it was sent and at its location; None where they are not known."""
-    price = find_price(one.model) if one.target.is_openapi else None
-    usage = one.outcome.usage
+    """The prices for a request, by `find_rates`."""
+    return find_rates(one.model, one.target, one.outcome.usage, one.started)
+
+
+def find_rates(model: str, target: Target, usage: Usage | None, started: float) -> Rates | None:
+    """The prices for a request of that size on the day it was sent (Unix time) and at its location; None where they are not known."""
+    price = find_price(model) if target.is_openapi else None
     if price is None:
         return None
-    rates = _rates_on(price, datetime.fromtimestamp(one.started, UTC).date().isoformat())
+    rates = _rates_on(price, datetime.fromtimestamp(started, UTC).date().isoformat())
     if usage is not None and price.long_from_tokens is not None and usage.prompt >= price.long_from_tokens:
         rates = Rates(
             price.long_input or rates.input, price.long_cached or rates.cached, price.long_output or rates.output
         )
-    factor = 1.0 if one.target.location == "global" else price.regional_multiplier
+    factor = 1.0 if target.location == "global" else price.regional_multiplier
     return Rates(rates.input * factor, rates.cached * factor, rates.output * factor)
 
 

@@ -279,6 +279,25 @@ def test_explain_of_an_exchange(run: Any) -> None:
     assert missing.stderr.endswith("says 404: exchange 3 is not in the journal, which keeps the last ones only\n")
 
 
+def test_explain_knows_the_headers_of_an_exchange(run: Any) -> None:
+    """All but those with credentials, which are not kept: then it says so."""
+    text = "rules: [{name: red, when: {header: {x-team: red}}, reply: A}, {name: key, when: {header: {authorization: Bearer hush}}, reply: B}]"
+    with Emulator(f"{text}\n", settings=Settings(auth="off")) as vertex:
+        client = vertex.openai(project="demo").with_options(api_key="hush")
+        for headers in ({"x-team": "red"}, {}):
+            client.chat.completions.create(
+                model="google/gemini-2.5-flash", messages=[{"role": "user", "content": "x"}], extra_headers=headers
+            )
+        first, second = (run("explain", number, "--url", vertex.url) for number in ("1", "2"))
+    assert first.stdout.splitlines()[0].startswith('"red", ')
+    assert first.stdout.splitlines()[0].endswith(": answers")
+    assert second.stdout.splitlines()[0] == (
+        "the journal keeps no headers with credentials, so conditions on them show what a request without has"
+    )
+    assert "x-emulator-rule" in second.stdout
+    assert "changed since" not in second.stdout
+
+
 def test_check_is_strict_when_asked(run: Any, tmp_path: Path) -> None:
     """Warnings fail with --strict only; --json has all problems with their places."""
     (tmp_path / "hidden.yaml").write_text("rules: [{name: all, reply: A}, {name: never, reply: B}]", "utf-8")

@@ -64,7 +64,7 @@ def test_quiet_logs_nothing(serve: Any) -> None:
     program = serve("--quiet")
     ask(program.read_base_url())
     program.process.terminate()
-    assert program.read_rest().strip() == ""
+    assert program.read_rest().strip().splitlines()[-1] == "Ctrl-C stops the server."
 
 
 def test_urls_name_the_project(serve: Any) -> None:
@@ -219,6 +219,7 @@ def test_prints_one_line_of_json(start: Any, write: Any) -> None:
         "project": "blue",
         "location": "global",
         "control_url": f"{url}/__emulator__",
+        "page_url": f"{url}/__emulator__/",
         "environment": {"OPENAI_BASE_URL": said["base_url"], "OPENAI_API_KEY": said["api_key"]},
         "version": "0.1.0",
         "pid": process.pid,

@@ -1,5 +1,6 @@
 """docs/limits.md has the figures of the code."""
 
+import re
 from typing import Any
 
 from emulator import budget as work_budget
@@ -17,6 +18,9 @@ from emulator.engine.request import tools as request_tools
 from emulator.engine.sampling import patterns, sampler
 from emulator.engine.vetting import schemas
 from emulator.http import connection, heads, write_buffer
+from emulator.inspector import events, exports
+from emulator.inspector.app import STATIC
+from emulator.inspector.rows import MAX_READ_BODY
 from emulator.scenario import patterns as scenario_patterns
 from emulator.scenario import problems
 from emulator.scenario import yaml as scenario_yaml
@@ -29,6 +33,13 @@ from emulator.verdicts import tool_calls
 from emulator.wire import headers
 
 MIB = 1024 * 1024
+
+
+def rows_that_the_page_keeps() -> int:
+    """The constant of the page's script."""
+    found = re.search(r"MAX_ROWS = ([\d_]+);", (STATIC / "state.js").read_text("utf-8"))
+    assert found is not None
+    return int(found[1])
 
 
 def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
@@ -239,6 +250,17 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
         ("lines about exchanges in the report of a failing test", f"{pytest_plugin.MAX_LINES}", "the last ones"),
         ("requests before the one that `explain --use` explains", f"{explain.MAX_USES:,}", "wrong usage"),
         ("rules that an example request of `serve` is looked for with", f"{banner.MAX_TRIED}", "it is a greeting"),
+        ("rows of exchanges that the page keeps", f"{rows_that_the_page_keeps():,}", "the oldest are dropped"),
+        (
+            "reading requests and answers for the page's rows",
+            f"{events.WORDS_SHARE:.1%} of the time, and bodies of up to {MAX_READ_BODY:,} bytes",
+            "rows are sent without words; the page asks for those that it shows",
+        ),
+        (
+            "a text of a request that a draft rule asks for",
+            f"{exports.LONGEST_TEXT:,} characters",
+            "it is left out of the rule",
+        ),
         ("rules that a miss names", f"{misses.NEAREST}", "the others are counted"),
         (
             "work of finding them",
