@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+from base64 import b64decode
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 from http import HTTPStatus
@@ -262,15 +263,31 @@ class Guard:
                     "the control path answers only loopback peers with a local Host and no foreign Origin, "
                     "or a bearer of the control token (--control-token)"
                 )
-                await _error(403, message)(scope, receive, send)
+                refused = _error(403, message)
+                if self._token and "text/html" in request.headers.get("accept", ""):
+                    # A browser asks its user for a password then, which is the token.
+                    refused.status_code, challenge = 401, 'Basic realm="vertex-emulator control token", charset="UTF-8"'
+                    refused.headers["WWW-Authenticate"] = challenge
+                await refused(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
     def _has_token(self, request: Request) -> bool:
-        """Compare the bearer with the token, which clients send as UTF-8; the scheme is case-insensitive (RFC 9110)."""
+        """Compare the bearer, or the password of Basic authentication, with the token, which clients send as UTF-8.
+
+        The scheme is case-insensitive (RFC 9110). Browsers send a password again by themselves, so it counts only for pages of this host.
+        """
         scheme, _, given = request.headers.get("authorization", "").strip().partition(" ")
-        if not self._token or scheme.lower() != "bearer":
+        if not self._token or scheme.lower() not in {"bearer", "basic"}:
             return False
+        if scheme.lower() == "basic":
+            origin = request.headers.get("origin")
+            try:
+                if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+                    return False
+                given = b64decode(given.strip(), validate=True).decode("latin-1").partition(":")[2]
+            except ValueError:
+                return False
         # Starlette has decoded the header's bytes as latin-1; an undecodable byte of the command line is a surrogate.
         wanted = self._token.strip().encode("utf-8", "surrogateescape")
         return hmac.compare_digest(given.strip().encode("latin-1"), wanted)
@@ -361,7 +378,7 @@ class Control:
         def work() -> dict[str, Any]:
             rules = service.rules_of(entry.session)
             state = state_before(entry, service.journal, rules, frozenset())
-            return explain_exchange(entry, entry.facts, rules, state)
+            return explain_exchange(entry, entry.facts, rules, state, self._service.fallback)
 
         async with self._working:
             return _json(await asyncio.to_thread(work))

@@ -44,10 +44,13 @@ def list_sent_headers(exchange: Exchange) -> list[tuple[str, str]]:
     return headers
 
 
-def explain_exchange(exchange: Exchange, facts: Facts | None, rules: Ruleset, state: State) -> dict[str, Any]:
+def explain_exchange(
+    exchange: Exchange, facts: Facts | None, rules: Ruleset, state: State, fallback: Ruleset | None = None
+) -> dict[str, Any]:
     """Say as JSON which rule answers a request and why, by these rules and what the session remembered; then the answer, without secrets.
 
-    `facts` are None for a request that cannot be read. A refused request was compared with no rule.
+    `facts` are None for a request that cannot be read. A refused request was compared with no rule. The rules of `fallback` are
+    tried where none of the others answers.
     """
     outcome = exchange.outcome
     timeline, refusal = outcome.timeline, outcome.refusal
@@ -57,6 +60,8 @@ def explain_exchange(exchange: Exchange, facts: Facts | None, rules: Ruleset, st
     try:
         if facts is not None and not is_refused:
             compared.extend(compare_in_turn(rules, facts, state))
+            if fallback is not None and not any(near.answers for near in compared):
+                compared.extend(compare_in_turn(fallback, facts, state))
     except AnswerError as error:
         # Those before it have been compared; an exchange that failed by it says so in its report.
         if outcome.result != "error":
@@ -86,7 +91,7 @@ def explain_exchange(exchange: Exchange, facts: Facts | None, rules: Ruleset, st
         "report": outcome.report or None,
         "notes": list(map(clean_line, notes)),
         "rules": [near.to_json() for near in compared],
-        "not_asked": 0 if not compared else len(rules.rules) - len(compared),
+        "not_asked": max(0, len(rules.rules) - len(compared)) if compared else 0,
         "status": timeline.status,
         "headers": [[name, redact(value)] for name, value in list_sent_headers(exchange)],
         "answer": [exchange.show_frame(frame.data) for frame in timeline.frames],

@@ -88,9 +88,10 @@ class Service:
         self._options = OptionsCache()
         self._sender_key = os.urandom(16)
         """Key of the digests that stand for bearer tokens in the journal."""
-        self._default = (
+        self.fallback = (
             compile_rules(read_paths([default_scenario_path()]).scenarios) if settings.fallback == "default" else None
         )
+        """Rules that are tried where no rule of a session answers."""
 
     def handle(self, target: Target, query: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Exchange:
         """Run `respond` synchronously; only for a service with a `MemoryStore`."""
@@ -225,7 +226,7 @@ class Service:
             if implicit := count_cached(facts, known, len(prefixes)):
                 facts = copy(facts)
                 facts.implicit_tokens = implicit
-        rulesets = (rules,) if self._default is None else (rules, self._default)
+        rulesets = (rules,) if self.fallback is None else (rules, self.fallback)
         inputs = AnswerInputs(now if seed is None else SEEDED_MOMENT, seed, os.urandom(16), overrides)
         outcome = make_answer(rulesets, facts, session.state, inputs)
         chosen, store = outcome.chosen, self.store

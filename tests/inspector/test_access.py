@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 
 import httpx
@@ -56,6 +57,27 @@ def test_a_token_opens_the_page_to_other_hosts() -> None:
         headers = {"Host": "emulator.internal"}
         assert get(vertex.url, "/__emulator__/", headers) == 403
         assert get(vertex.url, "/__emulator__/", {**headers, "Authorization": "Bearer secret"}) == 200
+
+
+def test_a_browser_elsewhere_is_asked_for_the_token() -> None:
+    """It gets a challenge of Basic authentication, whose password is the token; pages of other hosts cannot use what it remembers."""
+    with Emulator("rules: []\n", settings=Settings(control_token="secret ü")) as vertex:
+        url, browser = f"{vertex.url}/__emulator__/", {"host": "emulator.internal:8080", "accept": "text/html,*/*"}
+        asked = httpx.get(url, headers=browser)
+        assert (asked.status_code, asked.headers["www-authenticate"][:12]) == (401, "Basic realm=")
+        assert httpx.get(url, headers={"host": "emulator.internal:8080"}).status_code == 403
+        for password, origin, status in (
+            ("secret ü", None, 200),
+            ("secret ü", "http://emulator.internal:8080", 200),
+            ("secret ü", "http://evil.example", 401),
+            ("secret ü", "http://[", 401),
+            ("secret", None, 401),
+            ("", None, 401),
+        ):
+            login = {"authorization": f"Basic {b64encode(f'me:{password}'.encode()).decode()}"}
+            more = {} if origin is None else {"origin": origin}
+            assert httpx.get(url, headers={**browser, **login, **more}).status_code == status, (password, origin)
+        assert httpx.get(url, headers={**browser, "authorization": "Basic no"}).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/", "/__emulator__"])
