@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from openai import OpenAIError
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from emulator import Emulator
 from emulator.inspector.app import STATIC
@@ -32,6 +32,10 @@ rules:
     reply: "A first sentence. A second sentence. A third that nobody gets. A fourth."
     pace: {first_token_ms: 50, every_ms: 50}
     fault: {cut: reset, after_chunks: 2}
+  - name: held
+    when: {last_user: hold}
+    reply: [{say: "A part of it. "}, {say: "The rest."}]
+    fault: {stall: forever, after_chunks: 1}
   - {name: busy, when: {last_user: busy}, times: 3, reply: {fail: 429}}
   - {name: picture, when: {last_user: picture}, reply: [{image: auto}]}
   - {name: sound, when: {last_user: sound}, reply: [{audio: auto}]}
@@ -51,6 +55,8 @@ TOOLS: list[Any] = [
     }
 ]
 Ask = Callable[..., Any]
+# Browsers are slow where other work is done.
+expect.set_options(timeout=15_000)
 
 
 def asker(vertex: Emulator) -> Ask:

@@ -246,10 +246,14 @@ def test_send_again_and_try_it(page: Page, vertex: Emulator, ask: Ask) -> None:
     ]
     assert sent["extra_body"] == {"google": {"thinking_config": {"thinking_budget": 1024}}}
     page.get_by_label("Tools").fill("")
+    page.get_by_label("Text of message 1").fill("Hold the line")
     page.get_by_role("button", name="Send").click()
-    # Chunks are there before the end.
-    expect(page.locator(".answer-text")).to_have_text("Once upon a time there was a lighthouse.")
+    # Chunks are there before the end, which never comes.
+    expect(page.locator(".answer-text")).to_have_text("A part of it. ")
     expect(page.get_by_text("Arriving …")).to_be_visible()
+    page.get_by_role("button", name="Leave before the end").click()
+    page.get_by_label("Text of message 1").fill("Tell me a story")
+    page.get_by_role("button", name="Send").click()
     expect(page.locator(".answer-text")).to_contain_text("It shone.")
     page.locator(".run").get_by_role("link").click()
     page.get_by_role("button", name="Edit and send").click()
@@ -276,7 +280,8 @@ def test_rules_show_uses_limits_expectations_flags_and_quotas(page: Page, ask: A
     expect(cards.filter(has_text="jokes")).to_contain_text("next: reply 2 of 3")
     expect(cards.filter(has_text="farewell")).to_contain_text("never used")
     expect(page.locator(".flags")).to_contain_text("told")
-    expect(page.get_by_text("53 of 60 requests left")).to_be_visible()
+    # One comes back every second.
+    expect(page.get_by_text(re.compile(r"^(5[3-9]|60) of 60 requests left$"))).to_be_visible()
 
 
 def test_clients_by_severity_with_their_evidence(page: Page, ask: Ask) -> None:
@@ -358,21 +363,22 @@ def test_ten_thousand_exchanges(page: Page, vertex: Emulator) -> None:
     )
     expect(page.locator(".count")).to_have_text("10,000 exchanges")
     assert page.locator("a.row").count() < 80
-    slowest = page.evaluate(
+    median = page.evaluate(
         """async () => {
           const box = document.querySelector('.rows');
-          let slowest = 0, last = performance.now();
+          const times = [];
+          let last = performance.now();
           for (let step = 0; step < 60; step++) {
             box.scrollTop = (box.scrollHeight * step) / 60;
             await new Promise(requestAnimationFrame);
             const now = performance.now();
-            slowest = Math.max(slowest, now - last);
+            times.push(now - last);
             last = now;
           }
-          return slowest;
+          return times.sort((one, other) => one - other)[30];
         }"""
     )
-    assert slowest < 500
+    assert median < 250
     page.evaluate("document.querySelector('.rows').scrollTop = 1e9")
     expect(page.locator('a.row[data-number="1"]')).to_be_visible()
     page.get_by_label("Text").fill("question 7777")
