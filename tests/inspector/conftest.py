@@ -107,9 +107,9 @@ def weather_dialogue(ask: Ask) -> None:
     ask([*question, call.model_dump(exclude_none=True), result], tools=TOOLS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or Playwright's, without a window."""
+    """Debian's Chromium, or Playwright's, without a window. Playwright's event loop runs in the thread of the tests, so not for longer."""
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with sync_playwright() as playwright:
         if path is None and not Path(playwright.chromium.executable_path).exists():
