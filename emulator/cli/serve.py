@@ -99,7 +99,7 @@ class Server:
         self, listeners: "Listeners", numbers: "Sequence[signal.Signals]", *, watch: bool, reload_first: bool = False
     ) -> None:
         from emulator.server.lifetime import stop_on_signals
-        from emulator.server.listening import tune_garbage_collector
+        from emulator.server.listening import tune_interpreter
 
         async def serve() -> None:
             watching = asyncio.create_task(self._watch(reload_first=reload_first)) if watch else None
@@ -111,7 +111,7 @@ class Server:
                 if watching is not None:
                     watching.cancel()
 
-        tune_garbage_collector()
+        tune_interpreter()
         with (
             stop_on_signals(self._say_and_stop(listeners), self.grace, numbers),
             asyncio.Runner(loop_factory=listeners.loop_factory) as runner,

@@ -73,7 +73,8 @@ def answer(
 ) -> Outcome:
     """Answer a vetted request from the first of the rulesets that has a rule for it.
 
-    `state` is the session's state; the caller records the use of the chosen rule.
+    `state` is the session's state; the caller records the use of the chosen rule. Raises LongWorkError if the work may not take
+    long and does; it has changed nothing then.
     """
     counts = False
     for ruleset in rulesets:
@@ -175,6 +176,9 @@ def _answer_composed(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render:
 def _compose_outcome(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render: Render) -> Outcome:
     """Compose the reply, render it, and apply pace, failures, quirks and faults."""
     rule, overrides = chosen.rule, inputs.overrides
+    if facts.is_short and rule.replies[chosen.position].runs_once:
+        facts = copy.copy(facts)
+        facts.clock = None
     rng = SeededRandom(inputs, facts.request, chosen.position)
     identity = identify(facts, rng, inputs.moment)
     try:

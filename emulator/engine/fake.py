@@ -1,13 +1,14 @@
 """Made-up names, sentences and addresses: Faker, imported when first used and seeded for every use."""
 
 import inspect
+import sys
 from collections.abc import Callable
 from random import Random
 from threading import local
 from typing import Any
 
 from emulator.budget import BudgetError
-from emulator.scenario.templates.prices import Items, hold, size_of, spend
+from emulator.scenario.templates.prices import Items, hold, refuse_if_short, size_of, spend
 
 MAX_SIZE = 10_000
 """The largest number that an argument of a word of `fake` may have if it says how much is made."""
@@ -76,6 +77,9 @@ class Fake:
             AttributeError: No provider has a public method of that name.
         """
         if self._faker is None:
+            if "faker" not in sys.modules:
+                # To import it takes a tenth of a second.
+                refuse_if_short()
             self._faker = seeded_faker(self._make_random())
         if not name.startswith("_"):
             for provider in self._faker.providers:

@@ -1,6 +1,5 @@
 """The page under the control path: its static files, its event stream, and the JSON that it reads."""
 
-import asyncio
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from emulator.inspector.exports import EXPORTS, ExportError, export
 from emulator.inspector.rows import make_row
 from emulator.inspector.views import show_clients, show_exchange, show_options, show_rules
 from emulator.server.control import build_control
+from emulator.server.long_work import LongWork
 from emulator.server.service import Service
 from emulator.server.settings import CONTROL_PATH
 from emulator.store.exchange import Entry, Exchange
@@ -68,8 +68,7 @@ class Inspector:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._events = EventSource(service)
-        self._working = asyncio.Lock()
-        """Held by what works through exchanges in a thread: one at a time, so that requests get their turns."""
+        self._long_work = LongWork()
 
     @property
     def routes(self) -> list[Route]:
@@ -127,8 +126,7 @@ class Inspector:
             )
         base = str(request.base_url).rstrip("/")
         try:
-            async with self._working:
-                text = await asyncio.to_thread(export, form, entry, base, self._service.settings.auth)
+            text = await self._long_work.do(partial(export, form, entry, base, self._service.settings.auth))
         except ExportError as error:
             return _problem(409, str(error))
         return Response(text.encode("utf-8", "replace"), media_type="text/plain; charset=utf-8", headers=_HEADERS)
@@ -161,8 +159,7 @@ class Inspector:
 
     async def _answer(self, work: Callable[[], Any]) -> Response:
         """The result of some work as JSON, made in a thread."""
-        async with self._working:
-            return await asyncio.to_thread(lambda: _json(work()))
+        return await self._long_work.do(lambda: _json(work()))
 
 
 _HEADERS = {

@@ -203,10 +203,10 @@ def show_rules(service: Service, project: str | None) -> dict[str, Any]:
         uses: Counter[str] = Counter()
         for _, session in sessions:
             if session.ruleset is None:
-                uses.update(session.uses)
+                uses.update(dict(session.uses))
     else:
         session = service.sessions.find(project)
-        ruleset, flags, uses = service.rules_of(project), sorted(session.flags), Counter(session.uses)
+        ruleset, flags, uses = service.rules_of(project), sorted(session.flags), Counter(dict(session.uses))
     return {
         "session": project,
         "sessions": [clean_line(name) for name, _ in sessions][-MAX_SESSIONS_SHOWN:],

@@ -8,13 +8,17 @@ is left to `re` if the text has no long runs of what the pattern repeats, else i
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import repeat
 from typing import Any
 
+from emulator.budget import LongWorkError
 from emulator.errors import AnswerError
 
 MAX_STEPS = 20_000_000
 """Steps that Python's `re` may take for one text by the estimate here; about 100 ms to 1 s at worst, and seldom more than one for a character."""
 _FEW_STEPS = 1_000_000
+_STEPS_AT_ONCE = 4_000_000
+"""Steps in one call of `re`, some 50 ms, in which no other thread gets its turn."""
 _SHOWN = 60
 _MAX_FACTOR = 2**40
 
@@ -194,21 +198,45 @@ class Pattern:
         self._shape = _Shape(text)
         self._linear: Any = None
 
-    def search(self, value: str) -> Any:
-        """The first match in a text, as `re` or RE2 gives it, or None. Raises PatternError if it would take too long."""
-        if self._is_quick(len(value)):
+    def search(self, value: str, *, is_short: bool = False) -> Any:
+        """The first match in a text, as `re` or RE2 gives it, or None.
+
+        Raises:
+            PatternError: It would take too long.
+            LongWorkError: It is to be short, and may not be.
+        """
+        if self.is_quick(len(value)):
             return self._compiled.search(value)
         if (linear := self._find_linear(value)) is not None:
             return linear.search(value)
-        if self._shape.is_nested or self._estimate(value) > MAX_STEPS:
+        steps = self._estimate(value)
+        if self._shape.is_nested or steps > MAX_STEPS:
             shown = self.text if len(self.text) <= _SHOWN else self.text[:_SHOWN] + "…"
             raise PatternError(
                 f'the regular expression "{shown}" would take too long on a text of {len(value):,} characters; '
                 "write it without nested or neighbouring repeats"
             )
-        return self._compiled.search(value)
+        if is_short and steps > _FEW_STEPS:
+            raise LongWorkError
+        if steps <= _STEPS_AT_ONCE or self._is_at_start:
+            return self._compiled.search(value)
+        return self._search_by_blocks(value, max(1, _FEW_STEPS // (steps // len(value))))
 
-    def _is_quick(self, length: int) -> bool:
+    def _search_by_blocks(self, value: str, size: int) -> Any:
+        """Search from so many places at a time, so that other threads get their turns, which `re` gives them between two calls only."""
+        match = self._compiled.match
+        for begin in range(0, len(value) + 1, size):
+            starts = range(begin, min(begin + size, len(value) + 1))
+            if any(map(match, repeat(value), starts)):
+                return next(found for start in starts if (found := match(value, start)))
+        return None
+
+    @property
+    def _is_at_start(self) -> bool:
+        """Whether it can match at the beginning of a text only."""
+        return self._shape.is_anchored and not self._compiled.flags & re.MULTILINE
+
+    def is_quick(self, length: int) -> bool:
         """Whether no text of this length can take long."""
         shape = self._shape
         if shape.is_nested:
@@ -236,7 +264,7 @@ class Pattern:
 
     def _estimate(self, value: str) -> int:
         """About how many steps backtracking takes at most: products of the longest runs of what is repeated."""
-        starts = 1 if self._shape.is_anchored and not self._compiled.flags & re.MULTILINE else len(value)
+        starts = 1 if self._is_at_start else len(value)
         steps = 0
         for atoms in (self._shape.repeated, *self._shape.asides):
             product = self._shape.factor

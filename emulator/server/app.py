@@ -61,6 +61,18 @@ async def _may_retry(
     return turn.done() and not disconnected.done()
 
 
+_SHORT_TIME = 0.05
+"""Seconds that making an answer takes at most if nobody else had a turn meanwhile; in a longer time the client may have left."""
+
+
+async def _has_left(receive: Receive) -> bool:
+    """Whether the client has disconnected."""
+    disconnected = asyncio.ensure_future(wait_for_disconnect(receive))
+    await asyncio.sleep(0)
+    disconnected.cancel()
+    return disconnected.done()
+
+
 class App:
     """The emulator as an ASGI application."""
 
@@ -110,11 +122,13 @@ class App:
         if exchange.quota_ticket.queue_timeout is not None:
             respond = partial(service.respond, target, query, headers, body, connection=port)
             exchange = await wait_in_queue(exchange, respond, service.store, clock, receive)
+        elif clock.elapsed() - started > _SHORT_TIME and await _has_left(receive):
+            exchange.played.ended = "client left"
         timeline, played, chosen = exchange.outcome.timeline, exchange.played, exchange.outcome.chosen
         try:
             rule_header = None if chosen is None else chosen.rule.header
             if played.ended != "complete":
-                # The client disconnected while the request was queued.
+                # The client disconnected while the request was queued, or worked on in a thread.
                 pass
             elif timeline.is_instant:
                 await play_at_once(timeline, exchange.warnings, send, played, rule_header)

@@ -1,9 +1,8 @@
 """The control path `/__emulator__/`: health, journal, explanations, verification, metrics, reset, scenarios. For tests and tools, not for the client under test."""
 
-import asyncio
 import hmac
 from base64 import b64decode
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any, Literal, NamedTuple
@@ -18,14 +17,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emulator import __version__
 from emulator.engine.quota import show_quotas
+from emulator.engine.ruleset import CompiledRule
 from emulator.errors import ScenarioError
 from emulator.server.explaining import explain_exchange, state_before
+from emulator.server.long_work import LongWork
 from emulator.server.metrics import expose
 from emulator.server.service import Service
 from emulator.server.settings import CONTROL_PATH
 from emulator.store.exchange import Entry, Exchange, UnroutedRequest
 from emulator.store.interface import StoreUnreachableError, read_pushed_scenario
-from emulator.wire.json_text import dump
+from emulator.wire.json_text import dump, dump_in_pieces
+from emulator.wire.requests import VERY_LARGE_BODY
 
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 _PROBES = {f"{CONTROL_PATH}live", f"{CONTROL_PATH}ready"}
@@ -315,8 +317,7 @@ class Control:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._working = asyncio.Lock()
-        """Held by what works for long, in a thread: one at a time, so that requests get their turns."""
+        self._long_work = LongWork()
 
     async def health(self, _request: Request) -> Response:
         """Report that the server is up, with its version and scenarios."""
@@ -354,11 +355,15 @@ class Control:
             if query.get(name) and not _is_number(query[name]):
                 return _error(400, f'{name} is "{query[name]}"; expected a number')
         await self._service.store.refresh_journal()
-        limit, after = query.get("limit"), int(query.get("after") or 0)
-        found = [exchange for exchange in self._service.journal.entries if exchange.position > after]
-        found = [exchange for exchange in found if _fits(exchange, dict(query))]
-        if limit:
-            found = found[len(found) - min(int(limit), len(found)) :]
+        wanted = dict(query)
+        limit, after = wanted.get("limit"), int(wanted.get("after") or 0)
+
+        def find() -> Sequence[Entry]:
+            entries = self._service.journal.entries
+            found = [entry for entry in entries if entry.position > after and _fits(entry, wanted)]
+            return found[len(found) - min(int(limit), len(found)) :] if limit else found
+
+        found = await self._long_work.do(find)
         return StreamingResponse(self._write_exchanges(found), media_type="application/json")
 
     async def explain(self, request: Request) -> Response:
@@ -380,8 +385,7 @@ class Control:
             state = state_before(entry, service.journal, rules, frozenset())
             return explain_exchange(entry, entry.facts, rules, state, self._service.fallback)
 
-        async with self._working:
-            return _json(await asyncio.to_thread(work))
+        return await self._answer(work)
 
     async def metrics(self, _request: Request) -> Response:
         """Report counters and histograms in Prometheus' text format."""
@@ -405,8 +409,12 @@ class Control:
         if strict not in {"true", "false"}:
             return _error(400, f'strict is "{strict}"; expected true or false')
         await self._service.store.refresh_all()
-        found = self._service.verify(query.get("session"), strict=strict == "true")
-        return _json({"passed": not found.problems, "unanswered": list(found.unanswered), "rules": list(found.rules)})
+
+        def work() -> dict[str, Any]:
+            found = self._service.verify(query.get("session"), strict=strict == "true")
+            return {"passed": not found.problems, "unanswered": list(found.unanswered), "rules": list(found.rules)}
+
+        return await self._answer(work)
 
     async def verdicts(self, request: Request) -> Response:
         """Report the verdicts on the clients of one session, or of all."""
@@ -414,9 +422,8 @@ class Control:
         if unknown:
             return _error(400, f'unknown filter "{unknown[0]}"; expected session')
         await self._service.store.refresh_journal()
-        async with self._working:
-            found = await asyncio.to_thread(self._service.verdicts, request.query_params.get("session"))
-        return _json({"verdicts": [asdict(verdict) for verdict in found]})
+        project = request.query_params.get("session")
+        return await self._answer(lambda: {"verdicts": list(map(asdict, self._service.verdicts(project)))})
 
     async def quotas(self, request: Request) -> Response:
         """Report what is left of a session's quotas."""
@@ -439,13 +446,22 @@ class Control:
         await self._service.store.refresh_all()
         session = self._service.sessions.find(project) if project else None
         ruleset = self._service.rules_of(project) if project else self._service.ruleset
-        rules = [{"name": rule.name, "place": str(rule.place), "limit": rule.limit} for rule in ruleset.rules]
-        uses = session.uses if session else {}
-        for rule, compiled in zip(rules, ruleset.rules, strict=True):
-            rule["uses"] = uses.get(compiled.key, 0)
-        pushed = session.text if session else None
-        flags = sorted(session.flags) if session else []
-        return _json({"scenarios": list(ruleset.scenarios), "pushed": pushed, "flags": flags, "rules": rules})
+        uses = dict(session.uses) if session else {}
+        found = {
+            "scenarios": list(ruleset.scenarios),
+            "pushed": session.text if session else None,
+            "flags": sorted(session.flags) if session else [],
+        }
+
+        def show(rule: CompiledRule) -> dict[str, Any]:
+            return {
+                "name": rule.name,
+                "place": str(rule.place),
+                "limit": rule.limit,
+                "uses": uses.get(rule.key, 0),
+            }
+
+        return await self._answer(lambda: {**found, "rules": list(map(show, ruleset.rules))})
 
     async def push_scenario(self, request: Request) -> Response:
         """Set a session's own scenario: YAML in the body, the session in the query."""
@@ -459,8 +475,8 @@ class Control:
                 return _error(413, f"a scenario may have {_MAX_SCENARIO_BYTES} bytes")
         try:
             text = body.decode("utf-8", "surrogateescape")
-            async with self._working:
-                pushed = await asyncio.to_thread(read_pushed_scenario, project, text)
+            async with self._long_work.turn():
+                pushed = await self._long_work.run(read_pushed_scenario, project, text)
                 await self._service.push_shared(project, pushed)
         except ScenarioError as error:
             problems = [
@@ -478,6 +494,10 @@ class Control:
         await self._service.push_shared(project, None)
         return Response(status_code=204)
 
+    async def _answer(self, work: Callable[[], Any]) -> Response:
+        """The result of some work as JSON, made in a thread."""
+        return await self._long_work.do(lambda: _json(work()))
+
     async def _write_exchanges(self, exchanges: Sequence[Entry]) -> AsyncIterator[bytes]:
         """The journal's JSON, made piece by piece in a thread, so that it is never in memory as a whole."""
         pending = iter(exchanges)
@@ -485,7 +505,11 @@ class Control:
         def write_some() -> bytes:
             written = bytearray()
             for exchange in pending:
-                written += b"," + dump(exchange.to_json(), infinite="strings")
+                written += b","
+                if isinstance(exchange, Exchange) and len(exchange.body) > VERY_LARGE_BODY:
+                    written += b"".join(dump_in_pieces(exchange.to_json()))
+                else:
+                    written += dump(exchange.to_json(), infinite="strings")
                 if len(written) > _PIECE_BYTES:
                     break
             return bytes(written)
@@ -493,8 +517,7 @@ class Control:
         yield b'{"exchanges":['
         skipped = 1
         while True:
-            async with self._working:
-                piece = await asyncio.to_thread(write_some)
+            piece = await self._long_work.do(write_some)
             if not piece:
                 break
             yield piece[skipped:]

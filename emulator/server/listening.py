@@ -5,6 +5,7 @@ import gc
 import logging
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,16 +20,18 @@ from emulator.server.app import App, ASGIApp
 from emulator.server.service import Service
 
 
-def tune_garbage_collector() -> None:
+def tune_interpreter() -> None:
     """Exclude loaded objects from garbage collection and collect rarely: answers create few cycles, and a collection delays every stream.
 
-    With a thousand streams the default settings make pauses of 20 to 80 ms (benchmarks/pacing.py). Call it only in the emulator's
-    own processes, because the settings are process-wide.
+    With a thousand streams the default settings make pauses of 20 to 80 ms (benchmarks/pacing.py). Beside a thread that works, the event
+    loop has its turns after 1 ms instead of 5, and a request needs several. Call it only in the emulator's own processes, because the
+    settings are process-wide.
     """
     # Freezes without collecting first: a collection would take as long as loading a scenario.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     gc.enable()
+    sys.setswitchinterval(0.001)
 
 
 _BACKLOG = 2048
@@ -36,6 +39,8 @@ GRACE = 5
 """Seconds that running answers may continue once the server is told to stop."""
 CUT_TIMEOUT = 1
 """Seconds that answers get to end once their connections are cut."""
+_CANCEL_AFTER = 0.3
+"""Seconds of these after which they are cancelled."""
 _TICKS_BETWEEN_SWEEPS = 10
 """Tenths of a second between two looks for connections whose clients are overdue or gone."""
 _POLL_INTERVAL = 0.05
@@ -135,7 +140,12 @@ class Server(UvicornServer):
             if isinstance(connection, Connection):
                 connection.cut()
         if tasks:
-            await asyncio.wait(list(tasks), timeout=CUT_TIMEOUT)
+            await asyncio.wait(list(tasks), timeout=_CANCEL_AFTER)
+        for task in tasks:
+            # It waits for work in a thread, which may take longer.
+            task.cancel()
+        if tasks:
+            await asyncio.wait(list(tasks), timeout=CUT_TIMEOUT - _CANCEL_AFTER)
 
     def stop(self) -> None:
         """Stop once running answers end or the grace is over; called again, stop immediately. Thread-safe."""

@@ -1,10 +1,13 @@
 """The emulated service: turns requests into exchanges, and holds rules, sessions and journal. Independent of sockets."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
+from emulator.budget import LongWorkError
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.catalogue.variations import Variation
 from emulator.engine.answer import Outcome, answer, cannot_choose, emulator_failure, refuse_request, unexpected_error
@@ -19,6 +22,7 @@ from emulator.engine.request.options import OptionsCache, RequestOptions, vertex
 from emulator.engine.routes.route import AnswerFunction, read_route
 from emulator.engine.routes.vetting import as_unary, refuse_host, refuse_unary
 from emulator.engine.ruleset import Ruleset, compile_rules, prepend_rules
+from emulator.engine.session import State
 from emulator.engine.vetting.context import VettingPolicy
 from emulator.engine.vetting.vet import RouteCheck, VettingResult, refuse_malformed, vet
 from emulator.errors import AnswerError
@@ -27,6 +31,7 @@ from emulator.scenario.loading import LoadedScenarios, default_scenario_path, re
 from emulator.scenario.rules import Endpoint, Tokens
 from emulator.server.authentication import check_bearer, describe_sender, read_credentials
 from emulator.server.clock import Clock
+from emulator.server.long_work import LARGE_BODY, LongWork
 from emulator.server.metrics import Metrics
 from emulator.server.overrides import PACE_HEADER, build_overrides, read_pace, with_variation
 from emulator.server.session_checks import judge_clients, verify_sessions
@@ -55,8 +60,37 @@ from emulator.store.memory import MemoryStore
 from emulator.store.sessions import TOKEN_REQUESTS, Session, Sessions
 from emulator.verdicts.registry import Verdict
 from emulator.verdicts.verification import Verification
-from emulator.wire.requests import MalformedRequestError, parse_request
+from emulator.wire.requests import (
+    CHAT_REQUEST,
+    MalformedRequestError,
+    parse_request,
+    parse_shape,
+    read_plain_messages,
+)
 from emulator.wire.urls import CHAT, Target, read_host
+
+Result = TypeVar("Result")
+
+
+class _Request(NamedTuple):
+    """A request as it came, and its place in the queues of quotas."""
+
+    target: Target
+    headers: Sequence[tuple[bytes, bytes]]
+    by_name: Mapping[bytes, bytes]
+    body: bytes
+    now: float
+    ticket: QuotaTicket
+
+
+class _Read(NamedTuple):
+    """A request that was read."""
+
+    facts: Facts
+    answer: AnswerFunction
+    check: RouteCheck | None
+    warnings: tuple[str, ...]
+    asked: Asked
 
 
 class Service:
@@ -88,6 +122,7 @@ class Service:
         self._options = OptionsCache()
         self._sender_key = os.urandom(16)
         """Key of the digests that stand for bearer tokens in the journal."""
+        self._long_work = LongWork()
         self.fallback = (
             compile_rules(read_paths([default_scenario_path()]).scenarios) if settings.fallback == "default" else None
         )
@@ -96,7 +131,7 @@ class Service:
     def handle(self, target: Target, query: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Exchange:
         """Run `respond` synchronously; only for a service with a `MemoryStore`."""
         lowered = [(name.lower(), value) for name, value in headers]
-        return run_synchronously(self.respond(target, query, lowered, body))
+        return run_synchronously(self.respond(target, query, lowered, body, uses_threads=False))
 
     async def respond(
         self,
@@ -107,11 +142,12 @@ class Service:
         queued: Exchange | None = None,
         *,
         connection: int = 0,
+        uses_threads: bool = True,
     ) -> Exchange:
         """Answer a request; `finish` adds the exchange to the journal once the answer has been sent.
 
         Header names are in lower case; of repeated headers the last counts. `queued` is the exchange of the previous attempt if a
-        quota has queued the request, and `connection` the peer's port.
+        quota has queued the request, and `connection` the peer's port. What takes long is done in a thread, unless `uses_threads` is false.
         """
         now, by_name = self.clock.now(), dict(headers)
         if queued is None:
@@ -137,7 +173,14 @@ class Service:
             elif target.is_unary:
                 outcome = refuse_request(refuse_unary(target))
             else:
-                outcome, warnings, asked = await self._answer(target, headers, by_name, body, now=now, ticket=ticket)
+                request = _Request(target, headers, by_name, body, now, ticket)
+                if not uses_threads:
+                    outcome, warnings, asked = await self._answer(request)
+                elif len(body) < LARGE_BODY:
+                    outcome, warnings, asked = await self._answer(request, clock=time.thread_time)
+                else:
+                    async with self._long_work.turn(len(body)):
+                        outcome, warnings, asked = await self._answer(request, is_long=True)
         except StoreUnreachableError as error:
             self.metrics.store_errors += 1
             outcome = Outcome("error", emulator_failure(str(error), "store_unreachable"), report=str(error))
@@ -161,16 +204,13 @@ class Service:
         )
 
     async def _answer(
-        self,
-        target: Target,
-        headers: Sequence[tuple[bytes, bytes]],
-        by_name: Mapping[bytes, bytes],
-        body: bytes,
-        *,
-        now: float,
-        ticket: QuotaTicket,
+        self, request: _Request, *, is_long: bool = False, clock: Callable[[], float] | None = None
     ) -> tuple[Outcome, tuple[str, ...], Asked]:
-        """The outcome of a request whose credentials pass, its warnings, and what it asks."""
+        """The outcome of a request whose credentials pass, its warnings, and what it asks.
+
+        With `is_long` the work is done in a thread, whose turn it is; with a `clock`, what turns out to take long is.
+        """
+        target, long_work, ticket = request.target, self._long_work, request.ticket
         session = self.sessions.find(target.project)
         if self.store.is_stale(session):
             await self.store.refresh(target.project, session)
@@ -179,56 +219,74 @@ class Service:
             return refuse_request(missing, self._quirks_of(target)), (), NOTHING_ASKED
         endpoint = rules.endpoints.get(target.endpoint)
         overrides = session.overrides or self._overrides
-        make_answer: AnswerFunction
-        check: RouteCheck | None
         try:
-            if target.method == CHAT:
-                facts, parse_warnings = self._read_chat(target, headers, by_name, body, endpoint)
-                make_answer, check = answer, None
-            else:
-                handler, parse_warnings = read_route(target.method, body, strict_json=self.settings.strict_json)
-                facts, make_answer, check = Facts(target, headers, handler.chat), handler.answer, handler.vet
-            if PACE_HEADER in by_name:
-                overrides = replace(overrides, requested_pace=read_pace(by_name[PACE_HEADER].decode("latin-1")))
+            read = await long_work.run(self._read, request, endpoint) if is_long else self._read(request, endpoint)
+            facts, make_answer, check, parse_warnings, asked = read
+            if PACE_HEADER in request.by_name:
+                overrides = replace(overrides, requested_pace=read_pace(request.by_name[PACE_HEADER].decode("latin-1")))
         except MalformedRequestError as error:
             malformed = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
             return refuse_request(malformed, self._quirks_of(target)), (), NOTHING_ASKED
         except AnswerError as error:
             report = f"the header {PACE_HEADER.decode()}: {error}"
             return Outcome("error", emulator_failure(report, "unknown_pace"), report=report), (), NOTHING_ASKED
-        asked = summarize_request(facts)
+        facts.clock = clock
         seed = self.settings.seed if self.settings.seed is not None else rules.seed
         quirks = overrides.quirks | rules.quirks
         if rules.has_early_quirks:
             # Some quirks of the rule that would answer act on vetting.
             await self.store.refresh(target.project, session)
-            candidate = choose(rules, facts, session.state)
+            state = session.state
+            candidate = await self._run(lambda facts: choose(rules, facts, state), facts, is_long=is_long)
             if candidate is not None:
                 quirks |= candidate.rule.quirks
         if quirks:
             quirks = expand(quirks)
-        host = by_name.get(b"host", b"").decode("latin-1")
-        vetted = self._vet(facts, rules, seed, quirks, check, host=host)
+        host = request.by_name.get(b"host", b"").decode("latin-1")
+        if is_long:
+            vetted = await long_work.run(self._vet, facts, rules, seed, quirks, check=check, host=host)
+        else:
+            vetted = self._vet(facts, rules, seed, quirks, check=check, host=host)
         refusal = vetted.refusal
         if refusal is None and rules.quotas:
             # A quota may change the request's traffic type.
-            facts = copy(facts)
-            refusal = await admit(self.store, rules.quotas, facts, ticket, self.clock.elapsed())
+            admitted, facts = facts.for_long_work(), copy(facts)
+            refusal = await admit(self.store, rules.quotas, admitted, ticket, self.clock.elapsed())
+            facts.traffic = admitted.traffic
         if refusal is not None:
             refused = refuse_request(refuse_in_container(refusal, family_of(target, endpoint)), quirks)
             if overrides.quirks:
                 # Whether the request would pass without the quirks of the overrides.
-                without_overrides = self._vet(facts, rules, seed, expand(quirks - overrides.quirks), check, host=host)
+                own_quirks = expand(quirks - overrides.quirks)
+                without_overrides = await self._run(
+                    lambda facts: self._vet(facts, rules, seed, own_quirks, check=check, host=host),
+                    facts,
+                    is_long=is_long,
+                )
                 refused = refused._replace(changed_by_overrides=without_overrides.refusal is None)
             return refused, parse_warnings, asked
-        if target.method == CHAT and (prefixes := list_prefixes(facts)):
+        if target.method == CHAT and (
+            prefixes := await long_work.run(list_prefixes, facts) if is_long else list_prefixes(facts)
+        ):
             known = await self.store.recall(target.project, prefixes)
             if implicit := count_cached(facts, known, len(prefixes)):
                 facts = copy(facts)
                 facts.implicit_tokens = implicit
         rulesets = (rules,) if self.fallback is None else (rules, self.fallback)
-        inputs = AnswerInputs(now if seed is None else SEEDED_MOMENT, seed, os.urandom(16), overrides)
-        outcome = make_answer(rulesets, facts, session.state, inputs)
+        inputs = AnswerInputs(request.now if seed is None else SEEDED_MOMENT, seed, os.urandom(16), overrides)
+        state = session.state
+
+        def make(state: State) -> Awaitable[Outcome]:
+            return self._run(lambda facts: make_answer(rulesets, facts, state, inputs), facts, is_long=is_long)
+
+        if is_long:
+            outcome = await make(state)
+        else:
+            # As `_run` does it; this is the way of nearly every request.
+            try:
+                outcome = make_answer(rulesets, facts, state, inputs)
+            except LongWorkError:
+                outcome = await self._run_apart(lambda facts: make_answer(rulesets, facts, state, inputs), facts)
         chosen, store = outcome.chosen, self.store
         # An answer that does not depend on session state only needs its rule's use counted.
         if (
@@ -237,29 +295,45 @@ class Service:
             or not overrides.is_empty
             or not store.note_use(target.project, session, chosen)
         ):
-            outcome = await commit_outcome(
-                store, session, outcome, lambda state: make_answer(rulesets, facts, state, inputs), target.project
-            )
+            outcome = await commit_outcome(store, session, outcome, make, project=target.project, state=state)
         if ticket.delay:
             outcome = outcome._replace(timeline=outcome.timeline.delay(ticket.delay))
         return outcome, parse_warnings + vetted.warnings + outcome.warnings, asked
 
-    def _read_chat(
-        self,
-        target: Target,
-        headers: Sequence[tuple[bytes, bytes]],
-        by_name: Mapping[bytes, bytes],
-        body: bytes,
-        endpoint: Endpoint | None,
-    ) -> tuple[Facts, tuple[str, ...]]:
-        """Parse a chat request into facts and parse warnings. Raises MalformedRequestError."""
+    async def _run(self, work: Callable[[Facts], Result], facts: Facts, *, is_long: bool) -> Result:
+        """Do some work for a request: in a thread if it is long, or if it turns out to be."""
+        if is_long:
+            return await self._long_work.run(work, facts)
+        try:
+            return work(facts)
+        except LongWorkError:
+            return await self._run_apart(work, facts)
 
-        def find_options(options: bytes) -> RequestOptions:
-            return self._options.find(target, vertex_headers(by_name), options, endpoint)
+    async def _run_apart(self, work: Callable[[Facts], Result], facts: Facts) -> Result:
+        """Do some work in a thread that turned out to take long."""
+        async with self._long_work.turn():
+            return await self._long_work.run(work, facts.for_long_work())
 
-        parsed, options = parse_request(body, find_options, strict_json=self.settings.strict_json)
-        facts = Facts(target, headers, parsed.request, endpoint, options=options, plain=parsed.plain)
-        return facts, parsed.warnings
+    def _read(self, request: _Request, endpoint: Endpoint | None) -> _Read:
+        """Parse a request. Raises MalformedRequestError."""
+        target, headers, body = request.target, request.headers, request.body
+        strict_json = self.settings.strict_json
+        if target.method != CHAT:
+            handler, warnings = read_route(target.method, body, strict_json=strict_json)
+            facts = Facts(target, headers, handler.chat)
+            return _Read(facts, handler.answer, handler.vet, warnings, summarize_request(facts))
+        if len(body) < LARGE_BODY:
+
+            def find_options(options: bytes) -> RequestOptions:
+                return self._options.find(target, vertex_headers(request.by_name), options, endpoint)
+
+            parsed, options = parse_request(body, find_options, strict_json=strict_json)
+            facts = Facts(target, headers, parsed.request, endpoint, options=options, plain=parsed.plain)
+            return _Read(facts, answer, None, parsed.warnings, summarize_request(facts))
+        # Whatever takes longer than looking for its options is done without the cache, which belongs to the event loop.
+        chat, warnings = parse_shape(CHAT_REQUEST, body, strict_json=strict_json)
+        facts = Facts(target, headers, chat, endpoint, plain=read_plain_messages(chat.get("messages")))
+        return _Read(facts, answer, None, warnings, summarize_request(facts))
 
     def _quirks_of(self, target: Target) -> frozenset[QuirkName]:
         """The quirks for a request that is refused before a rule is chosen: those of overrides and scenario defaults."""
@@ -272,8 +346,8 @@ class Service:
         ruleset: Ruleset,
         seed: str | None,
         quirks: frozenset[QuirkName],
-        check: RouteCheck | None,
         *,
+        check: RouteCheck | None,
         host: str,
     ) -> VettingResult:
         """Vet a request to a host; the scenario's `vetting` wins over the server's."""

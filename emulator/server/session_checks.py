@@ -67,7 +67,8 @@ def verify_sessions(
     uses: Counter[str] = Counter()
     for name, session in known:
         if name not in own:
-            uses.update(session.uses)
+            # A copy: the server counts on meanwhile.
+            uses.update(dict(session.uses))
     shared = [exchange for exchange in journal if exchange.session not in own]
     found = [
         verify(rules, uses, shared, strict=strict),

@@ -1,7 +1,7 @@
 """The `Store` interface: session state, token buckets and journal, in one process or shared by several."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -84,11 +84,11 @@ class Store(Protocol):
         """Count the use of a rule whose answer does not depend on session state; return False if the caller must await `use` instead."""
         ...
 
-    async def use(self, project: str, session: Session, chosen: Chosen | None) -> int | None:
+    async def use(self, project: str, session: Session, chosen: Chosen | None, state: State) -> int | None:
         """Record the use of the chosen rule (None for a miss) in a session and return its number, from 1; 0 for a miss.
 
-        The number differs from `chosen.use` if another worker has used the rule meanwhile. None means that the replica was stale, so
-        that another rule may match: choose again.
+        `state` is what the rule was chosen from. The number differs from `chosen.use` if another request has used the rule meanwhile.
+        None means that the state has changed, so that another rule may match: choose again.
         """
         ...
 
@@ -144,19 +144,25 @@ class Store(Protocol):
 
 
 async def commit_outcome(
-    store: Store, session: Session, outcome: Outcome, choose: Callable[[State], Outcome], project: str
+    store: Store,
+    session: Session,
+    outcome: Outcome,
+    choose: Callable[[State], Awaitable[Outcome]],
+    *,
+    project: str,
+    state: State,
 ) -> Outcome:
     """Record an outcome's rule use in the store and return the outcome that holds.
 
-    If other workers have changed the session meanwhile, `choose` makes the outcome again from the current state.
+    `state` is what its rule was chosen from. If other requests have changed the session meanwhile, `choose` makes the outcome again
+    from the current state.
     """
-    state = session.state
-    while (use := await store.use(project, session, outcome.chosen)) is None:
+    while (use := await store.use(project, session, outcome.chosen, state)) is None:
         state = session.state
-        outcome = choose(state)
+        outcome = await choose(state)
     chosen = outcome.chosen
-    # Another worker may have used the rule meanwhile.
-    return outcome if chosen is None or use == chosen.use else choose(state.before(chosen.rule.key, use))
+    # Another request may have used the rule meanwhile.
+    return outcome if chosen is None or use == chosen.use else await choose(state.before(chosen.rule.key, use))
 
 
 def run_synchronously(work: Coroutine[Any, Any, Result]) -> Result:

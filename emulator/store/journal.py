@@ -13,11 +13,15 @@ _MUCH_MEMORY = 16 * 1024 * 1024
 
 
 def _give_memory_back() -> None:
-    """Give free memory back to the system; glibc keeps much of it for later, other C libraries have no such call."""
-    import ctypes  # noqa: PLC0415  # hardly ever needed
+    """Give free memory back to the system, in a thread; glibc keeps much of it for later, other C libraries have no such call."""
 
-    with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    def trim() -> None:
+        import ctypes  # noqa: PLC0415  # hardly ever needed
+
+        with suppress(AttributeError, OSError, TypeError):
+            ctypes.CDLL(None).malloc_trim(0)
+
+    threading.Thread(target=trim, name="vertex-emulator-memory", daemon=True).start()
 
 
 class Journal:

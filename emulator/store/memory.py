@@ -6,6 +6,7 @@ from typing import Any
 
 from emulator.engine.matching.choose import Chosen
 from emulator.engine.quota import Limits, QuotaDemand, QuotaRefusal, TokenBuckets
+from emulator.engine.session import State
 from emulator.store.interface import PushedScenario
 from emulator.store.journal import Journal
 from emulator.store.sessions import Session, Sessions
@@ -77,12 +78,19 @@ class MemoryStore:
         session.record_use(chosen)
         return True
 
-    async def use(self, _project: str, session: Session, chosen: Chosen | None) -> int | None:
-        """Record the use of the chosen rule and return its number; 0 for a miss."""
+    async def use(self, _project: str, session: Session, chosen: Chosen | None, state: State) -> int | None:
+        """Record the use of the chosen rule and return its number, unless others were answered meanwhile and it may be another rule."""
+        if session.uses is not state.uses:
+            # The scenario was replaced; this is an answer of the one before.
+            return 0 if chosen is None else chosen.use
+        if session.flags != state.flags:
+            return None
         if chosen is None:
             return 0
-        session.record_use(chosen)
-        return chosen.use
+        limit = chosen.rule.limit
+        if limit is not None and session.uses.get(chosen.rule.key, 0) >= limit:
+            return None
+        return session.record_use(chosen)
 
     async def count(self, project: str, key: str) -> int:
         """Increment a session's counter that belongs to no rule, and return its value."""

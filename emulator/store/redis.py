@@ -8,6 +8,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from emulator.engine.quota import (
     explain_shortage,
     show_levels,
 )
+from emulator.engine.session import State
 from emulator.errors import StartError
 from emulator.store.exchange import Entry
 from emulator.store.interface import OPEN_STREAMS, PushedScenario, StoreUnreachableError, read_pushed_scenario
@@ -470,9 +472,9 @@ class RedisStore:
         uses[chosen.rule.key] = uses.get(chosen.rule.key, 0) + 1
         return True
 
-    async def use(self, project: str, session: Session, chosen: Chosen | None) -> int | None:
-        """Record the use of the chosen rule, unless the replica is stale."""
-        before = session.flags
+    async def use(self, project: str, session: Session, chosen: Chosen | None, state: State) -> int | None:
+        """Record the use of the chosen rule, unless the state that it was chosen from is stale."""
+        before = state.flags
         if chosen is None:
             # What is used up stays so, but flags may have been set or cleared.
             await self.refresh(project, session)
@@ -678,7 +680,7 @@ def _or_empty(value: float | None) -> Argument:
     return "" if value is None else repr(value)
 
 
-def _write_flags(flags: frozenset[str]) -> str:
+def _write_flags(flags: AbstractSet[str]) -> str:
     return _SEPARATOR.join(sorted(flags))
 
 

@@ -67,11 +67,13 @@ class Session:
         """Use counters and flags, as the engine reads them."""
         return State(self.uses, self.flags)
 
-    def record_use(self, chosen: Chosen) -> None:
-        """Store the use count of the chosen rule, and apply its flag changes."""
-        self.uses[chosen.rule.key] = chosen.use
+    def record_use(self, chosen: Chosen) -> int:
+        """Count a use of the chosen rule, apply its flag changes, and return the number of the use."""
+        key = chosen.rule.key
+        self.uses[key] = use = self.uses.get(key, 0) + 1
         if chosen.rule.flags is not None:
             self.flags = chosen.rule.flags.apply(self.flags)
+        return use
 
     def replace_scenario(self, ruleset: Ruleset | None, text: str | None) -> None:
         """Set its own scenario, or return to the server's (None); reset uses and flags."""

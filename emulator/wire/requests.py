@@ -3,12 +3,11 @@
 import re
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from io import BytesIO
-from itertools import islice
+from functools import cache
 from typing import Annotated, Any, NamedTuple, Protocol, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, with_config
-from pydantic_core import ValidationError, from_json, to_json
+from pydantic_core import SchemaValidator, ValidationError, core_schema, from_json, to_json
 from typing_extensions import TypedDict
 
 _Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -190,6 +189,12 @@ def read_plain_messages(messages: Any) -> PlainMessages | None:
 Shape = TypeVar("Shape")
 
 
+MAX_VALUES = 500_000
+"""Values that a body may have: items of lists, fields of objects, and objects and lists themselves."""
+VERY_LARGE_BODY = 2 * MAX_VALUES
+"""Bytes of a body that may have more values, and that is read with pauses; a thread does it."""
+_COUNTED_BYTES = 1024 * 1024
+_ESCAPES = re.compile(rb"\\+[^\\]?")
 _CALL = b'"tool_call'
 _LONG = 8192
 """Bytes from which a body counts as long, and the bytes at its end that are searched for tool calls."""
@@ -278,6 +283,8 @@ def parse_request(
 
 def read_request(body: bytes) -> ChatRequest:
     """Parse a body to its request. Raises MalformedRequestError."""
+    if len(body) > VERY_LARGE_BODY:
+        return parse_shape(CHAT_REQUEST, body)[0]
     return parse_request(body, ParsedOptions)[0].request
 
 
@@ -287,6 +294,8 @@ def parse_shape(shape: TypeAdapter[Shape], body: bytes, *, strict_json: bool = F
     What the real service does with such bodies is unknown (assumed to be lenient, because the samples are documented).
     Raises MalformedRequestError.
     """
+    if len(body) > VERY_LARGE_BODY and count_values(body) > MAX_VALUES:
+        raise MalformedRequestError(f"the body has more than {MAX_VALUES:,} values", is_json=True)
     found = _validate(shape, body)
     if found is not None:
         return found, ()
@@ -302,11 +311,16 @@ def parse_shape(shape: TypeAdapter[Shape], body: bytes, *, strict_json: bool = F
 
 def _validate(shape: TypeAdapter[Shape], body: bytes) -> Shape | None:
     """Validate a body; None if it is not JSON. Raises MalformedRequestError if its shape is wrong."""
+    found: Shape
     try:
+        if len(body) > VERY_LARGE_BODY:
+            sent = from_json(body, allow_inf_nan=False)
+            found = _build_pausing_validator(shape).validate_python(sent)
+            return found
         # pydantic accepts them; JSON has neither (RFC 8259), so Google's parser does not either (assumed).
         if b"NaN" in body or b"Infinity" in body:
             from_json(body, allow_inf_nan=False)
-        found: Shape = shape.validator.validate_json(body)
+        found = shape.validator.validate_json(body)
     except ValidationError as error:
         if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
             raise _wrong_shape(error) from None
@@ -314,6 +328,46 @@ def _validate(shape: TypeAdapter[Shape], body: bytes) -> Shape | None:
     except ValueError:
         return None
     return found
+
+
+@cache
+def _build_pausing_validator(shape: TypeAdapter[Any]) -> SchemaValidator:
+    """A shape's validator that calls a Python function for each item of its lists, so that other threads get their turns meanwhile."""
+    shape.rebuild()
+
+    def rewrite(schema: Any) -> Any:
+        if isinstance(schema, list | tuple):
+            return type(schema)(map(rewrite, schema))
+        if not isinstance(schema, dict):
+            return schema
+        found = {name: rewrite(one) for name, one in schema.items()}
+        if found.get("type") == "list" and "items_schema" in found:
+            found["items_schema"] = core_schema.no_info_before_validator_function(_pause, found["items_schema"])
+        return found
+
+    return SchemaValidator(rewrite(shape.core_schema))
+
+
+def _pause(value: Any) -> Any:
+    return value
+
+
+def count_values(body: bytes) -> int:
+    """The values of a body of JSON, counted by the signs between them outside of its texts, a piece at a time."""
+    count = start = 0
+    is_inside = False
+    while start < len(body):
+        end = start + _COUNTED_BYTES
+        # An escape is not cut in two.
+        if escape := _ESCAPES.match(body, end - 1):
+            end = escape.end()
+        # Without escapes, every quote begins or ends a text.
+        parts = body[start:end].replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+        outside = b"".join(parts[is_inside::2])
+        count += sum(map(outside.count, (b",", b"[", b"{")))
+        is_inside = is_inside != (len(parts) % 2 == 0)
+        start = end
+    return count
 
 
 def _not_json(body: bytes) -> MalformedRequestError:
@@ -324,7 +378,12 @@ def _not_json(body: bytes) -> MalformedRequestError:
         reason = str(error)
     found = _JSON_PLACE.search(reason)
     line, column = (int(found[1]), int(found[2])) if found else (1, 1)
-    text = next(islice(BytesIO(body), line - 1, None), b"").rstrip(b"\n").decode("utf-8", "replace")
+    begin = 0
+    for _ in range(line - 1):
+        begin = body.find(b"\n", begin) + 1
+    end = body.find(b"\n", begin)
+    # A character has at most four bytes.
+    text = body[begin : len(body) if end < 0 else end][: 4 * (column + 80)].decode("utf-8", "replace")
     start = max(0, column - 41)
     snippet = f"{text[start : column + 39].rstrip()}\n{' ' * max(0, column - 1 - start)}^"
     reason = _JSON_PLACE.sub("", reason)

@@ -13,7 +13,7 @@ from emulator.engine import fake, ruleset
 from emulator.engine import quota as buckets
 from emulator.engine.matching import conditions, misses
 from emulator.engine.reply import arguments, chunking, json_prompts, limits, parts, prose
-from emulator.engine.request import implicit_caching, open_turn, options
+from emulator.engine.request import implicit_caching, open_turn, options, readings
 from emulator.engine.request import tools as request_tools
 from emulator.engine.sampling import patterns, sampler
 from emulator.engine.vetting import schemas
@@ -26,11 +26,11 @@ from emulator.scenario import problems
 from emulator.scenario import yaml as scenario_yaml
 from emulator.scenario.checks import unreachable
 from emulator.scenario.templates import prices, template
-from emulator.server import control, lifetime, listening, log, metrics, tokens, unrouted
+from emulator.server import control, lifetime, listening, log, long_work, metrics, tokens, unrouted
 from emulator.server.settings import Settings
 from emulator.store import exchange, sessions
 from emulator.verdicts import tool_calls
-from emulator.wire import headers
+from emulator.wire import headers, requests
 
 MIB = 1024 * 1024
 
@@ -65,6 +65,19 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             "the connection is cut; a client that does not read another answer is waited for",
         ),
         ("a request's body", f"{settings.body_bytes // MIB} MiB", "413, as an HTML page"),
+        (
+            "values in a body: items of lists, fields of objects, and objects and lists themselves",
+            f"{requests.MAX_VALUES:,}",
+            "400, as for any invalid argument",
+        ),
+        (
+            "work for a request on the event loop",
+            (
+                f"bodies of {long_work.LARGE_BODY // 1024} KiB, 1/{work_budget.SHORT_SHARE} of the work below, {chunking.FEW_CHUNKS:,} chunks, "
+                f"{readings.MAX_SEARCH_SECONDS * 1000:g} ms of regular expressions"
+            ),
+            "it is done in a thread, for one request at a time, and others are answered meanwhile",
+        ),
         (
             "some of a body that the server has not asked for yet",
             f"{connection.MAX_UNREAD_BYTES // 1024} KiB",

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.budget import LongWorkError
 from emulator.scenario.loading import read_text
 from emulator.scenario.patterns import PatternError, compile_pattern
 
@@ -94,3 +95,23 @@ def test_re2_is_imported_only_when_needed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+WORDS = "lorem ipsum dolor " * 60_000
+
+
+@pytest.mark.parametrize("pattern", [r"(?!z)\w+\s\d", r"(?<=m )(\w)\1", r"(?!z)\bs\w+ 1$", r"(?<!a)\d(?=\s*\Z)"])
+@pytest.mark.parametrize("end", ["", "m aa 1", "1", "sum 1\n"])
+def test_a_search_that_takes_long_finds_what_python_finds(pattern: str, end: str) -> None:
+    """It is done from some places at a time, with what stands before and behind them."""
+    compiled = compile_pattern(pattern)
+    found, expected = compiled.search(WORDS + end), re.search(pattern, WORDS + end)
+    assert (found and (found.span(), found.groups())) == (expected and (expected.span(), expected.groups()))
+
+
+def test_a_search_that_takes_long_is_not_begun_where_it_must_be_short() -> None:
+    """One that RE2 does, or that is quick, is."""
+    assert compile_pattern(r"\w+\s\d").search(WORDS + "1", is_short=True)
+    assert compile_pattern(r"(?!z)\w+\s\d").search("lorem 1", is_short=True)
+    with pytest.raises(LongWorkError):
+        compile_pattern(r"(?!z)\w+\s\d").search(WORDS + "1", is_short=True)

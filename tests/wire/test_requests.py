@@ -12,8 +12,11 @@ from pydantic import ValidationError
 
 from emulator.wire.requests import (
     CHAT_REQUEST,
+    MAX_VALUES,
+    VERY_LARGE_BODY,
     MalformedRequestError,
     ParsedOptions,
+    count_values,
     google_options,
     parse_request,
     parse_shape,
@@ -241,3 +244,88 @@ def test_a_list_is_read_up_to_its_first_wrong_item(item: str, place: str) -> Non
         return found.value.error_count()
 
     assert count_errors(1000) == count_errors(1)
+
+
+TEXTS = st.text(st.sampled_from('a"\\,[{\n\u00e9'), max_size=6)
+VALUES = st.recursive(
+    TEXTS | st.integers(-3, 3) | st.none(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+)
+
+
+def _count(value: Any) -> int:
+    """The containers of a value, and the items and fields behind the first of each."""
+    if not isinstance(value, list | dict):
+        return 0
+    inner = value.values() if isinstance(value, dict) else value
+    return 1 + max(len(value) - 1, 0) + sum(map(_count, inner))
+
+
+@given(VALUES, st.integers(0, 40))
+def test_values_are_counted_outside_of_texts(value: Any, padding: int) -> None:
+    """Whatever stands in texts, and wherever the pieces end that are counted one by one."""
+    body = b" " * (1024 * 1024 - padding) + json.dumps(value).encode()
+    assert count_values(body) == _count(value)
+
+
+@pytest.mark.parametrize("run", [b"\\" * 3_000_001, b"\\\\" * 1_048_577, b"x" * 1_048_575 + b'\\"'])
+def test_escapes_at_the_end_of_a_piece_are_not_cut(run: bytes) -> None:
+    """A quote behind an odd number of backslashes ends nothing."""
+    body = b'["' + (run if not run.endswith(b"\\") or len(run) % 2 == 0 else run + b"\\") + b'", 1]'
+    assert count_values(body) == 2
+
+
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+LARGE = {
+    "model": "google/gemini-2.5-flash",
+    "n": 1.0,
+    "temperature": 1,
+    "unknown": {"b": [1, None], "a": 1e999},
+    "messages": [
+        {"content": "Hi", "role": "user"},
+        {"role": "assistant", "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "c", "content": [{"text": "x", "type": "text"}]},
+        {"role": "user", "content": "x" * VERY_LARGE_BODY},
+    ],
+    "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+}
+
+
+def test_a_very_large_body_is_read_like_any_other() -> None:
+    """The same values in the same order."""
+    body = json.dumps(LARGE).replace("Infinity", "1e999").encode()
+    found, expected = parse_shape(CHAT_REQUEST, body)[0], CHAT_REQUEST.validator.validate_json(body)
+    assert json.dumps(found) == json.dumps(expected)
+    assert read_request(body) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "explanation"),
+    [
+        (b'{"messages": [{"role": "user"}, {"role": 2}]', "messages[1].role is a number; expected a string"),
+        (
+            b'{"messages": [{"role": "user", "content": [{"type": "text"}, {"type": []}]}]',
+            "messages[0].content[1].type is a list; expected a string",
+        ),
+        (b'{"tools": [{}, 3]', "tools[1] is a number; expected an object"),
+        (b'{"x":\n\n1 2', "not JSON at line 3, column 3: expected `,` or `}`"),
+        (b'{"x": NaN', "not JSON at line 1, column 7: expected value"),
+    ],
+)
+def test_a_very_large_body_is_refused_like_any_other(body: bytes, explanation: str) -> None:
+    """With the same place and words."""
+    explanations = []
+    for more in (b', "y": 1}', b', "y": "' + b"y" * VERY_LARGE_BODY + b'"}'):
+        with pytest.raises(MalformedRequestError) as refused:
+            parse_shape(CHAT_REQUEST, body + more)
+        explanations.append(refused.value.explanation)
+    assert explanations == [explanation] * 2
+
+
+def test_a_body_of_too_many_values_is_refused_before_it_is_read() -> None:
+    """Millions of values take much more memory and time than their bytes."""
+    few, many = (b'{"x": [' + b"1," * count + b"1]}" for count in (MAX_VALUES - 2, MAX_VALUES - 1))
+    assert len(parse_shape(CHAT_REQUEST, few)[0]["x"]) == MAX_VALUES - 1  # type: ignore[typeddict-item]  # an unknown key
+    with pytest.raises(MalformedRequestError, match="more than 500,000 values") as refused:
+        parse_shape(CHAT_REQUEST, many)
+    assert refused.value.is_json

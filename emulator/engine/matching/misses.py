@@ -174,7 +174,7 @@ def explain_miss(ruleset: Ruleset, facts: Facts, state: State, work: int = MISS_
 
     Raises AnswerError when a regular expression would take too long.
     """
-    ranking = _Ranking(facts, state, Budget(work, 0))
+    ranking = _Ranking(facts, state, Budget(work, 0, is_short=facts.is_short))
     possible = {id(rule) for index in ruleset.indexes for rule in index.find(facts)}
     rules = ruleset.rules
     for number, rule in enumerate(rules):

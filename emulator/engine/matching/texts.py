@@ -15,6 +15,8 @@ DefaultOperator = Literal["contains", "glob"]
 """The operator that a plain string stands for: `contains` on prose, `glob` on identifiers."""
 Check = Callable[[str, Readings], bool]
 """One operator, compiled: whether a value passes; what the value comes to in lower case or as JSON is read from the `Readings`."""
+_SHORT_TEXT = 200
+"""Characters of a text that most patterns search so quickly that nobody looks at the clock."""
 _WILDCARDS = re.compile(r"[*?]+")
 
 
@@ -92,10 +94,22 @@ def _compile_operator(name: str, value: str) -> Check:
         case "ends_with":
             return lambda text, readings: readings.fold(text).endswith(folded)
         case "regex":
-            search = compile_pattern(value).search
-            return lambda text, _: search(text) is not None
+            return _compile_regex(compile_pattern(value))
         case _:
             return _compile_glob(folded)
+
+
+def _compile_regex(pattern: Pattern) -> Check:
+    search, is_quick = pattern.search, pattern.is_quick(_SHORT_TEXT)
+
+    def check(text: str, readings: Readings) -> bool:
+        if is_quick and len(text) <= _SHORT_TEXT:
+            return search(text) is not None
+        found = pattern.search(text, is_short=readings.is_short)
+        readings.check_time(len(text))
+        return found is not None
+
+    return check
 
 
 def _compile_glob(folded: str) -> Check:

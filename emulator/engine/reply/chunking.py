@@ -15,6 +15,8 @@ LONGEST = 200
 """Characters; a longer sentence is divided between words."""
 MAX_CHUNKS = 20_000
 """How many chunks the texts and calls of an answer are divided into, those of all its choices together; with more, chunks are joined."""
+FEW_CHUNKS = 2_000
+"""Chunks of an answer, all choices together, that are made quickly: in some 10 ms."""
 
 
 def divide(text: str, chunks: Chunks | None) -> tuple[str, ...]:
@@ -28,10 +30,14 @@ def join_adjacent(pieces: Sequence[str], step: int) -> tuple[str, ...]:
     return tuple("".join(pieces[start : start + step]) for start in range(0, len(pieces), step))
 
 
+def count_chunks(parts: Sequence[Part]) -> int:
+    """How many pieces the texts and calls of a choice have."""
+    return sum([len(part.pieces or ()) for part in parts if isinstance(part, TextPart | CallPart)])
+
+
 def limit_chunks(choices: Sequence[Choice]) -> tuple[Choice, ...]:
     """The choices of an answer with at most about `MAX_CHUNKS` chunks: with more, so many adjacent pieces of each text and call are joined."""
-    parts = [part for choice in choices for part in choice.parts if isinstance(part, TextPart | CallPart)]
-    total = sum(len(part.pieces or ()) for part in parts)
+    total = sum(count_chunks(choice.parts) for choice in choices)
     if total <= MAX_CHUNKS:
         return tuple(choices)
     step = _step(total)

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from hashlib import blake2b
 
+from emulator.budget import LongWorkError
 from emulator.catalogue.models import MAX_CHOICES
 from emulator.catalogue.quirks import QuirkName
 from emulator.engine.matching.choose import Chosen
 from emulator.engine.randomness import AnswerInputs, SeededRandom
 from emulator.engine.reply.calls import LiteralCall
-from emulator.engine.reply.chunking import limit_chunks
+from emulator.engine.reply.chunking import FEW_CHUNKS, count_chunks, limit_chunks
 from emulator.engine.reply.limits import apply_limits, read_limits
 from emulator.engine.reply.parts import Answer, CallPart, Choice, MediaPart, TextPart
 from emulator.engine.reply.templates import Context, Request, fill_text
@@ -29,7 +30,12 @@ _ECHOED_HEADER = "x-vertex-ai-llm-request-type"
 def compose(
     chosen: Chosen, facts: Facts, inputs: AnswerInputs, rng: SeededRandom, quirks: frozenset[QuirkName] = frozenset()
 ) -> Answer:
-    """The answer of a chosen rule. Raises AnswerError if the request lacks what a step needs."""
+    """The answer of a chosen rule.
+
+    Raises:
+        AnswerError: The request lacks what a step needs.
+        LongWorkError: It has many chunks, and may not take long.
+    """
     rule = chosen.rule
     request = Request(facts, chosen.captures, chosen.use, rng, inputs, quirks)
     reply = rule.replies[chosen.position]
@@ -40,6 +46,8 @@ def compose(
     choices: list[Choice] = []
     for context in contexts:
         parts, cut = reply.make(context), None
+        if facts.is_short and count_chunks(parts) * len(contexts) > FEW_CHUNKS:
+            raise LongWorkError
         if hides_thoughts:
             parts = tuple(part for part in parts if not (isinstance(part, TextPart) and part.is_thought))
         if limits is not None:

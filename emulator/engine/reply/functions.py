@@ -27,6 +27,8 @@ ReplyFunction = Callable[[Facts], Steps]
 class FunctionReply(CompiledReply):
     """A reply that a function makes; its texts are not templates."""
 
+    runs_once = True
+
     function: ReplyFunction
     place: Place
     """Where the function was given, as errors show it."""

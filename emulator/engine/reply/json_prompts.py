@@ -124,7 +124,7 @@ def find_wanted_json(facts: Facts) -> WantedJson | None:
     is_demanded = "application/json" in facts.response_format
     if not is_demanded and not any(_demands_json(text) for text in texts):
         return None
-    schema = find_schema(texts)
+    schema = find_schema(texts, is_short=facts.is_short)
     if schema is None and not is_demanded and _LIST.search(last):
         schema = {"type": "array", "items": {"type": "string"}, "minItems": 2}
     is_fenced = not is_demanded and any(_asks_for_fence(text[-MAX_TASK:]) for text in texts)
@@ -135,9 +135,9 @@ def _asks_for_fence(text: str) -> bool:
     return _FENCE.search(text) is not None and _UNFENCED.search(text) is None
 
 
-def find_schema(texts: Sequence[str]) -> Any:
+def find_schema(texts: Sequence[str], *, is_short: bool = False) -> Any:
     """The JSON Schema for what is asked for in the first of the texts that says anything; None if none does."""
-    budget = Budget(AUTO_WORK, AUTO_WORK)
+    budget = Budget(AUTO_WORK, AUTO_WORK, is_short=is_short)
     examples: list[Any] = []
     for text in texts:
         found: list[Any] = []

@@ -8,7 +8,7 @@ must say how it is written. Whatever does not depend on the request is made when
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from emulator.engine.reply.calls import LiteralCall, compile_call
 from emulator.engine.reply.chunking import divide
@@ -43,6 +43,8 @@ class CompiledReply:
     """Its calls if nothing but their ids and signatures differs from one request to the next; else None."""
     by_use: bool = field(default=False, kw_only=True)
     """Whether it may depend on how often the rule has answered before: through a template or a fault's trigger."""
+    runs_once: ClassVar[bool] = False
+    """Whether making it again for the same request would be noticed."""
 
     def make(self, context: Context) -> tuple[Part, ...]:
         """The parts of one choice. Raises AnswerError if the request lacks what a step needs."""

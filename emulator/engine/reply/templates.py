@@ -39,7 +39,7 @@ class Request:
         """The budget and warnings of the values that the request's schemas make; `auto` steps share it."""
         from emulator.engine.sampling.sampler import Sampling  # noqa: PLC0415  # only `auto` needs it
 
-        return Sampling()
+        return Sampling(is_short=self.facts.is_short)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ class Request:
     @cached_property
     def budget(self) -> Budget:
         """The work that all templates of the answer may do together."""
-        return new_budget()
+        return new_budget(is_short=self.facts.is_short)
 
     @cached_property
     def variables(self) -> dict[str, Any]:

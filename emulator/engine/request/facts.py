@@ -3,8 +3,9 @@
 They consist of the request options, which many requests share, and what is read from the messages.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -36,6 +37,9 @@ _PLAIN_KEYS = frozenset({"role", "content"})
 
 class Facts(RequestOptions):
     """The properties of one request that rules, vetting and templates read."""
+
+    clock: Callable[[], float] | None = None
+    """A clock, in seconds, if work for this request that takes long raises LongWorkError; None where it may take long."""
 
     def __init__(
         self,
@@ -171,7 +175,21 @@ class Facts(RequestOptions):
     @cached_property
     def readings(self) -> Readings:
         """The request's texts as conditions compare them."""
-        return Readings()
+        return Readings(self.clock)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether work that takes long has to be done elsewhere."""
+        return self.clock is not None
+
+    def for_long_work(self) -> "Facts":
+        """A copy for work that may take long, in another thread: it shares nothing that changes."""
+        found = copy(self)
+        found.clock = None
+        found.__dict__.pop("readings", None)
+        found.tool_stems, found.vetted, found.encoded = list(self.tool_stems), dict(self.vetted), {}
+        found.on_growth = lambda _size: None
+        return found
 
     @cached_property
     def has(self) -> frozenset[str]:

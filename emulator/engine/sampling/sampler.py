@@ -53,8 +53,8 @@ _ANY_NAME = Part("#(name)", {"type": "string"})
 class Sampling:
     """What the values made for one request share: their budget, and warnings of what of their schemas is not kept to."""
 
-    def __init__(self) -> None:
-        self.budget = Budget(AUTO_WORK, AUTO_CHARACTERS)
+    def __init__(self, *, is_short: bool = False) -> None:
+        self.budget = Budget(AUTO_WORK, AUTO_CHARACTERS, is_short=is_short)
         self.warnings: list[str] = []
 
 

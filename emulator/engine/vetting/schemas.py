@@ -229,28 +229,36 @@ def check_response_schema(context: VettingContext) -> Refusal | None:
 def _has_end(root: Any) -> bool:
     """Whether a schema demands no value that contains itself; a schema that is too large to tell has an end."""
     budget = Budget(MAX_SCHEMA_WORK, 0)
+    within, finite = set[int](), set[int]()
 
-    def ends(schema: Any, within: tuple[Any, ...]) -> bool:
+    def ends(schema: Any) -> bool:
         budget.spend(1)
-        if not isinstance(schema, dict):
+        identity = id(schema)
+        # What ends somewhere ends everywhere, but what leads back to something around it may end elsewhere.
+        if not isinstance(schema, dict) or identity in finite:
             return True
         if len(within) > MAX_SCHEMA_DEPTH:
             raise BudgetError("it is too deep")
-        if any(one is schema for one in within):
+        if identity in within:
             return False
-        within = (*within, schema)
+        within.add(identity)
+        found = demands_end(schema)
+        within.discard(identity)
+        if found:
+            finite.add(identity)
+        return found
+
+    def demands_end(schema: dict[str, Any]) -> bool:
         target = schema.get("$ref")
-        if isinstance(target, str) and not ends(_resolve(root, target), within):
+        if isinstance(target, str) and not ends(_resolve(root, target)):
             return False
         if "const" in schema or "enum" in schema:
             return True
         every, some = _demanded(schema)
-        return all(ends(one, within) for one in every) and all(
-            any(ends(one, within) for one in branches) for branches in some
-        )
+        return all(map(ends, every)) and all(any(map(ends, branches)) for branches in some)
 
     try:
-        return ends(root, ())
+        return ends(root)
     except BudgetError:
         return True
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from string import Formatter
 from typing import Any
 
-from emulator.budget import Budget, BudgetError
+from emulator.budget import Budget, BudgetError, LongWorkError
 from emulator.scenario.templates.failures import TOO_DEEP
 
 WORK = 10_000_000
@@ -43,9 +43,9 @@ current: ContextVar[Budget | None] = ContextVar("current", default=None)
 """The budget of the template that is being evaluated."""
 
 
-def new_budget() -> Budget:
+def new_budget(*, is_short: bool = False) -> Budget:
     """A budget for the templates of one answer."""
-    return Budget(WORK, MAX_OUTPUT)
+    return Budget(WORK, MAX_OUTPUT, is_short=is_short)
 
 
 def spend(units: int) -> None:
@@ -53,6 +53,13 @@ def spend(units: int) -> None:
     budget = current.get()
     if budget is not None:
         budget.spend(units)
+
+
+def refuse_if_short() -> None:
+    """Raise LongWorkError if the template that is being evaluated may not take long."""
+    budget = current.get()
+    if budget is not None and budget.is_short:
+        raise LongWorkError
 
 
 def too_long() -> BudgetError:

@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from emulator.wire.json_text import dump
-from emulator.wire.requests import REQUEST_CONFIG, ChatRequest, Object, StreamOptions, Whole, fields_for_chat
+from emulator.wire.requests import REQUEST_CONFIG, ChatRequest, ListOf, Object, StreamOptions, Whole, fields_for_chat
 from emulator.wire.responses import Identity
 from emulator.wire.sse import event
 from emulator.wire.usage import Usage
@@ -23,12 +23,12 @@ class CompletionsRequest(TypedDict, total=False):
     """The body of a request; unknown keys are kept and change nothing, `echo`, `suffix` and `logprobs` among them."""
 
     model: str | None
-    prompt: str | list[str] | list[int] | list[list[int]]
+    prompt: str | ListOf[str] | ListOf[int] | ListOf[ListOf[int]]
     stream: bool | None
     max_tokens: Whole | None
     temperature: _Number | None
     top_p: _Number | None
-    stop: str | list[str] | None
+    stop: str | ListOf[str] | None
     n: Whole | None
     seed: Whole | None
     frequency_penalty: _Number | None

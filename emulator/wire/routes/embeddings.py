@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from emulator.wire.json_text import dump
-from emulator.wire.requests import REQUEST_CONFIG
+from emulator.wire.requests import REQUEST_CONFIG, ListOf
 
 
 @with_config(REQUEST_CONFIG)
@@ -20,7 +20,7 @@ class EmbeddingsRequest(TypedDict, total=False):
     """The body of a request; unknown keys are kept and change nothing."""
 
     model: str | None
-    input: str | list[str] | list[int] | list[list[int]]
+    input: str | ListOf[str] | ListOf[int] | ListOf[ListOf[int]]
     """One text, several, or the same as token ids."""
     encoding_format: str | None
     """`float` or `base64`."""

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from emulator.wire.json_text import dump
-from emulator.wire.requests import REQUEST_CONFIG, ChatRequest, Object, Whole, fields_for_chat
+from emulator.wire.requests import REQUEST_CONFIG, ChatRequest, ListOf, Object, Whole, fields_for_chat
 from emulator.wire.responses import Identity
 from emulator.wire.usage import Usage
 
@@ -32,11 +32,11 @@ class InputItem(TypedDict, total=False):
 
     type: str | None
     role: str
-    content: str | list[InputPart] | None
+    content: str | ListOf[InputPart] | None
     call_id: str
     name: str
     arguments: str | None
-    output: str | list[InputPart] | Object | None
+    output: str | ListOf[InputPart] | Object | None
     """An object only for items that the service alone can read."""
 
 
@@ -69,13 +69,13 @@ class ResponsesRequest(TypedDict, total=False):
     """The body of a request; unknown keys are kept and change nothing."""
 
     model: str | None
-    input: str | list[InputItem] | None
+    input: str | ListOf[InputItem] | None
     instructions: str | None
     stream: bool | None
     max_output_tokens: Whole | None
     temperature: _Number | None
     top_p: _Number | None
-    tools: list[ResponsesTool] | None
+    tools: ListOf[ResponsesTool] | None
     tool_choice: str | Object | None
     text: TextOptions | None
     reasoning: Object | None
