@@ -38,9 +38,13 @@ from emulator.server.clock import SystemClock
 from emulator.server.service import Service
 from emulator.server.settings import Settings
 
-said = []
+said, asked = [], []
 
 async def receive():
+    if asked:
+        # The client stays until it is answered.
+        await asyncio.Event().wait()
+    asked.append(1)
     body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "Hello"}]}
     return {"type": "http.request", "body": json.dumps(body).encode()}
 
