@@ -8,7 +8,7 @@ COPY emulator emulator
 COPY scenarios scenarios
 # The extras let service accounts exchange their assertions for tokens, and --workers and --store keep state in Redis.
 RUN python -m venv /opt/emulator \
- && /opt/emulator/bin/pip install --no-cache-dir --disable-pip-version-check '.[exec,workers]'
+ && /opt/emulator/bin/pip install --no-cache-dir --disable-pip-version-check '.[record,workers]'
 
 FROM python:3.12-slim
 COPY --from=build /opt/emulator /opt/emulator

@@ -84,6 +84,16 @@ def redact_raw(text: str) -> str:
     return redact(re.sub(_FIELD_IN_TEXT, rf"\1\2{REDACTED}", text))
 
 
+def find_secrets(text: str) -> Iterator[tuple[int, int]]:
+    """Where secrets stand in a text that are known by their value, or by the name of a secret field before them."""
+    for start, pattern in _SECRETS:
+        if start in text:
+            yield from (found.span() for found in re.finditer(pattern, text, re.ASCII))
+    lowered = text.lower()
+    if any(mark in lowered for mark in _FIELD_MARKS):
+        yield from (found.span(3) for found in re.finditer(_FIELD_IN_TEXT, text))
+
+
 def may_have_secrets(text: str) -> bool:
     """Whether a text of JSON may contain a secret, as a value or in a secret's place; cheap."""
     for piece in _pieces(text):

@@ -34,7 +34,7 @@ FLOORS = (
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 # Each takes longer to import than the server takes to start.
-HEAVY = ("faker", "jinja2", "jsonschema", "openai", "re2", "trustme")
+HEAVY = ("faker", "httpx", "jinja2", "jsonschema", "openai", "re2", "trustme")
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from emulator.http.sending import Receive, Scope, Send
 from emulator.server.app import ASGIApp
@@ -42,6 +42,21 @@ def _load_control(service: Service) -> ASGIApp:
     return build_control_with_page(service)
 
 
+def lazy_control(service: Service) -> ASGIApp:
+    """The application of a service's control path, with the page."""
+    return _lazy(partial(_load_control, service))
+
+
+class OtherApp(Protocol):
+    """What answers instead of the service, such as a recorder; it is entered on the event loop before requests come."""
+
+    async def __aenter__(self) -> object: ...
+    async def __aexit__(self, *_: object) -> None: ...
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Interception:
     """The listeners for programs written for the real service: TLS and, optionally, the proxy that tunnels to it."""
@@ -53,6 +68,8 @@ class Interception:
     """Called with the name of every host that the proxy refuses."""
     passed: "PassedHosts | None" = None
     """The hosts that the proxy lets through to the network."""
+    on_pass: Callable[[str], object] = lambda _: None
+    """Called with the name of every host that it lets through."""
 
 
 class Listeners:
@@ -66,18 +83,23 @@ class Listeners:
         interception: Interception | None = None,
         *,
         grace: float = GRACE,
+        app: OtherApp | None = None,
     ) -> None:
-        """`on_answering` is called once requests are answered."""
+        """`on_answering` is called once requests are answered; `app` answers them instead of the service."""
+        self._app = app
         self._store = service.store
         self._bound = bound
         self._interception = interception
-        credentials, control = _lazy(partial(_load_credentials, service)), _lazy(partial(_load_control, service))
-        self._server = build_server(service, on_answering, otherwise=credentials, control=control, grace=grace)
-        self._tls_server = (
-            build_server(service, otherwise=credentials, control=control, context=interception.context, grace=grace)
-            if interception
-            else None
+        build = partial(
+            build_server,
+            service,
+            otherwise=_lazy(partial(_load_credentials, service)),
+            control=lazy_control(service),
+            grace=grace,
+            app=app,
         )
+        self._server = build(on_answering)
+        self._tls_server = build(context=interception.context) if interception else None
 
     def stop(self) -> None:
         """Stop once running answers have ended; on a second call, at once. Signal handlers and other threads may call it."""
@@ -94,7 +116,8 @@ class Listeners:
         """Serve on the running event loop until stopped. Raises StartError if the store cannot be reached."""
         await self._store.open()
         try:
-            await self._serve()
+            async with self._app or nullcontext():
+                await self._serve()
         finally:
             await self._store.close()
 
@@ -106,7 +129,8 @@ class Listeners:
                 if self._interception.proxy is not None:
                     from emulator.intercept.proxy import Proxy  # noqa: PLC0415  # a plain server starts quicker so
 
-                    proxy = Proxy(reach(self._interception.tls), self._interception.on_leak, self._interception.passed)
+                    one = self._interception
+                    proxy = Proxy(reach(one.tls), one.on_leak, one.passed, one.on_pass)
                     await stack.enter_async_context(proxy.listening(self._interception.proxy))
             await self._server.serve(sockets=[self._bound])
 

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulator import __version__
@@ -26,6 +27,10 @@ class Banner:
     client_options: ClientOptions
     interception: InterceptionSetup | None
     workers: int
+    record: Path | None = None
+    """The recording, where all requests are forwarded."""
+    upstream: str = ""
+    """Where they are forwarded to; empty for Google's hosts."""
 
     def _base_url(self) -> str:
         from emulator.server.listening import base_url
@@ -40,6 +45,8 @@ class Banner:
 
     def as_text(self) -> str:
         """Base URL, a curl command, the variables for OpenAI clients; then TLS and proxy, if they are on."""
+        if self.record is not None:
+            return f"{self._recorder_text()}{self._interception_text()}\nCtrl-C stops the server.\n"
         base, token, ruleset = self._base_url(), self._api_key(), self.service.ruleset
         names = ", ".join(f'"{name}"' for name in ruleset.scenarios)
         workers = f", {self.workers} workers" if self.workers > 1 else ""
@@ -52,15 +59,32 @@ class Banner:
             f"    -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\\n    -d {body}\n"
             f"\nFor OpenAI clients:\n  export OPENAI_BASE_URL={base}\n  export OPENAI_API_KEY={token}\n"
         )
-        if self.interception is not None:
-            text += f"\nUnder TLS: {self.interception.tls_url}\n"
-            text += f"  its certificate authority: {self.interception.certificate}\n"
-            if self.interception.client is not None:
-                from emulator.intercept.environment import shell_lines
+        page = f"\nThe page that shows what happens: {self._page_url()}\n"
+        return f"{text}{self._interception_text()}{page}Ctrl-C stops the server.\n"
 
-                lines = "".join(f"  {line}\n" for line in shell_lines(self.interception.client))
-                text += f"\nFor unchanged programs:\n{lines}"
-        return f"{text}\nThe page that shows what happens: {self._page_url()}\nCtrl-C stops the server.\n"
+    def _recorder_text(self) -> str:
+        """What is forwarded and recorded where; the clients' tokens are their own."""
+        from emulator.server.listening import base_url
+
+        base = base_url(self.url, "PROJECT", "LOCATION")
+        return (
+            f"vertex-emulator {__version__} forwards all requests from {self.url} to {self.upstream or 'Google'}\n"
+            f"and records what is said in {self.record}\n"
+            f"\nFor OpenAI clients, with your project and location:\n  export OPENAI_BASE_URL={base}\n"
+            '  export OPENAI_API_KEY="$(gcloud auth print-access-token)"\n'
+        )
+
+    def _interception_text(self) -> str:
+        if self.interception is None:
+            return ""
+        text = f"\nUnder TLS: {self.interception.tls_url}\n"
+        text += f"  its certificate authority: {self.interception.certificate}\n"
+        if self.interception.client is not None:
+            from emulator.intercept.environment import shell_lines
+
+            lines = "".join(f"  {line}\n" for line in shell_lines(self.interception.client))
+            text += f"\nFor unchanged programs:\n{lines}"
+        return text
 
     def _page_url(self) -> str:
         from emulator.server.settings import CONTROL_PATH
@@ -87,6 +111,10 @@ class Banner:
             "pid": os.getpid(),
             "workers": self.workers,
         }
+        if self.record is not None:
+            # Tokens are what the upstream wants.
+            del fields["api_key"], fields["environment"]["OPENAI_API_KEY"]
+            fields |= {"recording": str(self.record), "upstream": self.upstream}
         if self.interception is not None:
             fields |= {"tls_url": self.interception.tls_url, "certificate": str(self.interception.certificate)}
             if self.interception.client is not None:

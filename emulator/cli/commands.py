@@ -11,6 +11,7 @@ from emulator import __version__
 _COMMANDS = {
     "serve": "serve:serve",
     "exec": "exec:execute",
+    "record": "record:record",
     "sweep": "sweep:sweep",
     "credentials": "credentials:credentials",
     "check": "check:check",

@@ -48,8 +48,8 @@ class ClientOptions:
 class ProgramCommand(click.Command):
     """A command that takes a program and its arguments behind `--`; `ctx.obj` has them as a list.
 
-    Its function gets `client_options` instead of the options of `interception_options`, and returns the exit status. With an option
-    whose parameter is `list_only` it needs no program.
+    Its function gets `client_options` instead of the options of `interception_options`, if it has them, and returns the exit status.
+    With an option whose parameter is `list_only` or `import_file` it needs no program.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -57,16 +57,21 @@ class ProgramCommand(click.Command):
         at = args.index("--") if "--" in args else len(args)
         ctx.obj = args[at + 1 :]
         rest = super().parse_args(ctx, args[:at])
-        if not ctx.obj and not ctx.resilient_parsing and not ctx.params.get("list_only"):
+        is_alone = any(ctx.params.get(name) for name in ("list_only", "import_file"))
+        if not ctx.obj and not ctx.resilient_parsing and not is_alone:
+            arguments = "".join(
+                f"[{each.human_readable_name}]... " for each in self.params if isinstance(each, click.Argument)
+            )
             raise click.UsageError(
-                f"no program to run; write it behind `--`: {ctx.info_name} [SCENARIOS]... -- COMMAND...", ctx
+                f"no program to run; write it behind `--`: {ctx.info_name} {arguments}-- COMMAND...", ctx
             )
         return rest
 
     def invoke(self, ctx: click.Context) -> NoReturn:
         """Run the command; an EmulatorError is printed and makes the status 1."""
         names = [field.name for field in fields(ClientOptions)]
-        ctx.params["client_options"] = ClientOptions(**{name: ctx.params.pop(name) for name in names})
+        if set(names) <= set(ctx.params):
+            ctx.params["client_options"] = ClientOptions(**{name: ctx.params.pop(name) for name in names})
         try:
             if os.name != "posix":
                 raise StartError(f"{ctx.info_name} needs a POSIX system")
@@ -183,6 +188,38 @@ _PASS = option(
     callback=_check_hosts,
     help="Let programs reach this host over the network, or with *.example.com all below a domain; may be repeated.",
 )
+
+
+def _compile(
+    _context: click.Context, _parameter: click.Parameter, patterns: tuple[str, ...]
+) -> tuple[re.Pattern[str], ...]:
+    compiled = []
+    for pattern in patterns:
+        try:
+            compiled.append(re.compile(pattern))
+        except re.error as error:
+            raise click.BadParameter(f'"{pattern}" is no regular expression: {error}') from None
+    return tuple(compiled)
+
+
+_UPSTREAM = option(
+    "--upstream",
+    metavar="URL",
+    help="Where requests are sent instead of Google's hosts: a gateway, or another emulator.",
+)
+_REDACT = option(
+    "--redact",
+    "patterns",
+    multiple=True,
+    metavar="REGEX",
+    callback=_compile,
+    help="What is a secret too and must not be recorded; of an expression with a group, the group. May be repeated.",
+)
+
+
+def recording_options(command: Command) -> Command:
+    """Add the options of what records: --upstream and --redact."""
+    return _apply(command, (_UPSTREAM, _REDACT))
 
 
 def settings_options(command: Command) -> Command:

@@ -2,13 +2,15 @@
 
 import asyncio
 import gc
+import re
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ from emulator.cli.options import (
     CredentialKind,
     option,
     proxy_options,
+    recording_options,
     scenarios_argument,
     settings_options,
 )
@@ -33,7 +36,7 @@ from emulator.redaction import clean_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from emulator.api.background import Interception, Listeners
+    from emulator.api.background import Interception, Listeners, OtherApp
     from emulator.server.log import LogFormat
     from emulator.server.service import Service
     from emulator.store.exchange import Exchange
@@ -50,6 +53,8 @@ class Server:
     watched: tuple[str, ...] = ()
     """The scenarios that are reloaded when they change."""
     until_stdin_closes: bool = False
+    app: "OtherApp | None" = None
+    """What answers instead of the service."""
 
     def run(self, on_answering: Callable[[], object]) -> None:
         """Serve in this process until a signal comes; `on_answering` is called once requests are answered. Raises StartError."""
@@ -93,7 +98,7 @@ class Server:
     def _listeners(self, bound: socket.socket, on_answering: Callable[[], object]) -> "Listeners":
         from emulator.api.background import Listeners
 
-        return Listeners(self.service, bound, on_answering, self.interception, grace=self.grace)
+        return Listeners(self.service, bound, on_answering, self.interception, grace=self.grace, app=self.app)
 
     def _serve(
         self, listeners: "Listeners", numbers: "Sequence[signal.Signals]", *, watch: bool, reload_first: bool = False
@@ -260,6 +265,13 @@ def _check_token(_context: click.Context, _parameter: click.Parameter, value: st
     default="vertex-emulator",
     help="What the keys of the store begin with; servers with the same one share their state.",
 )
+@option(
+    "--record",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Answer nothing, but forward all requests to Google's hosts or --upstream, and record Vertex AI's exchanges in this folder.",
+)
+@recording_options
 @option("--quiet", is_flag=True, help="Do not log requests.")
 @option(
     "--log-format",
@@ -299,6 +311,7 @@ def serve(
     """
     if options["watch"] and not scenarios:
         raise click.UsageError("--watch needs scenarios to watch")
+    check_recording(scenarios, options, proxy=proxy)
     ports = (tls_port, proxy_port if proxy else None) if tls or proxy else None
     client_options = ClientOptions(
         project=project, location=location, credentials=credentials, passed_hosts=passed_hosts
@@ -313,6 +326,24 @@ def serve(
         gc.enable()
 
 
+def check_recording(scenarios: tuple[str, ...], options: Mapping[str, Any], *, proxy: bool) -> None:
+    """Raise UsageError for options of `--record` without it, and for what it has no use for."""
+    if options["record"] is None:
+        for name, given in (("--upstream", options["upstream"]), ("--redact", options["patterns"])):
+            if given:
+                raise click.UsageError(f"{name} needs --record DIR, where the exchanges with the upstream are kept")
+    elif scenarios:
+        raise click.UsageError(
+            "--record forwards all requests, so that no scenario would be asked; leave SCENARIOS out"
+        )
+    elif proxy:
+        raise click.UsageError(
+            "--record has no proxy; unchanged programs are recorded by `vertex-emulator record -- COMMAND...`"
+        )
+    elif options["workers"] > 1 or options["store"] is not None:
+        raise click.UsageError("--record works in one process; leave --workers and --store out")
+
+
 def _serve(
     scenarios: tuple[str, ...],
     *,
@@ -325,6 +356,9 @@ def _serve(
     workers: int,
     store: str | None,
     store_namespace: str,
+    record: Path | None,
+    upstream: str | None,
+    patterns: tuple[re.Pattern[str], ...],
     quiet: bool,
     log_format: "LogFormat",
     form: str,
@@ -353,7 +387,18 @@ def _serve(
         if not quiet:
             log_requests(service, sys.stderr, log_format)
         interception = open_interception(stack, service, plain, ports, client_options) if ports else None
-        banner = Banner(service, url_of(plain), client_options, interception, workers)
+        app = None
+        if record is not None:
+            from emulator.api.background import lazy_control
+            from emulator.cli.record import open_recording, refuse_loop
+
+            refuse_loop(upstream, plain.getsockname())
+            recorder, app = open_recording(
+                record, upstream, patterns, service.clock, verbose=not quiet, control=lazy_control(service)
+            )
+            stack.callback(lambda: _report(recorder.summary()))
+            stack.callback(recorder.close)
+        banner = Banner(service, url_of(plain), client_options, interception, workers, record, upstream or "")
         server = Server(
             service,
             plain,
@@ -361,6 +406,7 @@ def _serve(
             interception=interception.listeners if interception else None,
             watched=scenarios if watch else (),
             until_stdin_closes=until_stdin_closes,
+            app=app,
         )
 
         def print_banner() -> None:

@@ -116,5 +116,6 @@ class WriteBuffer:
         if not self._transport.is_closing():
             # From now on the transport says so when its buffer is empty.
             self._transport.set_write_buffer_limits(0)
-            if self.is_full:
+            # Under TLS, transports ask writers to wait with an empty buffer too, and then never let them go on.
+            if self.is_full and self._transport.get_write_buffer_size():
                 await self.drain()

@@ -85,15 +85,15 @@ class CertificateAuthority:
         return context
 
 
-_BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 """Variables that name a file of certificates that a client trusts."""
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[\sA-Za-z0-9+/=]+-----END CERTIFICATE-----")
 
 
-def usual_authorities(environment: Mapping[str, str]) -> tuple[str, ...]:
+def usual_authorities(environment: Mapping[str, str], who: str = "--pass") -> tuple[str, ...]:
     """The certificates (PEM) that a program would trust without the emulator: those its variables name, and the system's.
 
-    Raises StartError if there are none.
+    Raises StartError if there are none; `who` needs them.
     """
     paths = ssl.get_default_verify_paths()
     system = [
@@ -107,11 +107,11 @@ def usual_authorities(environment: Mapping[str, str]) -> tuple[str, ...]:
 
         system.append(certifi.where())
     found: dict[str, None] = {}
-    for name in (*(environment.get(variable) for variable in _BUNDLES), *system):
+    for name in (*(environment.get(variable) for variable in CERTIFICATE_VARIABLES), *system):
         with suppress(OSError, ValueError):
             found |= dict.fromkeys(_CERTIFICATE.findall(Path(name).read_text("ascii", "replace") if name else ""))
     if not found:
-        raise StartError("--pass needs a file of the usual certificate authorities; name it in SSL_CERT_FILE")
+        raise StartError(f"{who} needs a file of the usual certificate authorities; name it in SSL_CERT_FILE")
     return tuple(f"{certificate}\n" for certificate in found)
 
 

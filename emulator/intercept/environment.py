@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory, gettempdir
 from urllib.parse import urlsplit
 
 from emulator.errors import StartError
-from emulator.intercept.certificate_authority import TRUST_PASSWORD
+from emulator.intercept.certificate_authority import CERTIFICATE_VARIABLES, TRUST_PASSWORD, TrustFiles
+from emulator.intercept.proxy import DOMAINS, is_below
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 UNSET = (
@@ -67,10 +68,7 @@ def fixed_variables(config: ClientConfig) -> dict[str, str]:
         "https_proxy": proxy,
         "NO_PROXY": direct,
         "no_proxy": direct,
-        "SSL_CERT_FILE": certificate,
-        "REQUESTS_CA_BUNDLE": certificate,
-        "CURL_CA_BUNDLE": certificate,
-        "NODE_EXTRA_CA_CERTS": certificate,
+        **dict.fromkeys(CERTIFICATE_VARIABLES, certificate),
         "GOOGLE_CLOUD_PROJECT": config.project,
         "OPENAI_BASE_URL": config.base_url,
         "OPENAI_API_KEY": config.api_key,
@@ -93,13 +91,22 @@ def appended_variables(config: ClientConfig) -> dict[str, str]:
     """The variables whose value is appended to an inherited one, after a space."""
     variables = {"NODE_OPTIONS": f"--require={_quote_for_node(str(config.preload))}"}
     if config.trust_store is not None:
-        host, _, port = config.proxy.rpartition(":")
-        variables["JAVA_TOOL_OPTIONS"] = (
-            f"-Dhttps.proxyHost={host.strip('[]')} -Dhttps.proxyPort={port} "
-            f"-Djavax.net.ssl.trustStore={_quote_for_java(str(config.trust_store))} "
-            f"-Djavax.net.ssl.trustStorePassword={TRUST_PASSWORD}"
-        )
+        variables["JAVA_TOOL_OPTIONS"] = _java_options(config.proxy, config.trust_store)
     return variables
+
+
+def _java_options(proxy: str, trust_store: Path) -> str:
+    host, _, port = proxy.rpartition(":")
+    return (
+        f"-Dhttps.proxyHost={host.strip('[]')} -Dhttps.proxyPort={port} "
+        f"-Djavax.net.ssl.trustStore={_quote_for_java(str(trust_store))} "
+        f"-Djavax.net.ssl.trustStorePassword={TRUST_PASSWORD}"
+    )
+
+
+def _append(inherited: Mapping[str, str], name: str, value: str) -> str:
+    """A variable's inherited value with another behind it."""
+    return f"{inherited[name]} {value}" if inherited.get(name) else value
 
 
 def _quote_for_node(text: str) -> str:
@@ -131,11 +138,46 @@ def client_folder() -> TemporaryDirectory[str]:
 def child_environment(inherited: Mapping[str, str], config: ClientConfig) -> dict[str, str]:
     """The environment of a program: the inherited one, changed so that it reaches the emulator."""
     kept = {name: value for name, value in inherited.items() if name not in UNSET}
-    appended = {
-        name: f"{kept[name]} {value}" if kept.get(name) else value for name, value in appended_variables(config).items()
-    }
+    appended = {name: _append(kept, name, value) for name, value in appended_variables(config).items()}
     path = {"PATH": f"{config.commands}:{kept.get('PATH') or os.defpath}"}
     return kept | fixed_variables(config) | appended | path
+
+
+_PROXY_NAMES = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+
+
+def recorded_environment(
+    inherited: Mapping[str, str], trust: TrustFiles, *, proxy: str, tls: str, hosts: str, java: bool = False
+) -> dict[str, str]:
+    """The environment of a program that keeps its own credentials and whose requests to some hosts are led to the recorder.
+
+    `proxy` and `tls` are its addresses (`host:port`), `hosts` is an expression for the names of the hosts.
+    """
+    given = ",".join(inherited.get(name, "") for name in ("no_proxy", "NO_PROXY"))
+    entries = [entry.strip() for entry in given.split(",") if entry.strip()]
+    # Where no proxy is to be used at all, the others stay unused too.
+    unset = {"SSL_CERT_DIR", "GOOGLE_API_USE_CLIENT_CERTIFICATE", *(_PROXY_NAMES if "*" in entries else ())}
+    direct = ",".join(dict.fromkeys((*_LOOPBACK, *(entry for entry in entries if not _covers_google(entry)))))
+    kept = {name: value for name, value in inherited.items() if name not in unset}
+    variables = {
+        "HTTPS_PROXY": f"http://{proxy}",
+        "https_proxy": f"http://{proxy}",
+        "NO_PROXY": direct,
+        "no_proxy": direct,
+        **dict.fromkeys(CERTIFICATE_VARIABLES, str(trust.certificate)),
+        "VERTEX_EMULATOR_TLS_ADDR": tls,
+        "VERTEX_EMULATOR_HOSTS": hosts,
+        "NODE_OPTIONS": _append(kept, "NODE_OPTIONS", f"--require={_quote_for_node(str(trust.preload))}"),
+    }
+    if java:
+        variables["JAVA_TOOL_OPTIONS"] = _append(kept, "JAVA_TOOL_OPTIONS", _java_options(proxy, trust.trust_store))
+    return kept | variables
+
+
+def _covers_google(entry: str) -> bool:
+    """Whether an entry of NO_PROXY stands for hosts of Google's."""
+    name = entry.lower().lstrip("*.").partition(":")[0].rstrip(".")
+    return not name or any(is_below(domain, name) or is_below(name, domain) for domain in DOMAINS)
 
 
 def shell_lines(config: ClientConfig) -> list[str]:

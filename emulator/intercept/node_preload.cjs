@@ -12,9 +12,13 @@ if (address) {
   const passed = (process.env.VERTEX_EMULATOR_PASSED_HOSTS || '').split(',').filter(Boolean);
   const isPassed = (name) =>
     passed.some((host) => (host.startsWith('*.') ? name.endsWith(host.slice(1)) : name === host));
+  const hosts = new RegExp(
+    process.env.VERTEX_EMULATOR_HOSTS || '(^|\\.)(googleapis\\.com|prediction\\.vertexai\\.goog)\\.?$',
+    'i',
+  );
   const isEmulated = (name, number) =>
     typeof name === 'string' &&
-    /(^|\.)(googleapis\.com|prediction\.vertexai\.goog)\.?$/i.test(name) &&
+    hosts.test(name) &&
     !isPassed(name.toLowerCase().replace(/\.$/, '')) &&
     Number(number) === 443;
 

@@ -16,12 +16,19 @@ from emulator.errors import StartError
 
 DOMAINS = ("googleapis.com", "prediction.vertexai.goog")
 """Documented: Google's APIs, regional ones included, and the dedicated DNS names of deployed endpoints."""
+GOOGLE_HOSTS = rf"(^|\.)({'|'.join(re.escape(domain) for domain in DOMAINS)})\.?$"
+"""The same as an expression that JavaScript reads too."""
 
 
 def is_emulated(host: str) -> bool:
     """Whether a host is one of Google's that the emulator answers for; case and a final dot do not matter."""
     name = host.rstrip(".").lower()
-    return any(name == domain or name.endswith(f".{domain}") for domain in DOMAINS)
+    return any(is_below(name, domain) for domain in DOMAINS)
+
+
+def is_below(name: str, domain: str) -> bool:
+    """Whether a name is a domain or stands below it."""
+    return name == domain or name.endswith(f".{domain}")
 
 
 MAX_HEAD_BYTES = 16 * 1024
@@ -51,10 +58,14 @@ class PassedHosts:
     """Names in lower case; `*.example.com` stands for all below a domain."""
     proxies: Mapping[str, str] = field(default_factory=dict)
     """The proxies by the scheme that they are for, and `no` for hosts without one: what `getproxies_environment` returns."""
+    but: Callable[[str], bool] | None = None
+    """If given, all hosts are let through but those of which it is true."""
 
     def __contains__(self, host: str) -> bool:
         """Whether a host is let through; case and a final dot do not matter."""
         name = host.rstrip(".").lower()
+        if self.but is not None:
+            return not self.but(name)
         return any(
             name.endswith(pattern[1:]) if pattern.startswith("*.") else name == pattern for pattern in self.patterns
         )
@@ -70,24 +81,41 @@ class PassedHosts:
 
 def pass_hosts(patterns: tuple[str, ...]) -> PassedHosts:
     """Let hosts through, by way of the proxy that this process's environment names. Raises StartError if it is none for HTTP."""
-    proxies = urllib.request.getproxies_environment() if patterns else {}
+    return PassedHosts(patterns, _find_proxies("--pass") if patterns else {})
+
+
+def pass_all_but(taken: Callable[[str], bool]) -> PassedHosts:
+    """Let all hosts through but some, by way of the proxy that the environment names. Raises StartError if it is none for HTTP."""
+    return PassedHosts((), _find_proxies("record"), taken)
+
+
+def _find_proxies(who: str) -> dict[str, str]:
+    """The proxies that this process's environment names. Raises StartError if that of HTTPS is none for HTTP."""
+    proxies = urllib.request.getproxies_environment()
     url = proxies.get("https", "")
     scheme, separator, _ = url.partition("://")
     if separator and scheme.lower() != "http":
-        raise StartError(f"--pass leads through proxies of the scheme http only, and HTTPS_PROXY names one of {scheme}")
-    return PassedHosts(patterns, proxies)
+        raise StartError(f"{who} leads through proxies of the scheme http only, and HTTPS_PROXY names one of {scheme}")
+    return proxies
 
 
 class Proxy:
     """Answers CONNECT to emulated hosts with a tunnel to `server`, to `passed` ones with one to the network; refuses and reports the rest.
 
     It copies bytes without reading them. `on_leak` is called with each refused host, prefixed with `http://` if the request was
-    not a CONNECT.
+    not a CONNECT, and `on_pass` with each that is let through.
     """
 
-    def __init__(self, server: Address, on_leak: Callable[[str], object], passed: PassedHosts | None = None) -> None:
+    def __init__(
+        self,
+        server: Address,
+        on_leak: Callable[[str], object],
+        passed: PassedHosts | None = None,
+        on_pass: Callable[[str], object] = lambda _: None,
+    ) -> None:
         self.server = server
         self.on_leak = on_leak
+        self.on_pass = on_pass
         self.passed = passed or PassedHosts()
         self._tunnels: set[Tunnel] = set()
 
@@ -198,6 +226,7 @@ class Tunnel:
             return
         host, port = target
         if is_connect and host in self._proxy.passed:
+            self._proxy.on_pass(host)
             self._start_connecting(self._connect_to_network(host, port, rest))
         elif is_connect and is_emulated(host):
             self._start_connecting(self._connect(self._proxy.server, _ESTABLISHED, rest, "the emulator has stopped"))

@@ -162,15 +162,17 @@ def build_server(
     control: ASGIApp | None = None,
     context: ssl.SSLContext | None = None,
     grace: float = GRACE,
+    app: ASGIApp | None = None,
 ) -> Server:
     """Build a uvicorn server for the service, with TLS if `context` is given; it logs only errors.
 
-    `otherwise` answers paths that are not the service's, `control` the control path; see `Server` for the other parameters.
+    `otherwise` answers paths that are not the service's, `control` the control path, `app` everything, with nothing added to its answers;
+    see `Server` for the other parameters.
     """
     config = Config(
-        App(service, otherwise, control),
+        app or App(service, otherwise, control),
         access_log=False,
-        date_header=True,
+        date_header=app is None,
         http=partial(Connection, before_writing=service.store.flush, large_answers=LargeAnswers()),  # type: ignore[arg-type]  # a partial of the class
         lifespan="off",
         log_config=None,

@@ -24,6 +24,13 @@ _REGIONAL_HOST = re.compile(r"([a-z0-9-]+)-aiplatform\.googleapis\.com|aiplatfor
 # Names that are often written, and resolve as every name below googleapis.com does, but serve nothing.
 _NO_SERVICE = frozenset({"global", "us", "eu"})
 
+VERTEX_HOSTS = (
+    r"(?:[a-z0-9-]+-)?aiplatform\.(?:[a-z0-9-]+\.rep\.)?googleapis\.com|[a-z0-9.-]+\.prediction\.vertexai\.goog"
+)
+"""All hosts of Vertex AI, those of deployed endpoints included; an expression that JavaScript reads in the same way."""
+_ANY_VERTEX_HOST = re.compile(VERTEX_HOSTS)
+_LOCATION = re.compile(r"/locations/([a-z0-9-]+)/")
+
 
 class Target(NamedTuple):
     """The parts of a URL; `method` is what follows the endpoint, empty for the endpoint itself."""
@@ -106,6 +113,21 @@ def read_host(header: str) -> Host | None:
     if found is None:
         return None
     return Host(name, None if found[1] in _NO_SERVICE else found[1] or found[2])
+
+
+def is_vertex_host(host: str) -> bool:
+    """Whether a host, without its port, is one of Vertex AI's; case and a final dot do not matter."""
+    return _ANY_VERTEX_HOST.fullmatch(host.rstrip(".").lower()) is not None
+
+
+def host_for(path: str) -> str:
+    """The host that serves the location of a path; empty if the path has none."""
+    found = _LOCATION.search(path)
+    if found is None:
+        return ""
+    if found[1] == "global":
+        return GLOBAL_HOST
+    return f"aiplatform.{found[1]}.rep.googleapis.com" if found[1] in _NO_SERVICE else f"{found[1]}-{GLOBAL_HOST}"
 
 
 def parse_target(path: str) -> Target | None:

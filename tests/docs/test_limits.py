@@ -21,6 +21,7 @@ from emulator.http import connection, heads, write_buffer
 from emulator.inspector import events, exports
 from emulator.inspector.app import STATIC
 from emulator.inspector.rows import MAX_READ_BODY
+from emulator.recording import recorder, secrets, upstream
 from emulator.scenario import patterns as scenario_patterns
 from emulator.scenario import problems
 from emulator.scenario import yaml as scenario_yaml
@@ -289,6 +290,27 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             "a name that is taken for several joined, in verdicts",
             f"{tool_calls.LONGEST_JOINED_NAME:,} characters",
             "no verdict",
+        ),
+        ("a request that is recorded", f"{recorder.MAX_REQUEST_BYTES // MIB} MiB", "418, and nothing is forwarded"),
+        (
+            "an answer that is recorded",
+            f"{recorder.MAX_RECORDED_BYTES // MIB} MiB",
+            "the client gets it; it is not recorded, which the last line says",
+        ),
+        (
+            "a compressed body that is recorded",
+            f"{secrets.MAX_DECOMPRESSED // MIB} MiB without its compression",
+            "likewise",
+        ),
+        (
+            "what is read of token requests and their answers while recording",
+            f"{recorder.MAX_OVERHEARD_BYTES // 1024} KiB",
+            "secrets behind that are known by their value only",
+        ),
+        (
+            "time to connect to an upstream",
+            f"{upstream.CONNECT_TIMEOUT:g} seconds",
+            "418; for an answer the client decides",
         ),
     ]
     table = ["| what | bound | beyond it |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]

@@ -1,7 +1,9 @@
 """Running programs by `vertex-emulator exec`, from an environment that would lead them astray."""
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -9,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -90,9 +93,11 @@ class Programs:
         """Start `vertex-emulator` with arguments."""
         return self.start_other(sys.executable, "-m", "emulator", *arguments, **settings)
 
-    def run(self, *arguments: str | Path, stdin: str = "", env: Mapping[str, str] | None = None) -> Done:
-        """Run `vertex-emulator exec` to its end."""
-        with self.start("exec", *arguments, env=env) as process:
+    def run(
+        self, *arguments: str | Path, stdin: str = "", env: Mapping[str, str] | None = None, command: str = "exec"
+    ) -> Done:
+        """Run `vertex-emulator exec`, or another command, to its end."""
+        with self.start(command, *arguments, env=env) as process:
             out, err = process.communicate(stdin)
         return Done(process.returncode, out, err, [path.name for path in self.temporary.iterdir()])
 
@@ -101,3 +106,28 @@ class Programs:
 def programs(tmp_path: Path) -> Programs:
     """Starts programs."""
     return Programs(tmp_path)
+
+
+CACHE = ROOT / ".cache"
+PACKAGES = ("openai", "google-auth-library", "ai", "@ai-sdk/openai-compatible")
+
+
+@pytest.fixture(scope="session")
+def packages() -> Path:
+    """The packages that the Node program uses; the first run installs them."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            pytest.fail(f"{program} is not installed; these tests run Node clients, so install Node 20 or newer")
+    folder = CACHE / "node-exec"
+    if not folder.exists():
+        CACHE.mkdir(exist_ok=True)
+        # Installed beside its place and then moved there, so that what is in place is complete, whoever came first.
+        with TemporaryDirectory(dir=CACHE) as name:
+            new = Path(name, "new")
+            new.mkdir()
+            command = ["npm", "install", "--prefix", str(new), "--no-audit", "--no-fund", *PACKAGES]
+            done = subprocess.run(command, cwd=new, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"npm could not install the packages: {done.stderr}"
+            with contextlib.suppress(OSError):
+                new.rename(folder)
+    return folder / "package.json"

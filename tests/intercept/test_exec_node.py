@@ -1,11 +1,9 @@
 """Node clients written for the real service run unchanged; so do LiteLLM's own routes."""
 
-import contextlib
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -14,28 +12,6 @@ CACHE = Path(__file__).parents[2] / ".cache"
 PROGRAMS = Path(__file__).with_name("programs")
 SKY = Path(__file__).with_name("sky.yaml")
 BLUE = "Because of Rayleigh scattering."
-PACKAGES = ("openai", "google-auth-library", "ai", "@ai-sdk/openai-compatible")
-
-
-@pytest.fixture(scope="session")
-def packages() -> Path:
-    """The packages that the Node program uses; the first run installs them."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.fail(f"{program} is not installed; these tests run Node clients, so install Node 20 or newer")
-    folder = CACHE / "node-exec"
-    if not folder.exists():
-        CACHE.mkdir(exist_ok=True)
-        # Installed beside its place and then moved there, so that what is in place is complete, whoever came first.
-        with TemporaryDirectory(dir=CACHE) as name:
-            new = Path(name, "new")
-            new.mkdir()
-            command = ["npm", "install", "--prefix", str(new), "--no-audit", "--no-fund", *PACKAGES]
-            done = subprocess.run(command, cwd=new, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, f"npm could not install the packages: {done.stderr}"
-            with contextlib.suppress(OSError):
-                new.rename(folder)
-    return folder / "package.json"
 
 
 def test_node(programs: Any, packages: Path) -> None:
