@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from http import HTTPStatus
 from pathlib import Path
@@ -17,7 +17,9 @@ import pytest
 
 if TYPE_CHECKING:
     from emulator.api.emulator import Emulator
+    from emulator.api.recordings import TestRecording
     from emulator.api.session import VertexSession
+    from emulator.recording.session_recorder import Access
     from emulator.scenario.rules import Vetting
     from emulator.server.settings import Auth, Settings
     from emulator.store.exchange import Entry, Exchange, UnroutedRequest
@@ -26,11 +28,11 @@ if TYPE_CHECKING:
 pytest_plugins = ["emulator.pytest_sweep"]
 
 _MARKER = (
-    "vertex(*scenarios, strict=False, env=False, refusals=(), clean=False): the scenarios of this test; with strict, rules that were "
-    "never used fail it; with env, the variables of OpenAI clients are set; refusals names those that are expected (globs); with clean, "
-    "any verdict on the client fails it"
+    "vertex(*scenarios, strict=False, env=False, refusals=(), clean=False, recording=None): the scenarios of this test; with strict, "
+    "rules that were never used fail it; with env, the variables of OpenAI clients are set; refusals names those that are expected "
+    "(globs); with clean, any verdict on the client fails it; recording names the recording that answers it, or True"
 )
-_OPTIONS = {"strict", "env", "refusals", "clean"}
+_OPTIONS = {"strict", "env", "refusals", "clean", "recording"}
 MAX_LINES = 30
 """Lines about exchanges in the report of a failing test."""
 _TEXT_WIDTH = 100
@@ -52,6 +54,9 @@ class _TestRecord:
     verdicts: Sequence["Verdict"] = ()
     errors: Sequence["Verdict"] = ()
     """The verdicts that the summary of the run lists."""
+    recording: "TestRecording | None" = None
+    played: dict[str, list[int]] = field(default_factory=dict)
+    """The exchanges of its recording that it has used."""
 
     def update(self) -> None:
         """Copy exchanges and verdicts from the session, which is reset before the last report."""
@@ -91,6 +96,8 @@ class _TestRecord:
 
 
 _RECORD = pytest.StashKey[_TestRecord]()
+_MADE = pytest.StashKey[set[Path]]()
+"""The recordings that were begun in this run."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -110,6 +117,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="enforce",
         help="what becomes of requests that Vertex would refuse",
     )
+    group.addoption(
+        "--vertex-record",
+        nargs="?",
+        const="once",
+        choices=["none", "once", "new", "all"],
+        default="none",
+        metavar="MODE",
+        help="which tests with a recording ask the real service and record it: none (default), once: those that have none yet, new: also "
+        "for requests that it does not have, all: again",
+    )
+    group.addoption("--vertex-upstream", metavar="URL", default="", help="what is asked instead of the real service")
     group.addoption("--vertex-pace", metavar="PACE", help="how fast rules without a pace answer: slow-train, ...")
 
 
@@ -175,21 +193,42 @@ def vertex_server(
         yield server
 
 
+@pytest.fixture(scope="session")
+def vertex_access(pytestconfig: pytest.Config) -> "Access":
+    """The credentials, project and location of requests that are recorded; override it in a conftest.py.
+
+    By default the application default credentials, and with `--vertex-upstream` what the request has.
+    """
+    from emulator.recording.session_recorder import Access, find_access
+
+    return Access() if pytestconfig.getoption("--vertex-upstream") else find_access()
+
+
+@pytest.fixture
+def vertex_recordings(request: pytest.FixtureRequest) -> Path:
+    """The folder of the recordings; override it in a conftest.py. By default `recordings` beside the test's file."""
+    return request.path.parent / "recordings"
+
+
 @pytest.fixture
 def vertex(
-    request: pytest.FixtureRequest, vertex_server: "Emulator", monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, vertex_server: "Emulator", vertex_recordings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator["VertexSession"]:
     """A session for this test: its project, base URL, journal and rules; problems at its end fail the test."""
     scenarios, options = _read_marker(request)
     project = _project_id(request.node)
     session = vertex_server.session(project)
-    if scenarios:
-        with _report_errors():
+    recording = None
+    with _report_errors():
+        if options.get("recording"):
+            recording = _open_recording(request, options["recording"], vertex_recordings)
+            recording.start(session, scenarios, lambda: request.getfixturevalue("vertex_access"))
+        elif scenarios:
             session.push(*scenarios)
     if options.get("env"):
         for name, value in session.environment().items():
             monkeypatch.setenv(name, value)
-    request.node.stash[_RECORD] = record = _TestRecord(session)
+    request.node.stash[_RECORD] = record = _TestRecord(session, recording=recording)
     vertex_server.service.default_session = project
     try:
         yield session
@@ -198,8 +237,21 @@ def vertex(
             _check_session(record, options)
     finally:
         vertex_server.service.default_session = ""
+        if recording is not None:
+            recording.finish()
+            record.played = recording.played()
         session.close()
         session.reset()
+
+
+def _open_recording(request: pytest.FixtureRequest, name: str | bool, folder: Path) -> "TestRecording":
+    """The recording of a test. Raises StartError."""
+    from emulator.api.recordings import TestRecording, find_folder
+
+    config = request.config
+    found = find_folder(name, folder, request.path.stem, request.node.name)
+    made = config.stash.setdefault(_MADE, set())
+    return TestRecording(found, config.getoption("--vertex-record"), config.getoption("--vertex-upstream"), made)
 
 
 @contextmanager
@@ -289,11 +341,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.passed and is_teardown:
         # pytest-xdist serializes the attributes of a report as JSON.
         vars(report)["vertex_errors"] = [f"{one.name}: {one.sentence}; {one.advice}" for one in record.errors]
+        vars(report)["vertex_played"] = record.played
     return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List the clients' errors in passed tests, once for each kind."""
+    """List the recordings that were not used, and the clients' errors in passed tests, once for each kind."""
+    _report_unused(terminalreporter)
     tests: dict[str, list[str]] = {}
     for reports in terminalreporter.stats.values():
         for report in reports:
@@ -308,3 +362,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(line)
     if len(tests) > _MAX_SHOWN:
         terminalreporter.line(f"and {len(tests) - _MAX_SHOWN} more kinds")
+
+
+def _report_unused(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what was recorded and not used, unless a test failed or was left out, which might have used it."""
+    stats = terminalreporter.stats
+    played = [report.vertex_played for report in stats.get("", ()) if getattr(report, "vertex_played", None)]
+    if not played or any(stats.get(kind) for kind in ("failed", "error", "skipped", "deselected")):
+        return
+    from emulator.api.recordings import list_unused
+
+    is_whole = not any("::" in one for one in terminalreporter.config.args)
+    if lines := list_unused(played, with_folders=is_whole):
+        terminalreporter.section("vertex recordings: not used", yellow=True)
+        for line in lines:
+            terminalreporter.line(line)

@@ -34,6 +34,7 @@ EXEMPT = {
     "docker build -t vertex-emulator .": "needs a Docker engine; tests/test_docker.py reads the Dockerfile",
     "npm install --save-dev openai && node --test": "tests/contract/test_runners.py does",
     "npm install --save-dev openai vitest && npx vitest run": "tests/contract/frameworks/test_vitest.py does",
+    "# cassette.yaml": "is a cassette, which a block below it imports",
     "# .github/workflows/test.yml": "is no scenario; tests/contract/test_workflow.py runs its steps",
 }
 ADDRESS = "http://127.0.0.1:8080"

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +13,9 @@ from emulator.api.background import BackgroundServer, Listeners
 from emulator.api.openai_clients import OpenAIClients
 from emulator.api.session import SessionScope, VertexSession
 from emulator.credentials.key_files import KeyFiles, write_key_files, write_private
-from emulator.engine.ruleset import compile_rules
 from emulator.errors import StartError
-from emulator.scenario.loading import default_scenario_path, read_scenarios
+from emulator.recording.loading import ScenarioPath, load_rules
+from emulator.scenario.loading import default_scenario_path
 from emulator.server.clock import Clock, SystemClock
 from emulator.server.listening import base_url, bind, url_of
 from emulator.server.service import Service
@@ -63,9 +62,6 @@ class KeyFileFolder:
             self._folder = self._first = None
 
 
-ScenarioPath = str | os.PathLike[str]
-"""A file or folder, or the text of a scenario: a `str` with a line break."""
-
 PROJECT = "test-project"
 """The project where none is named."""
 
@@ -73,16 +69,16 @@ PROJECT = "test-project"
 def build_service(
     scenarios: Sequence[ScenarioPath] = (), settings: Settings | None = None, clock: Clock | None = None
 ) -> Service:
-    """Create the service for scenario files, folders and texts, or for the built-in default. Raises ScenarioError."""
-    reading = read_scenarios(scenarios or [default_scenario_path()])
-    return Service(compile_rules(reading.scenarios), settings or Settings(), clock=clock or SystemClock())
+    """Create the service for scenario files, folders, texts and recordings, or for the built-in default. Raises ScenarioError."""
+    rules = load_rules(scenarios or [default_scenario_path()])
+    return Service(rules.ruleset, settings or Settings(), clock=clock or SystemClock())
 
 
 class Emulator(SessionScope):
     """An emulator that runs on a thread of its own: `with Emulator("weather.yaml") as vertex: ...`.
 
-    Scenarios are paths of files and folders, or texts (a `str` with a line break); without any the built-in default answers. `async with`
-    does the same. Several may run in one process.
+    Scenarios are paths of files, folders and recordings, or texts (a `str` with a line break); without any the built-in default answers.
+    `async with` does the same. Several may run in one process.
     """
 
     def __init__(

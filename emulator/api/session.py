@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
@@ -11,8 +11,11 @@ from emulator.api.openai_clients import OpenAIClients
 from emulator.api.rules import Conditions, RuleBuilder
 from emulator.catalogue.quirks import QuirkName
 from emulator.catalogue.variations import Variation
+from emulator.engine.recorded import Repeats
+from emulator.engine.ruleset import Ruleset
 from emulator.errors import ScenarioError
-from emulator.scenario.loading import is_text, read_scenarios
+from emulator.recording.loading import ScenarioPath, load_rules
+from emulator.scenario.loading import is_text
 from emulator.server.service import Service
 from emulator.store.exchange import Exchange, UnroutedRequest
 from emulator.store.views import JournalView, RequestFilter
@@ -21,6 +24,8 @@ from emulator.verdicts.verification import Verification
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
+
+    from emulator.recording.session_recorder import Access, SessionRecorder
 
 
 class EmulatorProtocol(Protocol):
@@ -111,6 +116,7 @@ class VertexSession(SessionScope):
         self.endpoint = endpoint
         self._emulator = emulator
         self._clients = clients
+        self._recorder: SessionRecorder | None = None
 
     @property
     def base_url(self) -> str:
@@ -157,15 +163,18 @@ class VertexSession(SessionScope):
         """An OpenAI client for asyncio; otherwise as `openai`."""
         return self._clients.async_openai(self, self.base_url, self.api_key, options)
 
-    def push(self, *scenarios: str | os.PathLike[str]) -> None:
-        """Replace the server's scenarios for this session by these (paths, or texts with a line break). Raises ScenarioError."""
+    def push(self, *scenarios: ScenarioPath, repeats: Repeats = "last") -> None:
+        """Replace the server's scenarios for this session by these: paths, recordings among them, or texts with a line break.
+
+        `repeats` says what answers a request that is sent more often than it was recorded. Raises ScenarioError.
+        """
         __tracebackhide__ = True
         try:
-            reading = read_scenarios(scenarios)
+            rules = load_rules(scenarios, repeats=repeats)
         except ScenarioError as error:
             # The problems have their places; frames of the emulator would only hide them.
             raise error.with_traceback(None) from None
-        self._service.push_loaded(self.project, reading, "---\n".join(_texts(scenarios)))
+        self._service.push_rules(self.project, rules.ruleset, "---\n".join(_texts(scenarios)))
 
     def disturb(
         self,
@@ -183,9 +192,41 @@ class VertexSession(SessionScope):
         faults = (fault,) if isinstance(fault, str) else tuple(fault)
         self._service.disturb(self.project, Variation("", "", faults, frozenset(quirks), pace, speed))
 
+    @property
+    def ruleset(self) -> Ruleset:
+        """The rules that answer the session."""
+        return self._service.rules_of(self.project)
+
+    @property
+    def uses(self) -> Mapping[str, int]:
+        """How often each rule has answered, by its key."""
+        return self._service.sessions.find(self.project).uses
+
+    def record(self, folder: str | os.PathLike[str], *, upstream: str = "", access: "Access | None" = None) -> None:
+        """Ask the real service, or an upstream (URL), what the session's recordings do not have, and record it in a folder.
+
+        Requests with a token of this emulator get the credentials of `access`: by default the application default credentials for
+        Google's hosts, and for an upstream none. Raises StartError.
+        """
+        from emulator.recording.session_recorder import Access, SessionRecorder, find_access  # noqa: PLC0415  # slow to import
+
+        if access is None:
+            access = Access() if upstream else find_access()
+        self.stop_recording()
+        self._recorder = SessionRecorder(self._service, self.project, Path(folder), upstream, access)
+
+    def stop_recording(self) -> int:
+        """Ask and record no more; return how many exchanges with an answer were recorded, once they are written."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return 0
+        recorder.close()
+        return recorder.recorded
+
     def close(self) -> None:
-        """Close the OpenAI clients of this session."""
+        """Stop recording and close the OpenAI clients of this session."""
         self._clients.close(self)
+        self.stop_recording()
 
     def __enter__(self) -> Self:
         return self
@@ -196,7 +237,7 @@ class VertexSession(SessionScope):
         self.close()
 
 
-def _texts(scenarios: Sequence[str | os.PathLike[str]]) -> list[str]:
+def _texts(scenarios: Sequence[ScenarioPath]) -> list[str]:
     """The texts of pushed scenarios as the control API shows them; a folder is shown by its name."""
     paths = [Path(one) if not is_text(one) else None for one in scenarios]
     return [

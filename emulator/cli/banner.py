@@ -50,7 +50,11 @@ class Banner:
         base, token, ruleset = self._base_url(), self._api_key(), self.service.ruleset
         names = ", ".join(f'"{name}"' for name in ruleset.scenarios)
         workers = f", {self.workers} workers" if self.workers > 1 else ""
-        size = f"{count(len(ruleset.rules), 'rule')}{workers}"
+        sizes = [count(len(ruleset.written), "rule")] if ruleset.written else []
+        if ruleset.recordings:
+            exchanges = sum(len(rule.recorded) for one in ruleset.recordings for rule in one.rules)
+            sizes.insert(0, count(exchanges, "recorded exchange"))
+        size = ", ".join(sizes or ["0 rules"]) + workers
         body = shlex.quote(json.dumps(example_request(ruleset), ensure_ascii=False))
         text = (
             f"vertex-emulator {__version__} serves {names} ({size}) at {self.url}\n"
@@ -145,8 +149,10 @@ def example_request(ruleset: "Ruleset") -> dict[str, Any]:
     from emulator.errors import AnswerError
     from emulator.wire.urls import Target
 
+    if (recorded := next((found for one in ruleset.recordings if (found := one.example)), None)) is not None:
+        return recorded
     target = Target("v1", "demo", "global", "openapi")
-    for rule in ruleset.rules[:MAX_TRIED]:
+    for rule in ruleset.written[:MAX_TRIED]:
         for pattern in _QUOTED:
             request = _propose(rule, pattern)
             try:

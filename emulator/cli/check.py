@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from emulator.cli.options import option, scenarios_argument
 from emulator.cli.output import count, exit_with_error, print_problems
 from emulator.errors import EmulatorError, Problem, ScenarioError
+
+if TYPE_CHECKING:
+    from emulator.engine.ruleset import RecordedRules
 
 
 @click.command()
@@ -21,12 +24,10 @@ def check(scenarios: tuple[str, ...], *, strict: bool, as_json: bool) -> None:
     SCENARIOS are files, and folders with all .yaml and .yml files below them, read together as `serve` would. The exit status is
     1 if there are problems; warnings alone leave it 0, unless --strict is given.
     """
-    from emulator.engine.ruleset import compile_rules
-    from emulator.scenario.loading import read_paths
+    from emulator.recording.loading import load_rules
 
     try:
-        reading = read_paths(scenarios)
-        compile_rules(reading.scenarios)
+        reading = load_rules(scenarios)
     except ScenarioError as error:
         if not as_json:
             exit_with_error(error)
@@ -34,7 +35,8 @@ def check(scenarios: tuple[str, ...], *, strict: bool, as_json: bool) -> None:
         raise SystemExit(1) from None
     except EmulatorError as error:
         exit_with_error(error)
-    files, rules = len(reading.scenarios), sum(len(file.scenario.rules) for file in reading.scenarios)
+    files, rules = reading.scenarios, len(reading.ruleset.written)
+    recordings = reading.ruleset.recordings
     fails = strict and bool(reading.warnings)
     if as_json:
         _print_json(reading.warnings, files=files, rules=rules, strict=strict)
@@ -44,8 +46,15 @@ def check(scenarios: tuple[str, ...], *, strict: bool, as_json: bool) -> None:
             click.echo(f"{count(len(reading.warnings), 'warning')} found, and --strict allows none", err=True)
         else:
             found = f", {count(len(reading.warnings), 'warning')}" if reading.warnings else ""
-            click.echo(f"{count(files, 'scenario')}, {count(rules, 'rule')}: fine{found}")
+            read = [count(files, "scenario"), count(rules, "rule")] if files else []
+            if recordings:
+                read += [count(len(recordings), "recording"), count(_count_answers(recordings), "exchange")]
+            click.echo(f"{', '.join(read)}: fine{found}")
     raise SystemExit(1 if fails else 0)
+
+
+def _count_answers(recordings: "Sequence[RecordedRules]") -> int:
+    return sum(len(rule.recorded) for one in recordings for rule in one.rules)
 
 
 def _print_json(problems: Sequence[Problem], *, files: int | None, rules: int | None, strict: bool) -> None:

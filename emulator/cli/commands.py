@@ -16,6 +16,7 @@ _COMMANDS = {
     "credentials": "credentials:credentials",
     "check": "check:check",
     "explain": "explain:explain",
+    "scenario-from": "scenario_from:scenario_from",
     "init": "init:init",
     "journal": "journal:journal",
     "reference": "reference:reference",

@@ -123,15 +123,14 @@ def _explain(
 ) -> dict[str, Any]:
     """Send a request `use` times to a server of its own without sockets, and explain the last."""
     from emulator.engine.request.facts import Facts
-    from emulator.engine.ruleset import compile_rules
-    from emulator.scenario.loading import read_paths
+    from emulator.recording.loading import load_rules
     from emulator.server.clock import SystemClock
     from emulator.server.explaining import explain_exchange, state_before
     from emulator.server.service import Service
     from emulator.server.settings import Settings
     from emulator.wire.requests import MalformedRequestError, read_request
 
-    ruleset = compile_rules(read_paths(scenarios).scenarios)
+    ruleset = load_rules(scenarios).ruleset
     path = urlsplit(url).path
     target = parse_target(path) if path.endswith("/chat/completions") else None
     if target is None:
@@ -168,7 +167,9 @@ def _print(found: dict[str, Any]) -> None:
     if found["not_asked"]:
         click.echo(f"({found['not_asked']} more not asked)")
     if found["outcome"] == "miss":
-        click.echo("no rule answers this request")
+        # Of a recording the report has the nearest request; rules have been shown above.
+        for line in ["no rule answers this request"] if found["rules"] else found["report"].split("\n"):
+            click.echo(clean_line(line))
         return
     if found["outcome"] == "error" and found["report"]:
         for line in found["report"].split("\n"):

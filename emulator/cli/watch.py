@@ -14,7 +14,7 @@ from emulator.errors import EmulatorError, ScenarioError
 
 if TYPE_CHECKING:
     from emulator.engine.ruleset import Ruleset
-    from emulator.scenario.loading import LoadedScenarios
+    from emulator.recording.loading import LoadedRules
     from emulator.server.service import Service
 
 
@@ -22,24 +22,23 @@ _SUFFIXES = (".yaml", ".yml")
 
 
 def read_rules(scenarios: Sequence[str], *, skip_foreign: bool = False) -> "Ruleset":
-    """Compile the rules of files and folders, or of the built-in default; prints warnings. Raises ScenarioError.
+    """Compile the rules of files and folders, recordings among them, or of the built-in default; prints warnings. Raises ScenarioError.
 
     A folder that has no scenarios yet, such as a container's volume, is left out; `skip_foreign` also leaves out what is no scenario.
     """
-    from emulator.engine.ruleset import compile_rules
-
     for folder in (one for one in scenarios if _is_empty_folder(one)):
         click.echo(f"there are no scenarios in {folder} yet", err=True)
-    reading = _read(scenarios, skip_foreign=skip_foreign)
-    print_problems(reading.warnings)
-    return compile_rules(reading.scenarios)
+    rules = _load(scenarios, skip_foreign=skip_foreign)
+    print_problems(rules.warnings)
+    return rules.ruleset
 
 
-def _read(scenarios: Sequence[str], *, skip_foreign: bool) -> "LoadedScenarios":
-    from emulator.scenario.loading import default_scenario_path, read_paths
+def _load(scenarios: Sequence[str], *, skip_foreign: bool) -> "LoadedRules":
+    from emulator.recording.loading import load_rules
+    from emulator.scenario.loading import default_scenario_path
 
     paths = [one for one in scenarios if not _is_empty_folder(one)]
-    return read_paths(paths or [default_scenario_path()], skip_foreign=skip_foreign)
+    return load_rules(paths or [default_scenario_path()], skip_foreign=skip_foreign)
 
 
 async def watch_scenarios(service: "Service", scenarios: Sequence[str]) -> None:
@@ -84,11 +83,9 @@ async def reload_scenarios(service: "Service", scenarios: Sequence[str]) -> None
 
 def reload_silently(service: "Service", scenarios: Sequence[str]) -> None:
     """Reload scenarios after another worker has done so and printed the result."""
-    from emulator.engine.ruleset import compile_rules
-
     # Scenarios that are broken now have changed again, so that they will be reloaded again.
     with suppress(Exception):
-        service.ruleset = compile_rules(_read(scenarios, skip_foreign=True).scenarios)
+        service.ruleset = _load(scenarios, skip_foreign=True).ruleset
 
 
 def _is_empty_folder(scenario: str) -> bool:

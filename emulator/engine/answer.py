@@ -11,17 +11,19 @@ from emulator.catalogue.quirks import QuirkName, expand
 from emulator.engine.matching.choose import Chosen, choose
 from emulator.engine.matching.misses import explain_miss
 from emulator.engine.randomness import AnswerInputs, Overrides, SeededRandom
+from emulator.engine.recorded import RawRequest
 from emulator.engine.rendering.encoded import LARGEST_ENCODED, SLOT_INPUTS, SLOT_PROMPT, EncodedAnswer, slot_identity
 from emulator.engine.rendering.render import as_stream, pace_answer
 from emulator.engine.rendering.render import render as render_chat
 from emulator.engine.reply.compose import compose, count_usage, draw_calls, estimate_output, identify
 from emulator.engine.reply.parts import Answer
+from emulator.engine.reply.templates import Context, Request
 from emulator.engine.request.facts import Facts
-from emulator.engine.ruleset import Ruleset
+from emulator.engine.ruleset import CompiledRule, Ruleset
 from emulator.engine.session import State
 from emulator.engine.signatures import sign
 from emulator.engine.timeline.faults import apply_failures, apply_faults
-from emulator.engine.timeline.pace import AT_ONCE
+from emulator.engine.timeline.pace import AT_ONCE, apply_pace
 from emulator.engine.timeline.quirks import apply_quirks, apply_to_refusal
 from emulator.engine.timeline.timeline import Timeline, plain_timeline, refusal_timeline
 from emulator.errors import AnswerError
@@ -101,6 +103,72 @@ def answer(
     except AnswerError as error:
         return cannot_choose(error)
     return Outcome("miss", emulator_failure(report, "no_rule"), report=report)
+
+
+def choose_recorded(ruleset: Ruleset, request: RawRequest, state: State) -> Chosen | None:
+    """The recorded answer to a request: the first that has not been played yet in the session.
+
+    When all have been played, the rules say whether the last one is played again, all are from the first on, or none.
+    """
+    for recording in ruleset.recordings:
+        found = recording.find(request)
+        if not found:
+            continue
+        left = (rule for rule in found if state.uses.get(rule.key, 0) < len(rule.recorded))
+        rule = next(left, None) or _choose_again(found, state)
+        if rule is not None:
+            use = state.uses.get(rule.key, 0) + 1
+            return Chosen(rule, use, {}, rule.position(use), counts=True)
+    return None
+
+
+def _choose_again(found: Sequence[CompiledRule], state: State) -> CompiledRule | None:
+    """The rule that answers when each has played all its answers."""
+    match found[-1].then:
+        case "repeat":
+            return found[-1]
+        case "loop":
+            return min(found, key=lambda rule: state.uses.get(rule.key, 0) // len(rule.recorded))
+        case "exhaust":
+            return None
+
+
+def answer_recorded(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> Outcome:
+    """Play a recorded answer as it came; the overrides act on it as on any other answer."""
+    reply, overrides = chosen.rule.recorded[chosen.position], inputs.overrides
+    timeline, warnings = reply.timeline, tuple[str, ...]()
+    quirks = expand(overrides.quirks)
+    if not overrides.is_empty:
+        rng = SeededRandom(inputs, facts.request, chosen.position)
+        timeline = reply.by_events()
+        pace = overrides.requested_pace or overrides.compiled_pace
+        if pace is not None and timeline.head_at is not None:
+            tokens = reply.usage.completion + reply.usage.reasoning if reply.usage else 0
+            timeline = apply_pace(timeline, pace, tokens, lambda: rng.random("pace", chosen.use))
+        context = Context(Request(facts, {}, chosen.use, rng, inputs, quirks), 0)
+        faults = [fault for make_fault in overrides.faults if (fault := make_fault(context)) is not None]
+        timeline, warnings = apply_failures(timeline, faults)
+        if quirks:
+            timeline = apply_quirks(timeline, quirks, sign("", int(inputs.moment), inputs.seed))
+        timeline, fault_warnings = apply_faults(timeline, faults)
+        warnings += fault_warnings
+    return Outcome(
+        "answer",
+        reply.quicken(timeline, overrides.speed),
+        chosen,
+        reply.refusal,
+        reply.usage,
+        warnings=warnings,
+        quirks=quirks,
+        changed_by_overrides=not overrides.is_empty and timeline != reply.by_events(),
+        said=reply.said,
+    )
+
+
+def miss_recorded(ruleset: Ruleset, request: RawRequest) -> Outcome:
+    """The outcome of a request that is not in the recordings, and that no rule answers."""
+    report = "\n".join(recording.explain(request) for recording in ruleset.recordings)
+    return Outcome("miss", emulator_failure(report, "not_recorded"), report=report)
 
 
 def cannot_choose(error: AnswerError) -> Outcome:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from emulator.catalogue.quirks import EARLY, QuirkName, expand
 from emulator.engine.matching.conditions import Condition, compile_when
 from emulator.engine.matching.conversation import Conversation, compile_conversation
 from emulator.engine.matching.rule_index import RuleIndex, required_texts_of
 from emulator.engine.quota import CompiledQuota, compile_quotas
+from emulator.engine.recorded import RawRequest, RecordedReply
 from emulator.engine.reply.fault_triggers import CompiledFault, compile_faults
 from emulator.engine.reply.steps import CompiledReply, compile_reply, find_signatures
 from emulator.engine.session import FlagChange, compile_flags
@@ -73,6 +74,8 @@ class CompiledRule:
     """The transcript whose assistant turns are the replies, if it has one."""
     required_texts: RequiredTexts = ()
     """Texts that a request must contain for it to match."""
+    recorded: tuple[RecordedReply, ...] = ()
+    """The answers of a recording, which take the place of `replies`."""
 
     @cached_property
     def key(self) -> str:
@@ -108,8 +111,35 @@ class CompiledRule:
 
     def position(self, use: int) -> int:
         """Index of the reply for use number `use` (from 1); conversations choose by the messages instead."""
-        count = len(self.replies)
+        count = len(self.recorded or self.replies)
         return use - 1 if use <= count else (use - 1) % count if self.then == "loop" else count - 1
+
+
+class RecordedRules(Protocol):
+    """The requests of a recording, each with its answers as a rule; they are compared with a request as it arrived."""
+
+    @property
+    def name(self) -> str:
+        """The recording's name."""
+        ...
+
+    @property
+    def example(self) -> dict[str, Any] | None:
+        """The body of a chat request that it has, to try it with; None if it has none that is short."""
+        ...
+
+    @property
+    def rules(self) -> Sequence[CompiledRule]:
+        """A rule for each request that was recorded, with its answers in `recorded`."""
+        ...
+
+    def find(self, request: RawRequest) -> Sequence[CompiledRule]:
+        """The rules of the recorded requests that mean the same, in the order in which they are tried."""
+        ...
+
+    def explain(self, request: RawRequest) -> str:
+        """Why none of them answers a request."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +168,24 @@ class Ruleset:
     """The quotas of all scenarios."""
     has_early_quirks: bool = False
     """Whether a rule has quirks that act before it is chosen."""
+    recordings: tuple[RecordedRules, ...] = ()
+    """Recordings; what they have is answered by them before a request is vetted and compared with rules."""
 
     @property
     def rules(self) -> tuple[CompiledRule, ...]:
-        """All rules, one by one."""
+        """All rules, one by one: those of recordings, then those of scenarios."""
+        recorded = tuple(rule for one in self.recordings for rule in one.rules)
+        return recorded + self.written
+
+    @property
+    def written(self) -> tuple[CompiledRule, ...]:
+        """The rules of scenarios, one by one."""
         return tuple(rule for index in self.indexes for rule in index.rules)
+
+    @property
+    def is_recording_only(self) -> bool:
+        """Whether recordings are all there is."""
+        return bool(self.recordings) and not any(index.rules for index in self.indexes)
 
 
 def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:

@@ -7,14 +7,13 @@ from pprint import pformat
 from shlex import quote
 from typing import Any
 
-import yaml
-
 from emulator.engine.matching.conditions import matches
 from emulator.engine.ruleset import compile_rules
 from emulator.errors import AnswerError, EmulatorError, ScenarioError
 from emulator.inspector.conversation import read_answer
 from emulator.redaction import REDACTED, is_secret_field, redact
 from emulator.scenario.loading import read_text
+from emulator.scenario.writing import as_literal, write_yaml
 from emulator.server.settings import Auth
 from emulator.store.exchange import Exchange, show_body
 from emulator.wire.urls import CHAT
@@ -150,7 +149,7 @@ def to_python(exchange: Exchange, base: str, auth: Auth) -> str:
 
 def to_rule(exchange: Exchange, _base: str, _auth: Auth) -> str:
     """A draft of a rule that answers this request as it was answered, and no request that says anything else."""
-    return _write_yaml({"rules": [_draft_rule(exchange)]})
+    return write_yaml({"rules": [_draft_rule(exchange)]})
 
 
 def to_test(exchange: Exchange, base: str, auth: Auth) -> str:
@@ -296,7 +295,7 @@ def _tried(rule: dict[str, Any], exchange: Exchange) -> dict[str, Any]:
     """The rule, if it can be loaded and its conditions hold for the request."""
     facts = exchange.facts
     try:
-        compiled = compile_rules(read_text(_write_yaml({"rules": [rule]})).scenarios).rules[0]
+        compiled = compile_rules(read_text(write_yaml({"rules": [rule]})).scenarios).rules[0]
         holds = facts is not None and matches(compiled.conditions, facts)
     except (ScenarioError, AnswerError) as error:
         raise ExportError(f"no rule can be drafted for this request: {error}") from None
@@ -337,15 +336,15 @@ def _draft_reply(exchange: Exchange) -> Any:
     steps: list[Any] = []
     for part in read_answer(exchange)["parts"]:
         if part.get("text"):
-            steps.append({"say": _as_literal(redact(part["text"]))})
+            steps.append({"say": as_literal(redact(part["text"]))})
         elif part.get("thought"):
-            steps.append({"think": _as_literal(redact(part["thought"]))})
+            steps.append({"think": as_literal(redact(part["thought"]))})
         elif "call" in part:
             arguments = part["arguments"]
             steps.append(
                 {
                     "call": part["call"],
-                    "with": _as_literal(arguments) if isinstance(arguments, dict) else arguments or {},
+                    "with": as_literal(arguments) if isinstance(arguments, dict) else arguments or {},
                 }
             )
         elif "image" in part or "audio" in part:
@@ -353,39 +352,3 @@ def _draft_reply(exchange: Exchange) -> Any:
     if [list(step) for step in steps] == [["say"]]:
         return steps[0]["say"]
     return steps or ""
-
-
-def _as_literal(value: Any) -> Any:
-    """A value in which templates stand for themselves."""
-    match value:
-        case str():
-            return re.sub(r"\{\{|\{%|\{#", lambda found: "{{ '" + found[0] + "' }}", value)
-        case dict():
-            return {key: _as_literal(item) for key, item in value.items()}
-        case list():
-            return [_as_literal(item) for item in value]
-    return value
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks, and no aliases."""
-
-    def ignore_aliases(self, _data: Any) -> bool:
-        """Write every value out."""
-        return True
-
-
-def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = (
-        "|"
-        if "\n" in text and not re.search(r"[^\S\n](?:\n|$)|^\s|[^\n\t\x20-\x7e\xa0-\ud7ff\ue000-\ufffd]", text)
-        else None
-    )
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _write_text)
-
-
-def _write_yaml(value: Any) -> str:
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)

@@ -136,15 +136,19 @@ def explain_choice(service: Service, exchange: Exchange) -> dict[str, Any]:
         if found is None:
             sentence = f'"{chosen.rule.name}" answered; it is not among the rules that are loaded now.'
         else:
-            index = rules.index(found)
+            if found.recorded:
+                return {"sentence": "The request is in a recording, which answers before rules are tried.", "rules": []}
+            index = ruleset.written.index(found)
             sentence = "It is the first rule whose conditions hold" + (
                 f"; {index} stand{'s' if index == 1 else ''} before it." if index else "."
             )
             shown.append(_show_comparison(found, _compare(found, facts, state), answered=True))
-            ruleset = replace(ruleset, indexes=(RuleIndex(rules[:index]),))
+            ruleset = replace(ruleset, indexes=(RuleIndex(ruleset.written[:index]),))
     else:
         sentence = "No rule holds. The nearest come first." if outcome.result == "miss" else outcome.report
-    if ruleset.rules and (chosen is None or found is not None):
+    if chosen is None and ruleset.recordings:
+        sentence = outcome.report
+    if ruleset.written and (chosen is None or found is not None):
         try:
             miss = explain_miss(ruleset, facts, state)
         except (AnswerError, BudgetError) as error:
@@ -223,7 +227,7 @@ def _show_rule(rule: CompiledRule, uses: Counter[str], *, per_session: bool) -> 
     expected = None
     if expect is not None:
         expected = f"exactly {expect.times}" if expect.times is not None else f"at least {expect.at_least}"
-    is_sequence = len(rule.replies) > 1 and rule.conversation is None
+    is_sequence = len(rule.recorded or rule.replies) > 1 and rule.conversation is None
     return {
         "name": clean_line(rule.name),
         "place": str(rule.place),
@@ -234,7 +238,7 @@ def _show_rule(rule: CompiledRule, uses: Counter[str], *, per_session: bool) -> 
         "used_up": per_session and is_used_up(rule, uses),
         "expect": expected,
         "next": rule.position(used + 1) + 1 if is_sequence and per_session and not is_used_up(rule, uses) else None,
-        "replies": len(rule.replies),
+        "replies": len(rule.recorded or rule.replies),
         "kind": "conversation" if rule.conversation is not None else "sequence" if is_sequence else "reply",
         "then": rule.then if is_sequence else None,
         "requires": rule.flags.wanted if rule.flags is not None else "",

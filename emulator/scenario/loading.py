@@ -17,6 +17,8 @@ from emulator.scenario.yaml import MAX_BYTES, NO_MAPPING, Location, Source, pars
 from emulator.suggestions import find_near
 
 _SUFFIXES = (".yaml", ".yml")
+RECORDING_MANIFEST = "recording.yaml"
+"""The file that makes a folder a recording; what is below such a folder is no scenario."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +155,25 @@ def _load_path(path: Path) -> Iterator[tuple[Path, _Content | Problem]]:
     if not path.is_dir():
         yield path.absolute(), _load(path)
         return
-    found: list[Path] = []
-    for folder, subfolders, names in os.walk(path):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        found += [Path(folder, name) for name in names if name.endswith(_SUFFIXES) and not name.startswith(".")]
+    found = find_files(path)
     if not found:
         message = "this folder has no scenario: no file in it ends in .yaml or .yml"
         yield path.absolute(), Problem(Place(show_path(path), 1, 1), message)
-    for file in sorted(found):
+    for file in found:
         content = _load(file)
         yield file.absolute(), replace(content, is_in_folder=True) if isinstance(content, _Content) else content
+
+
+def find_files(path: Path) -> list[Path]:
+    """The scenario files of a folder and the folders below it, sorted; hidden ones and recordings are left out."""
+    found: list[Path] = []
+    for folder, subfolders, names in os.walk(path):
+        if RECORDING_MANIFEST in names:
+            subfolders.clear()
+            continue
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        found += [Path(folder, name) for name in names if name.endswith(_SUFFIXES) and not name.startswith(".")]
+    return sorted(found)
 
 
 def _load(path: Path) -> _Content | Problem:

@@ -1,8 +1,9 @@
 """The ASGI application: routes requests to the service, the control path (Starlette), or another application, else the 404 page."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cached_property, partial
+from typing import Any
 
 from emulator.engine.timeline.timeline import Timeline, plain_timeline
 from emulator.http.request_cycle import CONNECTION_KEY
@@ -15,7 +16,7 @@ from emulator.server.unrouted import answer_unrouted
 from emulator.store.exchange import Exchange
 from emulator.store.interface import Store
 from emulator.wire.errors import HTML_TYPE
-from emulator.wire.urls import parse_target, parse_unary
+from emulator.wire.urls import parse_target, parse_unary, parse_unrouted
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -104,11 +105,14 @@ class App:
             return
         verb, path = scope["method"], scope["path"]
         target = parse_target(path) if verb == "POST" else parse_unary(verb, path)
-        if target is None:
-            await self._otherwise(scope, receive, send)
-            return
         service = self._service
         clock, limit = service.clock, service.settings.body_bytes
+        is_routed = target is not None
+        if target is None:
+            target = parse_unrouted(path, service.default_session)
+            if target.project not in service.forwards and not service.rules_of(target.project).recordings:
+                await self._otherwise(scope, receive, send)
+                return
         body = await read_body(receive, limit)
         if body is None:
             return
@@ -117,10 +121,16 @@ class App:
             return
         started = clock.elapsed()
         query, headers = scope["query_string"], scope["headers"]
+        if service.forwards and (forward := service.find_forward(verb, target, query, headers, body)) is not None:
+            await forward(scope, receive, send, body)
+            return
+        if not is_routed and not service.has_recorded(verb, target, query, headers, body):
+            await self._otherwise(scope, _receive_again(body, receive), send)
+            return
         _, port = scope.get("client") or ("", 0)
-        exchange = await service.respond(target, query, headers, body, connection=port)
+        exchange = await service.respond(target, query, headers, body, connection=port, verb=verb)
         if exchange.quota_ticket.queue_timeout is not None:
-            respond = partial(service.respond, target, query, headers, body, connection=port)
+            respond = partial(service.respond, target, query, headers, body, connection=port, verb=verb)
             exchange = await wait_in_queue(exchange, respond, service.store, clock, receive)
         elif clock.elapsed() - started > _SHORT_TIME and await _has_left(receive):
             exchange.played.ended = "client left"
@@ -147,6 +157,16 @@ class App:
             service.open_streams.pop(exchange.number, None)
             exchange.duration = clock.elapsed() - started
             service.finish(exchange)
+
+
+def _receive_again(body: bytes, receive: Receive) -> Receive:
+    """ASGI's `receive` for another application, of a request whose body has been read."""
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> MutableMapping[str, Any]:
+        return messages.pop() if messages else await receive()
+
+    return receive_again
 
 
 async def read_body(receive: Receive, limit: int) -> bytes | None:

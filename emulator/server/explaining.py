@@ -57,8 +57,12 @@ def explain_exchange(
     is_refused = outcome.result == "refusal"
     notes = [f"warning: {warning}" for warning in exchange.warnings]
     compared: list[NearMiss] = []
+    chosen = outcome.chosen
+    is_recorded = chosen is not None and any(rule.recorded and rule.key == chosen.rule.key for rule in rules.rules)
+    if is_recorded:
+        notes.append("the request is in a recording, which answers before rules are tried")
     try:
-        if facts is not None and not is_refused:
+        if facts is not None and not is_refused and not is_recorded:
             compared.extend(compare_in_turn(rules, facts, state))
             if fallback is not None and not any(near.answers for near in compared):
                 compared.extend(compare_in_turn(fallback, facts, state))
@@ -69,7 +73,6 @@ def explain_exchange(
     asked = {
         one.field.removeprefix(_HEADER_CONDITION).lower().encode() for near in compared for one in near.comparisons
     }
-    chosen = outcome.chosen
     answering = next((near.rule.name for near in compared if near.answers), None)
     if facts is not None and (asked & CREDENTIAL_HEADERS) - {name for name, _ in facts.raw_headers}:
         notes.append(
@@ -91,7 +94,7 @@ def explain_exchange(
         "report": outcome.report or None,
         "notes": list(map(clean_line, notes)),
         "rules": [near.to_json() for near in compared],
-        "not_asked": max(0, len(rules.rules) - len(compared)) if compared else 0,
+        "not_asked": max(0, len(rules.written) - len(compared)) if compared else 0,
         "status": timeline.status,
         "headers": [[name, redact(value)] for name, value in list_sent_headers(exchange)],
         "answer": [exchange.show_frame(frame.data) for frame in timeline.frames],

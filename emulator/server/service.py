@@ -10,12 +10,23 @@ from typing import NamedTuple, TypeVar
 from emulator.budget import LongWorkError
 from emulator.catalogue.quirks import QuirkName, expand
 from emulator.catalogue.variations import Variation
-from emulator.engine.answer import Outcome, answer, cannot_choose, emulator_failure, refuse_request, unexpected_error
+from emulator.engine.answer import (
+    Outcome,
+    answer,
+    answer_recorded,
+    cannot_choose,
+    choose_recorded,
+    emulator_failure,
+    miss_recorded,
+    refuse_request,
+    unexpected_error,
+)
 from emulator.engine.error_answers import refuse, values_for
 from emulator.engine.families import family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.matching.choose import choose
 from emulator.engine.quota import QuotaTicket, admit
 from emulator.engine.randomness import AnswerInputs
+from emulator.engine.recorded import RawRequest
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.implicit_caching import count_cached, list_prefixes
 from emulator.engine.request.options import OptionsCache, RequestOptions, vertex_headers
@@ -26,8 +37,9 @@ from emulator.engine.session import State
 from emulator.engine.vetting.context import VettingPolicy
 from emulator.engine.vetting.vet import RouteCheck, VettingResult, refuse_malformed, vet
 from emulator.errors import AnswerError
+from emulator.http.sending import Receive, Scope, Send
 from emulator.redaction import clean_line
-from emulator.scenario.loading import LoadedScenarios, default_scenario_path, read_paths
+from emulator.scenario.loading import default_scenario_path, read_paths
 from emulator.scenario.rules import Endpoint, Tokens
 from emulator.server.authentication import check_bearer, describe_sender, read_credentials
 from emulator.server.clock import Clock
@@ -62,14 +74,19 @@ from emulator.verdicts.registry import Verdict
 from emulator.verdicts.verification import Verification
 from emulator.wire.requests import (
     CHAT_REQUEST,
+    ChatRequest,
     MalformedRequestError,
     parse_request,
     parse_shape,
     read_plain_messages,
+    read_request,
 )
 from emulator.wire.urls import CHAT, Target, read_host
 
 Result = TypeVar("Result")
+Forward = Callable[[Scope, Receive, Send, bytes], Awaitable[None]]
+"""Answers a request whose body has been read, from elsewhere."""
+_CREDENTIALS_REFUSED = frozenset({401, 403})
 
 
 class _Request(NamedTuple):
@@ -93,6 +110,14 @@ class _Read(NamedTuple):
     asked: Asked
 
 
+def _read_raw(
+    verb: str, target: Target, query: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes
+) -> RawRequest:
+    """The request as it arrived, as recordings compare it."""
+    kept = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in without_credentials(headers))
+    return RawRequest(verb, target.path, query.decode("latin-1"), kept, body)
+
+
 class Service:
     """Rules, sessions and journal of one server."""
 
@@ -114,6 +139,8 @@ class Service:
         """The session of unrouted requests whose path names no project; empty for none."""
         self.added: tuple[Ruleset, ...] = ()
         """Rules that Python code added to all sessions; they are tried before those of files."""
+        self.forwards: dict[str, Forward] = {}
+        """What answers the requests that a session's recordings do not have, by project: a recorder that asks the real service."""
         self.reload_problems: tuple[str, ...] = ()
         """Why the last edit of the server's scenarios was not taken over; empty if it was."""
         self.public_keys: dict[str, str] = {}
@@ -143,6 +170,7 @@ class Service:
         *,
         connection: int = 0,
         uses_threads: bool = True,
+        verb: str = "POST",
     ) -> Exchange:
         """Answer a request; `finish` adds the exchange to the journal once the answer has been sent.
 
@@ -165,22 +193,37 @@ class Service:
                 and "access_token_expired" in self._quirks_of(target)
             ):
                 refusal = refuse("expired_token_named", values_for(target), explanation=refusal.explanation)
-            if (wrong_host := refuse_host(target, credentials.host)) is not None:
+            session = self.sessions.find(target.project)
+            if self.store.is_stale(session):
+                await self.store.refresh(target.project, session)
+            rules = self._rules_of(session)
+            raw = _read_raw(verb, target, query, headers, body) if rules.recordings else None
+            replayed = None
+            if raw is not None:
+                replayed = await self._replay(target, session, rules, raw, is_refused=refusal is not None, now=now)
+            if replayed is not None:
+                outcome, asked = replayed
+            elif (wrong_host := refuse_host(target, credentials.host)) is not None:
                 outcome = refuse_request(wrong_host)
             elif refusal is not None:
                 refusal = as_unary(refusal, target) if target.is_unary else refusal
                 outcome = refuse_request(refusal, self._quirks_of(target))
+            elif raw is not None and (not target.is_routed or (self.fallback is None and rules.is_recording_only)):
+                outcome = miss_recorded(rules, raw)
+                asked = summarize_request(self.read_facts(target, headers, body))
             elif target.is_unary:
                 outcome = refuse_request(refuse_unary(target))
             else:
                 request = _Request(target, headers, by_name, body, now, ticket)
                 if not uses_threads:
-                    outcome, warnings, asked = await self._answer(request)
+                    outcome, warnings, asked = await self._answer(request, session, rules)
                 elif len(body) < LARGE_BODY:
-                    outcome, warnings, asked = await self._answer(request, clock=time.thread_time)
+                    outcome, warnings, asked = await self._answer(request, session, rules, clock=time.thread_time)
                 else:
                     async with self._long_work.turn(len(body)):
-                        outcome, warnings, asked = await self._answer(request, is_long=True)
+                        outcome, warnings, asked = await self._answer(request, session, rules, is_long=True)
+                if outcome.result == "miss" and raw is not None:
+                    outcome = miss_recorded(rules, raw)
         except StoreUnreachableError as error:
             self.metrics.store_errors += 1
             outcome = Outcome("error", emulator_failure(str(error), "store_unreachable"), report=str(error))
@@ -203,18 +246,78 @@ class Service:
             headers=without_credentials(headers),
         )
 
+    def has_recorded(
+        self, verb: str, target: Target, query: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes
+    ) -> bool:
+        """Whether a request is in the recordings of its session."""
+        request = _read_raw(verb, target, query, headers, body)
+        return any(recording.find(request) for recording in self.rules_of(target.project).recordings)
+
+    def find_forward(
+        self, verb: str, target: Target, query: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes
+    ) -> Forward | None:
+        """What answers a request from elsewhere; None for one that the session's recordings answer, and for other sessions."""
+        forward = self.forwards.get(target.project)
+        if forward is None:
+            return None
+        session = self.sessions.find(target.project)
+        request = _read_raw(verb, target, query, headers, body)
+        return None if choose_recorded(self._rules_of(session), request, session.state) else forward
+
+    async def _replay(
+        self, target: Target, session: Session, rules: Ruleset, request: RawRequest, *, is_refused: bool, now: float
+    ) -> tuple[Outcome, Asked] | None:
+        """The recorded answer to a request, and what the request asks; None if it is not in the recordings.
+
+        A request whose credentials are refused gets only a recorded refusal of credentials.
+        """
+        state = session.state
+        chosen = choose_recorded(rules, request, state)
+        if chosen is None:
+            return None
+        if is_refused and chosen.rule.recorded[chosen.position].timeline.status not in _CREDENTIALS_REFUSED:
+            return None
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
+        facts = self.read_facts(target, headers, request.body)
+        overrides = session.overrides or self._overrides
+        if pace := dict(headers).get(PACE_HEADER):
+            overrides = replace(overrides, requested_pace=read_pace(pace.decode("latin-1")))
+        inputs = AnswerInputs(now, self.settings.seed, os.urandom(16), overrides)
+
+        async def play(state: State) -> Outcome:
+            again = choose_recorded(rules, request, state) or chosen
+            return answer_recorded(again, facts, inputs)
+
+        played = answer_recorded(chosen, facts, inputs)
+        outcome = await commit_outcome(self.store, session, played, play, project=target.project, state=state)
+        return outcome, summarize_request(facts)
+
+    def read_facts(self, target: Target, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Facts:
+        """The facts of a request that is answered whatever it is; nothing is known of one that cannot be read."""
+        chat: ChatRequest = {}
+        try:
+            if target.method == CHAT:
+                chat = read_request(body)
+            elif target.is_routed and not target.is_unary:
+                chat = read_route(target.method, body, strict_json=False)[0].chat
+        except MalformedRequestError:
+            pass
+        return Facts(target, headers, chat)
+
     async def _answer(
-        self, request: _Request, *, is_long: bool = False, clock: Callable[[], float] | None = None
+        self,
+        request: _Request,
+        session: Session,
+        rules: Ruleset,
+        *,
+        is_long: bool = False,
+        clock: Callable[[], float] | None = None,
     ) -> tuple[Outcome, tuple[str, ...], Asked]:
         """The outcome of a request whose credentials pass, its warnings, and what it asks.
 
         With `is_long` the work is done in a thread, whose turn it is; with a `clock`, what turns out to take long is.
         """
         target, long_work, ticket = request.target, self._long_work, request.ticket
-        session = self.sessions.find(target.project)
-        if self.store.is_stale(session):
-            await self.store.refresh(target.project, session)
-        rules = self._rules_of(session)
         if rules.endpoints and (missing := refuse_endpoint(target, rules.endpoints)) is not None:
             return refuse_request(missing, self._quirks_of(target)), (), NOTHING_ASKED
         endpoint = rules.endpoints.get(target.endpoint)
@@ -412,9 +515,9 @@ class Service:
         """Read and set a session's own scenario, or remove it (None); only for a service with a `MemoryStore`. Raises ScenarioError."""
         run_synchronously(self.push_shared(project, None if text is None else read_pushed_scenario(project, text)))
 
-    def push_loaded(self, project: str, loaded: LoadedScenarios, text: str) -> None:
-        """Like `push`, with a scenario that is already loaded; `text` is what the control API shows."""
-        run_synchronously(self.store.push(project, PushedScenario(text, compile_rules(loaded.scenarios))))
+    def push_rules(self, project: str, ruleset: Ruleset, text: str) -> None:
+        """Like `push`, with rules that are already compiled; `text` is what the control API shows."""
+        run_synchronously(self.store.push(project, PushedScenario(text, ruleset)))
 
     def verify(self, project: str | None, *, strict: bool = False) -> Verification:
         """Unanswered requests and unmet rule expectations of a session, or of all (None): `verify_sessions`.

@@ -182,7 +182,7 @@ class Exchange:
         try:
             if self.target.method == CHAT:
                 return Facts(self.target, self.headers, read_request(self.body))
-            if self.target.is_unary:
+            if self.target.is_unary or not self.target.is_routed:
                 return None
             return Facts(
                 self.target, self.headers, read_route(self.target.method, self.body, strict_json=False)[0].chat

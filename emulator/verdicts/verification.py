@@ -70,7 +70,9 @@ def _count(rule: CompiledRule, used: int, *, strict: bool) -> str | None:
     if wanted is not None:
         answered = {0: "never answered", 1: "answered once"}.get(used, f"answered {used} times")
         return f"{_name(rule)}: {answered}, expected {wanted}"
-    return f"{_name(rule)}: never answered" if strict and not used and expect is None else None
+    if not strict or expect is not None or used >= (len(rule.recorded) or 1):
+        return None
+    return f"{_name(rule)}: {f'answered {used} of {len(rule.recorded)} times that were recorded' if used else 'never answered'}"
 
 
 def _out_of_order(ruleset: Ruleset, entries: Iterable[JournalEntry]) -> Iterator[str]:

@@ -15,6 +15,8 @@ _GET_ENDPOINT = re.compile(_ENDPOINT)
 # Documented: REST reference of v1beta1.
 _STORED_RESPONSE = re.compile(r"/(v1beta1)/projects/([^/]+)/locations/([^/]+)/endpoints/(openapi)/(responses/[^/]+)")
 
+_PROJECT = re.compile(r"/projects/([^/]+)")
+
 CHAT = "chat/completions"
 
 GLOBAL_HOST = "aiplatform.googleapis.com"
@@ -52,6 +54,11 @@ class Target(NamedTuple):
         return not self.method or "responses/" in self.method
 
     @property
+    def is_routed(self) -> bool:
+        """Whether a route serves it; others are answered by recordings only, and `method` is their whole path."""
+        return not self.method.startswith("/")
+
+    @property
     def rpc(self) -> str:
         """The service and method that errors name.
 
@@ -69,6 +76,8 @@ class Target(NamedTuple):
     @property
     def path(self) -> str:
         """The URL's path."""
+        if not self.is_routed:
+            return self.method
         endpoint = f"/{self.api_version}/projects/{self.project}/locations/{self.location}/endpoints/{self.endpoint}"
         return f"{endpoint}/{self.method}" if self.method else endpoint
 
@@ -137,6 +146,12 @@ def parse_target(path: str) -> Target | None:
     """
     found = _CHAT.fullmatch(path) or _OTHER_ROUTE.fullmatch(path)
     return Target(*found.groups()) if found else None
+
+
+def parse_unrouted(path: str, project: str = "") -> Target:
+    """The target of a path that no route serves; `project` is the one of a path that names none."""
+    found = _PROJECT.search(path)
+    return Target("", found[1] if found else project, "", "", path)
 
 
 def parse_unary(verb: str, path: str) -> Target | None:

@@ -21,7 +21,7 @@ from emulator.http import connection, heads, write_buffer
 from emulator.inspector import events, exports
 from emulator.inspector.app import STATIC
 from emulator.inspector.rows import MAX_READ_BODY
-from emulator.recording import recorder, secrets, upstream
+from emulator.recording import generalize, recorder, replay, secrets, upstream
 from emulator.scenario import patterns as scenario_patterns
 from emulator.scenario import problems
 from emulator.scenario import yaml as scenario_yaml
@@ -285,6 +285,17 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             "what a miss shows of a condition",
             f"{conditions.MAX_SHOWN_VALUES} values, {conditions.MAX_SHOWN_JSON:,} characters of JSON",
             "the others are counted, the JSON is cut",
+        ),
+        (
+            "recorded requests that a miss is compared with to find the nearest",
+            f"{replay.COMPARED_BYTES // MIB} MiB",
+            "the others are counted only",
+        ),
+        ("differences to it that are shown", f"{replay.MAX_DIFFERENCES}", "the others are counted"),
+        (
+            "a text that a scenario made of a recording asks for",
+            f"{generalize.LONGEST_TEXT:,} characters",
+            "its beginning is asked for, and `scenario-from` says so",
         ),
         (
             "a name that is taken for several joined, in verdicts",

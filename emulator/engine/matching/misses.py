@@ -143,7 +143,7 @@ def compare_in_turn(ruleset: Ruleset, facts: Facts, state: State) -> Iterator[Ne
 
     Raises AnswerError when a regular expression would take too long.
     """
-    for rule in ruleset.rules:
+    for rule in ruleset.written:
         compared = NearMiss(rule, compare_rule(rule, facts, state), is_used_up(rule, state.uses))
         yield compared
         if compared.answers:
@@ -176,7 +176,7 @@ def explain_miss(ruleset: Ruleset, facts: Facts, state: State, work: int = MISS_
     """
     ranking = _Ranking(facts, state, Budget(work, 0, is_short=facts.is_short))
     possible = {id(rule) for index in ruleset.indexes for rule in index.find(facts)}
-    rules = ruleset.rules
+    rules = ruleset.written
     for number, rule in enumerate(rules):
         ranking.add(number, rule, may_hold=id(rule) in possible)
     near = [NearMiss(rule, compare_rule(rule, facts, state), is_used_up(rule, state.uses)) for rule in ranking.named]
