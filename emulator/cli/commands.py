@@ -13,6 +13,8 @@ _COMMANDS = {
     "exec": "exec:execute",
     "record": "record:record",
     "sweep": "sweep:sweep",
+    "attest": "attest:attest",
+    "drift": "drift:drift",
     "credentials": "credentials:credentials",
     "check": "check:check",
     "explain": "explain:explain",

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any, Self, TextIO
+from typing import IO, TYPE_CHECKING, Any, Self, TextIO, TypeVar
 
 import click
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from emulator.server.settings import Settings
     from emulator.store.exchange import Exchange, UnroutedRequest
 
+Item = TypeVar("Item")
 
 SEED = "sweep"
 """The seed if neither the command line nor the scenario has one, so that answers are repeatable."""
@@ -295,7 +296,7 @@ def _keep(rows: Iterator["Row"], kept: list["Row"]) -> Iterator["Row"]:
 
 
 class Progress:
-    """Says on a terminal which variation runs: `3 of 23: reset_mid_stream`, on a line that is overwritten."""
+    """Says on a terminal which of several steps runs: `3 of 23: reset_mid_stream`, on a line that is overwritten."""
 
     def __init__(self, names: Sequence[str], stream: TextIO) -> None:
         self._names = names
@@ -308,8 +309,8 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._write("")
 
-    def show(self, rows: Iterator["Row"]) -> Iterator["Row"]:
-        """The rows, with a line before each as long as it is waited for."""
+    def show(self, rows: Iterator[Item]) -> Iterator[Item]:
+        """The results of the steps, with a line before each as long as it is waited for."""
         for number, name in enumerate(self._names, start=1):
             self._write(f"{number} of {len(self._names)}: {name}")
             row = next(rows, None)

@@ -5,6 +5,7 @@ UPDATE_EXPECTED=1 writes the page anew.
 
 import ast
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ What of the real service the emulator reproduces, how each fact is known, which 
 - **observed**: seen in a public issue, fixture or capture.
 - **assumed**: inferred; nobody was seen confirming it. An assumption can be wrong: please report what you see.
 
+Whoever has an account can ask the real service about most of these facts: [attest](attest.md). The rows of the last three tables have the
+ids `error.`, `quirk.` and `model.` with the name.
+
 Token counts that a scenario does not give are estimates, never the service's numbers.
 """
 
@@ -40,10 +44,17 @@ def write_page() -> str:
     parts = [INTRODUCTION]
     for chapter, facts in FACTS.items():
         rows = [
-            [fact["fact"], fact["status"], fact["source"], f"`{fact['test']}`", fact.get("switch", "")]
+            [
+                f"`{fact['id']}`",
+                fact["fact"],
+                fact["status"],
+                fact["source"],
+                f"`{fact['test']}`",
+                fact.get("switch", ""),
+            ]
             for fact in facts
         ]
-        parts.append(f"## {chapter}\n\n{table(['fact', 'status', 'source', 'test', 'switch'], rows)}\n")
+        parts.append(f"## {chapter}\n\n{table(['id', 'fact', 'status', 'source', 'test', 'switch'], rows)}\n")
     errors = [
         [f"`{error.name}`", error.http_status, error.status or "", error.confidence, error.when, error.source]
         for error in all_errors()
@@ -76,4 +87,11 @@ def test_every_fact_names_a_test_that_exists() -> None:
             file, _, name = fact["test"].partition("::")
             tree = ast.parse((ROOT / file).read_text("utf-8"))
             assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, fact
+            assert re.fullmatch(r"[a-z]+(\.[a-z0-9-]+)+", fact["id"]), fact
             assert fact["status"] in {"documented", "observed", "assumed"}, fact
+
+
+def test_every_fact_has_an_id_of_its_own() -> None:
+    """They are how probes and reports name the rows."""
+    names = [fact["id"] for facts in FACTS.values() for fact in facts]
+    assert len(names) == len(set(names))

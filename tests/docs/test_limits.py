@@ -21,7 +21,8 @@ from emulator.http import connection, heads, write_buffer
 from emulator.inspector import events, exports
 from emulator.inspector.app import STATIC
 from emulator.inspector.rows import MAX_READ_BODY
-from emulator.recording import generalize, recorder, replay, secrets, upstream
+from emulator.recording import generalize, recorder, replay, secrets, sender, upstream
+from emulator.recording.attest import judging
 from emulator.scenario import patterns as scenario_patterns
 from emulator.scenario import problems
 from emulator.scenario import yaml as scenario_yaml
@@ -322,6 +323,23 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             "time to connect to an upstream",
             f"{upstream.CONNECT_TIMEOUT:g} seconds",
             "418; for an answer the client decides",
+        ),
+    ]
+    rows += [
+        (
+            "an answer that `attest` and `drift` read",
+            f"{sender.MAX_ANSWER_BYTES // MIB} MiB, {sender.TIMEOUT:g} seconds (`--timeout`)",
+            "it counts as broken off",
+        ),
+        (
+            "requests of `attest` and `drift` in a row without any answer",
+            f"{judging.MAX_SILENT}",
+            "no more are sent",
+        ),
+        (
+            "the body of an answer in a report of `attest`",
+            f"{judging.SHOWN_BODY:,} characters, {judging.SHOWN_TEXT} of each text",
+            "the beginning",
         ),
     ]
     table = ["| what | bound | beyond it |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]

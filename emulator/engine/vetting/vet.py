@@ -59,7 +59,7 @@ from emulator.wire.urls import Target
 _Input = Literal["options", "messages", "media", "calls"]
 """What a check reads: everything except the messages, the messages, their media parts, or tool calls and results."""
 
-# In the order in which they run. Assumed: options first, then single messages, then how they fit together, then what needs all.
+# In the order in which they run. Assumed: the model, single messages, the other options, then how messages fit together and what needs all.
 _CHECKS: tuple[tuple[Check, _Input], ...] = (
     (check_model_form, "options"),
     (check_model, "options"),
