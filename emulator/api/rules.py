@@ -13,6 +13,7 @@ from emulator.engine.ruleset import Ruleset, compile_rules
 from emulator.errors import Place, ScenarioError
 from emulator.scenario.loading import ScenarioFile, show_path
 from emulator.scenario.python_values import read_rule
+from emulator.scenario.steps import HANDED_OVER
 from emulator.server.service import Service
 
 
@@ -30,8 +31,8 @@ def find_call_site() -> tuple[Place, Path]:
 
 
 Texts = str | Sequence[str]
-TextMatcher = str | Mapping[str, Any]
-"""A text that must occur, or a test such as `{"regex": "^Hi"}`."""
+TextMatcher = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
+"""A text that must occur, a test such as `{"regex": "^Hi"}`, or a list of these of which one must pass."""
 Chunks = Literal["words", "sentences", "whole"] | Mapping[str, int] | Sequence[str]
 
 _MAX_NAME_LENGTH = 60
@@ -103,7 +104,7 @@ class RuleBuilder:
         _read({**self._fields, "reply": ""}, self._place, self._path)
 
     def reply(self, reply: Steps | ReplyFunction) -> Self:
-        """Answer with a text, a step, a list of steps, or the result of a function that gets the request's facts."""
+        """Answer with a text, a step, a list of steps, `"default"`, or the result of a function that gets the request's facts."""
         return self._append(self._to_steps(reply))
 
     def say(self, text: Texts, *, chunks: Chunks | None = None) -> Self:
@@ -195,7 +196,7 @@ class RuleBuilder:
         if callable(reply):
             return _FunctionReply(reply, *find_call_site())
         if isinstance(reply, str):
-            return [{"say": reply}]
+            return reply if reply in HANDED_OVER else [{"say": reply}]
         return [reply] if isinstance(reply, Mapping) else reply
 
     def _append(self, steps: _Reply) -> Self:
@@ -203,7 +204,8 @@ class RuleBuilder:
         if last is None:
             return self._update(replies=[*before, steps])
         if not (isinstance(last, list) and isinstance(steps, list)):
-            raise TypeError("a function makes the whole of a reply; give what follows with then()")
+            what = "a function" if _FunctionReply in (type(last), type(steps)) else '"default"'
+            raise TypeError(f"{what} makes the whole of a reply; give what follows with then()")
         return self._update(replies=[*before, [*last, *steps]])
 
     def _update(self, *, replies: list[_Reply] | None = None, **changes: Any) -> Self:

@@ -38,13 +38,15 @@ class Banner:
         return base_url(self.url, self.client_options.project, self.client_options.location)
 
     def _api_key(self) -> str:
-        """A token that is accepted in every mode; with a proxy, the one in the variables of unchanged programs."""
+        """A token that is accepted; with a proxy, the one in the variables of unchanged programs."""
         if self.interception is not None and self.interception.client is not None:
             return self.interception.client.api_key
+        if self.service.settings.auth != "issued":
+            return _ANY_TOKEN
         return self.service.mint.issue(self.service.clock.now(), TOKEN_LIFETIME)
 
     def as_text(self) -> str:
-        """Base URL, a curl command, the variables for OpenAI clients; then TLS and proxy, if they are on."""
+        """The page, the base URL, a curl command, the variables for OpenAI clients; then TLS and proxy, if they are on."""
         if self.record is not None:
             return f"{self._recorder_text()}{self._interception_text()}\nCtrl-C stops the server.\n"
         base, token, ruleset = self._base_url(), self._api_key(), self.service.ruleset
@@ -58,13 +60,13 @@ class Banner:
         body = shlex.quote(json.dumps(example_request(ruleset), ensure_ascii=False))
         text = (
             f"vertex-emulator {__version__} serves {names} ({size}) at {self.url}\n"
+            f"\nThe page that shows what happens:\n  {self._page_url()}\n"
             f"\nBase URL (any project, location and endpoint will do):\n  {base}\n"
             f"\nTry it:\n  curl {base}/chat/completions \\\n"
             f"    -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\\n    -d {body}\n"
             f"\nFor OpenAI clients:\n  export OPENAI_BASE_URL={base}\n  export OPENAI_API_KEY={token}\n"
         )
-        page = f"\nThe page that shows what happens: {self._page_url()}\n"
-        return f"{text}{self._interception_text()}{page}Ctrl-C stops the server.\n"
+        return f"{text}{self._interception_text()}\nCtrl-C stops the server.\n"
 
     def _recorder_text(self) -> str:
         """What is forwarded and recorded where; the clients' tokens are their own."""
@@ -132,6 +134,7 @@ class Banner:
         return json.dumps(fields)
 
 
+_ANY_TOKEN = "any-token"  # noqa: S105  # no secret: every token is accepted
 MAX_TRIED = 100
 """Rules that an example request is looked for with."""
 _MAX_EXAMPLE = 500
@@ -139,10 +142,12 @@ _MAX_EXAMPLE = 500
 _QUOTED = (r'"([^"\x00-\x1f]*)"', r'"([^\x00-\x1f]*)"')
 """What is tried as a text that a condition names: what stands in the first pair of quotes, and between the first and the last."""
 _MODEL = "google/gemini-3.5-flash"
+_IMAGE_MODEL = "google/gemini-2.5-flash-image"
+_PLAIN = {"model", "messages", "stream"}
 
 
 def example_request(ruleset: "Ruleset") -> dict[str, Any]:
-    """A request that the first rule answers whose `when` is easily met; if there is none, a greeting."""
+    """A request that the first rule answers whose `when` is easily met, if possible by a text; if there is none, a greeting."""
     from emulator.engine.matching.choose import choose
     from emulator.engine.request.facts import Facts
     from emulator.engine.session import State
@@ -152,9 +157,12 @@ def example_request(ruleset: "Ruleset") -> dict[str, Any]:
     if (recorded := next((found for one in ruleset.recordings if (found := one.example)), None)) is not None:
         return recorded
     target = Target("v1", "demo", "global", "openapi")
-    for rule in ruleset.written[:MAX_TRIED]:
-        for pattern in _QUOTED:
-            request = _propose(rule, pattern)
+    proposed = [(rule, _propose(rule, pattern)) for rule in ruleset.written[:MAX_TRIED] for pattern in _QUOTED]
+    # A text is easier to read than a request with tools, so that comes first.
+    for is_plain in (True, False):
+        for rule, request in proposed:
+            if is_plain is not (request.keys() <= _PLAIN):
+                continue
             try:
                 chosen = choose(ruleset, Facts(target, (), request), State())  # type: ignore[arg-type]  # a chat request
             except AnswerError:
@@ -169,15 +177,57 @@ def _propose(rule: "CompiledRule", quoted: str) -> dict[str, Any]:
     named = {one.field: _find_text(quoted, one.wanted) for one in rule.conditions}
     if rule.conversation is not None:
         named.setdefault("last_user", _find_text(quoted, rule.conversation.matchers[0].describe()))
-    model = named.get("model") or _MODEL
+    wanted_tools = [one.wanted for one in rule.conditions if one.field == "tools" and one.wanted != _NO_TOOLS]
     messages = [{"role": "system", "content": named["system"]}] if named.get("system") else []
-    text = named.get("last_user") or named.get("any_user") or "Hello"
-    request = {
-        "model": _MODEL if set("*?[") & set(model) else model,
+    text = named.get("last_user") or named.get("any_user") or (_QUESTION if wanted_tools else "Hello")
+    request: dict[str, Any] = {
+        "model": _find_model(named.get("model") or _MODEL),
         "messages": [*messages, {"role": "user", "content": text}],
     }
-    is_streamed = any(one.field == "stream" and one.wanted == "true" for one in rule.conditions)
-    return {**request, "stream": True} if is_streamed else request
+    if wanted_tools:
+        request["tools"] = [_make_tool(_find_text(quoted, wanted) or "get_weather") for wanted in wanted_tools]
+    if "response_format" in named:
+        request["response_format"] = _make_format(named["response_format"])
+    for one in rule.conditions:
+        if one.field == "modalities":
+            request["modalities"] = one.wanted.split(" and ")
+            if "image" in one.wanted and "model" not in named:
+                request["model"] = _IMAGE_MODEL
+        if one.field == "stream" and one.wanted == "true":
+            request["stream"] = True
+    return request
+
+
+_NO_TOOLS = "no tools declared"
+_QUESTION = "What is the weather in Oslo?"
+_OBJECT = {"type": "object", "properties": {"city": {"type": "string"}}}
+
+
+def _find_model(glob: str) -> str:
+    """A model of the catalogue that a glob in `when` means, or the name that it is."""
+    from fnmatch import fnmatchcase
+
+    from emulator.catalogue.models import all_models
+
+    if not set("*?[") & set(glob):
+        return glob
+    return next((card.id for card in all_models() if fnmatchcase(card.id, glob) and not card.retired), _MODEL)
+
+
+def _make_tool(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": _OBJECT}}
+
+
+def _make_format(wanted: str) -> dict[str, Any]:
+    """The `response_format` that a condition means: a type, a MIME type, or the name of a schema."""
+    if wanted in ("text", "json_object"):
+        return {"type": wanted}
+    if wanted == "application/json":
+        return {"type": "json_object"}
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "city" if wanted in ("", "json_schema") else wanted, "schema": _OBJECT},
+    }
 
 
 def _find_text(quoted: str, wanted: str) -> str:

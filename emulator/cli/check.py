@@ -16,18 +16,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @scenarios_argument(required=True)
+@option(
+    "--together",
+    is_flag=True,
+    help="Look for rules that those of the other files leave nothing to answer too, as one server has them that serves all.",
+)
 @option("--strict", is_flag=True, help="Let warnings fail too.")
 @option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
-def check(scenarios: tuple[str, ...], *, strict: bool, as_json: bool) -> None:
+def check(scenarios: tuple[str, ...], *, together: bool, strict: bool, as_json: bool) -> None:
     """Report every problem in scenario files, with its place.
 
-    SCENARIOS are files, and folders with all .yaml and .yml files below them, read together as `serve` would. The exit status is
-    1 if there are problems; warnings alone leave it 0, unless --strict is given.
+    SCENARIOS are files, and folders with all .yaml and .yml files below them, each a scenario by itself with the files that it
+    includes; with --together one, as `serve` has them. The exit status is 1 if there are problems; warnings alone leave it 0,
+    unless --strict is given.
     """
     from emulator.recording.loading import load_rules
 
     try:
-        reading = load_rules(scenarios)
+        reading = load_rules(scenarios, is_alone=not together)
     except ScenarioError as error:
         if not as_json:
             exit_with_error(error)

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 
 _SUFFIXES = (".yaml", ".yml")
+_LOOK_AGAIN_MS = 1000
+"""Milliseconds after which the times of the files are looked at, when no change was reported."""
 
 
 def read_rules(scenarios: Sequence[str], *, skip_foreign: bool = False) -> "Ruleset":
@@ -46,22 +48,62 @@ async def watch_scenarios(service: "Service", scenarios: Sequence[str]) -> None:
     from watchfiles import awatch
 
     # Not resolved, because awatch reports paths with symbolic links as they are.
-    paths = [Path(os.path.abspath(one)) for one in scenarios]  # noqa: PTH100, ASYNC240  # as written, once
-    folders = [path for path in paths if path.is_dir()]
+    named = [Path(os.path.abspath(one)) for one in scenarios]  # noqa: PTH100, ASYNC240  # as written, once
+    folders = [path for path in named if path.is_dir()]
+    # Before the server answers, so that no edit after that is missed.
+    files = {*named, *_list_included(scenarios)}
+    stamp = _stamp(files.difference(folders))
 
     def is_scenario(_change: object, changed: str) -> bool:
         path = Path(changed)
         # Kubernetes changes a ConfigMap's files by exchanging the symbolic link `..data`, through which they are reached.
         is_relevant = path.suffix in _SUFFIXES or path.name == "..data"
-        return path in paths or (is_relevant and any(folder in path.parents for folder in folders))
+        return path in files or (is_relevant and any(folder in path.parents for folder in folders))
 
-    # Editors replace files, so the folder of a file is watched.
-    roots = {path if path in folders else path.parent for path in paths}
     try:
-        async for _ in awatch(*roots, watch_filter=is_scenario, recursive=bool(folders)):
-            await reload_scenarios(service, scenarios)
+        while True:
+            # Editors replace files, so the folder of a file is watched; that of a missing one once it is there.
+            folders_of_files = (path if path in folders else path.parent for path in files)
+            roots = {root for root in folders_of_files if root.is_dir()}
+            async for changes in awatch(
+                *roots,
+                watch_filter=is_scenario,
+                recursive=bool(folders),
+                yield_on_timeout=True,
+                rust_timeout=_LOOK_AGAIN_MS,
+            ):
+                # What has changed while no watch was running shows in the times of the files.
+                if not changes and _stamp(files.difference(folders)) == stamp:
+                    continue
+                found = {*named, *await asyncio.to_thread(_list_included, scenarios)}
+                stamp = _stamp(found.difference(folders))
+                await reload_scenarios(service, scenarios)
+                if found != files:
+                    files = found
+                    break
+            else:
+                return
     except OSError as error:
         click.echo(f"the scenarios cannot be watched ({error}); they are not read again", err=True)
+
+
+def _list_included(scenarios: Sequence[str]) -> frozenset[Path]:
+    """The files that the scenarios include; none if that cannot be found out, which reading them reports."""
+    from emulator.scenario.loading import list_included
+
+    try:
+        return list_included([one for one in scenarios if not _is_empty_folder(one)])
+    except EmulatorError:
+        return frozenset()
+
+
+def _stamp(files: Iterable[Path]) -> frozenset[tuple[Path, int]]:
+    """The files that are there, with the times at which they were last changed."""
+    found: set[tuple[Path, int]] = set()
+    for path in files:
+        with suppress(OSError):
+            found.add((path, path.stat().st_mtime_ns))
+    return frozenset(found)
 
 
 async def reload_scenarios(service: "Service", scenarios: Sequence[str]) -> None:

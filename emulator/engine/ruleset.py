@@ -32,8 +32,10 @@ from emulator.scenario.rules import (
     Tokens,
     Usage,
     Vetting,
+    merge_usage,
 )
 from emulator.scenario.steps import Reply
+from emulator.scenario.templates.template import is_template
 from emulator.scenario.text_index import RequiredTexts
 from emulator.wire.headers import ExtraHeader, Headers, replace_headers
 
@@ -91,8 +93,9 @@ class CompiledRule:
 
     @cached_property
     def is_unmodified(self) -> bool:
-        """Whether headers, quirks, faults and pace leave its replies as they are."""
-        return not (self.headers or self.quirks or self.faults or self.compiled_pace)
+        """Whether headers, quirks, faults, pace and the finish reason leave its replies as they are."""
+        is_finished_by_request = self.finish is not None and is_template(self.finish)
+        return not (self.headers or self.quirks or self.faults or self.compiled_pace or is_finished_by_request)
 
     @cached_property
     def is_limited(self) -> bool:
@@ -275,7 +278,4 @@ def _list_headers(headers: Mapping[str, HeaderValue]) -> Headers:
 
 
 def _usage(rule: AnswerOptions, defaults: AnswerOptions) -> Usage:
-    given = [one for one in (defaults.usage, rule.usage) if one is not None]
-    if not given:
-        return _NO_USAGE
-    return Usage.model_construct(**{name: getattr(one, name) for one in given for name in one.model_fields_set})
+    return merge_usage(_NO_USAGE, defaults.usage, rule.usage)

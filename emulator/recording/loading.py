@@ -24,15 +24,17 @@ class LoadedRules:
     """How many scenarios there are."""
 
 
-def load_rules(paths: Sequence[ScenarioPath], *, skip_foreign: bool = False, repeats: Repeats = "last") -> LoadedRules:
+def load_rules(
+    paths: Sequence[ScenarioPath], *, skip_foreign: bool = False, is_alone: bool = False, repeats: Repeats = "last"
+) -> LoadedRules:
     """Read scenario files, folders and texts, and recordings: folders with a manifest, also below those that are named.
 
-    `skip_foreign` is as for `read_scenarios`; `repeats` holds for recordings whose manifest does not say. Raises ScenarioError, or
+    `skip_foreign` and `is_alone` are as for `read_scenarios`; `repeats` holds for recordings whose manifest does not say. Raises ScenarioError, or
     StartError for a recording that cannot be read.
     """
     folders = {folder.absolute(): folder for one in paths for folder in find_recordings(one)}
     others = [one for one in paths if not folders or _has_scenarios(one)]
-    reading = read_scenarios(others, skip_foreign=skip_foreign)
+    reading = read_scenarios(others, skip_foreign=skip_foreign, is_alone=is_alone)
     ruleset = compile_rules(reading.scenarios)
     if folders:
         # What it needs takes time to import, and most servers have no recording.

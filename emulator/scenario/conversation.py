@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, Tag
 
-from emulator.scenario.steps import Call, Raw, Reply, Step
+from emulator.scenario.steps import HANDED_OVER, Call, OneOf, Raw, Reply, Step, Weighted
 from emulator.scenario.templates.template import is_template
 from emulator.scenario.types import Model, Text, by_key, by_shape
 from emulator.scenario.when import Prose, Result
@@ -59,14 +59,27 @@ def steps_of(reply: Reply) -> list[Step] | None:
     return None if isinstance(reply, str) else reply if isinstance(reply, list) else [reply]
 
 
+def options_of(step: OneOf) -> list[Reply]:
+    """The replies of a `one_of`, without their weights."""
+    return [one.reply if isinstance(one, Weighted) else one for one in step.one_of]
+
+
 def calls_in(reply: Reply) -> Iterator[Call]:
-    """The calls of a reply."""
+    """The calls of a reply, but for those of which it makes only one."""
     return (step for step in steps_of(reply) or () if isinstance(step, Call))
+
+
+def has_unknown_calls(reply: Reply) -> bool:
+    """Whether it is not known before a request comes how many calls a reply makes."""
+    if isinstance(reply, str):
+        return reply in HANDED_OVER
+    return any(isinstance(step, Raw) or (isinstance(step, OneOf) and _may_call(step)) for step in steps_of(reply) or ())
+
+
+def _may_call(step: OneOf) -> bool:
+    return any(has_unknown_calls(one) or any(calls_in(one)) for one in options_of(step))
 
 
 def may_call_anything(reply: Reply) -> bool:
     """Whether the calls of a reply are not known before a request comes."""
-    return any(
-        isinstance(step, Raw) or (isinstance(step, Call) and (step.call == "auto" or is_template(step.call)))
-        for step in steps_of(reply) or ()
-    )
+    return has_unknown_calls(reply) or any(call.call == "auto" or is_template(call.call) for call in calls_in(reply))

@@ -7,7 +7,33 @@ from pydantic_core import PydanticCustomError
 
 from emulator.catalogue.faults import FaultName, GarbleName
 from emulator.scenario.pace import MAX_MILLISECONDS, Milliseconds
+from emulator.scenario.templates.template import is_template
 from emulator.scenario.types import Model, Scalar, by_key, by_shape
+
+FIRST_STATUS, LAST_STATUS = 200, 599
+_LONGEST_STATUS = 4
+
+
+def _check_status(value: Any) -> Any:
+    if isinstance(value, str) and is_template(value):
+        return value
+    status = read_status(value)
+    if status is None:
+        raise PydanticCustomError("wrong_shape", f"expected a whole number from {FIRST_STATUS} to {LAST_STATUS}")
+    return status
+
+
+def read_status(value: Any) -> int | None:
+    """The HTTP status that a value is, as a number or as a text; None if it is none."""
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdecimal():
+        value = value.strip()[:_LONGEST_STATUS]
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
+        return None
+    return int(value) if FIRST_STATUS <= int(value) <= LAST_STATUS else None
+
+
+HttpStatus = Annotated[int | str, BeforeValidator(_check_status)]
+"""An HTTP status, or a template that makes one."""
 
 
 class FaultTrigger(Model):
@@ -74,15 +100,15 @@ class Fail(FaultTrigger):
     """A failure: as the first step an HTTP error, later the form an error takes inside a stream."""
 
     fail: Scalar
-    """An HTTP status (`429`), a status name (`UNAVAILABLE`) or a name from the error catalogue (`resource_exhausted`)."""
+    """An HTTP status (`429`), a status name (`UNAVAILABLE`) or a name from the error catalogue (`resource_exhausted`); a template must make one of these."""
     message: str | None = None
     """The message instead of the catalogue's."""
     details: list[dict[str, Any]] | None = None
     """The `details` instead of the catalogue's."""
     retry_after_s: int | None = Field(default=None, ge=0)
     """Seconds in a `retry-after` header, which Vertex does not send by itself."""
-    status: int | None = Field(default=None, ge=200, le=599)
-    """The HTTP status instead of the error's."""
+    status: HttpStatus | None = None
+    """The HTTP status instead of the error's, from 200 to 599; a template must make such a number."""
     body: Any = None
     """The whole body instead of the error's: a text as it is, anything else as JSON."""
 

@@ -17,7 +17,7 @@ def check_media(media: Mapping[str, str], source: Source, folder: Path | None) -
         if not prefix.startswith("gs://"):
             message = f'{quote(prefix)} must begin with "gs://"'
             yield source.problem(source.key_place(("media", prefix)), message)
-        if problem := _check_path(name, folder, is_folder=True):
+        if problem := explain_bad_path(name, folder, is_folder=True):
             yield source.problem(source.place(("media", prefix)), problem)
 
 
@@ -33,8 +33,8 @@ def check_attachment(key: str, written: str, folder: Path | None, media: Mapping
         prefix = find_prefix(written, media)
         if prefix is None:
             return f'no prefix in "media" covers {quote(written)}; add one that names the folder it stands for'
-        return _check_path(media[prefix] + "/" + written.removeprefix(prefix), folder, is_folder=False)
-    return _check_path(written, folder, is_folder=False)
+        return explain_bad_path(media[prefix] + "/" + written.removeprefix(prefix), folder)
+    return explain_bad_path(written, folder)
 
 
 def find_prefix(address: str, media: Mapping[str, str]) -> str | None:
@@ -68,7 +68,8 @@ def find_file(name: str, folder: Path | None) -> Path:
     return path
 
 
-def _check_path(name: str, folder: Path | None, *, is_folder: bool) -> str | None:
+def explain_bad_path(name: str, folder: Path | None, *, is_folder: bool = False) -> str | None:
+    """Why a name is no file, or no folder, inside a scenario's folder; None if it is one."""
     if folder is None:
         return f'this scenario has no folder in which {quote(name)} could be; use "auto" or a "data:" URL'
     try:

@@ -15,6 +15,7 @@ from emulator.scenario.faults import (
     FaultSetting,
     FaultTrigger,
     Garble,
+    HttpStatus,
     PlacedCut,
     PlacedFail,
     PlacedGarble,
@@ -30,6 +31,7 @@ from emulator.scenario.rules import (
     AnyRule,
     ConversationRule,
     Expect,
+    Include,
     ReplyRule,
     Rule,
     Scenario,
@@ -38,10 +40,24 @@ from emulator.scenario.rules import (
     Usage,
 )
 from emulator.scenario.schema import describe_keys
-from emulator.scenario.steps import Audio, Call, Chunks, Image, Json, Pause, Raw, Reply, Say, Think, Written
+from emulator.scenario.steps import (
+    Audio,
+    Call,
+    Chunks,
+    Image,
+    Json,
+    OneOf,
+    Pause,
+    Raw,
+    Reply,
+    Say,
+    Think,
+    Weighted,
+    Written,
+)
 from emulator.scenario.templates.variables import VARIABLES
 from emulator.scenario.types import Model
-from emulator.scenario.when import Prose, Regex, Result, ResultTest, Test, TurnRange, When
+from emulator.scenario.when import OneTest, Prose, Regex, Result, ResultTest, Test, TurnRange, When
 from emulator.suggestions import join
 
 # Types that the tables name or link instead of spelling them out.
@@ -54,13 +70,17 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (Milliseconds, "milliseconds"),
     (PaceSetting, "[pace](#pace)"),
     (Flags, "flag, or a list of flags"),
-    (Prose, "text or [test](#tests)"),
+    (OneTest, "text or [test](#tests)"),
+    (Prose, "text or [test](#tests), or a list of these"),
     (QuirkName, "[quirks](#quirks)"),
     (Queue, "[queue](#queue)"),
     (Quotas, "[quota](#quota), or a list of these"),
     (Regex, "regular expression"),
     (Reply, "[reply](#replies)"),
-    (Result, "text or [test of a tool result](#tests)"),
+    (get_type_hints(OneOf, include_extras=True)["one_of"], "list of [reply](#replies)"),
+    (HttpStatus, "whole number, or template"),
+    (Include, "file, or a list of files"),
+    (Result, "text or [test of a tool result](#tests), or a list of these"),
     (Tokens, "[tokens](#tokens)"),
     (Turn, "[turn](#conversation)"),
     (TurnRange, "number, or range such as `2-4` or `3+`"),
@@ -75,7 +95,7 @@ A fault is written by its name, or as a mapping that begins with one of the keys
 same things, and happen where they stand.
 """
 _ABOUT_QUIRKS = "Named deviations from what the emulator does by default; all are off until a rule, `defaults` or `--quirk` names them.\n"
-_STEPS = (Say, Think, Call, Json, Image, Audio, Pause, Fail, Cut, Stall, Garble, Raw)
+_STEPS = (Say, Think, Call, Json, Image, Audio, OneOf, Pause, Fail, Cut, Stall, Garble, Raw)
 
 
 def reference_text() -> str:
@@ -96,6 +116,7 @@ def reference_text() -> str:
         *_model(When),
         "## Tests\n",
         *_model(Test),
+        "In place of a test a list can stand, of which one must hold: `last_user: [rain, snow]`. In `tools` all of a list must be declared.\n",
         f"{ResultTest.__doc__} Beside the operators above it has:\n",
         *_keys(*_fields(ResultTest, without=Test)),
         "## Replies\n",
@@ -104,6 +125,8 @@ def reference_text() -> str:
     for step in _STEPS:
         (verb, *_), *_ = _fields(step)
         parts += [f"### {verb}\n", f"{step.__doc__}\n", *_keys(*_fields(step, without=FaultTrigger))]
+        if step is OneOf:
+            parts += ["A reply with its weight has:\n", *_keys(*_fields(Weighted))]
         if issubclass(step, FaultTrigger):
             parts.append("[When it happens](#when-it-happens) can be said too.\n")
     parts += ["## Conversation\n", "A turn is one of these:\n", *(line for turn in TURNS for line in _model(turn))]

@@ -60,6 +60,14 @@ class Usage(Model):
     """`traffic_type`; when not given, what the headers `X-Vertex-AI-LLM-…` ask for, else `ON_DEMAND`."""
 
 
+def merge_usage(*given: Usage | None) -> Usage:
+    """Token counts of which the later ones win."""
+    found = [one for one in given if one is not None]
+    if len(found) == 1:
+        return found[0]
+    return Usage.model_construct(**{name: getattr(one, name) for one in found for name in one.model_fields_set})
+
+
 class Endpoint(Model):
     """An endpoint of one's own, with a deployed model."""
 
@@ -102,7 +110,7 @@ class AnswerOptions(Model):
     usage: Usage | None = None
     """Token counts to report instead of the estimates."""
     finish: str | None = None
-    """The finish reason instead of the one that follows from the reply: `length`, `content_filter`, ..."""
+    """The finish reason instead of the one that follows from the reply: `length`, `content_filter`, ...; may be a template."""
     headers: dict[str, HeaderSetting] | None = None
     """Response headers to add, in place of the service's of the same name: a text, a list of texts for several lines of that name, or null for no such line."""
     quirks: list[QuirkName] | None = None
@@ -176,6 +184,16 @@ AnyRule = Annotated[
 """A rule: `when`, and one answer."""
 
 
+Include = Annotated[
+    Text | Annotated[list[str], Field(min_length=1), Tag("<list>")], by_shape("the name of a file or a list of them")
+]
+"""The files that a scenario includes."""
+
+
+EXTENSION = "x-"
+"""What the keys at the top of a file begin with that mean nothing by themselves: anchors for aliases."""
+
+
 class Scenario(Model):
     """A scenario file."""
 
@@ -197,5 +215,7 @@ class Scenario(Model):
     """Failures of the token endpoints and of the metadata server, and a shorter life for their tokens."""
     quota: Quotas | None = None
     """How much is answered in a minute and at once, and how the rest is refused: one quota, or a list of them."""
+    include: Include | None = None
+    """Scenario files beside this one that belong to it: their rules are tried after those of this file."""
     rules: list[AnyRule] = Field(default_factory=list)
     """Tried top to bottom; the first that holds and is not used up answers."""

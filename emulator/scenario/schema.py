@@ -4,14 +4,20 @@ import ast
 import inspect
 import json
 import sys
+from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import ModelSchema
 
-from emulator.scenario.rules import Scenario
+from emulator.catalogue import errors as catalogue
+from emulator.catalogue.faults import FAULTS, GarbleName
+from emulator.catalogue.finish_reasons import FINISH_REASONS
+from emulator.catalogue.paces import PACES
+from emulator.catalogue.quirks import QUIRKS
+from emulator.scenario.rules import EXTENSION, Scenario
 from emulator.scenario.types import Model
 from emulator.scenario.yaml import Location
 
@@ -60,9 +66,19 @@ class _DescribedJsonSchema(GenerateJsonSchema):
 
 def scenario_schema() -> dict[str, Any]:
     """The schema, in draft 07: what editors understand everywhere."""
-    schema = Scenario.model_json_schema(ref_template="#/definitions/{model}", schema_generator=_DescribedJsonSchema)
-    definitions = {name: _tidy(part) for name, part in sorted(schema.pop("$defs").items())}
-    top = _tidy(schema)
+    schema = Scenario.model_json_schema(ref_template=_REFERENCE, schema_generator=_DescribedJsonSchema)
+    named = list_named_values()
+    parts = schema.pop("$defs") | {"Scenario": schema}
+    for part, key, values in _SUGGESTED:
+        described = parts[part]["properties"][key]
+        others = described.get("anyOf") or [{key: described[key] for key in ("type",) if key in described}]
+        parts[part]["properties"][key] = {
+            "anyOf": [{"$ref": _REFERENCE.format(model=values)}, *others],
+            "description": described["description"],
+        }
+    tidy = {name: _describe_values(_tidy(part), named) for name, part in sorted(parts.items())}
+    definitions = tidy | {name: _enumerate(values) for name, values in named.items()}
+    top = definitions.pop("Scenario")
     # JSON files name their schema by a key, as they cannot have the comment that YAML files begin with.
     link = {"$schema": {"type": "string", "description": "The schema of this file, for editors."}}
     return {
@@ -70,8 +86,65 @@ def scenario_schema() -> dict[str, Any]:
         "title": TITLE,
         **top,
         "properties": link | top["properties"],
-        "definitions": definitions,
+        "patternProperties": {
+            f"^{EXTENSION}": {"description": "Anything, to be repeated by aliases; without a meaning of its own."}
+        },
+        "definitions": dict(sorted(definitions.items())),
     }
+
+
+def list_named_values() -> dict[str, dict[str | int, str]]:
+    """The catalogues whose names are offered in editors: for each definition of the schema, the names with their texts."""
+    errors: dict[str | int, str] = {}
+    for name in catalogue.names():
+        if found := catalogue.find(name):
+            what = f"{found.http_status} {found.status or ''}".strip()
+            is_same = name == found.name
+            errors[int(name) if name.isdecimal() else name] = (
+                f"{what}: {found.when}" if is_same else f"{found.name}: {found.when}"
+            )
+    return {
+        "ErrorName": errors,
+        "FaultName": {fault.name: fault.effect for fault in FAULTS.values()},
+        "FinishReason": dict(FINISH_REASONS.items()),
+        "GarbleName": {name: FAULTS[name].effect for name in get_args(GarbleName)},
+        "PaceName": {pace.name: pace.effect for pace in PACES.values()},
+        "QuirkName": {quirk.name: quirk.effect for quirk in QUIRKS.values()},
+        "TokenErrorName": {
+            name: f"{found.http_status}: {found.when}"
+            for name in catalogue.token_error_names()
+            if not name.isdecimal() and (found := catalogue.find_token_error(name))
+        },
+    }
+
+
+_REFERENCE = "#/definitions/{model}"
+_SUGGESTED = (
+    ("Fail", "fail", "ErrorName"),
+    ("PlacedFail", "fail", "ErrorName"),
+    ("Quota", "on_excess", "ErrorName"),
+    ("Tokens", "fail", "TokenErrorName"),
+    *((rule, "finish", "FinishReason") for rule in ("AnswerOptions", "ReplyRule", "SequenceRule", "ConversationRule")),
+)
+"""Keys of models whose values are usually, but need not be, of a catalogue."""
+
+
+def _enumerate(values: Mapping[str | int, str]) -> dict[str, Any]:
+    return {"enum": [*values], "enumDescriptions": [*values.values()]}
+
+
+def _describe_values(part: Any, named: Mapping[str, Mapping[str | int, str]]) -> Any:
+    """A part of the schema in which names of the catalogues refer to the definitions that have their texts."""
+    if isinstance(part, list):
+        return [_describe_values(item, named) for item in part]
+    if not isinstance(part, dict):
+        return part
+    for name, values in named.items():
+        if part.get("enum") == [*values]:
+            reference = {"$ref": _REFERENCE.format(model=name)}
+            # Beside a reference nothing else counts in this draft.
+            return {"anyOf": [reference], "description": part["description"]} if "description" in part else reference
+    return {key: _describe_values(value, named) for key, value in part.items()}
 
 
 def schema_text() -> str:

@@ -2,11 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from emulator.scenario.faults import Cut, Fail, Garble, Stall
 from emulator.scenario.pace import Milliseconds, Paced
-from emulator.scenario.types import Model, Text, by_key, by_shape
+from emulator.scenario.types import Model, Text, by_key, by_shape, shape
+
+MAX_WEIGHT = 1_000_000
+"""The largest weight of a reply in `one_of`."""
 
 
 class Sized(Model):
@@ -100,6 +103,41 @@ class Pause(Model):
     """Milliseconds."""
 
 
+class Weighted(Model):
+    """A reply with its weight among others."""
+
+    weight: float = Field(default=1, gt=0, le=MAX_WEIGHT, allow_inf_nan=False)
+    """How often it is taken, compared with the others, which have 1 when they do not say."""
+    reply: "Reply"
+    """The reply: a text, a step or a list of steps."""
+
+
+def _find_option(value: Any) -> str | None:
+    is_weighted = isinstance(value, Weighted) or (isinstance(value, dict) and ("weight" in value or "reply" in value))
+    return "<weighted>" if is_weighted else shape(value)
+
+
+Option = Annotated[
+    Text
+    | Annotated[Weighted, Tag("<weighted>")]
+    | Annotated["Step", Tag("<mapping>")]
+    | Annotated[list["Step"], Tag("<list>")],
+    Discriminator(
+        _find_option,
+        custom_error_type="wrong_shape",
+        custom_error_message="expected a reply, or one with its weight: {weight: 3, reply: ...}",
+    ),
+]
+"""One of several replies, with a weight or without."""
+
+
+class OneOf(Model):
+    """One of several replies. Which one follows from the seed, the request and how often the rule has answered in the session."""
+
+    one_of: "list[Option]" = Field(min_length=1)
+    """The replies, each a text, a step or a list of steps, or `{weight: 3, reply: ...}`."""
+
+
 class Raw(Paced):
     """Bytes of your own: a string is written as it is, JSON becomes an event of the stream or the body of a plain answer."""
 
@@ -107,7 +145,7 @@ class Raw(Paced):
     """What is written. In a plain answer it takes the place of the whole body."""
 
 
-VERBS = ("say", "think", "call", "json", "image", "audio", "pause", "fail", "cut", "stall", "garble", "raw")
+VERBS = ("say", "think", "call", "json", "image", "audio", "one_of", "pause", "fail", "cut", "stall", "garble", "raw")
 """The verbs a step can begin with, in the order in which errors list them."""
 
 Step = Annotated[
@@ -117,6 +155,7 @@ Step = Annotated[
     | Annotated[Json, Tag("<json>")]
     | Annotated[Image, Tag("<image>")]
     | Annotated[Audio, Tag("<audio>")]
+    | Annotated[OneOf, Tag("<one_of>")]
     | Annotated[Pause, Tag("<pause>")]
     | Annotated[Fail, Tag("<fail>")]
     | Annotated[Cut, Tag("<cut>")]
@@ -132,3 +171,6 @@ Reply = Annotated[
     by_shape("a text, a step or a list of steps"),
 ]
 """A reply: a text, one step, or a list of steps."""
+
+HANDED_OVER = ("default", "auto")
+"""Texts that, as a whole reply, stand for the answer of the default scenario."""

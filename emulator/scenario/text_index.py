@@ -13,12 +13,13 @@ import ahocorasick
 from emulator.scenario.checks.implications import (
     NAMES,
     PROSE,
+    AnyTest,
     find_literal,
     find_substrings,
     list_conditions,
     list_operators,
 )
-from emulator.scenario.when import Test, When
+from emulator.scenario.when import When
 
 _FEWEST = 4
 """A fact that fewer rules than this are indexed by is not looked up: to try those rules costs no more."""
@@ -49,7 +50,7 @@ def find_required_texts(when: When) -> RequiredTexts:
     return tuple(part for name, value in list_conditions(when).items() for part in _required_by(name, value))
 
 
-def required_by_test(fact: str, test: str | Test, short: str) -> RequiredTexts:
+def required_by_test(fact: str, test: AnyTest, short: str) -> RequiredTexts:
     """The texts without which no value of a fact passes a test; `short` is the operator that a plain text stands for."""
     operators = list_operators(test, short)
     literal = find_literal(test, short)
@@ -67,7 +68,9 @@ def _required_by(name: str, value: Any) -> Iterable[RequiredText | AnyOf]:
     if name in PROSE | NAMES:
         return required_by_test(name, value, "contains" if name in PROSE else "glob")
     match name:
-        case "tools" | "after_tool":
+        case "after_tool":
+            return [] if isinstance(value, bool) else required_by_test(name, value, "glob")
+        case "tools":
             tests = value if isinstance(value, list) else [] if isinstance(value, bool) or value == "auto" else [value]
             return [part for test in tests for part in required_by_test(name, test, "glob")]
         case "header":

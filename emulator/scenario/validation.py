@@ -10,12 +10,14 @@ from pydantic_core import ErrorDetails, ValidationError
 from emulator.errors import Problem
 from emulator.scenario.checks.parsed_file import ParsedFile
 from emulator.scenario.problems import explain
-from emulator.scenario.rules import ANSWERS, AnswerOptions, Scenario
+from emulator.scenario.rules import ANSWERS, EXTENSION, AnswerOptions, Scenario
 from emulator.scenario.steps import Step
 from emulator.scenario.types import Model
 from emulator.scenario.when import When
 from emulator.scenario.yaml import Location, Source
 
+_REPLIES = ("assistant", "one_of", "reply")
+"""Keys of a turn or step below which there are replies."""
 _STEP: TypeAdapter[Step] = TypeAdapter(Step, config=ConfigDict(defer_build=True))
 
 
@@ -25,6 +27,8 @@ def validate(source: Source, folder: Path | None) -> tuple[list[Problem], Parsed
     # JSON files name their schema by this key, because they cannot have the comment that YAML files begin with.
     if isinstance(data.get("$schema"), str):
         del data["$schema"]
+    # What is only defined to be repeated by aliases.
+    data = {key: value for key, value in data.items() if not key.startswith(EXTENSION)}
     try:
         scenario = Scenario.model_validate(data)
     except ValidationError as error:
@@ -64,8 +68,8 @@ def _find_steps(value: Any, loc: Location) -> Iterator[tuple[Location, Model]]:
     if isinstance(value, list):
         for number, item in enumerate(value):
             yield from _find_steps(item, (*loc, number))
-    elif isinstance(value, dict) and "assistant" in value:
-        yield from _find_steps(value["assistant"], (*loc, "assistant"))
+    elif isinstance(value, dict) and (key := next((one for one in _REPLIES if one in value), None)):
+        yield from _find_steps(value[key], (*loc, key))
     elif isinstance(value, dict):
         yield from _validate_part(_STEP.validate_python, value, loc)
 

@@ -45,7 +45,7 @@ class Test(Model):
     """A Python regular expression found anywhere in the value; named groups become template variables."""
     glob: str | None = None
     """A pattern for the whole value with `*`, `?` and `[...]`, ignoring letter case."""
-    any_of: "list[Prose] | None" = Field(default=None, min_length=1)
+    any_of: "list[OneTest] | None" = Field(default=None, min_length=1)
     """At least one of these tests holds; a string has the meaning it has in place of the whole test."""
     not_: "Prose | None" = Field(default=None, alias="not")
     """This test does not hold."""
@@ -63,14 +63,21 @@ class ResultTest(Test):
     """JSON that the result must contain: keys not named here may have any value."""
 
 
-_A_TEST = "a text, or a test such as {regex: ...}"
+_SOME_TESTS = "a text, a test such as {regex: ...}, or a list of these of which one must pass"
 
-Prose = Annotated[Text | Annotated[Test, Tag("<mapping>")], by_shape(_A_TEST)]
-"""A test of running text: a string means *contains, ignoring case*."""
+OneTest = Annotated[Text | Annotated[Test, Tag("<mapping>")], by_shape("a text, or a test such as {regex: ...}")]
+"""A test that is no list."""
+_OneResult = Annotated[
+    Text | Annotated[ResultTest, Tag("<mapping>")], by_shape("a text, or a test such as {json: ...}")
+]
+_Tests = Annotated[list[OneTest], Field(min_length=1), Tag("<list>")]
+_Results = Annotated[list[_OneResult], Field(min_length=1), Tag("<list>")]
+Prose = Annotated[Text | Annotated[Test, Tag("<mapping>")] | _Tests, by_shape(_SOME_TESTS)]
+"""A test of running text: a string means *contains, ignoring case*, a list that one of its tests holds."""
 Identifier = Prose
 """A test of a name: written like `Prose`, but a string means *glob, ignoring case*."""
-Result = Annotated[Text | Annotated[ResultTest, Tag("<mapping>")], by_shape(_A_TEST)]
-"""A test of a tool result: a string means *contains, ignoring case*."""
+Result = Annotated[Text | Annotated[ResultTest, Tag("<mapping>")] | _Results, by_shape(_SOME_TESTS)]
+"""A test of a tool result: a string means *contains, ignoring case*, a list that one of its tests holds."""
 TurnRange = Annotated[str, BeforeValidator(_check_turns)]
 Role = Literal["system", "developer", "user", "assistant", "model", "tool", "function"]
 Medium = Literal["image", "audio", "video", "document", "gs_uri"]
@@ -91,9 +98,11 @@ _Modalities = Annotated[
     Annotated[Modality, Tag("<text>")] | Annotated[list[Modality], Tag("<list>")],
     by_shape("a modality or a list of them"),
 ]
-_Name = Annotated[Switch | Text | _Tested, by_shape("true, false, a name or a test")]
+_Name = Annotated[
+    Switch | Text | _Tested | _Tests, by_shape("true, false, a name, a test, or a list of names of which one must fit")
+]
 _Names = Annotated[
-    Switch | Text | _Tested | Annotated[list[Identifier], Tag("<list>")],
+    Switch | Text | _Tested | Annotated[list[OneTest], Tag("<list>")],
     by_shape("true, false, a name, a test or a list"),
 ]
 

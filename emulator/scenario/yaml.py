@@ -17,6 +17,7 @@ import yaml
 from emulator.errors import Place, Problem, ScenarioError
 from emulator.scenario.yaml_errors import (
     TAGS,
+    UNQUOTED,
     Mark,
     decode,
     explain_syntax,
@@ -183,17 +184,24 @@ class Composer:
         self._close(node, event)
         return items
 
-    def _mapping(self, node: Node, depth: int) -> dict[str, Entry]:
+    def _mapping(self, node: Node, depth: int) -> dict[str, Entry] | str:
+        """The entries of a mapping; empty text for one that is a template without quotes, which is noted."""
         own: dict[str, Entry] = {}
         merged: dict[str, Entry] = {}
+        template: str | None = None
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             entry = Entry(self._node(event, depth + 1), self._node(next(self._events), depth + 1))
-            if entry.key.is_plain and entry.key.value == "<<":
+            if (name := _template_in(entry.key)) is not None:
+                self._note(node.start, f'{UNQUOTED}: "{{{{ {name} }}}}"')
+                template = ""
+            elif entry.key.is_plain and entry.key.value == "<<":
                 self._merge(entry.value, merged)
             else:
                 self._add(entry, own)
             node.end = max(node.end, entry.value.end)
         self._close(node, event)
+        if template is not None:
+            return template
         return {**{key: entry for key, entry in merged.items() if key not in own}, **own}
 
     def _close(self, node: Node, event: Any) -> None:
@@ -241,6 +249,12 @@ class Composer:
         return node.value
 
 
+def _template_in(key: Node) -> str | None:
+    """The name in a mapping that is a key, as YAML reads `{{ name }}` without quotes; None for other keys."""
+    entries = key.value if isinstance(key.value, dict) else {}
+    return next((name for name, entry in entries.items() if len(entries) == 1 and entry.value.value is None), None)
+
+
 def _whole(text: str) -> int:
     base = {"0o": 8, "0x": 16}.get(text[:2], 10)
     number = WrittenInt(text, base)
@@ -278,6 +292,19 @@ class Source:
     lines: Sequence[str]
     problems: Sequence[Problem] = ()
     """Its problems as YAML that did not prevent reading its data."""
+
+    def value(self, loc: Location) -> Any:
+        """The data at a location; None if there is none."""
+        found: Any = self.data
+        for part in loc:
+            match found, part:
+                case dict(), str() if part in found:
+                    found = found[part]
+                case list(), int() if part < len(found):
+                    found = found[part]
+                case _ if not is_tag(part):
+                    return None
+        return found
 
     def line_text(self, number: int) -> str:
         """The text of a line, counted from 1; empty beyond the end."""

@@ -10,6 +10,8 @@ from emulator.errors import Place, Problem
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+_UNQUOTED = re.compile(r"(\s*(?:-\s+)*(?:\{?\s*[\w$-]+:\s+|\[\s*)?)\{[{%]")
+UNQUOTED = 'a template must be quoted, because "{" begins a mapping'
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_LINE = 240
 _TAB = "a tab cannot be used for indentation; use spaces"
@@ -64,11 +66,23 @@ def explain_syntax(error: yaml.YAMLError, file: str, lines: Lines) -> Problem:
     at = (error.problem_mark.line + 1, error.problem_mark.column + 1)
     opened = at if error.context_mark is None else (error.context_mark.line + 1, error.context_mark.column + 1)
     mark, message = at, "this is not valid YAML"
+    if (template := find_unquoted_template(lines, at)) is not None:
+        return Problem(Place(file, *template), f'{UNQUOTED}: "{{{{ last_user }}}}"', quote_line(lines, template))
     for words, explain in _EXPLAIN.items():
         if words in (error.problem or ""):
             mark, message = explain(error.context or "", at, opened, lines)
             break
     return Problem(Place(file, *mark), message, quote_line(lines, mark))
+
+
+def find_unquoted_template(lines: Lines, mark: Mark) -> Mark | None:
+    """Where a template begins that the text before a place has without quotes, on its line or the one before; None if there is none."""
+    for number in (mark[0], mark[0] - 1):
+        line = lines[number - 1] if 0 < number <= len(lines) else ""
+        found = _UNQUOTED.match(line)
+        if found is not None and (number, found.end(1)) < mark:
+            return number, found.end(1) + 1
+    return None
 
 
 def find_too_deep(error: yaml.YAMLError) -> int | None:
@@ -92,8 +106,10 @@ def _tab(_context: str, at: Mark, _opened: Mark, _lines: Lines) -> tuple[Mark, s
 
 
 def _flow(kind: str, closing: str) -> Callable[[str, Mark, Mark, Lines], tuple[Mark, str]]:
-    def explain(_context: str, at: Mark, opened: Mark, _lines: Lines) -> tuple[Mark, str]:
+    def explain(_context: str, at: Mark, opened: Mark, lines: Lines) -> tuple[Mark, str]:
         where = f"line {at[0]}, column {at[1]}"
+        if at[0] <= len(lines) and lines[at[0] - 1][at[1] - 1 :].startswith(":"):
+            return at, 'a ":" is not expected here; quote the text if the colon belongs to it'
         return opened, f'the {kind} that begins here goes wrong at {where}: expected "," or "{closing}"'
 
     return explain

@@ -148,7 +148,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ("PUT", "POST"),
         "scenario",
         "Gives a session a scenario of its own, which takes the place of the server's.",
-        (_ONE_SESSION,),
+        (_ONE_SESSION, Parameter("file", "The file it comes from, which problems and rules are named by.")),
         body="The scenario as YAML.",
         status=204,
         errors=(400, 413, 503),
@@ -464,11 +464,11 @@ class Control:
         return await self._answer(lambda: {**found, "rules": list(map(show, ruleset.rules))})
 
     async def push_scenario(self, request: Request) -> Response:
-        """Set a session's own scenario: YAML in the body, the session in the query."""
+        """Set a session's own scenario: YAML in the body, the session and the file it comes from in the query."""
         project = request.query_params.get("session")
         if not project:
             return _error(400, "say for which project: PUT /__emulator__/scenario?session=PROJECT")
-        body = b""
+        file, body = request.query_params.get("file", ""), b""
         async for part in request.stream():
             body += part
             if len(body) > _MAX_SCENARIO_BYTES:
@@ -476,7 +476,7 @@ class Control:
         try:
             text = body.decode("utf-8", "surrogateescape")
             async with self._long_work.turn():
-                pushed = await self._long_work.run(read_pushed_scenario, project, text)
+                pushed = await self._long_work.run(read_pushed_scenario, project, text, file)
                 await self._service.push_shared(project, pushed)
         except ScenarioError as error:
             problems = [

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from emulator.engine.matching.misses import NearMiss, compare_in_turn
+from emulator.engine.reply.steps import name_default_rule
 from emulator.engine.request.facts import Facts
 from emulator.engine.ruleset import Ruleset
 from emulator.engine.session import State
@@ -80,6 +81,10 @@ def explain_exchange(
         )
     elif chosen is not None and compared and answering != chosen.rule.name:
         notes.append(f'"{chosen.rule.name}", {chosen.rule.place}, answered it then; the rules have changed since')
+    if facts is not None and chosen is not None and chosen.rule.replies[chosen.position].hands_over:
+        notes.append(
+            f'"{chosen.rule.name}" hands over to the rule "{name_default_rule(facts)}" of the default scenario'
+        )
     return {
         "number": exchange.number,
         "session": redact(exchange.session),

@@ -11,6 +11,7 @@ from emulator.engine.quota import Limits, QuotaDemand, QuotaRefusal
 from emulator.engine.ruleset import Ruleset, compile_rules
 from emulator.engine.session import State
 from emulator.errors import EmulatorError
+from emulator.redaction import clean_line
 from emulator.scenario.loading import read_text
 from emulator.store.exchange import Entry
 from emulator.store.sessions import Session
@@ -32,11 +33,18 @@ class PushedScenario:
 
     text: str
     ruleset: Ruleset
+    file: str = ""
+    """The file it came from, as whoever pushed it named that; empty if it did not."""
 
 
-def read_pushed_scenario(project: str, text: str) -> PushedScenario:
-    """Load and compile a scenario pushed for one project. Raises ScenarioError."""
-    return PushedScenario(text, compile_rules(read_text(text, f"<pushed for {project}>").scenarios))
+MAX_FILE_NAME = 200
+"""Characters of the name of the file that a pushed scenario came from."""
+
+
+def read_pushed_scenario(project: str, text: str, file: str = "") -> PushedScenario:
+    """Load and compile a scenario pushed for one project; problems and rules name `file`. Raises ScenarioError."""
+    file = clean_line(file, MAX_FILE_NAME)
+    return PushedScenario(text, compile_rules(read_text(text, file or f"<pushed for {project}>").scenarios), file)
 
 
 class Store(Protocol):

@@ -67,6 +67,8 @@ _SCRIPTS = (
     "use",
 )
 _SEPARATOR = "\x1f"
+_FILE_END = "\0"
+"""What stands between the name of a pushed scenario's file and its text, neither of which can have it."""
 
 
 class Keys:
@@ -94,7 +96,7 @@ class Keys:
         return f"{self._namespace}:{{session:{project}}}:state"
 
     def text(self, project: str) -> str:
-        """The text of a session's own scenario."""
+        """The file name and the text of a session's own scenario."""
         return f"{self._namespace}:{{session:{project}}}:text"
 
     def prefixes(self, project: str) -> str:
@@ -439,11 +441,12 @@ class RedisStore:
         keys = [self._keys.state(project), self._keys.text(project)]
         version, text, flags, uses = await self._call("look", keys, session.version)
         version = version.decode()
-        if text is not None or not version:
-            written = None if text is None else text.decode()
-            if written != session.text:
-                pushed = None if written is None else await asyncio.to_thread(read_pushed_scenario, project, written)
-                session.replace_scenario(pushed.ruleset if pushed else None, written)
+        if text is not None:
+            file, _, written = text.decode().partition(_FILE_END)
+            pushed = await asyncio.to_thread(read_pushed_scenario, project, written, file)
+            session.replace_scenario(pushed.ruleset, written)
+        elif not version and session.text is not None:
+            session.replace_scenario(None, None)
         session.version = version
         session.uses = {key.decode(): int(use) for key, use in zip(uses[::2], uses[1::2], strict=True)}
         session.flags = _read_flags(flags)
@@ -509,7 +512,7 @@ class RedisStore:
     async def push(self, project: str, pushed: PushedScenario | None) -> None:
         """Set a session's own scenario, or remove it; all processes know when this returns."""
         keys = self._keys.all_of(project)
-        version, text = (secrets.token_hex(8), pushed.text) if pushed else ("", "")
+        version, text = (secrets.token_hex(8), f"{pushed.file}{_FILE_END}{pushed.text}") if pushed else ("", "")
         await self._call("push", keys, KEY_LIFETIME, version, text)
         if pushed:
             await self._call("sessions", [self._keys.sessions], "add", KEY_LIFETIME, MAX_SESSIONS, project)

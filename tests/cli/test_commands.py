@@ -360,3 +360,19 @@ def test_catalogues_as_json(run: Any, command: str, count: int) -> None:
     entries = json.loads(run(command, "--json").stdout)
     assert len(entries) == count
     assert all(entry["source"] for entry in entries)
+
+
+def test_check_takes_each_file_for_a_scenario_by_itself(run: Any, tmp_path: Path) -> None:
+    """Files of a folder shadow each other only with --together, as one server would have them."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text("rules: [{reply: Hi}]\n")
+    alone, together = run("check", "--strict", "."), run("check", "--strict", "--together", ".")
+    assert (alone.exit_code, alone.stdout, alone.stderr) == (0, "2 scenarios, 2 rules: fine\n", "")
+    assert together.exit_code == 1
+    assert 'b.yaml:1:9: warning: rule "rule 1" can never answer: "rule 1" (a.yaml:1)' in together.stderr
+
+
+def test_the_shipped_scenarios_have_no_problems(run: Any) -> None:
+    """A check of the whole folder has nothing to say."""
+    done = run("check", "--strict", str(ROOT / "scenarios"))
+    assert (done.exit_code, done.stderr) == (0, "")

@@ -68,3 +68,18 @@ def test_the_default_scenario_behind_other_rules(run: Callable[..., Any]) -> Non
     assert "have changed" not in done.stdout
     assert '"tell", <scenario>:6:5: misses' in done.stdout
     assert "default.yaml" in next(line for line in done.stdout.splitlines() if line.endswith(": answers"))
+
+
+def test_a_rule_that_hands_over_names_the_rule_of_the_default(run: Callable[..., Any], tmp_path: Path) -> None:
+    """The explanation says which rule of the default scenario gave the answer."""
+    (tmp_path / "over.yaml").write_text("rules: [{name: hand over, when: {last_user: [hi, hello]}, reply: default}]\n")
+    body = {"model": "google/gemini-3.5-flash", "messages": [{"role": "user", "content": "Hello"}]}
+    (tmp_path / "request.json").write_text(json.dumps(body))
+    done = run("explain", "over.yaml", "request.json")
+    assert done.exit_code == 0
+    lines = done.stdout.splitlines()
+    assert lines[0] == '"hand over" hands over to the rule "otherwise" of the default scenario'
+    body["messages"] = [{"role": "user", "content": "Bye"}]
+    (tmp_path / "request.json").write_text(json.dumps(body))
+    missed = run("explain", "over.yaml", "request.json")
+    assert 'last_user  MISS  wanted text containing "hi" or text containing "hello", got "Bye"' in missed.stdout

@@ -13,7 +13,11 @@ def test_starter_passes_its_own_check_and_test(run: Any, tmp_path: Path) -> None
     """The scenario has neither problems nor warnings, and the test passes in an empty folder."""
     result = run("init", "starter")
     assert result.exit_code == 0
-    assert sorted(path.name for path in (tmp_path / "starter").iterdir()) == ["test_vertex.py", "vertex.yaml"]
+    assert sorted(path.name for path in (tmp_path / "starter").iterdir()) == [
+        "scenario.schema.json",
+        "test_vertex.py",
+        "vertex.yaml",
+    ]
     checked = run("check", "starter/vertex.yaml")
     assert (checked.exit_code, checked.stderr) == (0, "")
     done = subprocess.run(
@@ -32,7 +36,8 @@ def test_printed_commands_name_the_files(run: Any) -> None:
     """The commands that are printed name the files that were written."""
     lines = run("init", "a/b").stdout.splitlines()
     assert lines[:2] == ["wrote a/b/vertex.yaml", "wrote a/b/test_vertex.py"]
-    assert run(*lines[4].split()[1:]).exit_code == 0
+    assert lines[2].startswith("wrote a/b/scenario.schema.json")
+    assert run(*lines[5].split()[1:]).exit_code == 0
 
 
 def test_nothing_is_overwritten(run: Any, tmp_path: Path) -> None:

@@ -104,6 +104,25 @@ def test_watch_reads_again_and_keeps_the_last_good(serve: Any, write: Any) -> No
     assert program.process.wait() == 0
 
 
+def test_watch_sees_included_files(serve: Any, write: Any, tmp_path: Path) -> None:
+    """What a scenario includes is watched too, also what it includes only since an edit, and what is missing."""
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "one.yaml").write_text("rules: [{reply: one}]\n")
+    write("include: one.yaml\nrules: []\n")
+    program = serve("--watch", "s.yaml")
+    base_url = program.read_base_url()
+    assert ask(base_url) == "one"
+    (tmp_path / "one.yaml").write_text("rules: [{reply: another}]\n")
+    program.read_until("read again: 1 rule")
+    assert ask(base_url) == "another"
+    write("include: parts/two.yaml\nrules: []\n")
+    told = program.read_until("the last good scenarios stay in use")
+    assert any('there is no file "parts/two.yaml"' in line for line in told)
+    (tmp_path / "parts" / "two.yaml").write_text("rules: [{reply: two}]\n")
+    program.read_until("read again: 1 rule")
+    assert ask(base_url) == "two"
+
+
 BROKEN = [
     "rules:\n- reply: '{{ fake.sentence(nb_words=3, nb_words=4) }}'\n",
     "rules:\n- reply: '{{ dict(a=1, a=2) }}'\n",
@@ -113,9 +132,11 @@ BROKEN = [
     "rules:\n- reply: '{{ 1" + "+1" * 3000 + " }}'\n",
     "rules:\n- reply: '{{ 1" + "|string" * 1000 + " }}'\n",
     "rules:\n- {when: {last_user: {regex: '" + "(" * 3000 + ")" * 3000 + "'}}, reply: a}\n",
-    "rules:\n- reply: {fail: '{{ last_user }}'}\n",
+    "rules:\n- reply: {fail: '{{ last_user '}\n",
     "rules:\n- reply: {image: '{{ model }}'}\n",
-    "rules:\n- {reply: a, fault: {fail: '{{ last_user }}'}}\n",
+    "quota: {requests_per_minute: 1, on_excess: '{{ 429 }}'}\nrules:\n- reply: a\n",
+    "rules:\n- {reply: a, fault: {fail: '{{ nobody }}'}}\n",
+    "include: missing.yaml\nrules:\n- reply: {{ last_user }}\n",
     "media: {'gs://{{ model }}': .}\nrules:\n- reply: {image: 'gs://{{ model }}/../../../../etc/hostname'}\n",
 ]
 """Mistakes beyond the scenario language: limits of Jinja, `re` and Python, and templates where none may stand."""

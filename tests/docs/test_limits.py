@@ -12,7 +12,7 @@ from emulator.credentials import app as credentials
 from emulator.engine import fake, ruleset
 from emulator.engine import quota as buckets
 from emulator.engine.matching import conditions, misses
-from emulator.engine.reply import arguments, chunking, json_prompts, limits, parts, prose
+from emulator.engine.reply import arguments, chunking, compose, json_prompts, limits, parts, prose
 from emulator.engine.request import implicit_caching, open_turn, options, readings
 from emulator.engine.request import tools as request_tools
 from emulator.engine.sampling import patterns, sampler
@@ -23,14 +23,14 @@ from emulator.inspector.app import STATIC
 from emulator.inspector.rows import MAX_READ_BODY
 from emulator.recording import generalize, recorder, replay, secrets, sender, upstream
 from emulator.recording.attest import judging
+from emulator.scenario import loading, problems, steps
 from emulator.scenario import patterns as scenario_patterns
-from emulator.scenario import problems
 from emulator.scenario import yaml as scenario_yaml
 from emulator.scenario.checks import unreachable
 from emulator.scenario.templates import prices, template
 from emulator.server import control, lifetime, listening, log, long_work, metrics, tokens, unrouted
 from emulator.server.settings import Settings
-from emulator.store import exchange, sessions
+from emulator.store import exchange, interface, sessions
 from emulator.verdicts import tool_calls
 from emulator.wire import headers, requests
 
@@ -165,6 +165,10 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
         ("a scenario file", f"{scenario_yaml.MAX_BYTES // MIB} MiB", "a problem"),
         ("a pushed scenario", f"{control._MAX_SCENARIO_BYTES // MIB} MiB", "413"),
         ("values in a scenario file", f"{scenario_yaml.MAX_NODES:,}", "a problem"),
+        ("scenario files that include each other", f"{loading.MAX_INCLUDE_DEPTH} deep", "a problem"),
+        ("the weight of a reply in `one_of`", f"{steps.MAX_WEIGHT:,}", "a problem"),
+        ("the file name of a pushed scenario", f"{interface.MAX_FILE_NAME} characters", "the end is cut off"),
+        ("a finish reason that a template makes", f"{compose.MAX_FINISH} characters", "418 `rule_failed`"),
         ("nesting in a scenario file", f"{scenario_yaml.MAX_DEPTH} deep", "a problem"),
         (
             "pairs of rules that are compared to find silent ones",

@@ -166,6 +166,8 @@ SCENARIO_WORDS: tuple[str, ...] = (
     "{fail: '{{ model }}'}", "{image: '{{ model }}'}", "auto", "{json: {a: {b: [1, 2]}}}", "conversation:", "quota:", "flags:", "media: {a: ../b}",
     "{fail: 503, times: '{{ use }}'}", "{call: '{{ model }}', with: '{{ messages }}'}", "{think: '{{ 1/0 }}'}", "{raw: '{{ [1]|random }}'}", "{garble: '{{ x }}'}",
     "finish: '{{ model }}'", "name: '{{ model }}'", "usage: {prompt_tokens: 1e99}", "tokens: {fail: '{{ 1 }}'}", "expect: {times: 1, at_least: 2}",
+    "{one_of: [a, {weight: 2, reply: {{ b }}}]}", "{one_of: [{one_of: [default]}]}", "{weight: .5, reply: auto}", "default", "include: [a.yaml, ../b]", "x-a: &a {b: [*a]}",
+    "last_user: [a, {any_of: [b, {not: [c]}]}]", "{role: assistant, content: a}", "{say: a, call: b}", "delay: 3", "{fail: 503, status: '{{ use }}'}",
     "requires: [not a, a]", "sets: not", "- {user: {regex: '^(?=b*)(a+)+$'}}", "- {assistant: [{say: '{{ model }}'}, {say: a}, {say: '{{ model }}'}]}",
     "- {tool: f, result: {json: {a: '{{ b }}'}}}", "endpoints: {'1': {model: '{{ m }}'}}", "quota: {model: {regex: '^(a+)+\\1!$'}, requests_per_minute: 1}",
     "{audio: auto, mime_type: '{{ m }}'}", "{pause: 1e999}", "{say: a, chunks: {size: 0}}", "{say: a, chunks: [a, 1]}", "then: loop", "times: 0", "quirks: [bare_models]",

@@ -144,6 +144,23 @@ def test_completes_accepted_values(editor: Editor) -> None:
     assert {"repeat", "loop", "exhaust"} <= labels(offered)
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "meaning"),
+    [
+        ("rules:\n  - reply:\n      fail: |\n", "resource_exhausted", "429 RESOURCE_EXHAUSTED"),
+        ("rules:\n  - reply: a\n    fault: |\n", "reset_mid_stream", "reset in the middle"),
+        ("rules:\n  - reply: a\n    quirks:\n      - |\n", "raw_newlines", "line"),
+        ("rules:\n  - reply: a\n    pace: |\n", "slow-train", "a bad line"),
+        ("rules:\n  - reply: a\n    finish: |\n", "content_filter", "filter"),
+    ],
+)
+def test_completes_names_with_their_texts(editor: Editor, text: str, name: str, meaning: str) -> None:
+    """Names of errors, faults, quirks, paces and finish reasons are offered with what they stand for."""
+    offered = editor.at("completion", f"{name}.yaml", text)
+    (item,) = (item for item in offered["items"] if item["label"] == name)
+    assert meaning in json.dumps(item["documentation"])
+
+
 def test_hover_tells_the_meaning(editor: Editor) -> None:
     """The reference of a key is shown when the pointer is on it."""
     hover = editor.at("hover", "hover.yaml", "rules:\n  - when:\n      last_|user: weather\n    reply: hi\n")
@@ -173,5 +190,8 @@ rules:
   - sequence: [one, {say: two}, [{fail: UNAVAILABLE}]]
     then: loop
   - reply: {say: [a, b]}
+  - {when: {last_user: [a, {regex: b}]}, reply: {one_of: [a, {weight: 2, reply: {fail: "{{ x }}"}}]}, finish: other}
+x-mine: {anything: 1}
+include: [a.yaml]
 """
     assert editor.find_marks("good.yaml", text) == []

@@ -5,9 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from emulator.engine.ruleset import compile_rules
 from emulator.errors import Place, ScenarioError
 from emulator.scenario.checks.parsed_file import rule_name
-from emulator.scenario.loading import default_scenario_path, read_paths, read_text
+from emulator.scenario.loading import (
+    MAX_INCLUDE_DEPTH,
+    default_scenario_path,
+    list_included,
+    read_paths,
+    read_text,
+)
+from emulator.scenario.rules import ReplyRule
 from emulator.scenario.yaml import MAX_BYTES
 
 GOOD = "rules:\n  - when: {{project: {0}}}\n    reply: {0}\n"
@@ -131,3 +139,91 @@ def test_rules_have_names() -> None:
 def test_default_scenario_is_there() -> None:
     """The scenario used when none is given is good, without a warning."""
     assert read_paths([default_scenario_path()]).warnings == ()
+
+
+def test_included_files_come_after_those_that_include_them(folder: Path) -> None:
+    """A folder's files keep their order, but what is included stands behind all that include it, and is read once."""
+    for name, included in {"a": "z/shared.yaml", "b": "[common.yaml, a.yaml]", "common": "z/shared.yaml"}.items():
+        write(folder / f"{name}.yaml", name)
+        with (folder / f"{name}.yaml").open("a") as file:
+            file.write(f"include: {included}\n")
+    write(folder / "z" / "shared.yaml", "shared")
+    reading = read_paths(["."])
+    assert [file.file for file in reading.scenarios] == ["b.yaml", "common.yaml", "a.yaml", "z/shared.yaml"]
+    assert reading.warnings == ()
+    assert [file.file for file in read_paths(["a.yaml"]).scenarios] == ["a.yaml", "z/shared.yaml"]
+    assert reading.scenarios[3].folder == folder / "z"
+    assert list_included(["."]) == {folder / name for name in ("z/shared.yaml", "common.yaml", "a.yaml")}
+
+
+def test_included_files_that_are_missing_are_known(folder: Path) -> None:
+    """Whoever watches a scenario also waits for files that are not there yet."""
+    (folder / "a.yaml").write_text("include: [b.yaml, c/d.yaml, ../e.yaml]\nrules: [{reply: a}]\n")
+    (folder / "b.yaml").write_text("rules: [")
+    assert list_included(["a.yaml"]) == {folder / "b.yaml", folder / "c" / "d.yaml", folder.parent / "e.yaml"}
+    assert refusal("a.yaml").splitlines()[0].startswith('a.yaml:1:19: there is no file "c/d.yaml" beside the scenario')
+
+
+def test_flags_and_defaults_of_included_files(folder: Path) -> None:
+    """The flags of a scenario are those of all its files; `defaults` are each file's own."""
+    (folder / "a.yaml").write_text("include: b.yaml\ndefaults: {finish: length}\nrules: [{requires: paid, reply: a}]\n")
+    (folder / "b.yaml").write_text("rules: [{sets: paid, reply: b}]\n")
+    first, second = (rule for rule in compile_rules(read_paths(["a.yaml"]).scenarios).rules)
+    assert (first.finish, second.finish) == ("length", None)
+
+
+def test_texts_cannot_include(folder: Path) -> None:
+    """A scenario without a file has no folder in which another could be."""
+    write(folder / "b.yaml")
+    with pytest.raises(ScenarioError, match="only a scenario in a file can include others") as caught:
+        read_text("include: b.yaml\nrules: []\n", "weather.yaml")
+    assert caught.value.problems[-1].place == Place("weather.yaml", 1, 10)
+
+
+def test_files_cannot_include_each_other_without_end(folder: Path) -> None:
+    """A long chain of files is a problem at the first that is too deep."""
+    for number in range(MAX_INCLUDE_DEPTH + 3):
+        (folder / f"{number}.yaml").write_text(f"include: {number + 1}.yaml\nrules: []\n")
+    assert f"{MAX_INCLUDE_DEPTH}.yaml:1:10: files include each other more than {MAX_INCLUDE_DEPTH} deep" in refusal(
+        "0.yaml"
+    )
+
+
+def test_a_link_out_of_the_folder_is_not_included(folder: Path) -> None:
+    """As with media, a symbolic link is where it leads."""
+    inner = folder / "inner"
+    inner.mkdir()
+    write(folder / "secret.yaml")
+    (inner / "link.yaml").symlink_to(folder / "secret.yaml")
+    (inner / "a.yaml").write_text("include: link.yaml\nrules: []\n")
+    assert 'inner/a.yaml:1:10: "link.yaml" is outside the scenario\'s folder' in refusal("inner/a.yaml")
+
+
+def test_rules_are_compared_within_their_scenario_only(folder: Path) -> None:
+    """Read alone, the files of a folder shadow nothing of each other; a file and what it includes are one scenario."""
+    for name in ("a", "b"):
+        (folder / f"{name}.yaml").write_text("rules: [{reply: x}]\n")
+    assert len(read_paths(["."]).warnings) == 1
+    assert read_paths(["."], is_alone=True).warnings == ()
+    (folder / "a.yaml").write_text("include: b.yaml\nrules: [{reply: x}]\n")
+    (warning,) = read_paths(["."], is_alone=True).warnings
+    assert warning.place == Place("b.yaml", 1, 9)
+
+
+def test_what_begins_with_x_means_nothing_by_itself() -> None:
+    """Anchors can stand under keys of one's own; their aliases are checked where they stand."""
+    text = """
+x-errors: [&busy {fail: 429}, {fial: 3}]
+x-cheap: &cheap {usage: {prompt: 1}}
+rules:
+  - {name: a, when: {turn: 1}, reply: *busy, <<: *cheap}
+  - {name: b, reply: [{say: Hi}, *busy]}
+"""
+    file = read_text(text)
+    first, second = file.scenarios[0].scenario.rules
+    assert isinstance(first, ReplyRule)
+    assert first.usage is not None
+    assert first.usage.prompt == 1
+    assert second.usage is None
+    with pytest.raises(ScenarioError, match='unknown key "y-cheap"'):
+        read_text("y-cheap: 3\nrules: []\n")

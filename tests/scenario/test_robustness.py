@@ -42,12 +42,11 @@ PIECES += [
 ]
 TEMPLATES_NOWHERE = [
     '{fail: "{{ last_user }}"}, reply: {fail: "{{ last_user }}"}',
-    'reply: {fail: "{{ last_user }}"}',
     'reply: {image: "{{ model }}"}',
     'reply: {audio: "{{ model }}"}',
     'reply: {image: "gs://{{ model }}/../../../etc/hostname"}',
-    'reply: a, fault: {fail: "{{ last_user }}"}',
-    'reply: a, finish: "{{ last_user }}"',
+    'reply: a, fault: "{{ last_user }}"',
+    'reply: a, pace: "{{ last_user }}"',
 ]
 
 

@@ -248,6 +248,27 @@ def test_journal_records_the_host_header(vertex: Emulator) -> None:
     assert [one["host"] for one in shown] == [own, "us-central1-aiplatform.googleapis.com"]
 
 
+def test_pushed_scenarios_are_named_by_their_file(vertex: Emulator) -> None:
+    """Problems, rules and the header of an answer name the file; a name that breaks lines or has no end is cleaned."""
+    path = "/__emulator__/scenario?session=p-8&file="
+    assert ask(vertex, f"{path}tests/weather.yaml", "rules: [{name: mine, reply: Pushed.}]", "PUT").status == 204
+    chat = ask(vertex, CHAT.replace("p-1", "p-8"))
+    assert chat.headers["x-emulator-rule"] == '"mine", tests/weather.yaml:1:9'
+    (rule,) = ask(vertex, "/__emulator__/scenario?session=p-8", None, "GET").json["rules"]
+    assert (rule["place"], rule["uses"]) == ("tests/weather.yaml:1:9", 1)
+    broken = ask(vertex, f"{path}weather.yaml", "rules: [{naem: x, reply: y}]", "PUT")
+    assert broken.json["error"]["problems"][0]["file"] == "weather.yaml"
+    including = ask(vertex, f"{path}weather.yaml", "include: other.yaml\nrules: []", "PUT")
+    assert "weather.yaml:1:10: only a scenario in a file can include others" in including.json["error"]["message"]
+    place = ""
+    for name in ("a%0Ab%1b%5B31m", "x" * 5000, "%ff", ""):
+        assert ask(vertex, path + name, "rules: [{name: mine, reply: Pushed.}]", "PUT").status == 204
+        place = ask(vertex, CHAT.replace("p-1", "p-8")).headers["x-emulator-rule"]
+        assert len(place) < 300
+        assert place.isprintable()
+    assert place == '"mine", <pushed for p-8>:1:9'
+
+
 def test_scenarios_are_pushed_for_a_session(vertex: Emulator) -> None:
     """They can be pushed, read, used and removed; an invalid one is refused with its problems."""
     path = "/__emulator__/scenario?session=p-9"

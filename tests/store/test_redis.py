@@ -136,7 +136,7 @@ class Servers:
         service = self.pick(which)
         match act:
             case "push":
-                self.run(service.push_shared(project, read_pushed_scenario(project, OWN)))
+                self.run(service.push_shared(project, read_pushed_scenario(project, OWN, "own.yaml")))
             case "unpush":
                 self.run(service.store.push(project, None))
             case "reset":

@@ -146,7 +146,7 @@ def compile_when(when: When) -> tuple[Condition, ...]:
     return tuple(conditions)
 
 
-def _text_condition(name: str, written: str | Test, field: TextField) -> Condition:
+def _text_condition(name: str, written: str | Test | list[str | Test], field: TextField) -> Condition:
     test = compile_test(written, field.default)
     captures = (lambda facts: test.groups(field.values(facts))) if test.patterns else None
     return Condition(
@@ -207,7 +207,7 @@ def _turn(value: str) -> list[Condition]:
     ]
 
 
-def _after_tool(value: bool | str | Test) -> list[Condition]:
+def _after_tool(value: bool | str | Test | list[str | Test]) -> list[Condition]:
     if not isinstance(value, bool):
         return [_text_condition("after_tool", value, TEXT_FIELDS["after_tool"])]
     wanted = "a tool result at the end" if value else "no tool result at the end"
@@ -260,11 +260,11 @@ def _contains_all(name: str, read: Callable[[Facts], Any]) -> Callable[[Any], li
     return compile_list
 
 
-def _header(value: dict[str, bool | str | Test]) -> list[Condition]:
+def _header(value: dict[str, bool | str | Test | list[str | Test]]) -> list[Condition]:
     return [_one_header(name.lower(), test) for name, test in value.items()]
 
 
-def _one_header(name: str, test: bool | str | Test) -> Condition:
+def _one_header(name: str, test: bool | str | Test | list[str | Test]) -> Condition:
     field = f"header {name}"
     if isinstance(test, bool):
         return Condition(

@@ -16,9 +16,9 @@ from emulator.engine.matching.json import to_json
 from emulator.engine.matching.texts import TextTest, compile_test
 from emulator.engine.request.history import HistoryTurn, PastCall
 from emulator.engine.request.readings import Readings
-from emulator.scenario.conversation import AssistantTurn, ToolTurn, Turn, UserTurn, steps_of
+from emulator.scenario.conversation import AssistantTurn, ToolTurn, Turn, UserTurn, has_unknown_calls, steps_of
 from emulator.scenario.patterns import Pattern, compile_pattern
-from emulator.scenario.steps import Call, Json, Raw, Reply, Say, Step, Think
+from emulator.scenario.steps import HANDED_OVER, Call, Json, Reply, Say, Step, Think
 from emulator.scenario.templates.template import is_literal, is_template
 from emulator.wire.json_text import parse_or_text
 
@@ -307,7 +307,7 @@ def _compile_results(number: int, turn: Turn) -> list[_ResultMatcher]:
 
 def _compile_assistant(turn: int, answer: int, reply: Reply) -> _AssistantMatcher:
     """The matcher of what a client sends back of a reply."""
-    steps = steps_of(reply) or [Say(say=str(reply))]
+    steps = steps_of(reply) or [Say(say="auto" if reply in HANDED_OVER else str(reply))]
     calls = tuple(_compile_call(step) for step in steps if isinstance(step, Call))
     others = [step for step in steps if not isinstance(step, Call)]
     json = others[0].json_ if len(others) == 1 and isinstance(others[0], Json) else "auto"
@@ -318,7 +318,7 @@ def _compile_assistant(turn: int, answer: int, reply: Reply) -> _AssistantMatche
         answer,
         # As a scenario's regular expression its work is bounded, however many templates are in it.
         compile_pattern(rf"\A(?s:{_text_pattern(others)})\Z"),
-        None if any(isinstance(step, Raw) for step in steps) else calls,
+        None if has_unknown_calls(reply) else calls,
         _ANY_JSON if json == "auto" else json,
         ", ".join([*([f'"{shown}"'] if shown else []), *map(str, calls)]) or '""',
     )

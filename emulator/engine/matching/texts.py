@@ -52,10 +52,13 @@ class TextTest:
         return found
 
 
-def compile_test(test: str | Test, default: DefaultOperator) -> TextTest:
-    """Compile a test; `default` is the operator that a plain string stands for."""
+def compile_test(test: str | Test | Sequence[str | Test], default: DefaultOperator) -> TextTest:
+    """Compile a test, or several of which one must pass; `default` is the operator that a plain string stands for."""
     if isinstance(test, str):
         return TextTest((_compile_operator(default, test),), (), _describe(default, test))
+    if not isinstance(test, Test):
+        check, words, found = _compile_any([compile_test(one, default) for one in test])
+        return TextTest((check,), (), words, found)
     checks: list[Check] = []
     wanted: list[str] = []
     patterns: list[Pattern] = []
@@ -67,10 +70,10 @@ def compile_test(test: str | Test, default: DefaultOperator) -> TextTest:
     if test.regex is not None:
         patterns.append(compile_pattern(test.regex))
     if test.any_of is not None:
-        choices = [compile_test(one, default) for one in test.any_of]
-        checks.append(lambda value, readings: any(choice.passes((value,), readings) for choice in choices))
-        wanted.append(" or ".join(choice.wanted for choice in choices))
-        patterns += [pattern for choice in choices for pattern in choice.patterns]
+        check, words, found = _compile_any([compile_test(one, default) for one in test.any_of])
+        checks.append(check)
+        wanted.append(words)
+        patterns += found
     if isinstance(test, ResultTest) and test.json_ is not None:
         part = test.json_
         checks.append(lambda value, readings: contains(readings.parse(value), part))
@@ -80,6 +83,16 @@ def compile_test(test: str | Test, default: DefaultOperator) -> TextTest:
         excluded = (compile_test(test.not_, default),)
         wanted.append(f"not {excluded[0].wanted}")
     return TextTest(tuple(checks), excluded, ", ".join(wanted) or "anything", tuple(patterns))
+
+
+def _compile_any(choices: Sequence[TextTest]) -> tuple[Check, str, tuple[Pattern, ...]]:
+    """Tests of which one must pass: their check, their words and their patterns."""
+    patterns = tuple(pattern for choice in choices for pattern in choice.patterns)
+    words = " or ".join(choice.wanted for choice in choices)
+    singles = [one for choice in choices if (one := choice.single_check) is not None]
+    if len(singles) == len(choices):
+        return (lambda value, readings: any(check(value, readings) for check in singles)), words, patterns
+    return (lambda value, readings: any(one.passes((value,), readings) for one in choices)), words, patterns
 
 
 def _compile_operator(name: str, value: str) -> Check:

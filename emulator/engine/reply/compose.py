@@ -17,13 +17,18 @@ from emulator.engine.request.facts import Facts
 from emulator.engine.request.thinking import estimate_unasked
 from emulator.engine.request.token_estimates import estimate_media_output, estimate_tokens
 from emulator.errors import AnswerError
+from emulator.scenario.checks.faults import explain_unknown_finish
 from emulator.scenario.rules import Usage as GivenUsage
+from emulator.scenario.rules import merge_usage
 from emulator.scenario.templates.template import is_template
+from emulator.suggestions import quote
 from emulator.wire.headers import Headers, find_value_problem, header_text, replace_headers
 from emulator.wire.ids import make_id, make_uuid
 from emulator.wire.responses import Identity
 from emulator.wire.usage import Usage
 
+MAX_FINISH = 200
+"""Characters of a finish reason that a template makes."""
 _ECHOED_HEADER = "x-vertex-ai-llm-request-type"
 
 
@@ -52,7 +57,7 @@ def compose(
             parts = tuple(part for part in parts if not (isinstance(part, TextPart) and part.is_thought))
         if limits is not None:
             parts, cut = apply_limits(parts, limits)
-        finish = rule.finish
+        finish = None if rule.finish is None else _fill_finish(rule.finish, context)
         if finish is None:
             has_calls = any(isinstance(part, CallPart) for part in parts)
             finish = cut or ("tool_calls" if has_calls else "stop")
@@ -61,14 +66,26 @@ def compose(
     if rule.headers:
         filled = [(name, _fill_header(name, value, contexts[0])) for name, value in rule.headers]
         headers = replace_headers(headers, tuple(filled))
+    usage = merge_usage(*(context.usage for context in contexts), rule.usage)
+    warnings = request.warnings
+    if is_template(rule.finish or ""):
+        warnings += tuple(dict.fromkeys(filter(None, (explain_unknown_finish(one.finish_reason) for one in choices))))
     faults = [make_fault(contexts[0]) for make_fault in (*rule.faults, *inputs.overrides.faults)]
     return Answer(
         limit_chunks(choices),
-        count_usage(rule.usage, estimate_output(choices), facts),
+        count_usage(usage, estimate_output(choices), facts),
         headers,
         tuple(fault for fault in faults if fault is not None),
-        request.warnings,
+        warnings,
     )
+
+
+def _fill_finish(finish: str, context: Context) -> str | None:
+    """The finish reason that a template makes; empty text is none. Raises AnswerError for what no reason can be."""
+    filled = fill_text(finish, context)
+    if len(filled) > MAX_FINISH or not filled.isprintable():
+        raise AnswerError(f'the template of "finish" makes {quote(filled)}, which must be one short line')
+    return filled or None
 
 
 def _fill_header(name: str, value: str | None, context: Context) -> str | None:

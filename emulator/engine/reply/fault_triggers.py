@@ -5,15 +5,19 @@ What a triggered fault does to an answer is in `emulator.engine.timeline.faults`
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from emulator.catalogue.errors import find
+from emulator.catalogue.errors import CatalogueError, find
 from emulator.catalogue.faults import FAULTS
 from emulator.engine.error_answers import refuse, values_for
 from emulator.engine.reply.parts import FailPart
 from emulator.engine.reply.templates import Context, fill_text, fill_value
 from emulator.engine.timeline.directives import Fault
 from emulator.errors import AnswerError
+from emulator.scenario.checks.faults import explain_unknown_error
 from emulator.scenario.faults import (
+    FIRST_STATUS,
+    LAST_STATUS,
     Cut,
     Fail,
     FaultSetting,
@@ -23,7 +27,10 @@ from emulator.scenario.faults import (
     SmallWrites,
     Stall,
     read_fault,
+    read_status,
 )
+from emulator.scenario.templates.template import is_template
+from emulator.suggestions import quote
 from emulator.wire.errors import Refusal
 
 CompiledFault = Callable[[Context], Fault | None]
@@ -75,18 +82,43 @@ def _is_triggered(trigger: FaultTrigger, context: Context, label: str) -> bool:
     return request.rng.random(*labels, entropy).random() < trigger.chance
 
 
+def _find_error(key: Any) -> CatalogueError:
+    """The error of that name or number. Raises AnswerError if there is none."""
+    if isinstance(key, bool) or not isinstance(key, int | str):
+        raise AnswerError(f'"fail" makes {quote(key)}; it must be an HTTP status or the name of an error')
+    if problem := explain_unknown_error(key):
+        raise AnswerError(problem)
+    found = find(key)
+    if found is None:
+        raise AnswerError(f"the error catalogue has no {quote(key)}")
+    return found
+
+
+def _fill_status(status: int | str | None, context: Context) -> int | None:
+    """The HTTP status, its template filled in. Raises AnswerError for what is none."""
+    if not isinstance(status, str):
+        return status
+    made = fill_value(status, context)
+    found = read_status(made)
+    if found is None:
+        raise AnswerError(
+            f'"status" makes {quote(made)}; it must be a whole number from {FIRST_STATUS} to {LAST_STATUS}'
+        )
+    return found
+
+
 def _compile_refusal(fail: Fail) -> Callable[[Context], Refusal]:
     """Compile the error of a `fail`: a catalogue entry, with a message, details or a whole body of the scenario's own."""
-    error = find(fail.fail)
-    if error is None:
-        raise AnswerError(f'the error catalogue has no "{fail.fail}"')
+    is_filled = isinstance(fail.fail, str) and is_template(fail.fail)
+    known = None if is_filled else _find_error(fail.fail)
     headers = () if fail.retry_after_s is None else (("retry-after", str(fail.retry_after_s)),)
 
     def make(context: Context) -> Refusal:
         message = None if fail.message is None else fill_text(fail.message, context)
         values = values_for(context.facts.target, context.facts.model)
-        refusal = refuse(error, values, message=message, details=fail.details)
-        refusal = replace(refusal, headers=headers, http_status=fail.status)
+        error = known or _find_error(fill_value(fail.fail, context))
+        refusal = refuse(error, values, message=message, details=fill_value(fail.details, context))
+        refusal = replace(refusal, headers=headers, http_status=_fill_status(fail.status, context))
         if fail.body is None:
             return refusal
         body = fill_value(fail.body, context)

@@ -12,6 +12,7 @@ from emulator.catalogue.quirks import QuirkName
 from emulator.engine.fake import Fake
 from emulator.engine.randomness import AnswerInputs, SeededRandom
 from emulator.engine.request.facts import Facts
+from emulator.scenario.rules import Usage
 from emulator.scenario.templates.prices import new_budget
 from emulator.scenario.templates.template import compile_template, is_template
 from emulator.wire.json_text import parse_or_text
@@ -89,6 +90,8 @@ class Context:
     choice: int
     calls: int = 0
     """The number of tool calls in the choice so far."""
+    usage: Usage | None = None
+    """Token counts that the reply brings along: those of the default scenario."""
     _variables: dict[str, Any] | None = field(default=None, repr=False)
 
     @property

@@ -3,15 +3,17 @@
 from collections.abc import Iterator, Sequence
 
 from emulator.catalogue import errors as catalogue
+from emulator.catalogue.finish_reasons import FINISH_REASONS, NATIVE, is_known
 from emulator.errors import Problem
 from emulator.scenario.faults import ChunkPosition, Fail, FaultPosition, PlacedFail
 from emulator.scenario.pace import Pace
-from emulator.scenario.templates.template import explain_no_template, is_template
+from emulator.scenario.templates.template import is_template
 from emulator.scenario.types import Model
 from emulator.scenario.yaml import Location, Source
-from emulator.suggestions import did_you_mean, find_near, join, quote
+from emulator.suggestions import did_you_mean, find_near, join, quote, suggest_one
 
 _LONGEST_KEY = 100
+_SHOWN = 4
 
 
 def explain_unknown_error(key: int | str) -> str | None:
@@ -32,6 +34,16 @@ def explain_unknown_token_error(key: int | str) -> str | None:
     )
 
 
+def explain_unknown_finish(reason: str | None) -> str | None:
+    """What is unusual about a finish reason, with a suggestion; None if it is known, or a template that makes one."""
+    if reason is None or is_template(reason) or is_known(reason):
+        return None
+    if known := NATIVE.get(reason.upper()):
+        return f"{quote(reason)} is a finish reason of the native routes; this one sends {quote(known)} for it"
+    near = suggest_one(reason, FINISH_REASONS) or f"; known are {join(list(FINISH_REASONS)[:_SHOWN], 'and')}"
+    return f"no model is known to finish with {quote(reason)}{near}"
+
+
 def _suggest(text: str, known: Sequence[str], others: str) -> str:
     if not text.isdecimal() and (near := find_near(text, known)):
         return did_you_mean(near)
@@ -48,7 +60,7 @@ def check_fault(part: Model, loc: Location, source: Source) -> Iterator[Problem]
         yield source.problem(source.key_place((*loc, "every_ms")), message)
     if isinstance(part, Fail):
         is_filled = isinstance(part.fail, str) and is_template(part.fail)
-        if problem := explain_no_template("fail") if is_filled else explain_unknown_error(part.fail):
+        if not is_filled and (problem := explain_unknown_error(part.fail)):
             yield source.problem(source.place((*loc, "fail")), problem)
     if isinstance(part, ChunkPosition):
         given = [key for key in _POSITION_KEYS if getattr(part, key, None) is not None]

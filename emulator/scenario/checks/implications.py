@@ -12,21 +12,23 @@ from emulator.scenario.patterns import PatternError, compile_pattern
 from emulator.scenario.when import ResultTest, Test, When
 
 Operators = dict[str, Any]
+AnyTest = str | Test | list[Any] | Operators
+"""A test as it is written, or as operators."""
 _WILD = re.compile(r"[*?\[]")
 
 
-def list_operators(test: str | Test | Operators, short: str) -> Operators:
-    """A test as operators; `short` is the operator that a plain text stands for."""
+def list_operators(test: AnyTest, short: str) -> Operators:
+    """A test as operators; `short` is the operator that a plain text stands for, and a list is `any_of`."""
     if isinstance(test, dict):
         return test
+    if isinstance(test, list):
+        return {"any_of": test}
     if isinstance(test, str):
         return {short: test}
     return {name: value for name, value in vars(test).items() if value is not None}
 
 
-def entails(
-    given: str | Test | Operators, wanted: str | Test | Operators, short: str, *, is_many: bool = False
-) -> bool:
+def entails(given: AnyTest, wanted: AnyTest, short: str, *, is_many: bool = False) -> bool:
     """Whether whatever passes the given test passes the wanted one.
 
     `is_many` is for what a request may have several of: one of them must pass, but none may be what `not` rules out.
@@ -48,7 +50,7 @@ def demands_value(test: Any) -> bool:
     return test not in (None, False)
 
 
-def holds(test: str | Test | Operators, value: str, short: str) -> bool:
+def holds(test: AnyTest, value: str, short: str) -> bool:
     """Whether a value passes a test."""
     return all(_holds(name, wanted, value, short) for name, wanted in list_operators(test, short).items())
 
@@ -266,11 +268,17 @@ def _value_implies(name: str, own: Any, wanted: Any) -> bool:
             return set(_as_list(own)) <= set(_as_list(wanted))
         case "has" | "modalities":
             return set(_as_list(own)) >= set(_as_list(wanted))
-        case "after_tool" | "tools":
+        case "after_tool":
+            return _names_imply(_as_one_test(own), _as_one_test(wanted))
+        case "tools":
             return _names_imply(own, wanted)
         case "header":
             return _headers_imply(own, wanted)
     return contains_json(own, wanted)
+
+
+def _as_one_test(test: Any) -> Any:
+    return list_operators(test, "glob") if isinstance(test, list) else test
 
 
 def _names_imply(own: Any, wanted: Any) -> bool:

@@ -6,27 +6,34 @@ from typing import Any
 
 from emulator.errors import Problem
 from emulator.scenario.checks.conversation import check_conversation
-from emulator.scenario.checks.faults import check_fault, explain_unknown_error, explain_unknown_token_error
+from emulator.scenario.checks.faults import (
+    check_fault,
+    explain_unknown_error,
+    explain_unknown_finish,
+    explain_unknown_token_error,
+)
 from emulator.scenario.checks.flags import check_own_flags
-from emulator.scenario.checks.implications import explain_slow_pattern, find_contradiction, read_turns
+from emulator.scenario.checks.implications import PROSE, explain_slow_pattern, find_contradiction, read_turns
 from emulator.scenario.checks.parsed_file import ParsedFile, list_rules
-from emulator.scenario.checks.steps import check_chunks, check_reply
+from emulator.scenario.checks.steps import check_chunks, check_reply, explain_json_text
 from emulator.scenario.checks.templates import check_templates
-from emulator.scenario.conversation import AssistantTurn
+from emulator.scenario.conversation import AssistantTurn, options_of
 from emulator.scenario.faults import FaultTrigger
 from emulator.scenario.locations import name_of_value, walk_models
 from emulator.scenario.media import check_attachment, check_media
 from emulator.scenario.pace import Pace
 from emulator.scenario.quota import Quota
 from emulator.scenario.rules import AnswerOptions, ConversationRule, HeaderValue, ReplyRule, Rule, SequenceRule, Tokens
-from emulator.scenario.steps import Audio, Call, Image, Json, Say, Think
+from emulator.scenario.steps import Audio, Call, Image, Json, OneOf, Say, Think
 from emulator.scenario.templates.template import explain_no_template, is_template
 from emulator.scenario.types import Model
-from emulator.scenario.when import When
+from emulator.scenario.when import Test, When
 from emulator.scenario.yaml import Location, Source
 from emulator.suggestions import did_you_mean, quote
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SLASHED = re.compile(r"/(.*[^/\s].*)/([gimsux]*)")
+_BARE_GEMINI = re.compile(r"gemini[-*]", re.IGNORECASE)
 _OWN_HEADERS = ("content-length", "transfer-encoding", "connection")
 
 
@@ -68,6 +75,8 @@ def _check_models(  # one case for each kind of model
         match model:
             case Say() | Think() | Call() | Json():
                 yield from check_chunks(model, loc, source)
+                if isinstance(model, Json) and (hint := explain_json_text(model.json_)):
+                    yield source.problem(source.place((*loc, "json")), hint, "warning")
             case Image(image=written) | Audio(audio=written):
                 key = "image" if isinstance(model, Image) else "audio"
                 if problem := check_attachment(key, written, file.folder, file.scenario.media):
@@ -76,10 +85,14 @@ def _check_models(  # one case for each kind of model
                 yield from check_fault(model, loc, source)
             case When():
                 yield from _check_when(model, loc, source)
+                yield from _check_habits(model, loc, file)
             case AnswerOptions():
                 yield from _check_headers(model.headers or {}, (*loc, "headers"), source)
-                if is_template(model.finish or ""):
-                    yield source.problem(source.place((*loc, "finish")), explain_no_template("finish"))
+                if problem := explain_unknown_finish(model.finish):
+                    yield source.problem(source.place((*loc, "finish")), problem, "warning")
+            case OneOf():
+                for number, option in enumerate(options_of(model)):
+                    yield from check_reply(option, (*loc, "one_of", number, "reply"), source)
             case Quota():
                 yield from _check_quota(model, loc, source)
             case Tokens():
@@ -129,13 +142,15 @@ def _check_quota(quota: Quota, loc: Location, source: Source) -> Iterator[Proble
     if not quota.model_fields_set.intersection(("requests_per_minute", "tokens_per_minute", "concurrent")):
         message = 'this quota limits nothing; it needs "requests_per_minute", "tokens_per_minute" or "concurrent"'
         yield source.problem(source.place(loc), message)
-    if problem := explain_unknown_error(quota.on_excess):
+    is_filled = isinstance(quota.on_excess, str) and is_template(quota.on_excess)
+    if problem := explain_no_template("on_excess") if is_filled else explain_unknown_error(quota.on_excess):
         yield source.problem(source.place((*loc, "on_excess")), problem)
 
 
 def _check_tokens(tokens: Tokens, loc: Location, source: Source) -> Iterator[Problem]:
     if tokens.fail is not None:
-        if problem := explain_unknown_token_error(tokens.fail):
+        is_filled = isinstance(tokens.fail, str) and is_template(tokens.fail)
+        if problem := explain_no_template("fail") if is_filled else explain_unknown_token_error(tokens.fail):
             yield source.problem(source.place((*loc, "fail")), problem)
     elif tokens.times is not None:
         message = '"times" says how many token requests fail, but there is no "fail" that says how'
@@ -150,6 +165,49 @@ def _check_absent(model: Model, loc: Location, source: Source) -> Iterator[Probl
             yield source.problem(
                 source.key_place(key), f"{name_of_value(key)} has no value; write one or leave the key out"
             )
+
+
+def _check_habits(when: When, loc: Location, file: ParsedFile) -> Iterator[Problem]:
+    """Warnings of tests that mean something else than they look like: `/x/`, and a Gemini without its publisher."""
+    source = file.source
+    for name in sorted(PROSE):
+        for place, text in _list_short_tests(getattr(when, name), (*loc, name)):
+            if found := _SLASHED.fullmatch(text):
+                pattern = f"(?i){found[1]}" if "i" in found[2] else found[1]
+                message = (
+                    f"{quote(text)} is looked for as it stands, slashes included; "
+                    f"a regular expression is written {{regex: '{pattern}'}}, a text {{contains: {text}}}"
+                )
+                yield source.problem(source.place(place), message, "warning")
+    scenario = file.scenario
+    is_elsewhere = when.endpoint is not None or when.publisher is not None or bool(scenario.endpoints)
+    if is_elsewhere or scenario.vetting in ("warn", "off") or "bare_models" in _list_quirks(file, loc):
+        return
+    for place, text in _list_short_tests(when.model, (*loc, "model")):
+        if _BARE_GEMINI.match(text):
+            message = f"requests to the endpoint openapi name the publisher too: {quote('google/' + text)}"
+            yield source.problem(source.place(place), message, "warning")
+
+
+def _list_short_tests(test: Any, loc: Location) -> Iterator[tuple[Location, str]]:
+    """The texts that are tests by themselves, with their places, and of names those of `equals` and `glob`."""
+    if isinstance(test, str):
+        yield loc, test
+    elif isinstance(test, list):
+        for number, one in enumerate(test):
+            yield from _list_short_tests(one, (*loc, number))
+    elif isinstance(test, Test):
+        yield from _list_short_tests(test.any_of, (*loc, "any_of"))
+        if loc[-1] == "model":
+            yield from (
+                ((*loc, key), text) for key in ("equals", "glob", "starts_with") if (text := getattr(test, key))
+            )
+
+
+def _list_quirks(file: ParsedFile, loc: Location) -> list[str]:
+    rule = file.source.value(loc[:2])
+    own = rule.get("quirks") if isinstance(rule, dict) else None
+    return [*(file.scenario.defaults.quirks or ()), *(own if isinstance(own, list) else ())]
 
 
 def _check_when(when: When, loc: Location, source: Source) -> Iterator[Problem]:

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from emulator.errors import Problem
+from emulator.scenario.conversation import options_of, steps_of
 from emulator.scenario.faults import Cut, Fail, FaultTrigger, Stall
 from emulator.scenario.locations import name_of_value
-from emulator.scenario.steps import Call, Json, Reply, Say, Step, Think
+from emulator.scenario.steps import Call, Json, OneOf, Reply, Say, Step, Think
 from emulator.scenario.templates.template import is_template, strings_in
 from emulator.scenario.yaml import Location, Source
 from emulator.suggestions import quote
 
+_SHOWN = 60
 _TRIGGER_KEYS = tuple(FaultTrigger.model_fields)
 
 
@@ -32,6 +34,10 @@ def check_reply(reply: Reply, loc: Location, source: Source) -> Iterator[Problem
 
 def _ends_reply(step: Step) -> str | None:
     """The verb of a step after which no other is reached; None where others may be."""
+    if isinstance(step, OneOf):
+        options = options_of(step)
+        lasts = [steps[-1] for one in options if (steps := steps_of(one))]
+        return "one_of" if len(lasts) == len(options) and all(map(_ends_reply, lasts)) else None
     if not isinstance(step, FaultTrigger) or any(getattr(step, key) is not None for key in _TRIGGER_KEYS):
         return None
     match step:
@@ -63,6 +69,17 @@ def check_chunks(step: Say | Think | Call | Json, loc: Location, source: Source)
     elif not _is_json_of(joined, written):
         message = f'"chunks" must together make the JSON of "{key}", but they make {quote(joined)}'
         yield source.problem(source.place((*loc, "chunks")), message)
+
+
+def explain_json_text(value: Any) -> str | None:
+    """The problem with JSON in quotes as the value of `json`, which would be sent as a text in quotes; None for other values."""
+    if not isinstance(value, str) or is_template(value) or not value.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    return f"this is sent as a text in quotes; leave the quotes out for the JSON itself: json: {value if len(value) <= _SHOWN else '...'}"
 
 
 def _written(step: Say | Think | Call | Json) -> tuple[str, Any]:

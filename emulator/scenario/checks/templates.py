@@ -13,7 +13,7 @@ from emulator.scenario.yaml import Location, Source
 
 _GROUP = re.compile(r"\(\?P<([^>]+)>")
 
-TEMPLATED = (*(key for key in ANSWERS if key != "conversation"), "headers")
+TEMPLATED = (*(key for key in ANSWERS if key != "conversation"), "headers", "finish", "fault")
 """The keys of a rule whose texts may be templates; in a conversation only `assistant` turns may."""
 
 
@@ -41,7 +41,7 @@ def _list_texts(written: dict[str, Any], loc: Location) -> Iterator[tuple[Locati
     turns = written.get("conversation")
     turns = turns if isinstance(turns, list) else []
     for key in TEMPLATED:
-        groups = _groups_of_turn(turns[0]) if key == "headers" and turns else ()
+        groups = _groups_of_turn(turns[0]) if key not in ANSWERS and turns else ()
         yield from ((inner, text, groups) for inner, text in strings_in(written.get(key), (*loc, key)))
     earlier: tuple[str, ...] = ()
     for number, turn in enumerate(turns):

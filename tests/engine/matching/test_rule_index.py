@@ -80,13 +80,14 @@ tests = st.recursive(
     ),
     max_leaves=3,
 )
+several = st.one_of(tests, st.lists(tests, min_size=1, max_size=3))
 conditions = st.fixed_dictionaries(
     {},
     optional={
-        **dict.fromkeys(FACTS[:10], tests),
+        **dict.fromkeys(FACTS[:10], several),
         "tools": st.one_of(st.booleans(), st.just("auto"), tests, st.lists(tests, min_size=1, max_size=2)),
-        "after_tool": st.one_of(st.booleans(), tests),
-        "header": st.dictionaries(st.sampled_from(["x-a", "X-B"]), st.one_of(st.booleans(), tests), max_size=2),
+        "after_tool": st.one_of(st.booleans(), several),
+        "header": st.dictionaries(st.sampled_from(["x-a", "X-B"]), st.one_of(st.booleans(), several), max_size=2),
         "turn": st.sampled_from(["1", "2+"]),
         "stream": st.booleans(),
     },
@@ -96,7 +97,7 @@ whens = st.recursive(
     lambda inner: st.fixed_dictionaries(
         {},
         optional={
-            "last_user": tests,
+            "last_user": several,
             "any": st.lists(inner, min_size=1, max_size=3),
             "all": st.lists(inner, min_size=1, max_size=2),
             "not": inner,
@@ -104,7 +105,7 @@ whens = st.recursive(
     ),
     max_leaves=4,
 )
-transcripts = st.builds(lambda test: [{"user": test}, {"assistant": "Hi"}], tests)
+transcripts = st.builds(lambda test: [{"user": test}, {"assistant": "Hi"}], several)
 rules = st.one_of(
     st.builds(lambda when: {"when": when}, whens),
     # Many that ask for one thing, so that there is something to look up.
@@ -162,6 +163,8 @@ CASES = [
     ({"last_user": "the weather in city {}"}, say("Tell me the weather in City 7, please.")),
     ({"last_user": {"glob": "*city {}*"}}, say("Tell me the weather in City 7, please.")),
     ({"last_user": {"any_of": ["rain in {}?", "snow in {}?"]}}, say("Snow in 7?")),
+    ({"last_user": ["rain in {}?", {"starts_with": "snow in {}"}]}, say("Snow in 7?")),
+    ({"model": ["meta/{}*", "google/GEMINI-{}"], "after_tool": False}, say("", model="Google/gemini-7")),
     ({"any": [{"last_user": "rain in {}?"}, {"system": "snow in {}?"}]}, say("Rain in 7?")),
     ({"all": [{"turn": 1}, {"any_user": {"ends_with": "in {}?"}}]}, say("Rain in 7?")),
     ({"tools": ["get_{}"]}, say("", tools=[{"function": {"name": "get_7"}}])),
