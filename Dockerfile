@@ -5,6 +5,7 @@ FROM python:3.12-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY emulator emulator
+COPY pytest_vertex_emulator pytest_vertex_emulator
 COPY scenarios scenarios
 # The extras let service accounts exchange their assertions for tokens, and --workers and --store keep state in Redis.
 RUN python -m venv /opt/emulator \

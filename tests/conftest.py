@@ -2,16 +2,19 @@
 
 import ipaddress
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
 import pytest
 
-hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("quick", max_examples=40, derandomize=True, deadline=None)
+hypothesis.settings.register_profile("ci", max_examples=100, derandomize=True, deadline=None)
 hypothesis.settings.register_profile("search", max_examples=1000, deadline=None)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 _connect = socket.socket.connect
 
@@ -29,6 +32,16 @@ def connect_locally(self: socket.socket, address: Any) -> None:
     if self.family in {socket.AF_INET, socket.AF_INET6} and not is_local(address[0]):
         raise RuntimeError(f"a test tried to connect to {address[0]}; tests may only connect to this machine")
     _connect(self, address)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register markers; heed Ctrl-C also as a job that a script started in the background: programs that tests start would inherit that it is ignored."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    config.addinivalue_line("markers", "slow: takes seconds, so that `-m 'not slow'` is quick")
+    if not config.pluginmanager.hasplugin("timeout"):
+        config.addinivalue_line("markers", "timeout(seconds): a time limit, which needs the package pytest-timeout")
 
 
 TIME_LIMIT = 300

@@ -28,7 +28,7 @@ FLOORS = (
     ("server",),
     ("credentials", "intercept", "recording", "inspector"),
     ("api",),
-    ("cli", "pytest_plugin", "pytest_sweep"),
+    ("cli", "pytest_vertex_emulator"),
     ("__init__", "__main__"),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -50,6 +50,8 @@ class Import:
     def room(self) -> str | None:
         """The room it comes from; None for what is not ours."""
         first, *rest = self.module.split(".")
+        if first == "pytest_vertex_emulator":
+            return first
         if first != "emulator":
             return None
         if rest:
@@ -69,7 +71,8 @@ class Source:
     @property
     def room(self) -> str:
         """The room it stands in; the package's own files count as rooms."""
-        return self.path.relative_to(ROOT / "emulator").with_suffix("").parts[0]
+        first, *rest = self.path.relative_to(ROOT).with_suffix("").parts
+        return rest[0] if first == "emulator" else first
 
     @cached_property
     def tree(self) -> ast.Module:
@@ -113,16 +116,24 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not (name.startswith("__") and name.endswith("__"))
 
 
-SOURCES = [Source(path) for path in sorted((ROOT / "emulator").rglob("*.py"))]
+SOURCES = [
+    Source(path)
+    for package in ("emulator", "pytest_vertex_emulator")
+    for path in sorted((ROOT / package).rglob("*.py"))
+]
 TEXTS = sorted(
     path
     for pattern in (
         "*",
         ".ci/*",
-        *(f"{room}/**/*" for room in ("emulator", "tests", "scenarios", "docs", "benchmarks")),
+        *(
+            f"{room}/**/*"
+            for room in ("emulator", "pytest_vertex_emulator", "tests", "scenarios", "docs", "benchmarks")
+        ),
     )
     for path in ROOT.glob(pattern)
     if path.is_file()
+    and path.name != ".git"
     and "__pycache__" not in path.parts
     and "node_modules" not in path.parts
     and (

@@ -25,7 +25,7 @@ UPDATE = bool(os.environ.get("UPDATE_EXPECTED"))
 # What is not run here, each with its reason.
 EXEMPT = {
     "python3 -m venv .venv && . .venv/bin/activate && pip install '.[exec]'": "needs packages; .ci/run installs the same way",
-    "python3 -m venv .venv && .venv/bin/pip install -q '.[test]' && .venv/bin/pytest": "runs this very test",
+    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/pytest -n auto": "runs this very test",
     "pip install 'vertex-openai-emulator[exec]'": "needs an index; tests/intercept runs what stands below it",
     "pip install 'vertex-openai-emulator[record]'": "needs an index and an account; tests/intercept records from a second emulator",
     "vertex-emulator serve --record recording": "needs an account; tests/intercept records from a second emulator",
@@ -118,7 +118,7 @@ class Workspace:
         self._environment["PYTEST_ADDOPTS"] = "-p no:asyncio"
         if not any(entry.name == "vertex" for entry in entry_points(group="pytest11")):
             # In a checkout that is not installed, pytest does not find the plugin by itself.
-            self._environment["PYTEST_PLUGINS"] = "emulator.pytest_plugin"
+            self._environment["PYTEST_PLUGINS"] = "pytest_vertex_emulator.plugin"
         for block in read_blocks(guide):
             if block.file:
                 (folder / block.file).write_text(block.text, "utf-8")
@@ -175,6 +175,7 @@ def workspace_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         yield find
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None or shutil.which("curl") is None, reason="there is no bash or no curl")
 @pytest.mark.parametrize("block", choose("sh", "bash", "python"), ids=str)
 def test_block_runs(block: Block, workspace_of: Callable[[Path], Workspace]) -> None:

@@ -31,7 +31,8 @@ def use_emulator() -> None:
     with Emulator("weather.yaml", Path("more"), "rules:\n- reply: Hello\n", settings=Settings(seed="1")) as vertex:
         assert_type(vertex, Emulator)
         assert_type(vertex.url, str)
-        assert_type(vertex.base_url(project="mine", location="global", endpoint="openapi"), str)
+        assert_type(vertex.base_url, str)
+        assert_type(vertex.session(project="mine", location="global", endpoint="openapi").base_url, str)
         assert_type(vertex.api_key, str)
         assert_type(vertex.credentials_file, Path)
         assert_type(vertex.write_credentials("mine"), Path)

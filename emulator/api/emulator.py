@@ -17,7 +17,7 @@ from emulator.errors import StartError
 from emulator.recording.loading import ScenarioPath, load_rules
 from emulator.scenario.loading import default_scenario_path
 from emulator.server.clock import Clock, SystemClock
-from emulator.server.listening import base_url, bind, url_of
+from emulator.server.listening import bind, url_of
 from emulator.server.service import Service
 from emulator.server.settings import CONTROL_PATH, Settings
 
@@ -98,6 +98,10 @@ class Emulator(SessionScope):
         self._clients = OpenAIClients()
         self._key_files: KeyFileFolder | None = None
 
+    def __repr__(self) -> str:
+        """Its address."""
+        return f"<Emulator {self._url}>" if self._background else "<Emulator, not running>"
+
     def start(self) -> Self:
         """Start, and return once requests are answered. Raises StartError, or the exception that prevented it."""
         if self._background is not None:
@@ -149,9 +153,10 @@ class Emulator(SessionScope):
         """The page that shows what happens, as long as the emulator runs."""
         return f"{self.url}{CONTROL_PATH}"
 
-    def base_url(self, project: str = PROJECT, location: str = "global", endpoint: str = "openapi") -> str:
-        """The base URL for an OpenAI client."""
-        return base_url(self.url, project, location, endpoint)
+    @property
+    def base_url(self) -> str:
+        """The base URL for an OpenAI client; that of another project, location or endpoint is `session(...).base_url`."""
+        return self.session().base_url
 
     @property
     def api_key(self) -> str:
@@ -178,11 +183,11 @@ class Emulator(SessionScope):
 
     def openai(self, *, project: str = PROJECT, **options: Any) -> "OpenAI":
         """An OpenAI client, closed when the emulator stops; `options` are passed on to it. Raises StartError without `openai`."""
-        return self._clients.openai(self, self.base_url(project), self.api_key, options)
+        return self._clients.openai(self, self.session(project).base_url, self.api_key, options)
 
     def async_openai(self, *, project: str = PROJECT, **options: Any) -> "AsyncOpenAI":
         """An OpenAI client for asyncio; otherwise as `openai`."""
-        return self._clients.async_openai(self, self.base_url(project), self.api_key, options)
+        return self._clients.async_openai(self, self.session(project).base_url, self.api_key, options)
 
     def session(self, project: str = PROJECT, *, location: str = "global", endpoint: str = "openapi") -> VertexSession:
         """The session of a project; location and endpoint determine its base URL."""

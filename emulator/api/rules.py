@@ -15,6 +15,7 @@ from emulator.scenario.loading import ScenarioFile, show_path
 from emulator.scenario.python_values import read_rule
 from emulator.scenario.steps import HANDED_OVER
 from emulator.server.service import Service
+from emulator.store.sessions import Session
 
 
 def find_call_site() -> tuple[Place, Path]:
@@ -102,6 +103,18 @@ class RuleBuilder:
         self._added: Ruleset | None = None
         # Mistakes in the conditions are reported in this line, not in that of the first step.
         _read({**self._fields, "reply": ""}, self._place, self._path)
+        self._no_answer = f'{self._place}: {self._name} has no answer; add one, such as .reply("Hello")'
+        self._owner.unanswered = (*self._owner.unanswered, self._no_answer)
+
+    def __repr__(self) -> str:
+        """Its name and place."""
+        answer = "" if self._added else ", without an answer"
+        return f"<RuleBuilder {self._fields.get('name') or self._name} at {self._place}{answer}>"
+
+    @property
+    def _owner(self) -> Service | Session:
+        """Who gets the rule."""
+        return self._service if self._project is None else self._service.sessions.find(self._project)
 
     def reply(self, reply: Steps | ReplyFunction) -> Self:
         """Answer with a text, a step, a list of steps, `"default"`, or the result of a function that gets the request's facts."""
@@ -256,7 +269,12 @@ class RuleBuilder:
 
     def _install(self, ruleset: Ruleset) -> None:
         """Add the ruleset to the session or the service, in the place of the one that was added before."""
-        owner = self._service if self._project is None else self._service.sessions.find(self._project)
+        owner = self._owner
+        if self._added is None:
+            unanswered = [*owner.unanswered]
+            if self._no_answer in unanswered:
+                unanswered.remove(self._no_answer)
+            owner.unanswered = tuple(unanswered)
         if any(one is self._added for one in owner.added):
             owner.added = tuple(ruleset if one is self._added else one for one in owner.added)
         else:

@@ -16,6 +16,7 @@ from emulator.engine.ruleset import Ruleset
 from emulator.errors import ScenarioError
 from emulator.recording.loading import ScenarioPath, load_rules
 from emulator.scenario.loading import is_text
+from emulator.server.listening import base_url
 from emulator.server.service import Service
 from emulator.store.exchange import Exchange, UnroutedRequest
 from emulator.store.views import JournalView, RequestFilter
@@ -43,8 +44,9 @@ class EmulatorProtocol(Protocol):
         """The page that shows what happens."""
         ...
 
-    def base_url(self, project: str, location: str, endpoint: str) -> str:
-        """The base URL for an OpenAI client."""
+    @property
+    def url(self) -> str:
+        """Scheme, host and port."""
         ...
 
     def write_credentials(self, project: str) -> Path:
@@ -118,10 +120,15 @@ class VertexSession(SessionScope):
         self._clients = clients
         self._recorder: SessionRecorder | None = None
 
+    def __repr__(self) -> str:
+        """Its project and how much it was asked."""
+        number = len(self.journal)
+        return f"<VertexSession of project {self.project}: {number} exchange{'s' if number != 1 else ''}>"
+
     @property
     def base_url(self) -> str:
         """The base URL for an OpenAI client."""
-        return self._emulator.base_url(self.project, self.location, self.endpoint)
+        return base_url(self._emulator.url, self.project, self.location, self.endpoint)
 
     @property
     def api_key(self) -> str:

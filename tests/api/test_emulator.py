@@ -141,7 +141,7 @@ def test_sessions_have_a_location_and_an_endpoint() -> None:
     """The base URL of a session names its project, location and endpoint."""
     with Emulator() as vertex:
         session = vertex.session("mine", location="global", endpoint="123")
-        assert session.base_url == vertex.base_url("mine", "global", "123")
+        assert vertex.base_url == vertex.session().base_url
         assert session.base_url.endswith("/v1/projects/mine/locations/global/endpoints/123")
 
 

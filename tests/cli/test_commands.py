@@ -1,14 +1,18 @@
 """What the commands that only read and print say, to right and to wrong input."""
 
+import ast
 import json
+import platform
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
+from emulator import __version__
 from emulator.api.emulator import Emulator
 from emulator.catalogue.errors import all_errors
 from emulator.catalogue.models import all_models
@@ -60,6 +64,27 @@ def test_module_is_the_command() -> None:
         [sys.executable, "-m", "emulator", "--version"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("vertex-emulator, version ")
+
+
+def test_the_version_names_python_and_extras(run: Any) -> None:
+    """`-V` too says which Python runs it and which extras are there; the extras are those of the package."""
+    result = run("-V")
+    program, python, there, missing = result.stdout.splitlines()
+    assert program == f"vertex-emulator, version {__version__}"
+    assert python == f"Python {platform.python_version()}"
+    listed = [name for line in (there, missing) for name in line.split(": ")[1].split(", ") if name != "none"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert sorted(listed) == sorted(project["optional-dependencies"].keys() - {"dev", "test"})
+    assert {"exec", "metrics"} <= {*there.removeprefix("extras: ").split(", ")}
+
+
+def test_an_older_python_is_told_so() -> None:
+    """A checkout that an older Python runs ends with a sentence; so does a Python whose syntax is older."""
+    program = "import sys; sys.version_info = (3, 10, 1); sys.version = '3.10.1 (main)'; import emulator"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    said = f"vertex-openai-emulator needs Python 3.11 or newer; this is 3.10.1 ({sys.executable})\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+    ast.parse((ROOT / "emulator" / "__init__.py").read_text("utf-8"), feature_version=(3, 6))
 
 
 @pytest.mark.parametrize("module", ["faker", "jinja2", "pydantic", "starlette", "uvicorn", "yaml", "emulator.api"])

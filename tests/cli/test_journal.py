@@ -32,7 +32,7 @@ def vertex(tmp_path: Path) -> Iterator[Emulator]:
 def send(vertex: Emulator, text: str, project: str = "p", **more: Any) -> None:
     """Send one request and read the answer, whatever it is."""
     body = {"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": text}], **more}
-    url = f"{vertex.base_url(project)}/chat/completions"
+    url = f"{vertex.session(project).base_url}/chat/completions"
     request = Request(url, json.dumps(body).encode())  # noqa: S310  # the server of this test
     try:
         urlopen(request, timeout=30).close()  # noqa: S310  # as above

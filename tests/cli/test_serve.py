@@ -142,6 +142,7 @@ BROKEN = [
 """Mistakes beyond the scenario language: limits of Jinja, `re` and Python, and templates where none may stand."""
 
 
+@pytest.mark.slow
 def test_watch_survives_every_mistake(serve: Any, write: Any) -> None:
     """Each is reported with its place, and the next good edit is served."""
     write(SCENARIO.format(answer="first"))

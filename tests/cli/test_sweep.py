@@ -78,12 +78,14 @@ def results_of(text: str) -> dict[str, str]:
     return dict(re.findall(r"(?m)^(\w+) +(survived|wrong answer|crashed|hung|not met) ", text))
 
 
+@pytest.mark.slow
 def test_naive_client_shows_each_result(sweep: Any) -> None:
     """A client without checks and retries gets all results; variations that had no effect do not count as survived."""
     done = sweep(*SOME, "--timeout", "1", "--jobs", "2")
     assert (without_seconds(done.stdout), done.stderr, done.exit_code) == (OF_THE_NAIVE, "", 1)
 
 
+@pytest.mark.slow
 def test_robust_client_fails_where_nobody_could_be_answered(sweep: Any) -> None:
     """A robust client neither hangs nor accepts half an answer, and fails with a message."""
     done = sweep("--only=*_mid_stream", "--only=crlf", "--set=faults", "--jobs=2", program=ROBUST)
@@ -94,6 +96,7 @@ def test_robust_client_fails_where_nobody_could_be_answered(sweep: Any) -> None:
     assert "status 1: no answer after three attempts: ValueError: the answer is not complete" in done.stdout
 
 
+@pytest.mark.slow
 def test_robust_client_survives_what_happens_once(sweep: Any) -> None:
     """With `--once` a retry is answered, and the exit status is 0."""
     done = sweep(*SOME, "--once", "--jobs=2", program=ROBUST)
@@ -268,6 +271,7 @@ def test_progress_on_terminals() -> None:
     assert (shown[-1], file.getvalue()) == ("", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_json", [False, True])
 def test_what_has_run_is_summed_up_after_ctrl_c(start_program: Any, tmp_path: Path, *, as_json: bool) -> None:
     """Rows, summary and JUnit file of what has run; the status is that of the signal."""

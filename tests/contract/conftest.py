@@ -42,7 +42,7 @@ def project(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def base_url(vertex: Emulator, project: str) -> str:
     """What an OpenAI client takes as its base URL."""
-    return vertex.base_url(project)
+    return vertex.session(project).base_url
 
 
 @pytest.fixture

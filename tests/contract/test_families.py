@@ -45,7 +45,7 @@ def families() -> Iterator[Emulator]:
 
 def client_of(vertex: Emulator, endpoint: str) -> OpenAI:
     """A client for the shared endpoint, or for one's own."""
-    url = vertex.base_url("a-project").replace("/endpoints/openapi", f"/endpoints/{endpoint}")
+    url = vertex.session("a-project").base_url.replace("/endpoints/openapi", f"/endpoints/{endpoint}")
     return OpenAI(base_url=url, api_key=vertex.api_key, max_retries=0)
 
 

@@ -114,7 +114,7 @@ def hear(vertex: Emulator, fault: str, *, stream: bool) -> Heard:
     """Send a request over a bare socket and hear what comes until the connection ends, or does not."""
     host, _, port = vertex.url.removeprefix("http://").partition(":")
     body = json.dumps({**REQUEST, "stream": stream}).encode()
-    path = vertex.base_url(project_of(fault)).removeprefix(vertex.url) + "/chat/completions"
+    path = vertex.session(project_of(fault)).base_url.removeprefix(vertex.url) + "/chat/completions"
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     heard = Heard(b"", None)
     with socket.create_connection((host, int(port)), STALL_LIMIT / 2 if fault.startswith("stall") else LIMIT) as line:
@@ -197,7 +197,7 @@ def test_a_failure_in_the_middle(listen: Listen) -> None:
 
 def stream_httpx(vertex: Emulator, fault: str) -> AbstractContextManager[httpx.Response]:
     """Ask for a stream with httpx."""
-    url = f"{vertex.base_url(project_of(fault))}/chat/completions"
+    url = f"{vertex.session(project_of(fault)).base_url}/chat/completions"
     return httpx.stream("POST", url, json={**REQUEST, "stream": True}, timeout=limit_of(fault))
 
 
@@ -297,7 +297,7 @@ def name_error(error: BaseException) -> str:
 def meet_openai(vertex: Emulator, fault: str, *, stream: bool) -> Met:
     """What openai-python makes of an answer."""
     met = Met()
-    address = vertex.base_url(project_of(fault))
+    address = vertex.session(project_of(fault)).base_url
     with OpenAI(base_url=address, api_key="any", max_retries=0, timeout=limit_of(fault)) as client:
         try:
             if stream:
@@ -332,7 +332,7 @@ def meet_aiohttp(vertex: Emulator, fault: str) -> Met:
 
     async def read() -> None:
         limit = aiohttp.ClientTimeout(sock_read=limit_of(fault))
-        url = f"{vertex.base_url(project_of(fault))}/chat/completions"
+        url = f"{vertex.session(project_of(fault)).base_url}/chat/completions"
         async with (
             aiohttp.ClientSession(timeout=limit) as session,
             session.post(url, json={**REQUEST, "stream": True}) as answer,
@@ -360,7 +360,9 @@ HTTP_CLIENTS = {"httpx", "aiohttp", "fetch of Node"}
 
 def meet_node(vertex: Emulator, node_openai: Path) -> dict[str, dict[str, Met]]:
     """What Node's clients make of all faults, asked in one run."""
-    asked = {fault: {"base": vertex.base_url(project_of(fault)), "limit": limit_of(fault) * 1000} for fault in ALL}
+    asked = {
+        fault: {"base": vertex.session(project_of(fault)).base_url, "limit": limit_of(fault) * 1000} for fault in ALL
+    }
     done = subprocess.run(
         ["node", PROGRAM],
         input=json.dumps(asked),
@@ -408,6 +410,7 @@ def seen(vertex: Emulator, node_openai: Path) -> Seen:
         }
 
 
+@pytest.mark.slow
 def test_every_client_reads_the_answer_without_fault(seen: Seen) -> None:
     """All have the whole text, or all bytes, and no error."""
     whole = seen[NONE]["httpx"].said

@@ -52,7 +52,7 @@ def ask(vertex: Emulator, project: str, **fields: Any) -> httpx.Response:
     """Send a chat request to the built-in default scenario."""
     body = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], **fields}
     headers = {"authorization": f"Bearer {vertex.api_key}"}
-    return httpx.post(f"{vertex.base_url(project)}/chat/completions", json=body, headers=headers, timeout=60)
+    return httpx.post(f"{vertex.session(project).base_url}/chat/completions", json=body, headers=headers, timeout=60)
 
 
 def wanting(schema: Any) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def wanting(schema: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_others_are_answered_meanwhile(vertex: Emulator, project: str, name: str) -> None:
     """The health check of another client never waits for long, and the client itself is told the place."""
-    health = f"{vertex.base_url(project).partition('/v1')[0]}/__emulator__/health"
+    health = f"{vertex.session(project).base_url.partition('/v1')[0]}/__emulator__/health"
     slowest = 0.0
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(ask, vertex, project, **wanting(SCHEMAS[name]))

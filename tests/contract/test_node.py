@@ -27,7 +27,7 @@ def do(node_openai: Path, vertex: Emulator, project: str, push: Callable[[str], 
             ["node", PROGRAM, task],
             env={
                 "OPENAI_API_KEY": vertex.api_key,
-                "OPENAI_BASE_URL": vertex.base_url(project),
+                "OPENAI_BASE_URL": vertex.session(project).base_url,
                 "OPENAI_PACKAGE": f"{node_openai}/package.json",
                 "PATH": os.environ["PATH"],
             },

@@ -6,6 +6,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = ROOT / ".cache" / f"openai2-py{sys.version_info.major}{sys.version_info.minor}"
 PACKAGES = ("openai<3", "hypothesis", "jsonschema[format]", "pillow", "pytest>=9")
@@ -29,6 +31,7 @@ def prepare() -> Path:
     return python
 
 
+@pytest.mark.slow
 def test_openai_2() -> None:
     """What passes with version 3 of the package passes with version 2."""
     python = prepare()

@@ -21,7 +21,7 @@ GROK = "xai/grok-4.3"
 @pytest.fixture
 def grok(vertex: Emulator, project: str) -> Iterator[OpenAI]:
     """A client of the global location, where Grok's responses are."""
-    with OpenAI(base_url=vertex.base_url(project, "global"), api_key=vertex.api_key) as client:
+    with OpenAI(base_url=vertex.session(project).base_url, api_key=vertex.api_key) as client:
         yield client
 
 

@@ -172,7 +172,7 @@ def test_command_prints_an_environment_that_works(tmp_path: Path, vertex: Emulat
     path, project, base, token = shell.stdout.splitlines()
     assert Path(path) == tmp_path / "vertex-credentials" / "service-account.json"
     assert project == "demo"
-    assert base == vertex.base_url("demo")
+    assert base == vertex.session("demo").base_url
     assert vertex.service.mint.judge(token, vertex.service.clock.now()) == "valid"
     assert modes(tmp_path) == {0o600, 0o700}
 
@@ -182,7 +182,7 @@ def test_command_options(vertex: Emulator, run: Any) -> None:
     done = run("keys", "--url", vertex.url, "--project", "blue", "--location", "europe-west4", "--metadata")
     assert done.exit_code == 0, done.output
     assert "export GOOGLE_CLOUD_PROJECT=blue\n" in done.output
-    assert f"export OPENAI_BASE_URL={vertex.base_url('blue', 'europe-west4')}\n" in done.output
+    assert f"export OPENAI_BASE_URL={vertex.session('blue', location='europe-west4').base_url}\n" in done.output
     host = vertex.url.removeprefix("http://")
     assert f"export GCE_METADATA_HOST={host}\nexport GCE_METADATA_IP={host}\n" in done.output
 

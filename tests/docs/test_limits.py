@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from emulator import budget as work_budget
-from emulator import pytest_plugin, redaction
+from emulator import redaction
 from emulator.catalogue import models
 from emulator.cli import banner, explain
 from emulator.cli.options import TOKEN_LIFETIME
@@ -33,6 +33,7 @@ from emulator.server.settings import Settings
 from emulator.store import exchange, interface, sessions
 from emulator.verdicts import tool_calls
 from emulator.wire import headers, requests
+from pytest_vertex_emulator import plugin
 
 MIB = 1024 * 1024
 
@@ -266,7 +267,7 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             f"{metrics.MAX_SERIES:,}, with labels of {metrics.MAX_LABEL} characters",
             "further ones count as rule and model `other`",
         ),
-        ("lines about exchanges in the report of a failing test", f"{pytest_plugin.MAX_LINES}", "the last ones"),
+        ("lines about exchanges in the report of a failing test", f"{plugin.MAX_LINES}", "the last ones"),
         ("requests before the one that `explain --use` explains", f"{explain.MAX_USES:,}", "wrong usage"),
         ("rules that an example request of `serve` is looked for with", f"{banner.MAX_TRIED}", "it is a greeting"),
         ("rows of exchanges that the page keeps", f"{rows_that_the_page_keeps():,}", "the oldest are dropped"),

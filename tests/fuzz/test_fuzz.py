@@ -8,6 +8,7 @@ from tests.fuzz.target import FlawError, running_server
 SHORT_RUN = {"bodies": 1000, "heads": 400, "scenarios": 150, "templates": 400, "control": 500}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHORT_RUN)
 def test_nothing_that_arrives_hurts_the_server(name: str) -> None:
     """Every case gets an answer that makes sense, and the server stays quiet, small and quick for others."""

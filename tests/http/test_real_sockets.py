@@ -193,11 +193,12 @@ public class Ask {
 BODY = json.dumps({"model": "google/gemini-2.5-flash", "messages": [{"role": "user", "content": "hi"}]})
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("java") is None, reason="there is no Java")
 def test_java(vertex: Emulator, tmp_path: Path) -> None:
     """Java's HttpClient offers HTTP/2 by an upgrade; it gets its answers by HTTP/1.1."""
     (tmp_path / "Ask.java").write_text(JAVA, "utf-8")
-    command = ["java", str(tmp_path / "Ask.java"), vertex.base_url("java"), BODY]
+    command = ["java", str(tmp_path / "Ask.java"), vertex.session("java").base_url, BODY]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.splitlines() == ["200 HTTP_1_1 true"] * 2, done.stderr
 
@@ -213,7 +214,7 @@ def test_curl(vertex: Emulator, version: str) -> None:
         BODY,
         "-w",
         "\n%{http_code} %{num_connects}\n",
-        f"{vertex.base_url('curl')}/chat/completions",
+        f"{vertex.session('curl').base_url}/chat/completions",
     ]
     done = subprocess.run(["curl", *one, "--next", *one], capture_output=True, text=True, timeout=PATIENCE, check=False)
     connects = [line for line in done.stdout.splitlines() if line.startswith("200 ")]

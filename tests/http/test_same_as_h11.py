@@ -247,11 +247,9 @@ STREAM = st.builds(
 )
 
 
-IS_SEARCH = hypothesis.settings().max_examples >= 1000
-
-
+@pytest.mark.slow
 @pytest.mark.timeout(900)
-@hypothesis.settings(max_examples=5_000 if IS_SEARCH else 300)
+@hypothesis.settings(max_examples=3 * hypothesis.settings().max_examples)
 @given(sent=STREAM, cuts=st.lists(st.integers(1, 60), max_size=8))
 def test_the_same_bytes_come_to_the_same(sent: bytes, cuts: list[int]) -> None:
     """The application sees the same requests, and the client the same answers in the same frames."""

@@ -109,7 +109,10 @@ def weather_dialogue(ask: Ask) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or Playwright's, without a window. Playwright's event loop runs in the thread of the tests, so not for longer."""
+    """Debian's Chromium, or Playwright's, without a window.
+
+    While it is there, this thread has a running event loop: the tests of other modules, which run their own, must not meet it.
+    """
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with sync_playwright() as playwright:
         if path is None and not Path(playwright.chromium.executable_path).exists():

@@ -106,7 +106,8 @@ def test_a_draft_answers_its_request_as_before_and_no_other(name: str) -> None:
             assert exchange_of(second, other).result != "answer", other
 
 
-@settings(max_examples=60)
+@pytest.mark.slow
+@settings(max_examples=settings().max_examples * 3 // 5)
 @given(text=st.text(min_size=1, max_size=200), said=st.text(max_size=200), turns=st.integers(0, 2))
 def test_every_text_survives_the_draft(text: str, said: str, turns: int) -> None:
     """Whatever text a request has, its draft can be read and answers it."""

@@ -175,7 +175,10 @@ def test_the_timeline_of_a_paced_a_cut_and_a_left_stream(page: Page, vertex: Emu
     expect(timeline.locator(".notes")).to_contain_text("cut: the connection is reset")
     body = {"model": "google/gemini-2.5-flash", "stream": True, "messages": [{"role": "user", "content": "story"}]}
     with httpx.stream(
-        "POST", f"{vertex.base_url('demo')}/chat/completions", json=body, headers={"authorization": "Bearer any"}
+        "POST",
+        f"{vertex.session('demo').base_url}/chat/completions",
+        json=body,
+        headers={"authorization": "Bearer any"},
     ) as answer:
         next(answer.iter_bytes())
     vertex.journal.wait_for(3)
@@ -332,6 +335,7 @@ def test_a_scenario_broken_and_mended_under_watch(browser: Browser, tmp_path: Pa
             server.kill()
 
 
+@pytest.mark.slow
 def test_ten_thousand_exchanges(page: Page, vertex: Emulator) -> None:
     """A long list has few rows in the document, and scrolls and filters."""
     open_list(page)
@@ -340,7 +344,7 @@ def test_ten_thousand_exchanges(page: Page, vertex: Emulator) -> None:
     def send(count: int) -> None:
         with httpx.Client(headers={"authorization": "Bearer any"}) as client:
             for _ in range(count):
-                client.post(f"{vertex.base_url('demo')}/chat/completions", json=body)
+                client.post(f"{vertex.session('demo').base_url}/chat/completions", json=body)
 
     workers = [threading.Thread(target=send, args=(25,)) for _ in range(4)]
     for worker in workers:
@@ -476,6 +480,7 @@ def test_hostile_content_is_text(browser: Browser) -> None:
         context.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(
     browser: Browser, vertex: Emulator, ask: Ask, scheme: Literal["light", "dark"]

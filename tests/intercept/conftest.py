@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -44,6 +45,11 @@ HOSTILE = {
 }
 
 
+def heed_hangup() -> None:
+    """Let SIGHUP end this process, also if it was ignored, as under `nohup`."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @dataclass(frozen=True)
 class Done:
     """A finished run."""
@@ -77,9 +83,16 @@ class Programs:
     @contextmanager
     def start_other(self, *command: str | Path, env: Mapping[str, str] | None = None, **settings: Any) -> Iterator[Any]:
         """Start a program."""
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
+        # As a login shell starts a program, whoever runs the tests: without a terminal that others read, and no signal ignored.
+        given: dict[str, Any] = {
+            "stdin": subprocess.PIPE,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "start_new_session": True,
+            "preexec_fn": heed_hangup,
+        } | settings
         with subprocess.Popen(
-            command, cwd=self.folder, env=self.environment(**(env or {})), text=True, **pipes
+            command, cwd=self.folder, env=self.environment(**(env or {})), text=True, **given
         ) as process:
             watchdog = threading.Timer(PATIENCE, process.kill)
             watchdog.start()

@@ -107,7 +107,6 @@ def test_control_c_ends_both(programs: Any) -> None:
         "-c",
         program,
         preexec_fn=lambda: take_terminal(theirs),
-        start_new_session=True,
         stdin=theirs,
     ) as process:
         assert process.stdout.readline() == "ready\n"

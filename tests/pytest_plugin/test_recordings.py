@@ -24,7 +24,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
         for name, text in files.items():
             stem, _, ending = name.rpartition("_")
             (pytester.path / f"{stem}.{ending}").write_text(text, "utf-8")
-        return pytester.runpytest_inprocess("-p", "emulator.pytest_plugin", "-W", "error", *arguments)
+        return pytester.runpytest_inprocess("-p", "pytest_vertex_emulator.plugin", "-W", "error", *arguments)
 
     return run
 

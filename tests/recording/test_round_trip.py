@@ -95,7 +95,7 @@ def test_python(recording: RecordingServer) -> None:
     assert {exchange.answer.end for exchange in Recording.read(folder).exchanges} == {"complete", "cut", "left"}
     assert "thought_signature" in said[-3]
     with Emulator(folder) as vertex:
-        assert talk(vertex.base_url("another-project")) == said
+        assert talk(vertex.session("another-project").base_url) == said
         assert_played(folder, vertex)
 
 
@@ -115,7 +115,7 @@ def test_node(recording: RecordingServer, node_openai: Path) -> None:  # the fix
     recording.close()
     folder = recording.recorder.folder
     with Emulator(folder) as vertex:
-        assert run(vertex.base_url("another-project")) == said
+        assert run(vertex.session("another-project").base_url) == said
         assert_played(folder, vertex)
 
 
@@ -137,7 +137,7 @@ def test_two_hundred_at_once(recording: RecordingServer) -> None:
     recording.close()
     folder = recording.recorder.folder
     with Emulator(folder) as vertex:
-        assert asyncio.run(run(vertex.base_url("another-project"))) == said
+        assert asyncio.run(run(vertex.session("another-project").base_url)) == said
         assert vertex.verify(strict=True).problems == ()
 
 
@@ -150,7 +150,7 @@ def test_the_scenario_made_of_it(recording: RecordingServer, tmp_path: Path) -> 
     file = tmp_path / "made.yaml"
     file.write_text(made.text, "utf-8")
     with Emulator(file, settings=Settings(pace="instant")) as vertex:
-        again = talk(vertex.base_url("another-project"))
+        again = talk(vertex.session("another-project").base_url)
         assert vertex.verify().problems == ()
 
     def without_identity(one: Any) -> Any:

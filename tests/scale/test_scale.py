@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCENARIO = """
 rules:
   - {name: count, when: {last_user: count}, sequence: NUMBERS, then: exhaust}

@@ -234,6 +234,7 @@ def test_requests_are_answered_while_a_scenario_is_read(target: Target, text: st
     assert max(*waits, target.slowest_health) < LONGEST_WAIT
 
 
+@pytest.mark.slow
 def test_the_journal_is_written_while_others_are_answered(target: Target) -> None:
     """Large requests in it hold up nobody who asks for something else."""
     for number in range(8):

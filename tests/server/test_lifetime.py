@@ -88,6 +88,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> None:
     raise AssertionError(f"{text!r} was not said")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factory", ["server.config.get_loop_factory()", "None"], ids=["uvloop", "asyncio"])
 @pytest.mark.parametrize("work", ["Python", "a regular expression"])
 @pytest.mark.parametrize("signals", [1, 2])
@@ -104,6 +105,7 @@ def test_signals_end_a_busy_server(start: Start, work: str, signals: int, factor
     assert process.returncode in {0, 128 + signal.SIGTERM, 128 + signal.SIGINT}
 
 
+@pytest.mark.slow
 def test_signals_end_a_server_that_cannot_be_interrupted(start: Start) -> None:
     """Without clean-up, and with the status of the signal."""
     process = start(

@@ -67,6 +67,7 @@ def chat(number: int, **more: Any) -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "make"),
     [

@@ -34,7 +34,7 @@ def vertex() -> Iterator[Emulator]:
 def ask(vertex: Emulator, text: str, model: str = "google/gemini-2.5-flash") -> None:
     """Send a request and read the answer."""
     body = {"model": model, "messages": [{"role": "user", "content": text}]}
-    httpx.post(f"{vertex.base_url('p')}/chat/completions", json=body, timeout=30)
+    httpx.post(f"{vertex.session('p').base_url}/chat/completions", json=body, timeout=30)
 
 
 def read(vertex: Emulator) -> dict[tuple[str, ...], float]:
@@ -82,7 +82,7 @@ def test_requests_tokens_and_latency_are_counted(vertex: Emulator) -> None:
 def test_open_streams_are_those_being_sent(vertex: Emulator) -> None:
     """A stream counts from its first byte until it ends or its client leaves."""
     body = {"model": "google/gemini-2.5-flash", "stream": True, "messages": [{"role": "user", "content": "endless"}]}
-    with httpx.stream("POST", f"{vertex.base_url('p')}/chat/completions", json=body, timeout=30) as response:
+    with httpx.stream("POST", f"{vertex.session('p').base_url}/chat/completions", json=body, timeout=30) as response:
         lines = response.iter_lines()
         assert "one" in next(lines)
         assert read(vertex)["vertex_emulator_open_streams",] == 1

@@ -316,7 +316,7 @@ BODIES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=settings().max_examples * 2 // 5)
 @given(st.lists(BODIES, min_size=1, max_size=4), st.randoms())
 def test_same_seed_and_requests_give_the_same_bytes(bodies: list[dict[str, Any]], random: Any) -> None:
     """Whatever the order across projects and the project's name."""
@@ -364,7 +364,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.dictionaries(st.sampled_from(SLOTS), JSON, max_size=8).map(lambda body: ask("x") | body) | JSON)
 def test_no_body_makes_a_500(body: Any) -> None:
     """Any JSON is answered, refused or a miss; the exchange can be serialised and logged."""
@@ -373,7 +373,7 @@ def test_no_body_makes_a_500(body: Any) -> None:
     json.dumps(exchange.to_json())
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.binary(max_size=200))
 def test_no_bytes_make_a_500(body: bytes) -> None:
     """Nor do bytes that are no JSON at all."""

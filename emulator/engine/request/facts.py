@@ -26,6 +26,7 @@ from emulator.engine.request.options import RequestOptions, vertex_headers
 from emulator.engine.request.readings import Readings
 from emulator.engine.request.token_estimates import estimate_all, estimate_call, estimate_media
 from emulator.scenario.rules import Endpoint
+from emulator.suggestions import quote
 from emulator.wire.requests import ChatRequest, Message, PlainMessages
 from emulator.wire.urls import Target
 
@@ -69,6 +70,18 @@ class Facts(RequestOptions):
             if not self.google:
                 # Every answer needs it. Without a thought marker the texts count as they are.
                 self.prompt_tokens = self.tokens_outside_messages + estimate_all(self.contents)
+
+    def __repr__(self) -> str:
+        """What is asked, in short."""
+        number = len(self.messages)
+        parts = [
+            self.answering_model,
+            f"{number} message{'s' if number != 1 else ''}",
+            f"last_user {quote(self.last_user)}",
+        ]
+        parts += [f"tools {', '.join(self.tool_names)}"] if self.tools else []
+        parts += ["stream"] if self.stream else []
+        return f"<Facts {'; '.join(parts)}>"
 
     @cached_property
     def headers(self) -> Mapping[str, str]:

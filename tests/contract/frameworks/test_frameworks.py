@@ -25,7 +25,7 @@ def vertex(request: pytest.FixtureRequest) -> Iterator[Emulator]:
 @pytest.fixture
 def where(vertex: Emulator, project: str) -> Iterator[dict[str, str]]:
     """What a program must know; afterwards, that it asked, and that Vertex would have refused nothing it did not mean to."""
-    yield {"API_KEY": vertex.api_key, "BASE_URL": vertex.base_url(project), "MODEL": MODEL}
+    yield {"API_KEY": vertex.api_key, "BASE_URL": vertex.session(project).base_url, "MODEL": MODEL}
     outcomes = [exchange.outcome for exchange in vertex.service.journal]
     assert outcomes
     wrong = [outcome.report or outcome.refusal for outcome in outcomes if outcome.result != "answer"]

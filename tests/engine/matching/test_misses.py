@@ -83,7 +83,8 @@ plain_rules = st.fixed_dictionaries({"when": whens}, optional={"times": st.just(
 rules = st.one_of(plain_rules, st.builds(lambda when, said: {"when": when, "conversation": said}, whens, turns))
 
 
-@settings(max_examples=150)
+@pytest.mark.slow
+@settings(max_examples=settings().max_examples * 3 // 2)
 @given(
     st.lists(rules, min_size=1, max_size=12),
     st.lists(words, min_size=1, max_size=3),

@@ -130,7 +130,8 @@ requests = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40)
+@pytest.mark.slow
+@settings(max_examples=settings().max_examples * 2 // 5)
 @given(
     st.lists(rules, min_size=1, max_size=14),
     st.lists(requests, min_size=1, max_size=4),
@@ -148,7 +149,8 @@ def test_the_rule_that_answers_is_the_first_that_holds(
         assert choose(ruleset, facts, State()) == choose(ask_one_by_one(ruleset), facts, State())
 
 
-@settings(max_examples=30)
+@pytest.mark.slow
+@settings(max_examples=settings().max_examples * 3 // 10)
 @given(st.lists(rules, min_size=1, max_size=5), st.lists(rules, min_size=1, max_size=5), requests)
 def test_rules_put_before_others_are_tried_first(added: list[Any], own: list[Any], request: Any) -> None:
     """Added rules have an index of their own, which is searched first."""

@@ -239,7 +239,7 @@ nasty_leaves = st.sampled_from(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=settings().max_examples * 2 // 5)
 @given(st.lists(steps, min_size=1, max_size=24), nasty_leaves, st.integers(0, 3))
 def test_work_of_any_doubling_schema_is_bounded(keywords: list[str], last: Any, seed: int) -> None:
     """Whatever doubles at each step: a valid answer or an error with a place, in time, and again the same."""

@@ -27,7 +27,7 @@ def is_valid(value: Any, schema: Any) -> bool:
     return Validity(document).is_valid(value, document.root)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * settings().max_examples)
 @given(documents, values)
 def test_values_are_judged_as_by_jsonschema(schema: dict[str, Any], value: Any) -> None:
     """Formats apart, of which each validator has its own idea."""

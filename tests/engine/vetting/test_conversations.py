@@ -92,7 +92,7 @@ def have(talk: Talk, turns: list[tuple[list[list[Call]], str]]) -> None:
             talk.messages.append(answered)
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings().max_examples * 3 // 5)
 @given(TURNS, st.data())
 def test_correct_conversations_pass(turns: list[tuple[list[list[Call]], str]], data: st.DataObject) -> None:
     """Several turns, steps and parallel calls, results in any order, signatures carried back: nothing is refused."""
@@ -115,7 +115,7 @@ def block_of(messages: list[Message], number: int) -> int:
     return sum(not (role == "tool" and roles[at - 1] == "tool") for at, role in enumerate(roles))
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings().max_examples * 3 // 5)
 @given(TURNS.filter(lambda turns: bool(turns[-1][0])), st.data())
 def test_wrong_signatures_are_refused(turns: list[tuple[list[list[Call]], str]], data: st.DataObject) -> None:
     """Without the signature of one step of the current turn, or with another one, the conversation is refused at that step."""
@@ -151,7 +151,7 @@ def test_wrong_signatures_are_refused(turns: list[tuple[list[list[Call]], str]],
         assert wanted in refusal.message
 
 
-@settings(max_examples=30)
+@settings(max_examples=settings().max_examples * 3 // 10)
 @given(TURNS.filter(lambda turns: bool(turns[-1][0])), st.data())
 def test_earlier_turns_need_no_signatures(turns: list[tuple[list[list[Call]], str]], data: st.DataObject) -> None:
     """Signatures of earlier turns may be missing."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_vertex_emulator import find_hiding_module
+
 if TYPE_CHECKING:
     from emulator.api.session import VertexSession
     from emulator.api.sweeps import Result, Row
@@ -43,6 +45,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("vertex_sweep")
     if marker is None:
         return
+    if problem := find_hiding_module():
+        raise pytest.UsageError(problem)
     from emulator.catalogue.variations import SET_NAMES, choose_variations
 
     if unknown := sorted(set(marker.kwargs) - {"once"}):

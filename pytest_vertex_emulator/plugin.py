@@ -3,6 +3,7 @@
 Every pytest run loads it where the package is installed, so heavy modules are imported only when a fixture is used.
 """
 
+import inspect
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_vertex_emulator import find_hiding_module
+
 if TYPE_CHECKING:
     from emulator.api.emulator import Emulator
     from emulator.api.recordings import TestRecording
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from emulator.store.exchange import Entry, Exchange, UnroutedRequest
     from emulator.verdicts.registry import Verdict
 
-pytest_plugins = ["emulator.pytest_sweep"]
+pytest_plugins = ["pytest_vertex_emulator.sweep"]
 
 _MARKER = (
     "vertex(*scenarios, strict=False, env=False, refusals=(), clean=False, recording=None): the scenarios of this test; with strict, "
@@ -48,6 +51,8 @@ class _TestRecord:
     """The state of a test that uses `vertex`, kept until its last report."""
 
     session: "VertexSession"
+    options: dict[str, Any]
+    """Those of the marker."""
     passed: bool = False
     exchanges: Sequence["Exchange"] = ()
     unrouted: Sequence["UnroutedRequest"] = ()
@@ -63,6 +68,12 @@ class _TestRecord:
         self.exchanges = tuple(self.session.journal)
         self.unrouted = self.session.unrouted
         self.verdicts = self.session.verdicts() if self.exchanges else ()
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether there are other exchanges than at the last update."""
+        before, now = (self.exchanges, self.unrouted), (tuple(self.session.journal), self.session.unrouted)
+        return [[one.number for one in part] for part in before] != [[one.number for one in part] for part in now]
 
     def sections(self) -> Iterator[tuple[str, str]]:
         """The report sections of a failing test."""
@@ -98,6 +109,8 @@ class _TestRecord:
 _RECORD = pytest.StashKey[_TestRecord]()
 _MADE = pytest.StashKey[set[Path]]()
 """The recordings that were begun in this run."""
+_IS_MARKED_ONLY = pytest.StashKey[bool]()
+"""Whether a test is marked but does not ask for its session, so that only the environment can lead its requests here."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -134,6 +147,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line("markers", _MARKER)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let every marked test use its session: a marker must not be ignored, because then requests would leave with a real key."""
+    for item in items:
+        if not isinstance(item, pytest.Function):
+            continue
+        names: list[str] = item.fixturenames
+        is_swept = item.get_closest_marker("vertex_sweep") is not None
+        if not is_swept and item.get_closest_marker("vertex") is None:
+            continue
+        # A sweep's own fixture asks for the session, which does not mean that the test does.
+        asks = "vertex" in (inspect.signature(item.function).parameters if is_swept else names)
+        item.stash[_IS_MARKED_ONLY] = not asks
+        if not asks:
+            # First, so that clients which other fixtures make find the variables.
+            item.fixturenames = ["vertex", *(name for name in names if name != "vertex")]
 
 
 @pytest.fixture(scope="session")
@@ -175,6 +206,7 @@ def vertex_settings(
     vertex_auth: "Auth", vertex_seed: str | None, vertex_vetting: "Vetting", vertex_pace: str | None
 ) -> "Settings":
     """The settings of the server; override it in a conftest.py for settings that have no fixture of their own."""
+    _check_package()
     from emulator.server.settings import Settings
 
     return Settings(auth=vertex_auth, seed=vertex_seed, vetting=vertex_vetting, pace=vertex_pace)
@@ -185,6 +217,7 @@ def vertex_server(
     vertex_scenarios: Sequence[str | os.PathLike[str]], vertex_settings: "Settings"
 ) -> Iterator["Emulator"]:
     """The server, one for the test session (and for each worker of pytest-xdist)."""
+    _check_package()
     from emulator.api.emulator import Emulator
 
     with ExitStack() as stack:
@@ -225,16 +258,23 @@ def vertex(
             recording.start(session, scenarios, lambda: request.getfixturevalue("vertex_access"))
         elif scenarios:
             session.push(*scenarios)
-    if options.get("env"):
+    is_marked_only = request.node.stash.get(_IS_MARKED_ONLY, False)
+    if is_marked_only and not options.get("env", True):
+        pytest.fail(
+            "@pytest.mark.vertex(env=False) leads no request of this test to the emulator, because the test does not ask for the "
+            "fixture vertex; ask for it, or leave env out",
+            pytrace=False,
+        )
+    if options.get("env", is_marked_only):
         for name, value in session.environment().items():
             monkeypatch.setenv(name, value)
-    request.node.stash[_RECORD] = record = _TestRecord(session, recording=recording)
+    request.node.stash[_RECORD] = record = _TestRecord(session, options, recording=recording)
     vertex_server.service.default_session = project
     try:
         yield session
-        # A test that has failed already gets the exchanges in its report instead.
-        if record.passed:
-            _check_session(record, options)
+        # Other fixtures may have sent requests since the test ended.
+        if record.passed and record.has_changed:
+            _check_session(record)
     finally:
         vertex_server.service.default_session = ""
         if recording is not None:
@@ -252,6 +292,26 @@ def _open_recording(request: pytest.FixtureRequest, name: str | bool, folder: Pa
     found = find_folder(name, folder, request.path.stem, request.node.name)
     made = config.stash.setdefault(_MADE, set())
     return TestRecording(found, config.getoption("--vertex-record"), config.getoption("--vertex-upstream"), made)
+
+
+@pytest.fixture
+def vertex_credentials(vertex: "VertexSession", monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The key file of a service account, for programs that find credentials and addresses in the environment, which is set for the test."""
+    from emulator.intercept.environment import UNSET
+
+    with _report_errors():
+        path = vertex.credentials_file
+    for name in UNSET:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in vertex.environment().items():
+        monkeypatch.setenv(name, value)
+    return path
+
+
+def _check_package() -> None:
+    """Fail if a module of the user's hides the package."""
+    if problem := find_hiding_module():
+        pytest.fail(problem, pytrace=False)
 
 
 @contextmanager
@@ -275,12 +335,35 @@ def _read_marker(request: pytest.FixtureRequest) -> tuple[list[Path], dict[str, 
         pytest.fail(
             f'@pytest.mark.vertex has no option "{unknown[0]}"; it has {_MARKER.partition(":")[0]}', pytrace=False
         )
+    _check_globs(_list_globs(marker.kwargs))
     folders = (request.path.parent, request.config.rootpath)
     paths = [
         next((folder / name for folder in folders if (folder / name).exists()), folders[0] / name)
         for name in marker.args
     ]
     return paths, marker.kwargs
+
+
+def _list_globs(options: dict[str, Any]) -> tuple[str, ...]:
+    """The names and globs of refusals that the marker expects."""
+    globs = options.get("refusals", ())
+    return (globs,) if isinstance(globs, str) else tuple(globs)
+
+
+def _check_globs(globs: Sequence[str]) -> None:
+    """Fail for a name or glob that is no refusal's."""
+    if not globs:
+        return
+    from emulator.catalogue.errors import all_errors
+    from emulator.suggestions import quote, suggest
+
+    known = tuple(one.name for one in all_errors())
+    for glob in globs:
+        if not any(fnmatchcase(name, str(glob)) for name in known):
+            pytest.fail(
+                f"@pytest.mark.vertex: no refusal is named {quote(glob)}{suggest(str(glob), known)}; `vertex-emulator errors` lists them",
+                pytrace=False,
+            )
 
 
 def _project_id(node: pytest.Item) -> str:
@@ -291,11 +374,18 @@ def _project_id(node: pytest.Item) -> str:
     return f"{name}-{blake2b(node.nodeid.encode(), digest_size=4).hexdigest()}"
 
 
-def _check_session(record: _TestRecord, options: dict[str, Any]) -> None:
-    """Fail a test that has passed so far for unanswered and unrouted requests, unexpected refusals, unmet rules or, with `clean`, verdicts."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Fail a test that has passed for what its session says."""
+    yield
+    if record := item.stash.get(_RECORD, None):
+        _check_session(record)
+
+
+def _check_session(record: _TestRecord) -> None:
+    """Fail for unanswered and unrouted requests, unexpected refusals, unmet rules or, with `clean`, verdicts."""
     record.update()
-    globs = options.get("refusals", ())
-    globs = (globs,) if isinstance(globs, str) else tuple(globs)
+    options, globs = record.options, _list_globs(record.options)
     problems = list(record.session.verify(strict=bool(options.get("strict"))).problems)
     expected = set()
     for exchange in record.exchanges:
