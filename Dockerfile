@@ -23,7 +23,7 @@ VOLUME /scenarios
 WORKDIR /scenarios
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=3s --retries=3 \
-  CMD ["python", "-c", "from urllib.request import *; build_opener(ProxyHandler({})).open('http://127.0.0.1:8080/__emulator__/health', timeout=2)"]
+  CMD ["python", "-c", "from urllib.request import *; build_opener(ProxyHandler({})).open('http://127.0.0.1:8080/__emulator__/ready', timeout=2)"]
 ENTRYPOINT ["vertex-emulator"]
 # The command of a laptop, but reachable from outside the container.
 CMD ["serve", "--host", "0.0.0.0", "--port", "8080", "--watch", "/scenarios"]

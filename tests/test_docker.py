@@ -98,7 +98,7 @@ def test_health_is_asked_of_the_control_path() -> None:
     assert (program, flag) == ("python", "-c")
     compile(code, "HEALTHCHECK", "exec")
     port = command()[command().index("--port") + 1]
-    assert f"'http://127.0.0.1:{port}/__emulator__/health'" in code
+    assert f"'http://127.0.0.1:{port}/__emulator__/ready'" in code
     assert only("EXPOSE") == port
 
 

@@ -32,9 +32,10 @@ EXEMPT = {
     "vertex-emulator record --import cassette.yaml --to recording": "needs a cassette; tests/recording imports some",
     "vertex-emulator serve --proxy --port 8080 --tls-port 8443 --proxy-port 8081 weather.yaml": "tests/intercept does",
     "docker build -t vertex-emulator .": "needs a Docker engine; tests/test_docker.py reads the Dockerfile",
-    "npm install --save-dev openai && node --test": "tests/contract/test_runners.py does",
-    "npm install --save-dev openai vitest && npx vitest run": "tests/contract/frameworks/test_vitest.py does",
     "# cassette.yaml": "is a cassette, which a block below it imports",
+    "npm install --save-dev openai vertex-openai-emulator && node --test": "tests/contract/test_runners.py does",
+    "npm install --save-dev openai vertex-openai-emulator vitest && npx vitest run": "tests/contract/frameworks/test_javascript.py does",
+    "npm install --save-dev openai vertex-openai-emulator jest && npx jest": "tests/contract/frameworks/test_javascript.py does",
     "# .github/workflows/test.yml": "is no scenario; tests/contract/test_workflow.py runs its steps",
 }
 ADDRESS = "http://127.0.0.1:8080"

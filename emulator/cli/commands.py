@@ -28,6 +28,7 @@ _COMMANDS = {
     "models": "catalogue:models",
     "quirks": "catalogue:quirks",
     "verdicts": "verdicts:verdicts",
+    "verify": "verify:verify",
 }
 
 

@@ -305,7 +305,12 @@ class Exchange:
             "report": outcome.report or None,
             "refusal": None
             if refusal is None
-            else {"name": refusal.rule, "place": refusal.place or None, "explanation": refusal.explanation or None},
+            else {
+                "name": refusal.rule,
+                "place": refusal.place or None,
+                "explanation": refusal.explanation or None,
+                "scripted": self.unscripted_refusal is None,
+            },
             "request": show_body(self.body),
             "status": timeline.status,
             "answer": [self.show_frame(frame.data) for frame in timeline.frames],
@@ -408,9 +413,14 @@ class TokenExchange:
             "account": self.account or None,
             "outcome": self.result,
             "rule": None,
-            "refusal": {"name": self.refusal, "place": None, "explanation": self.explanation or None}
-            if self.refusal
-            else None,
+            "refusal": None
+            if not self.refusal
+            else {
+                "name": self.refusal,
+                "place": None,
+                "explanation": self.explanation or None,
+                "scripted": self.is_scripted,
+            },
             "request": self.request,
             "status": self.status,
             "answer": self.answer,

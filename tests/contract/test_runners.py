@@ -1,29 +1,49 @@
-"""The recipe of docs/runners.md for Node's test runner does what it promises."""
+"""The package of clients/node, packed and installed by npm, with Node's test runner: the guides that show it do what they promise."""
 
+import json
 import re
+import shutil
+import tomllib
 from collections.abc import Callable
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from emulator.api.emulator import Emulator
 
+ROOT = Path(__file__).parents[2]
+CLIENT = ROOT / "clients" / "node"
 TITLE = "Node's test runner"
-COMMAND = "npm install --save-dev openai && node --test"
+COMMAND = "npm install --save-dev openai vertex-openai-emulator && node --test"
 UNANSWERED = """
 import test from "node:test";
 import OpenAI from "openai";
-import { vertex } from "./vertex.mjs";
+import { testSession } from "vertex-openai-emulator";
 
 test("does not notice", async (t) => {
-  const client = new OpenAI(await vertex(t, "weather.yaml"));
+  const client = new OpenAI((await testSession(t, { scenario: "weather.yaml" })).openai());
   const messages = [{ role: "user", content: "How was the match?" }];
-  await client.chat.completions.create({ model: "google/gemini-2.5-flash", messages }).catch(() => "never mind");
+  await client.chat.completions.create({ model: "google/gemini-3.5-flash", messages }).catch(() => "never mind");
 });
 
 test("asks nothing", async (t) => {
-  await vertex(t, "weather.yaml");
+  await testSession(t);
+});
+"""
+FAILED = """
+import assert from "node:assert/strict";
+import test from "node:test";
+import OpenAI from "openai";
+import { testSession } from "vertex-openai-emulator";
+
+test("fails by itself", async (t) => {
+  const client = new OpenAI((await testSession(t, { scenario: "weather.yaml" })).openai());
+  const messages = [{ role: "user", content: "How is the weather?" }];
+  const completion = await client.chat.completions.create({ model: "google/gemini-3.5-flash", messages });
+  assert.equal(completion.choices[0].message.content, "It is sunny.");
 });
 """
 # Between its two requests it waits for the other files to have asked as well.
@@ -33,10 +53,10 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import test from "node:test";
 import OpenAI from "openai";
-import { vertex } from "./vertex.mjs";
+import { testSession } from "vertex-openai-emulator";
 
 test("the first request of a file is the first of its session", async (t) => {
-  const client = new OpenAI({ ...(await vertex(t, "weather.yaml")), maxRetries: 0 });
+  const client = new OpenAI((await testSession(t, { scenario: "weather.yaml" })).openai({ maxRetries: 0 }));
   const ask = () =>
     client.chat.completions.create({ model: "google/gemini-2.5-flash", messages: [{ role: "user", content: "busy?" }] });
   await assert.rejects(ask, { status: 429 });
@@ -44,10 +64,16 @@ test("the first request of a file is the first of its session", async (t) => {
   assert.equal((await ask()).choices[0].message.content, "Not any more.");
 });
 """
+START = """
+import test from "node:test";
+import { startEmulator } from "vertex-openai-emulator";
+
+test("starts", () => startEmulator({ startTimeout: Number(process.env.PATIENCE ?? 60000) }));
+"""
 
 
 @pytest.fixture
-def compiled_reply(make_recipe: Callable[..., Any], node_openai: Path) -> Any:
+def recipe(make_recipe: Callable[..., Any], node_openai: Path) -> Any:
     """The folder of the recipe."""
     return make_recipe(node_openai / "node_modules", TITLE)
 
@@ -57,49 +83,129 @@ def counts(output: str) -> dict[str, int]:
     return {name: int(number) for name, number in re.findall(r"(?m)^[#ℹ] (pass|fail) (\d+)$", output)}  # noqa: RUF001  # so it writes
 
 
-def test_recipe_passes(compiled_reply: Any) -> None:
+def test_recipe_passes(recipe: Any) -> None:
     """Its tests pass as they stand, and their server ends with them: nothing else would let go of the output."""
     install, command = COMMAND.split(" && ")
-    assert f"```sh\n{COMMAND}\n```" in compiled_reply.text
-    assert install.split()[-1] == "openai"
-    done = compiled_reply.run(command)
+    assert f"```sh\n{COMMAND}\n```" in recipe.text
+    assert install.split()[-2:] == ["openai", "vertex-openai-emulator"]
+    done = recipe.run(command)
     assert (done.returncode, counts(done.stdout)) == (0, {"pass": 2, "fail": 0}), done.stdout
 
 
-def test_unanswered_request_fails_its_test(compiled_reply: Any) -> None:
-    """A miss that the code under test swallows fails the test that asked, and no other, with the whole report."""
-    (compiled_reply.folder / "miss.test.mjs").write_text(UNANSWERED, "utf-8")
-    done = compiled_reply.run("node --test miss.test.mjs")
+def test_readme_of_the_package_passes(make_recipe: Callable[..., Any], node_openai: Path) -> None:
+    """The test that the package's own page shows passes; all its examples in JavaScript are files."""
+    text = (CLIENT / "README.md").read_text("utf-8")
+    assert f"```sh\n{COMMAND}\n```" in text
+    assert text.count("```js\n") == text.count("```js\n// ") > 0
+    done = make_recipe(node_openai / "node_modules", "", text).run("node --test")
+    assert (done.returncode, counts(done.stdout)) == (0, {"pass": 1, "fail": 0}), done.stdout
+
+
+def test_links_of_the_package_s_page_lead_somewhere() -> None:
+    """Every link of the package's own page is to a file of the repository."""
+    text = (CLIENT / "README.md").read_text("utf-8")
+    targets = re.findall(r"\]\(([^)\s#]+)[^)]*\)", text)
+    assert targets
+    assert all((CLIENT / target).exists() for target in targets)
+
+
+def test_package_is_complete(node_client: Path) -> None:
+    """It has the version of the emulator, the files that it exports, each with its types, and no others."""
+    package = json.loads((node_client / "package.json").read_text("utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert (package["name"], package["version"]) == (project["name"], project["version"])
+    assert (node_client / "LICENSE").read_text("utf-8") == (ROOT / "LICENSE").read_text("utf-8")
+    exported = set(re.findall(r'"\./([\w.-]+\.[cm](?:js|ts))"', json.dumps(package)))
+    code = {path.name for path in node_client.glob("*.[cm]js")}
+    types = {path.name for path in node_client.glob("*.d.[cm]ts")}
+    assert {name.replace(".d.", ".").replace("ts", "js") for name in types} == code
+    assert exported == code | types
+    files = {path.name for path in node_client.iterdir()}
+    assert files == exported | {"package.json", "LICENSE", "README.md"}
+
+
+def test_package_does_what_it_documents(recipe: Any) -> None:
+    """Sessions, scenarios, journal, verification, environment, sharing and stopping, by a program that calls all of it."""
+    shutil.copy(Path(__file__).with_name("node") / "helper.test.mjs", recipe.folder)
+    done = recipe.run("node --test helper.test.mjs")
+    assert (done.returncode, counts(done.stdout)["fail"]) == (0, 0), done.stdout
+
+
+def test_unanswered_request_fails_its_test(recipe: Any) -> None:
+    """A miss that the code under test swallows fails the test that asked, and no other, with the report that the guide shows."""
+    (recipe.folder / "miss.test.mjs").write_text(UNANSWERED, "utf-8")
+    done = recipe.run("node --test --test-reporter=spec miss.test.mjs")
     assert (done.returncode, counts(done.stdout)) == (1, {"pass": 1, "fail": 1}), done.stdout
-    assert re.search(r"(?m)^(not ok 1 -|✖) does not notice", done.stdout)
-    assert 'nearest: "weather", <pushed for test-' in done.stdout
-    assert 'last_user  MISS  wanted text containing "weather", got "How was the match?"' in done.stdout
+    shown = re.findall(r"(?ms)^```text\n✖ does not notice\n(.*?)^```$", recipe.text)[0].replace(
+        "weather.test", "miss.test"
+    )
+    pattern = r"\s+".join(re.escape(word).replace("…", ".*?") for word in shown.split())
+    printed = re.sub(r"<pushed for [^>]*>", "weather.yaml", done.stdout).replace(
+        "Error [VerificationError]", "VerificationError"
+    )
+    assert re.search(pattern, printed, re.DOTALL), printed
 
 
-def test_problem_of_a_scenario_is_told(compiled_reply: Any) -> None:
-    """A mistake in a scenario fails the tests that use it, with line, column and the right spelling."""
-    (compiled_reply.folder / "weather.yaml").write_text("rules: [{repyl: Hi}]", "utf-8")
-    done = compiled_reply.run("node --test")
-    assert (done.returncode, counts(done.stdout)) == (1, {"pass": 0, "fail": 2}), done.stdout
+def test_failed_test_shows_what_it_asked(recipe: Any) -> None:
+    """A test that fails by itself shows its exchanges, and no other error."""
+    (recipe.folder / "failed.test.mjs").write_text(FAILED, "utf-8")
+    done = recipe.run("node --test failed.test.mjs")
+    assert (done.returncode, counts(done.stdout)) == (1, {"pass": 0, "fail": 1}), done.stdout
+    assert '#1 "How is the weather?" -> "weather" 200 "It rains."' in done.stdout
+    assert "VerificationError" not in done.stdout
+
+
+def test_problem_of_a_scenario_is_told(recipe: Any) -> None:
+    """A mistake in a scenario fails the test that uses it, with line, column and the right spelling."""
+    (recipe.folder / "weather.yaml").write_text("rules: [{repyl: Hi}]", "utf-8")
+    done = recipe.run("node --test")
+    assert (done.returncode, counts(done.stdout)) == (1, {"pass": 1, "fail": 1}), done.stdout
     assert ':1:10: unknown key "repyl" in a rule; did you mean "reply"?' in done.stdout
 
 
-def test_server_that_cannot_start_is_told(compiled_reply: Any) -> None:
-    """What keeps the server from starting stands in the output of the test runner."""
-    done = compiled_reply.run("node --test", VERTEX_EMULATOR_TOKEN_LIFETIME="never")
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"VERTEX_EMULATOR_TOKEN_LIFETIME": "never"}, r"did not start; it ended with exit status 2; it said:\n.*TOKEN_LIFETIME"),
+        ({"VERTEX_EMULATOR_COMMAND": "nowhere"}, 'the command "nowhere" is not found; install it'),
+        ({"VERTEX_EMULATOR_COMMAND": "."}, '"." cannot be run: '),
+        ({"VERTEX_EMULATOR_COMMAND": "echo"}, r'printed "serve --port 0 .*expected a line of JSON'),
+        ({"VERTEX_EMULATOR_COMMAND": "./silent", "PATIENCE": "300"}, r'"\./silent serve" did not answer within 300 ms; it said:\nnot yet'),
+        ({"VERTEX_EMULATOR_URL": "here"}, 'the URL of the emulator is "here"; expected one such as http://127.0.0.1:8080'),
+        ({"VERTEX_EMULATOR_URL": "http://127.0.0.1:9"}, r"no emulator answers at http://127.0.0.1:9 \(ECONNREFUSED\); `url` or"),
+    ],
+)  # fmt: skip
+def test_server_that_cannot_be_used_is_told(recipe: Any, environment: dict[str, str], said: str) -> None:
+    """What keeps the server from starting or answering stands in the error of the test, with what to do."""
+    (recipe.folder / "silent").write_text("#!/bin/sh\necho not yet >&2\nread forever\n", "utf-8")
+    (recipe.folder / "silent").chmod(0o755)
+    (recipe.folder / "start.test.mjs").write_text(START, "utf-8")
+    done = recipe.run("node --test --test-reporter=spec start.test.mjs", **environment)
+    assert (done.returncode, counts(done.stdout)) == (1, {"pass": 0, "fail": 1}), done.stdout
+    assert re.search(said, re.sub(r"\n +", "\n", done.stdout), re.DOTALL), done.stdout
+
+
+def test_something_else_at_the_url_is_told(recipe: Any) -> None:
+    """A server that is no emulator is told from one."""
+    (recipe.folder / "start.test.mjs").write_text(START, "utf-8")
+    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        Thread(target=server.serve_forever).start()
+        try:
+            done = recipe.run(
+                "node --test start.test.mjs", VERTEX_EMULATOR_URL=f"http://127.0.0.1:{server.server_port}"
+            )
+        finally:
+            server.shutdown()
     assert done.returncode == 1
-    assert "VERTEX_EMULATOR_TOKEN_LIFETIME" in done.stdout
-    assert "vertex-emulator did not start; its standard error says why" in done.stdout
+    assert "is no emulator" in done.stdout
 
 
-def test_parallel_files_share_a_server_unseen(
-    compiled_reply: Any, vertex: Emulator, open_gate: Callable[[int], str]
-) -> None:
+def test_parallel_files_share_a_server_unseen(recipe: Any, vertex: Emulator, open_gate: Callable[[int], str]) -> None:
     """Files that run at the same time on one server each have counters of their own, and leave nothing behind."""
-    (compiled_reply.folder / "bin" / "vertex-emulator").unlink()
+    (recipe.folder / "bin" / "vertex-emulator").unlink()
     for name in ("one", "two", "three"):
-        (compiled_reply.folder / f"{name}.test.mjs").write_text(BUSY, "utf-8")
-    done = compiled_reply.run(
+        (recipe.folder / f"{name}.test.mjs").write_text(BUSY, "utf-8")
+    done = recipe.run(
         "node --test --test-concurrency=3 one.test.mjs two.test.mjs three.test.mjs",
         VERTEX_EMULATOR_URL=vertex.url,
         GATE=open_gate(3),

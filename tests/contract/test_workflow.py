@@ -1,15 +1,10 @@
-"""The workflow of docs/runners.md: its service fits the image, and its steps do what they are there for."""
+"""The action and the workflow of docs/runners.md: what they name is there, and their steps, run by bash, do what they are there for."""
 
 import json
-import os
 import re
-import shutil
-import signal
 import subprocess
 import sys
-import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +15,21 @@ import yaml
 from emulator.cli.commands import main
 
 ROOT = Path(__file__).parents[2]
+ACTION_FILE = ROOT / "action.yml"
+ACTION = yaml.safe_load(ACTION_FILE.read_text("utf-8"))
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 GUIDE = (ROOT / "docs" / "runners.md").read_text("utf-8")
-WORKFLOW = yaml.safe_load(re.findall(r"(?ms)^```yaml\n# \.github/workflows/[\w.]+\n(.*?)^```$", GUIDE)[0])
-CONTAINER, BACKGROUND = WORKFLOW["jobs"]["container"], WORKFLOW["jobs"]["background"]
-INSTALLING = {"npm ci", "pip install vertex-openai-emulator"}
+WORKFLOW_TEXT = re.findall(r"(?ms)^```yaml\n# \.github/workflows/[\w.]+\n(.*?)^```$", GUIDE)[0]
+WORKFLOW = yaml.safe_load(WORKFLOW_TEXT)
+CONTAINER, WITH_ACTION = WORKFLOW["jobs"]["container"], WORKFLOW["jobs"]["action"]
+INSTALLING = "npm ci"
 PROGRAM = """
 import OpenAI from "openai";
 const messages = [{{ role: "user", content: "{text}" }}];
 await new OpenAI().chat.completions.create({{ model: "google/gemini-2.5-flash", messages }}).catch(() => "never mind");
 """
+# In the guide a rule expects two requests.
+SCENARIO = "rules:\n  - {name: weather, when: {last_user: weather}, reply: It rains.}\n"
 
 
 def service() -> dict[str, Any]:
@@ -63,124 +63,209 @@ def test_health_check_is_the_image_s() -> None:
     """The image has a health check, and the workflow changes only its pace, in a way that the Dockerfile does too."""
     (instruction,) = re.findall(r"(?ms)^HEALTHCHECK (.*?[^\\])$", DOCKERFILE)
     pace, _, check = instruction.partition("CMD ")
-    assert "/__emulator__/health" in check
+    assert "/__emulator__/ready" in check
     words = service()["options"].split()
     assert dict(zip(words[::2], words[1::2], strict=True)).keys() <= {
         name.replace("--", "--health-") for name in re.findall(r"--[\w-]+", pace)
     }
 
 
+def check(schema: str, file: Path) -> None:
+    """Check a file by one of the schemas that check-jsonschema brings."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_action_and_workflow_follow_their_schemas(tmp_path: Path) -> None:
+    """By the schemas of GitHub's workflows and actions."""
+    check("vendor.github-actions", ACTION_FILE)
+    (tmp_path / "test.yml").write_text(WORKFLOW_TEXT, "utf-8")
+    check("vendor.github-workflows", tmp_path / "test.yml")
+
+
+def test_inputs_are_those_that_are_read() -> None:
+    """Every input of the action reaches its script, which reads no other; the guide lists all, and all outputs."""
+    (step,) = ACTION["runs"]["steps"]
+    assert step["env"] == {f"INPUT_{name.upper()}": f"${{{{ inputs.{name} }}}}" for name in ACTION["inputs"]}
+    script = (ROOT / "deploy" / "action" / "run.sh").read_text("utf-8")
+    assert set(re.findall(r"\bINPUT_[A-Z]+", script)) == set(step["env"])
+    section = GUIDE.split("\n## GitHub Actions\n")[1]
+    inputs = [name for cell in re.findall(r"(?m)^\| (`.+?) \|", section) for name in re.findall(r"`([\w-]+)`", cell)]
+    assert sorted(inputs) == sorted(ACTION["inputs"])
+    outputs = re.findall(r"The outputs are (.+?), the file", section)[0]
+    assert re.findall(r"`([\w-]+)`", outputs) == list(ACTION["outputs"])
+
+
 def test_steps_are_known() -> None:
-    """Every step uses an action or runs a command, and what this test does not run only installs."""
-    for job in (CONTAINER, BACKGROUND):
+    """Every step uses an action or runs a command, and uses our action with inputs that it has."""
+    for job in (CONTAINER, WITH_ACTION):
         assert all(("uses" in step) != ("run" in step) for step in job["steps"])
-        assert INSTALLING & {step.get("run") for step in job["steps"]}
-    name = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["name"]
-    assert f"pip install {name}" in INSTALLING
-
-
-class Runner:
-    """Runs the steps of a job one after the other, as GitHub's runner does, in a recipe's folder."""
-
-    def __init__(self, compiled_reply: Any, script: str) -> None:
-        self.compiled_reply = compiled_reply
-        self.log = compiled_reply.folder / "log.txt"
-        self._variables = compiled_reply.folder / "variables.txt"
-        self._groups: list[int] = []
-        (compiled_reply.folder / "package.json").write_text(json.dumps({"scripts": {"test": script}}), "utf-8")
-
-    def run(self, job: dict[str, Any], **environment: str) -> int:
-        """Run a job with this more of environment; return the exit status of the first step that fails, or 0."""
-        self._variables.write_text("", "utf-8")
-        for step in job["steps"]:
-            if "run" not in step or step["run"] in INSTALLING:
-                continue
-            given = {name: str(value) for name, value in job.get("env", {}).items()} | environment
-            given |= dict(line.split("=", 1) for line in self._variables.read_text("utf-8").splitlines())
-            with self.log.open("a") as log:
-                process = subprocess.Popen(
-                    ["bash", "-e", "-c", step["run"]],
-                    cwd=self.compiled_reply.folder,
-                    env=self.compiled_reply.environment | given | {"GITHUB_ENV": str(self._variables)},
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
-            self._groups.append(process.pid)
-            if process.wait(timeout=120):
-                return process.returncode
-        return 0
-
-    def end(self) -> None:
-        """End what the steps have left running."""
-        for group in self._groups:
-            try:
-                os.killpg(group, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        assert {"run": INSTALLING} in job["steps"]
+    ours = [step for step in WITH_ACTION["steps"] if "vertex-openai-emulator@" in step.get("uses", "")]
+    assert [step["with"].get("mode", "start") for step in ours] == ["start", "verify"]
+    assert all(set(step["with"]) <= set(ACTION["inputs"]) for step in ours)
 
 
 @pytest.fixture
-def runner(make_recipe: Callable[..., Any], node_openai: Path) -> Iterator[Callable[[str], Runner]]:
-    """Make a runner whose repository is the recipe for Node, with this for `npm test`."""
-    if shutil.which("bash") is None or shutil.which("jq") is None or shutil.which("curl") is None:
-        pytest.skip("there is no bash, no jq or no curl")
-    compiled_reply = make_recipe(node_openai / "node_modules", "Node's test runner")
-    with ExitStack() as stack:
-
-        def make(script: str) -> Runner:
-            made = Runner(compiled_reply, script)
-            stack.callback(made.end)
-            return made
-
-        yield make
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the container's address is played by another loopback address")
-@pytest.mark.parametrize(("token", "status"), [("only-for-tests", 0), ("another", 1)])
-def test_container_job(runner: Any, tmp_path: Path, token: str, status: int) -> None:
-    """The tests reach the command of the image by a foreign name, as they reach a container, and need its token."""
+def serve_image(runner: Any, tmp_path: Path) -> Iterator[str]:
+    """Run the command of the image, reached by a foreign name as a container is, and return its URL."""
     command = json.loads(re.findall(r"(?m)^CMD (.+)$", DOCKERFILE)[-1])
     # An empty volume; and not on all addresses, but on one that the control path does not take for local either.
     (tmp_path / "volume").mkdir()
     put = {"0.0.0.0": "127.0.0.2", "8080": "0", "/scenarios": str(tmp_path / "volume")}  # noqa: S104  # looked up, not bound
     words = [put.get(word, word) for word in command]
-    job = runner("node --test")
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "emulator", *words, "--print", "json"],
-        env=job.compiled_reply.environment | {name: str(value) for name, value in service()["env"].items()},
+        env=runner.recipe.environment | {name: str(value) for name, value in service()["env"].items()},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-    )
-    with process:
+    ) as process:
         try:
             assert process.stdout is not None
-            url = json.loads(process.stdout.readline())["url"]
-            done = job.run(CONTAINER, VERTEX_EMULATOR_URL=url, VERTEX_EMULATOR_CONTROL_TOKEN=token)
+            url: str = json.loads(process.stdout.readline())["url"]
+            yield url
         finally:
             process.kill()
-    log = job.log.read_text("utf-8")
+
+
+needs_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="the container's address is played by another loopback address"
+)
+
+
+def run_container_job(runner: Any, url: str) -> int:
+    """Run the container's job against its service at a URL."""
+    moved = {name: str(value).replace("http://127.0.0.1:8080", url) for name, value in CONTAINER["env"].items()}
+    done: int = runner.run(CONTAINER, **moved)
+    return done
+
+
+@needs_linux
+@pytest.mark.parametrize(("text", "status"), [("How is the weather?", 0), ("How was the match?", 1)])
+def test_container_job(runner: Any, serve_image: str, text: str, status: int) -> None:
+    """A program that knows nothing but the variables gets answers of the scenario that a step pushes; the last step verifies them."""
+    runner.test_with("node program.mjs")
+    (runner.recipe.folder / "weather.yaml").write_text(SCENARIO, "utf-8")
+    (runner.recipe.folder / "program.mjs").write_text(PROGRAM.format(text=text), "utf-8")
+    done = run_container_job(runner, serve_image)
+    log = runner.log.read_text("utf-8")
     assert done == status, log
-    assert ("bearer of the control token" in log) == (status == 1)
+    assert ('wanted text containing "weather", got "How was the match?"' in log) == (status == 1)
+
+
+@needs_linux
+def test_container_job_with_a_bad_scenario(runner: Any, serve_image: str) -> None:
+    """A scenario with a mistake fails its step, which says where it is."""
+    (runner.recipe.folder / "weather.yaml").write_text("rules: [{repyl: Hi}]", "utf-8")
+    assert run_container_job(runner, serve_image)
+    assert ':1:10: unknown key \\"repyl\\" in a rule' in runner.log.read_text("utf-8")
+
+
+@needs_linux
+@pytest.mark.parametrize(("token", "status"), [("only-for-tests", 0), ("another", 1)])
+def test_helper_in_the_container_job(runner: Any, serve_image: str, token: str, status: int) -> None:
+    """Tests that use the helper push and verify by themselves, with the token of the job."""
+    environment = {"VERTEX_EMULATOR_URL": serve_image, "VERTEX_EMULATOR_CONTROL_TOKEN": token}
+    assert runner.step("node --test", environment) == status, runner.log.read_text("utf-8")
+    assert ("bearer of the control token" in runner.log.read_text("utf-8")) == (status == 1)
 
 
 @pytest.mark.parametrize(("text", "status"), [("How is the weather?", 0), ("How was the match?", 1)])
-def test_background_job(runner: Any, text: str, status: int) -> None:
-    """A program that reads the variables finds the server, and the last step fails the job if a request went unanswered."""
-    job = runner("node program.mjs")
-    (job.compiled_reply.folder / "program.mjs").write_text(PROGRAM.format(text=text), "utf-8")
-    done = job.run(BACKGROUND)
-    log = job.log.read_text("utf-8")
+def test_action_job(runner: Any, text: str, status: int) -> None:
+    """A program that knows nothing but the variables finds the server, and the last step fails if a request went unanswered."""
+    runner.use_installed()
+    runner.test_with("node program.mjs")
+    (runner.recipe.folder / "weather.yaml").write_text(SCENARIO, "utf-8")
+    (runner.recipe.folder / "program.mjs").write_text(PROGRAM.format(text=text), "utf-8")
+    done = runner.run(WITH_ACTION)
+    log = runner.log.read_text("utf-8")
     assert done == status, log
-    assert ('wanted text containing "weather", got "How was the match?"' in log) == (status == 1)
-    assert f" {418 if status else 200} " in (job.compiled_reply.folder / "vertex.log").read_text("utf-8")
+    assert f'demo gemini-2.5-flash "{text}"' in log
+    # An annotation is one line.
+    wanted = r'(?m)^::error title=vertex-emulator::exchange 1, .*%0A.*wanted text containing "weather", got "How was the match\?"'
+    assert bool(re.search(wanted, log)) == (status == 1)
+    outputs = runner.variables("GITHUB_OUTPUT")
+    assert set(outputs) == {re.findall(r"outputs\.([\w-]+)", one["value"])[0] for one in ACTION["outputs"].values()}
+    assert Path(outputs["log"]).read_text("utf-8").startswith("#1 ")
+    assert outputs["base-url"] == runner.variables("GITHUB_ENV")["OPENAI_BASE_URL"]
 
 
-def test_background_job_with_a_bad_scenario(runner: Any) -> None:
-    """A server that does not start fails its step, which says why."""
-    job = runner("node --version")
-    (job.compiled_reply.folder / "weather.yaml").write_text("rules: [{repyl: Hi}]", "utf-8")
-    assert job.run(BACKGROUND) == 1
-    assert 'weather.yaml:1:10: unknown key "repyl" in a rule; did you mean "reply"?' in job.log.read_text("utf-8")
+def test_helper_and_commands_find_the_server_of_the_action(runner: Any) -> None:
+    """The steps behind reach it by the helper and by the commands of the emulator, and each session is its own."""
+    runner.use_installed()
+    assert runner.use() == 0
+    (runner.recipe.folder / "bin" / "vertex-emulator").unlink()
+    command = runner.temp / "vertex-emulator" / "bin" / "vertex-emulator"
+    assert runner.step(f'node --test && "{command}" journal', {}) == 0, runner.log.read_text("utf-8")
+    assert runner.use(mode="verify") == 1
+    assert "::no request reached the emulator" in runner.log.read_text("utf-8")
+
+
+def test_verification_by_the_inputs(runner: Any) -> None:
+    """`strict`, `clean` and `session` decide what is wrong."""
+    runner.use_installed()
+    scenario = "rules: [{name: one, when: {last_user: a}, reply: A}, {name: two, when: {last_user: b}, reply: B}]"
+    (runner.recipe.folder / "two rules.yaml").write_text(scenario, "utf-8")
+    assert runner.use(scenarios="\n  two rules.yaml  \n\n", options="--auth 'any' # as a comment") == 0
+    ask = """curl -s "$OPENAI_BASE_URL/chat/completions" -H 'Authorization: Bearer sk-1' -d '{"model": "google/gemini-3.5-flash", "messages": [{"role": "user", "content": "a"}]}'"""
+    assert runner.step(ask, {}) == 0
+    assert runner.use(mode="verify") == 1  # an API key is refused
+    assert "exchange 1, session demo: refused by Vertex" in runner.log.read_text("utf-8")
+    assert (
+        runner.step(f"curl -s -X POST $VERTEX_EMULATOR_URL/__emulator__/reset; {ask.replace('sk-1', 'ya29.x')}", {})
+        == 0
+    )
+    assert runner.use(mode="verify", clean="true") == 0, runner.log.read_text("utf-8")
+    assert runner.use(mode="verify", strict="true") == 1
+    assert re.search(r'::"two", .*: never answered\n', runner.log.read_text("utf-8"))
+    assert runner.use(mode="verify", session="other") == 1
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"mode": "stop"}, '::the input mode is "stop"; expected start or verify'),
+        ({"mode": "verify"}, "::no emulator is known to this job; start one by this action"),
+        ({"options": "--seed 'x"}, "::the input options cannot be read as words of a shell: ValueError: No closing quotation"),
+        ({"options": "--sed x"}, "::the emulator did not start: Usage: .*%0AError: No such option"),
+        ({"options": "--proxy"}, "::the option --proxy does not go with the action: .*; use vertex-emulator exec"),
+        ({"scenarios": "nowhere.yaml"}, "::the emulator did not start: nowhere.yaml:1:1: there is no such file or folder"),
+        ({"scenarios": "--help"}, "::the emulator did not start: --help:1:1: there is no such file or folder"),
+    ],
+)  # fmt: skip
+def test_wrong_inputs_are_told(runner: Any, inputs: dict[str, str], said: str) -> None:
+    """What is wrong fails the step, with an annotation that says what to do."""
+    runner.use_installed()
+    assert runner.use(**inputs) == 1
+    assert re.search(said, runner.log.read_text("utf-8")), runner.log.read_text("utf-8")
+
+
+def test_only_one_server_is_started(runner: Any) -> None:
+    """A second start fails, and a server that has ended is told."""
+    runner.use_installed()
+    assert runner.use() == 0
+    assert runner.use() == 1
+    assert "::an emulator runs already, at http://127.0.0.1:" in runner.log.read_text("utf-8")
+    runner.end()
+    assert runner.use(mode="verify") == 1
+    assert re.search(r"::no emulator answers at http://127\.0\.0\.1:\d+; the log", runner.log.read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("nowhere", '::the input python is "nowhere", which cannot be run; name a Python, or use actions/setup-python'),
+        ("./old-python", '::"./old-python" is Python 3.9, the emulator needs 3.11 or newer; use actions/setup-python'),
+        (sys.executable, '::pip could not install "./nothing-there"; the step\'s log says why'),
+    ],
+    ids=["missing", "old", "fine"],
+)
+def test_installation_that_fails_is_told(runner: Any, program: str, said: str) -> None:
+    """A Python that is missing or too old, and a source that pip does not take."""
+    old = runner.recipe.folder / "old-python"
+    old.write_text("#!/bin/sh\necho False 3.9\n", "utf-8")
+    old.chmod(0o755)
+    assert runner.use(python=program, source="./nothing-there") == 1
+    assert said in runner.log.read_text("utf-8")

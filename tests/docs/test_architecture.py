@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 PACKAGES, REQUEST = re.findall(r"(?ms)^```mermaid\n(.*?)^```$", TEXT)
 ROWS = re.findall(r"(?m)^\| (?!---|I want)(.+?) \| (.+?) \| (.+) \|$", TEXT.split("\n## I want to change ...\n")[1])
-PATH = re.compile(r"`((?:emulator|pytest_vertex_emulator|tests|docs|scenarios|benchmarks)/[^`]*|[A-Z]+\.md)`")
+PATH = re.compile(
+    r"`((?:emulator|pytest_vertex_emulator|tests|docs|scenarios|benchmarks|clients|deploy)/[^`]*|[A-Z]+\.md)`"
+)
 
 
 def read_floors() -> tuple[tuple[str, ...], ...]:

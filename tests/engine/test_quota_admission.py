@@ -88,7 +88,12 @@ def test_excess_gets_the_exact_429_with_an_explanation() -> None:
     assert "retry-after" not in headers
     shown = refused.to_json()
     assert (shown["outcome"], shown["rule"]) == ("refusal", None)
-    assert shown["refusal"] == {"name": "resource_exhausted", "place": None, "explanation": explanation}
+    assert shown["refusal"] == {
+        "name": "resource_exhausted",
+        "place": None,
+        "explanation": explanation,
+        "scripted": True,
+    }
     assert explanation in log_line(refused)
     one.clock.advance(29.9)
     assert one.send().status == 429

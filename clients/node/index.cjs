@@ -1,0 +1,465 @@
+"use strict";
+// The helper itself, as CommonJS, because Jest cannot load ES modules without a flag; index.mjs exports it as an ES module.
+
+const { spawn } = require("node:child_process");
+const { randomBytes } = require("node:crypto");
+const { access, readFile } = require("node:fs/promises");
+const http = require("node:http");
+const https = require("node:https");
+const path = require("node:path");
+const { clearTimeout, setTimeout } = require("node:timers"); // not the globals, which a test may replace
+const { fileURLToPath } = require("node:url");
+
+const START_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 15_000;
+/** How long the control path may be silent. */
+const REQUEST_TIMEOUT_MS = 30_000;
+const POLL_INTERVAL_MS = 20;
+/** How long the end of a server may take to be noticed. */
+const NOTICE_MS = 1000;
+/** How much of the end of the server's log an error shows, in characters. */
+const MAX_LOG = 10_000;
+const MAX_NAME = 40;
+/** Exchanges that a report shows, and characters of each text. */
+const MAX_EXCHANGES = 20;
+const MAX_TEXT = 100;
+
+/** An error whose stack shows the test only, and whose problems runners do not print, because the message has them too. */
+class PlainError extends Error {
+  constructor(message, problems = []) {
+    super(message);
+    this.name = this.constructor.name;
+    Object.defineProperty(this, "problems", { value: problems });
+    this.pointTo(this.stack);
+  }
+
+  /** Take the frames of another stack, without those of this package and of Node. */
+  pointTo(stack) {
+    const frames = stack.split("\n").filter((line) => /^ +at /.test(line) && !line.includes(__dirname) && !/[( ]node:/.test(line));
+    this.stack = [`${this.name}: ${this.message}`, ...frames].join("\n");
+  }
+}
+
+/** What went wrong with the emulator itself: it cannot be started or reached, or does not take what it was given. */
+class EmulatorError extends PlainError {}
+
+/** What went wrong with a session, as `Session.verify` throws it. */
+class VerificationError extends PlainError {}
+
+/** Start `vertex-emulator serve`, or connect to the server that `url` or VERTEX_EMULATOR_URL names. */
+async function startEmulator(options = {}) {
+  // A server that runs already has scenarios and options of its own, so these ask for another one.
+  const own = ["scenarios", "args"].find((name) => options[name] !== undefined);
+  if (own && options.url) {
+    throw new EmulatorError(`\`${own}\` is for a server that is started, not for the one at ${options.url}; push scenarios to its sessions`);
+  }
+  const url = options.url ?? (own ? undefined : (options.env ?? process.env).VERTEX_EMULATOR_URL);
+  if (!url) return new Emulator(await ServerProcess.start(options), options);
+  const emulator = new Emulator({ url: readUrl(url) }, options);
+  await emulator.control("GET", "health");
+  return emulator;
+}
+
+function readUrl(text) {
+  try {
+    const { origin, protocol } = new URL(text);
+    if (protocol === "http:" || protocol === "https:") return origin;
+  } catch {} // said below
+  throw new EmulatorError(`the URL of the emulator is "${text}"; expected one such as http://127.0.0.1:8080`);
+}
+
+/** A server that this process has started. It ends when this process does, because that closes its standard input. */
+class ServerProcess {
+  #child;
+  #closed;
+  #log = "";
+  #ended = "";
+
+  static async start({ scenarios = [], args = [], command, env = process.env, cwd, log = false, startTimeout = START_TIMEOUT_MS }) {
+    const server = new ServerProcess();
+    const words = ["serve", "--port", "0", "--print", "json", "--until-stdin-closes", ...(log ? [] : ["--quiet"]), ...args];
+    // Behind `--` even a scenario whose name begins with a dash is no option.
+    words.push("--", ...[scenarios].flat().map(readPath));
+    const [program, ...first] = [command ?? env.VERTEX_EMULATOR_COMMAND ?? "vertex-emulator"].flat();
+    Object.assign(server, await server.#spawn(program, [...first, ...words], { env, cwd }, log, startTimeout));
+    return server;
+  }
+
+  #spawn(program, words, { env, cwd }, log, startTimeout) {
+    return new Promise((resolve, reject) => {
+      const child = (this.#child = spawn(program, words, { env, cwd, stdio: ["pipe", "pipe", "pipe"] }));
+      const fail = (message) => {
+        clearTimeout(timer);
+        child.kill("SIGKILL");
+        reject(new EmulatorError(message));
+      };
+      const timer = setTimeout(
+        () => fail(`"${program} serve" did not answer within ${startTimeout} ms${this.#logText()}`),
+        startTimeout,
+      );
+      let output = "";
+      let isReady = false;
+      child.stdout.setEncoding("utf8").on("data", (text) => {
+        output += text;
+        const end = output.indexOf("\n");
+        if (end < 0 || isReady) return;
+        clearTimeout(timer);
+        // Node may end in spite of these.
+        for (const handle of [child, child.stdin, child.stdout, child.stderr]) handle.unref();
+        try {
+          const started = JSON.parse(output.slice(0, end));
+          isReady = true;
+          resolve(started);
+        } catch {
+          fail(`"${program} serve --print json" printed ${JSON.stringify(cut(output))}; expected a line of JSON`);
+        }
+      });
+      child.stderr.setEncoding("utf8").on("data", (text) => {
+        this.#log = (this.#log + text).slice(-MAX_LOG);
+        if (log) process.stderr.write(text);
+      });
+      child.stdin.on("error", () => {}); // the server has ended, which `close` tells
+      child.on("error", (error) =>
+        fail(
+          error.code === "ENOENT"
+            ? `the command "${program}" is not found; install it (pip install vertex-openai-emulator), or say where it is ` +
+                "by the option `command` or VERTEX_EMULATOR_COMMAND, such as .venv/bin/vertex-emulator"
+            : `"${program}" cannot be run: ${error.message}`,
+        ),
+      );
+      this.#closed = new Promise((notify) => child.on("close", notify)); // not events.once, which fails on `error`
+      child.on("close", (status, signal) => {
+        this.#ended = `it ended with ${signal ? `signal ${signal}` : `exit status ${status}`}`;
+        fail(`"${program} serve" did not start; ${this.#ended}${this.#logText()}`);
+      });
+    });
+  }
+
+  /** Why a server that does not answer has ended, if it has; its end may take a moment to be noticed. */
+  async describeEnd() {
+    await Promise.race([this.#closed, sleep(NOTICE_MS)]);
+    return this.#ended && `; ${this.#ended}${this.#logText()}`;
+  }
+
+  #logText() {
+    return this.#log.trim() && `; it said:\n${this.#log.trim()}`;
+  }
+
+  async stop() {
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), STOP_TIMEOUT_MS);
+    for (const handle of [this.#child, this.#child.stdout, this.#child.stderr]) handle.ref();
+    this.#child.stdin.end();
+    await this.#closed;
+    clearTimeout(timer);
+  }
+}
+
+function sleep(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/** A running emulator. */
+class Emulator {
+  #server;
+  #token;
+
+  constructor(server, { controlToken, apiKey, env = process.env }) {
+    this.#server = server;
+    this.#token = controlToken ?? env.VERTEX_EMULATOR_CONTROL_TOKEN;
+    this.url = server.url;
+    this.pid = server.pid;
+    this.apiKey = apiKey ?? server.api_key ?? env.VERTEX_EMULATOR_API_KEY ?? "any-token";
+    this.pageUrl = `${this.url}/__emulator__/`;
+  }
+
+  session(project = `test-${randomBytes(4).toString("hex")}`, options) {
+    return new Session(this, project, options);
+  }
+
+  /** Let processes that are started from now on use this server: their `startEmulator` connects to it. */
+  share() {
+    process.env.VERTEX_EMULATOR_URL = this.url;
+    process.env.VERTEX_EMULATOR_API_KEY = this.apiKey;
+    if (this.#token) process.env.VERTEX_EMULATOR_CONTROL_TOKEN = this.#token;
+  }
+
+  async stop() {
+    await this.#server.stop?.();
+  }
+
+  /** Ask the control path; returns the JSON of the answer. */
+  async control(method, name, query = {}, body = undefined) {
+    const url = new URL(`/__emulator__/${name}`, this.url);
+    for (const [key, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(key, String(value));
+    const headers = this.#token ? { authorization: `Bearer ${this.#token}` } : {};
+    let answer;
+    try {
+      answer = await exchange(method, url, headers, body);
+    } catch (error) {
+      const why = error.code ?? error.message;
+      const more = (await this.#server.describeEnd?.()) ?? "; `url` or VERTEX_EMULATOR_URL says where it runs";
+      throw new EmulatorError(`no emulator answers at ${this.url} (${why})${more}`);
+    }
+    const { status, text } = answer;
+    let value;
+    try {
+      value = text && JSON.parse(text);
+    } catch {} // said below
+    if (value === undefined) throw new EmulatorError(`what answers at ${this.url} is no emulator`);
+    if (status >= 200 && status < 300) return value;
+    const { message = `${this.url} answers with status ${status}, so it is no emulator`, problems } = value?.error ?? {};
+    throw new EmulatorError(message.replace(/^emulator: /, ""), problems);
+  }
+}
+
+/** One HTTP request, not by `fetch`, which a test may replace, and not through a proxy of the environment. */
+function exchange(method, url, headers, body) {
+  return new Promise((resolve, reject) => {
+    const options = { method, headers, agent: false, timeout: REQUEST_TIMEOUT_MS };
+    const request = (url.protocol === "https:" ? https : http).request(url, options, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (more) => (text += more));
+      response.on("error", reject).on("end", () => resolve({ status: response.statusCode, text }));
+    });
+    request.on("timeout", () => request.destroy(new Error(`no answer within ${REQUEST_TIMEOUT_MS} ms`)));
+    request.on("error", reject).end(body);
+  });
+}
+
+/** What belongs to one project id: base URL, rules, counters and journal. */
+class Session {
+  #emulator;
+  #restore = () => {};
+
+  constructor(emulator, project, { location = "global", endpoint = "openapi" } = {}) {
+    this.#emulator = emulator;
+    this.project = project;
+    this.location = location;
+    this.endpoint = endpoint;
+    this.baseURL = `${emulator.url}/v1/projects/${project}/locations/${location}/endpoints/${endpoint}`;
+    this.apiKey = emulator.apiKey;
+    this.pageUrl = emulator.pageUrl;
+  }
+
+  openai(options = {}) {
+    return { baseURL: this.baseURL, apiKey: this.apiKey, ...options };
+  }
+
+  environment() {
+    const { hostname } = new URL(this.baseURL);
+    const direct = [process.env.NO_PROXY || process.env.no_proxy, "127.0.0.1", "localhost", hostname].filter(Boolean);
+    const noProxy = [...new Set(direct.join(",").split(","))].join(",");
+    return {
+      OPENAI_BASE_URL: this.baseURL,
+      OPENAI_API_KEY: this.apiKey,
+      GOOGLE_CLOUD_PROJECT: this.project,
+      GOOGLE_CLOUD_LOCATION: this.location,
+      NO_PROXY: noProxy, // otherwise clients would go through a proxy of the environment
+      no_proxy: noProxy,
+    };
+  }
+
+  /** Set those variables in this process until the session is closed. */
+  setEnvironment() {
+    this.#restore();
+    const variables = this.environment();
+    const before = Object.keys(variables).map((name) => [name, process.env[name]]);
+    Object.assign(process.env, variables);
+    this.#restore = () => {
+      for (const [name, value] of before) {
+        if (value === undefined) delete process.env[name];
+        else process.env[name] = value;
+      }
+      this.#restore = () => {};
+    };
+  }
+
+  async push(scenario) {
+    const isText = typeof scenario === "string" && scenario.includes("\n");
+    const isFile = typeof scenario === "string" || scenario?.href !== undefined;
+    if (!isFile || isText) {
+      await this.#control("PUT", "scenario", {}, isText ? scenario : JSON.stringify(scenario, null, 2));
+      return;
+    }
+    const file = readPath(scenario);
+    let text;
+    try {
+      text = await readFile(file);
+    } catch (error) {
+      const what = { ENOENT: "there is no such file", EISDIR: "it is a folder" }[error.code] ?? error.message;
+      throw new EmulatorError(
+        `the scenario ${file} cannot be read: ${what}; give a file, a text with a line break, or an object`,
+      );
+    }
+    await this.#control("PUT", "scenario", { file: path.relative("", file) }, text);
+  }
+
+  async reset() {
+    await this.#control("POST", "reset");
+  }
+
+  async journal(filter = {}) {
+    return (await this.#control("GET", "journal", filter)).exchanges;
+  }
+
+  /** The journal, once it has so many exchanges: one that the client leaves is there only when the server has noticed. */
+  async waitFor(count, { timeout = 5000 } = {}) {
+    for (let waited = 0; ; waited += POLL_INTERVAL_MS) {
+      const exchanges = await this.journal();
+      if (exchanges.length >= count) return exchanges;
+      if (waited >= timeout) {
+        throw new EmulatorError(`the session ${this.project} has ${exchanges.length} exchanges after ${timeout} ms, ${count} were waited for`);
+      }
+      await sleep(POLL_INTERVAL_MS);
+    }
+  }
+
+  async verdicts() {
+    return (await this.#control("GET", "verdicts")).verdicts;
+  }
+
+  /** What went wrong so far, each a sentence or a report of several lines. */
+  async problems({ strict = false, refusals = [], clean = false } = {}) {
+    const { unanswered, rules } = await this.#control("GET", "verify", { strict });
+    const globs = [refusals].flat().map(readGlob);
+    const refused = (await this.journal({ outcome: "refusal" })).filter(
+      ({ refusal: { name, scripted } }) => !scripted && !globs.some((glob) => glob.test(name)),
+    );
+    const verdicts = clean ? await this.verdicts() : [];
+    return [
+      ...unanswered,
+      ...rules,
+      ...refused.map(
+        ({ number, refusal: { name, explanation } }) =>
+          `exchange ${number} would be refused by Vertex (${name}): ${explanation}\n  expected? {refusals: ["${name}"]}`,
+      ),
+      ...verdicts.map(showVerdict),
+    ];
+  }
+
+  /** Throw a VerificationError if something went wrong. */
+  async verify(options = {}) {
+    const problems = await this.problems(options);
+    if (problems.length > 0) throw new VerificationError(`${problems.join("\n")}\n\n${await this.report()}`, problems);
+  }
+
+  /** What was asked and answered, and the verdicts on the client, as text. */
+  async report() {
+    const exchanges = await this.journal();
+    const shown = exchanges.slice(-MAX_EXCHANGES).map(showExchange);
+    if (exchanges.length > shown.length) shown.unshift(`(${exchanges.length - shown.length} more before these)`);
+    const verdicts = await this.verdicts();
+    return [
+      `exchanges of the session ${this.project}:`,
+      ...(shown.length > 0 ? shown : ["none"]),
+      ...(verdicts.length > 0 ? ["verdicts on its client:", ...verdicts.map(showVerdict)] : []),
+      `the page: ${this.pageUrl}`,
+    ].join("\n");
+  }
+
+  async close() {
+    this.#restore();
+    await this.reset();
+  }
+
+  #control(method, name, query = {}, body = undefined) {
+    return this.#emulator.control(method, name, { ...query, session: this.project }, body);
+  }
+}
+
+function readPath(file) {
+  return file?.href === undefined ? file : fileURLToPath(file.href);
+}
+
+function readGlob(text) {
+  const pattern = text.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".");
+  return new RegExp(`^${pattern}$`);
+}
+
+function showExchange({ number, outcome, method, path, asked, rule, status, answered, ended }) {
+  const shown = [asked, answered].map((text) => JSON.stringify(cut(text ?? "")));
+  const what = outcome === "unrouted" ? `${method} ${path}` : shown[0];
+  const by = rule === null || rule === undefined ? outcome : `"${rule}"`;
+  return [`#${number} ${what} -> ${by} ${status}`, answered && shown[1], ended !== "complete" && ended].filter(Boolean).join(" ");
+}
+
+function cut(text) {
+  return text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT - 1)}…`;
+}
+
+function showVerdict({ severity, name, exchanges, sentence, advice }) {
+  return `${severity}: ${name} (${exchanges.map((number) => `#${number}`).join(", ")}): ${sentence}\n  ${advice}`;
+}
+
+let ownEmulator;
+
+/** A session for one test, of node:test (its `t`) or Vitest (its context), verified and closed when the test ends. */
+async function testSession(context, options = {}) {
+  const { stack } = new Error(); // where the test has asked for its session
+  const after = context?.after ?? context?.onTestFinished;
+  if (after === undefined) {
+    throw new TypeError("testSession takes what the test function gets: `t` of node:test, or the context of Vitest; for Jest there is useVertex");
+  }
+  const file = context.filePath ?? context.task?.file?.filepath ?? process.argv[1] ?? "";
+  const emulator = await (options.emulator ?? (ownEmulator ??= startEmulator()));
+  const session = await openSession(emulator, context.task?.name ?? context.name, file, options);
+  after.call(context, async () => {
+    const hasFailed = context.task ? context.task.result?.state === "fail" : Boolean(context.error);
+    // A test that has failed already needs no other error, but what it asked may say why.
+    if (!hasFailed) await finishSession(session, options, stack);
+    else {
+      const report = await session.report();
+      if (context.diagnostic) context.diagnostic(report);
+      else console.error(report);
+      await session.close();
+    }
+  });
+  return session;
+}
+
+/** Verify and close a session; a problem points to where the session was asked for. */
+async function finishSession(session, options, stack) {
+  try {
+    await session.verify(options);
+  } catch (error) {
+    if (error instanceof PlainError) error.pointTo(stack);
+    throw error;
+  } finally {
+    await session.close();
+  }
+}
+
+/** Open a session for the test of this name in this file; `useVertex` and `testSession` do. */
+async function openSession(emulator, name, file, options) {
+  const slug = name.toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, MAX_NAME).replace(/^-|-$/g, "");
+  const project = options.project ?? ["test", slug, randomBytes(4).toString("hex")].filter(Boolean).join("-");
+  const session = emulator.session(project, options);
+  if (options.scenario !== undefined) await session.push(await findScenario(options.scenario, file));
+  if (options.env) session.setEnvironment();
+  return session;
+}
+
+/** The path of a scenario: beside the test's file, or in the current folder if it is there only. */
+async function findScenario(scenario, file) {
+  if (typeof scenario !== "string" || scenario.includes("\n")) return scenario;
+  const beside = path.resolve(path.dirname(file), scenario);
+  for (const found of [beside, path.resolve(scenario)]) {
+    try {
+      await access(found);
+      return found;
+    } catch {} // the next one
+  }
+  return beside;
+}
+
+// The lower two are for jest.cjs.
+module.exports = {
+  Emulator,
+  EmulatorError,
+  Session,
+  VerificationError,
+  startEmulator,
+  testSession,
+  finishSession,
+  openSession,
+};

@@ -1,0 +1,49 @@
+"""`vertex-emulator verify`."""
+
+import json
+from typing import Any
+
+import click
+
+from emulator.cli.control_client import get_control
+from emulator.cli.options import option
+from emulator.cli.output import exit_with_error
+from emulator.errors import EmulatorError
+from emulator.redaction import clean_line, escape_controls
+
+
+@click.command()
+@option("--url", default="http://127.0.0.1:8080", help="Where the emulator is.")
+@option("--session", help="Only what belongs to this project.")
+@option("--control-token", help="Token of the control path, for emulators on other machines.")
+@option("--strict", is_flag=True, help="Rules that were never used are problems too.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON text a line.")
+def verify(*, url: str, session: str | None, control_token: str | None, strict: bool, as_json: bool) -> None:
+    """Say what went wrong at a running emulator, as `exec --verify` does.
+
+    That is: a request that no rule answered, that led nowhere or that Vertex would have refused; a rule that was not used as its
+    `expect` says; no request at all. The exit status is then 1.
+    """
+    try:
+        found = get_control(url, "verify", control_token, session=session, strict="true" if strict else None)
+        exchanges = get_control(url, "journal", control_token, session=session)["exchanges"]
+    except EmulatorError as error:
+        exit_with_error(error)
+    problems = [*found["unanswered"], *map(_describe_refusal, filter(_is_refused, exchanges)), *found["rules"]]
+    if not exchanges:
+        problems.append("no request reached the emulator")
+    for problem in problems:
+        shown = json.dumps(problem, ensure_ascii=False) if as_json else "\n".join(map(clean_line, problem.split("\n")))
+        click.echo(escape_controls(shown) if as_json else shown)
+    raise SystemExit(1 if problems else 0)
+
+
+def _is_refused(exchange: dict[str, Any]) -> bool:
+    """Whether the service would have refused it, and neither scenario nor settings were meant to."""
+    return exchange["outcome"] == "refusal" and not exchange["refusal"]["scripted"]
+
+
+def _describe_refusal(exchange: dict[str, Any]) -> str:
+    number, session, refusal = exchange["number"], exchange["session"], exchange["refusal"]
+    where = f"exchange {number}{f', session {session}' if session else ''}"
+    return f"{where}: refused by Vertex ({refusal['name']}): {refusal['explanation']}"
