@@ -66,8 +66,10 @@ def test_build_gets_what_it_needs() -> None:
     copied = [word for rest in values(BUILD, "COPY") for word in rest.split()[:-1]]
     allowed = re.findall(r"(?m)^!(.+)$", (ROOT / ".dockerignore").read_text("utf-8"))
     assert sorted(copied) == sorted(allowed)
-    project, wheel = PROJECT["project"], PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
-    needed = {"pyproject.toml", project["readme"], *project["license-files"], *wheel["packages"]}
+    project, hatch = PROJECT["project"], PROJECT["tool"]["hatch"]
+    wheel = hatch["build"]["targets"]["wheel"]
+    needed = {"pyproject.toml", *project["license-files"], *wheel["packages"]}
+    needed |= {fragment["path"] for fragment in hatch["metadata"]["hooks"]["fancy-pypi-readme"]["fragments"]}
     needed |= {path.split("/")[0] for path in wheel["force-include"]}
     assert set(copied) == needed
     assert all((ROOT / path).exists() for path in needed)

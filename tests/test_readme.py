@@ -5,7 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,7 @@ UPDATE = bool(os.environ.get("UPDATE_EXPECTED"))
 EXEMPT = {
     "python3 -m venv .venv && . .venv/bin/activate && pip install '.[exec]'": "needs packages; .ci/run installs the same way",
     "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/pytest -n auto": "runs this very test",
+    "pip install vertex-openai-emulator openai": "needs an index; .ci/run installs the same way",
     "pip install 'vertex-openai-emulator[exec]'": "needs an index; tests/intercept runs what stands below it",
     "pip install 'vertex-openai-emulator[record]'": "needs an index and an account; tests/intercept records from a second emulator",
     "vertex-emulator serve --record recording": "needs an account; tests/intercept records from a second emulator",
@@ -38,6 +40,10 @@ EXEMPT = {
     "npm install --save-dev openai vertex-openai-emulator jest && npx jest": "tests/contract/frameworks/test_javascript.py does",
     "# .github/workflows/test.yml": "is no scenario; tests/contract/test_workflow.py runs its steps",
 }
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+SOURCE = PROJECT["project"]["urls"]["Source"]
+"""Where the repository can be read."""
+RAW = SOURCE.replace("//github.com/", "//raw.githubusercontent.com/")
 ADDRESS = "http://127.0.0.1:8080"
 SERVE = "vertex-emulator serve"
 EXPORTS = dict(re.findall(r"(?m)^export (\w+)=(\S+)$", GUIDES[0].read_text("utf-8")))
@@ -55,7 +61,7 @@ class Block:
     expected: str | None
     """The text block right behind it, which is what it prints."""
     server: str
-    """The command of the server it talks to: the last one above it in the guide."""
+    """The command of the server it talks to: the last one above it in the guide; empty for none."""
 
     def __str__(self) -> str:
         return f"{self.guide.name}-{self.line}"
@@ -100,9 +106,9 @@ def choose(*languages: str) -> list[Block]:
 
 
 class Workspace:
-    """A folder with the files of a guide, in which its blocks are run, and the servers that they talk to."""
+    """A folder with the files of a guide's blocks, in which they are run, and the servers that they talk to."""
 
-    def __init__(self, guide: Path, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, blocks: Iterable[Block], folder: Path, stack: ExitStack) -> None:
         self.folder = folder
         self._stack = stack
         self._servers: dict[str, str] = {}
@@ -120,13 +126,13 @@ class Workspace:
         if not any(entry.name == "vertex" for entry in entry_points(group="pytest11")):
             # In a checkout that is not installed, pytest does not find the plugin by itself.
             self._environment["PYTEST_PLUGINS"] = "pytest_vertex_emulator.plugin"
-        for block in read_blocks(guide):
+        for block in blocks:
             if block.file:
                 (folder / block.file).write_text(block.text, "utf-8")
 
     def run(self, block: Block) -> str:
         """Run a block as whoever pastes it would, and return what it prints."""
-        address = self.address(block.server)
+        address = self.address(block.server) if block.server else ADDRESS
         script = self.folder / ("block.py" if block.language == "python" else "block.sh")
         script.write_text(block.text.replace(ADDRESS, address), "utf-8")
         command = [sys.executable] if block.language == "python" else ["bash", "-e"]
@@ -170,7 +176,7 @@ def workspace_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
         def find(guide: Path) -> Workspace:
             if guide not in workspaces:
-                workspaces[guide] = Workspace(guide, tmp_path_factory.mktemp(guide.stem), stack)
+                workspaces[guide] = Workspace(read_blocks(guide), tmp_path_factory.mktemp(guide.stem), stack)
             return workspaces[guide]
 
         yield find
@@ -210,9 +216,7 @@ def test_scenario_is_fine(block: Block, tmp_path: Path) -> None:
 
 def test_every_block_is_tried() -> None:
     """Every block is of a known kind, every test that is shown is run, and every exemption is of a block that exists."""
-    assert {block.language for block in BLOCKS} <= {"sh", "bash", "python", "yaml", "js", "mermaid"}
-    # tests/docs/test_architecture.py reads the drawings.
-    assert {block.guide.name for block in BLOCKS if block.language == "mermaid"} == {"architecture.md"}
+    assert {block.language for block in BLOCKS} <= {"sh", "bash", "python", "yaml", "js"}
     # All the files of that guide are run, by the tests that its commands name above.
     assert all(block.file and block.guide.name == "runners.md" for block in BLOCKS if block.language == "js")
     files = {block.file for block in BLOCKS if block.file and block.language == "python"}
@@ -222,20 +226,48 @@ def test_every_block_is_tried() -> None:
 
 
 @pytest.mark.parametrize(
-    "guide", [*GUIDES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=lambda path: path.name
+    "guide",
+    [*GUIDES, *sorted((ROOT / "docs" / "cookbook").glob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_links_lead_somewhere(guide: Path) -> None:
     """Every link to a file of the repository, and to a heading in it, leads there."""
     for target in re.findall(r"\]\(([^)\s]+)\)", guide.read_text("utf-8")):
-        if "://" in target:
-            continue
-        name, _, anchor = target.partition("#")
+        check_link(target, guide)
+
+
+def check_link(target: str, guide: Path) -> None:
+    """Follow a link of a guide to the file and the heading; those to the project's address lead to its files."""
+    name, _, anchor = target.partition("#")
+    if "://" in target:
+        found = re.match(rf"{re.escape(SOURCE)}(?:/blob/main/(.+))?$", name) or re.match(
+            rf"{re.escape(RAW)}/main/(.+)$", name
+        )
+        assert found or not name.startswith((SOURCE, RAW)), target
+        if not found:
+            return
+        path = ROOT / (found[1] or "README.md")
+    else:
         path = (guide.parent / name) if name else guide
-        assert path.exists(), target
-        if anchor:
-            headings = re.findall(r"(?m)^#+ (.+)$", path.read_text("utf-8"))
-            anchors = {re.sub(r"[^\w\s-]", "", heading.lower()).replace(" ", "-") for heading in headings}
-            assert anchor in anchors, target
+    assert path.exists(), target
+    if anchor:
+        headings = re.findall(r"(?m)^#+ (.+)$", path.read_text("utf-8"))
+        anchors = {re.sub(r"[^\w\s-]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        assert anchor in anchors, target
+
+
+def test_links_lead_somewhere_from_the_package_index() -> None:
+    """What pyproject.toml makes of the README for the package index has no link that needs the repository around it."""
+    text = GUIDES[0].read_text("utf-8")
+    links = len(re.findall(r"\]\(", text))
+    for one in PROJECT["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        text = re.sub(one["pattern"], one["replacement"], text)
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert len(targets) == links > 40
+    assert [target for target in targets if not target.startswith("https://")] == []
+    assert all(target.startswith(RAW) == target.endswith(".png") for target in targets)
+    for target in targets:
+        check_link(target, ROOT)
 
 
 def read_rows(guide: Path, heading: str) -> list[list[str]]:

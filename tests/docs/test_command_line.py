@@ -11,7 +11,7 @@ from emulator.cli.commands import main
 
 
 def test_command_line_is_generated(assert_generated: Any) -> None:
-    """Each command has a section with its usage, its help and all its options."""
+    """Each command has a section with its usage, its help and all its options; those that it shares with `serve` are named only."""
     assert_generated("command-line.md", "\n".join(describe()))
 
 
@@ -19,6 +19,7 @@ def describe() -> Iterator[str]:
     """Describe all commands, in the order in which a user meets them."""
     yield from paragraphs(main.help)
     yield "Every option can be given in the environment too, under the name in its line; the command line wins.\n"
+    described: set[str] = set()
     for name, command in main.commands.items():
         context = click.Context(command, info_name=f"vertex-emulator {name}")
         yield f"## {name}\n"
@@ -26,10 +27,15 @@ def describe() -> Iterator[str]:
         yield from paragraphs(command.help)
         options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
         if options:
+            rows = {row(option, context): f"`{max(option.opts, key=len)}`" for option in options}
             yield "| option | environment | default | meaning |"
             yield "| --- | --- | --- | --- |"
-            yield from (row(option, context) for option in options)
+            yield from (one for one in rows if one not in described)
             yield ""
+            if shared := [option for one, option in rows.items() if one in described]:
+                yield f"As for [serve](#serve): {', '.join(shared)}.\n"
+            if name == "serve":
+                described.update(rows)
 
 
 def paragraphs(text: str | None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""docs/fidelity.md is made from the facts in fidelity.yaml and from the catalogues; each fact names the test that holds it.
+"""docs/fidelity.md is made from the facts in emulator/recording/attest/fidelity.yaml and from the catalogues; each fact names the test that holds it.
 
 UPDATE_EXPECTED=1 writes the page anew.
 """
@@ -13,11 +13,11 @@ import yaml
 
 from emulator.catalogue.errors import all_errors
 from emulator.catalogue.models import all_models
-from emulator.catalogue.quirks import QUIRKS
 
 ROOT = Path(__file__).parents[2]
+FACTS_FILE = ROOT / "emulator" / "recording" / "attest" / "fidelity.yaml"
 PAGE = ROOT / "docs" / "fidelity.md"
-FACTS: dict[str, list[dict[str, str]]] = yaml.safe_load(Path(__file__).with_name("fidelity.yaml").read_text("utf-8"))
+FACTS: dict[str, list[dict[str, str]]] = yaml.safe_load(FACTS_FILE.read_text("utf-8"))
 INTRODUCTION = """# Fidelity
 
 What of the real service the emulator reproduces, how each fact is known, which test holds it, and what changes it.
@@ -26,8 +26,8 @@ What of the real service the emulator reproduces, how each fact is known, which 
 - **observed**: seen in a public issue, fixture or capture.
 - **assumed**: inferred; nobody was seen confirming it. An assumption can be wrong: please report what you see.
 
-Whoever has an account can ask the real service about most of these facts: [attest](attest.md). The rows of the last three tables have the
-ids `error.`, `quirk.` and `model.` with the name.
+Whoever has an account can ask the real service about most of these facts: [attest](attest.md). The rows of the last two tables have the
+ids `error.` and `model.` with the name, and [quirks](quirks.md), which have a table of their own, `quirk.`.
 
 Token counts that a scenario does not give are estimates, never the service's numbers.
 """
@@ -62,11 +62,6 @@ def write_page() -> str:
     parts.append(
         "## Error bodies\n\nEach can be scripted by `fail: NAME`. Texts of low confidence are assumptions; "
         f"status and reason are not.\n\n{table(['name', 'HTTP', 'status', 'confidence', 'when', 'source'], errors)}\n"
-    )
-    quirks = [[f"`{quirk.name}`", quirk.effect, quirk.source] for quirk in QUIRKS.values()]
-    parts.append(
-        "## Quirks\n\nNamed deviations, all off until a rule, a scenario's `defaults` or `--quirk` names them.\n\n"
-        f"{table(['name', 'effect', 'source'], quirks)}\n"
     )
     models = [[f"`{card.id}`", card.family, card.source] for card in all_models()]
     parts.append(f"## Models\n\n{table(['id', 'family', 'source'], models)}\n")

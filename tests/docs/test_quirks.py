@@ -14,17 +14,17 @@ from emulator.wire.urls import Target
 
 
 def test_quirks_are_those_of_the_catalogue(assert_generated: Any) -> None:
-    """Each with its effect, who reported it, and where it can be named."""
+    """Each with its effect, who reported it, and what it acts on."""
     lines = [
-        "| quirk | what it does | status, and who reported it | acts on | levels |",
-        "| --- | --- | --- | --- | --- |",
+        "| quirk | what it does | status, and who reported it | acts on |",
+        "| --- | --- | --- | --- |",
     ]
     for quirk in QUIRKS.values():
         parts = sorted(PROFILES.get(quirk.name, ()))
         effect = quirk.effect + (": " + ", ".join(f"`{part}`" for part in parts) if parts else "")
         names = expand(frozenset({quirk.name}))
         acts = "refusals and answers" if names & EARLY and names - EARLY else "refusals" if names & EARLY else "answers"
-        lines.append(f"| `{quirk.name}` | {effect} | {quirk.source} | {acts} | rule, scenario, server |")
+        lines.append(f"| `{quirk.name}` | {effect} | {quirk.source} | {acts} |")
     assert_generated("quirks.md", "\n".join(lines))
 
 

@@ -12,7 +12,7 @@ import yaml
 from emulator.catalogue import errors
 from emulator.errors import StartError
 from emulator.recording.attest.reports import Report, RowResult
-from emulator.recording.attest.rows import SOURCE_FACTS, facts_path
+from emulator.recording.attest.rows import FACTS, IS_SOURCE_TREE
 
 _MARK = "attested"
 _MOST_MODELS = 3
@@ -34,7 +34,7 @@ class Changes:
         """The changes as a patch, for a tree that is elsewhere."""
         parts: list[str] = []
         for path, text in self.files.items():
-            name = "tests/docs/fidelity.yaml" if path == facts_path() else f"emulator/catalogue/{path.name}"
+            name = "emulator/recording/attest/fidelity.yaml" if path == FACTS else f"emulator/catalogue/{path.name}"
             old = path.read_text("utf-8").splitlines(keepends=True)
             parts += difflib.unified_diff(old, text.splitlines(keepends=True), f"a/{name}", f"b/{name}")
         return "".join(parts)
@@ -54,7 +54,7 @@ def plan_changes(report: Report) -> Changes:
     rows = list(report.rows())
     confirmed = [one for one in rows if one.result == "holds" and one.row.is_open and _MARK not in one.row.source]
     texts = {
-        facts_path(): _change_facts(facts_path().read_text("utf-8"), confirmed, report),
+        FACTS: _change_facts(FACTS.read_text("utf-8"), confirmed, report),
         _CATALOGUE / "errors.json": _change_catalogue("errors.json", "error.", "name", confirmed, report),
         _CATALOGUE / "models.json": _change_catalogue("models.json", "model.", "id", confirmed, report),
     }
@@ -62,7 +62,7 @@ def plan_changes(report: Report) -> Changes:
         tuple(confirmed),
         tuple(one for one in rows if one.result == "differs"),
         {path: text for path, text in texts.items() if text != path.read_text("utf-8")},
-        facts_path() == SOURCE_FACTS,
+        IS_SOURCE_TREE,
     )
 
 

@@ -12,14 +12,10 @@ from emulator.catalogue.errors import all_errors
 from emulator.catalogue.models import all_models
 from emulator.catalogue.quirks import QUIRKS
 
-SOURCE_FACTS = Path(__file__).parents[3] / "tests" / "docs" / "fidelity.yaml"
-"""The file of the facts in a source tree."""
-
-
-def facts_path() -> Path:
-    """The file of the facts: beside this module when installed, else the repository's."""
-    installed = Path(__file__).with_name("fidelity.yaml")
-    return installed if installed.exists() else SOURCE_FACTS
+FACTS = Path(__file__).with_name("fidelity.yaml")
+"""The file of the facts."""
+IS_SOURCE_TREE = (FACTS.parents[3] / "tests" / "docs" / "test_fidelity.py").exists()
+"""Whether the package is in its source tree, where the facts can be changed in place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +42,7 @@ def all_rows() -> dict[str, Row]:
 
 
 def _read_rows() -> Iterator[Row]:
-    facts: dict[str, list[dict[str, Any]]] = yaml.safe_load(facts_path().read_text("utf-8"))
+    facts: dict[str, list[dict[str, Any]]] = yaml.safe_load(FACTS.read_text("utf-8"))
     for chapter, rows in facts.items():
         for row in rows:
             yield Row(row["id"], chapter, row["fact"], row["status"], row["source"])

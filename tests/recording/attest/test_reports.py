@@ -10,7 +10,7 @@ from emulator.errors import StartError
 from emulator.recording.attest.applying import Changes, plan_changes
 from emulator.recording.attest.judging import Evidence, Judgement, Result
 from emulator.recording.attest.reports import Report, read_report
-from emulator.recording.attest.rows import all_rows, facts_path
+from emulator.recording.attest.rows import FACTS, all_rows
 
 EVIDENCE = Evidence(
     "POST aiplatform.googleapis.com/v1/projects/PROJECT_1/locations/global/endpoints/openapi/chat/completions",
@@ -148,8 +148,8 @@ def test_every_row_can_become_observed() -> None:
     found = Report("aiplatform.googleapis.com", "global", "google/gemini-3.8-flash", "2026-11-29T01:02:03+00:00")
     for name in all_rows():
         found.add(judgement(name, "holds"))
-    text = plan_changes(found).files[facts_path()]
-    before, after = yaml.safe_load(facts_path().read_text("utf-8")), yaml.safe_load(text)
+    text = plan_changes(found).files[FACTS]
+    before, after = yaml.safe_load(FACTS.read_text("utf-8")), yaml.safe_load(text)
     assert {row["status"] for rows in after.values() for row in rows} == {"documented", "observed"}
     for chapter, rows in before.items():
         for old, new in zip(rows, after[chapter], strict=True):
