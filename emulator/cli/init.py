@@ -16,7 +16,7 @@ _SCHEMA = "scenario.schema.json"
 @click.command()
 @click.argument("folder", default=".", type=click.Path(path_type=Path))
 def init(folder: Path) -> None:
-    """Write a starter scenario, its schema for editors, and a test that uses it.
+    """Write a starter scenario, its schema, and a test.
 
     They go into FOLDER, by default the current one, which is made if need be. Nothing is overwritten.
     """

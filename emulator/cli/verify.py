@@ -19,7 +19,7 @@ from emulator.redaction import clean_line, escape_controls
 @option("--strict", is_flag=True, help="Rules that were never used are problems too.")
 @option("--json", "as_json", is_flag=True, help="Print one JSON text a line.")
 def verify(*, url: str, session: str | None, control_token: str | None, strict: bool, as_json: bool) -> None:
-    """Say what went wrong at a running emulator, as `exec --verify` does.
+    """Say what went wrong at a running emulator.
 
     That is: a request that no rule answered, that led nowhere or that Vertex would have refused; a rule that was not used as its
     `expect` says; no request at all. The exit status is then 1.

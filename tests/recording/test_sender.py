@@ -28,7 +28,8 @@ def serve() -> Iterator[Serve]:
                     client.recv(65536)
                     if answer:
                         client.sendall(answer)
-                        client.close()
+                        # Not closed: what has not been read of a request would turn that into a reset.
+                        client.shutdown(socket.SHUT_WR)
             except OSError:
                 return
 

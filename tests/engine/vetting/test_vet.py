@@ -53,7 +53,7 @@ def test_a_refusal_names_rule_and_place() -> None:
     """Journal and log name both."""
     exchange = send(service_of(), WRONG)
     assert exchange.outcome.timeline.status == 400
-    refused = {"name": "ends_with_model_turn", "place": "messages[1]", "explanation": EXPLANATION}
+    refused = {"name": "ends_with_model_turn", "place": "messages[1]", "explanation": EXPLANATION, "scripted": False}
     shown = exchange.to_json()
     assert (shown["outcome"], shown["refusal"], shown["warnings"]) == ("refusal", refused, [])
     assert f"Vertex refuses this (ends_with_model_turn): {EXPLANATION}" in log_line(exchange)
