@@ -2,12 +2,13 @@
 
 import asyncio
 import gc
+import os
 import re
 import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -129,10 +130,10 @@ class Server:
 
         def stop() -> None:
             nonlocal is_first
-            if is_first and self.grace:
-                report_waiting(list(self.service.open_streams.values()), self.grace)
-            is_first = False
+            was_first, is_first = is_first, False
             listeners.stop()
+            if was_first and self.grace:
+                report_waiting(list(self.service.open_streams.values()), self.grace)
 
         return stop
 
@@ -156,7 +157,10 @@ def report_waiting(streams: "Sequence[Exchange]", grace: float) -> None:
     if len(streams) > _MAX_NAMED:
         named.append(f"and {len(streams) - _MAX_NAMED} more")
     waits = f"waiting up to {grace:g} s for {count(len(streams), 'answer')} to end"
-    _report(clean_line(f"{waits} ({', '.join(named)}); Ctrl-C again ends at once"))
+    text = clean_line(f"{waits} ({', '.join(named)}); Ctrl-C again ends at once")
+    # Not by a buffer: a signal may come while something is written there, which then cannot be entered again.
+    with suppress(OSError):
+        os.write(2, f"vertex-emulator: {text}\n".encode("utf-8", "replace"))
 
 
 def _name(exchange: "Exchange") -> str:
