@@ -195,17 +195,21 @@ class Service:
                 and "access_token_expired" in self._quirks_of(target)
             ):
                 refusal = refuse("expired_token_named", values_for(target), explanation=refusal.explanation)
+            wrong_host = refuse_host(target, credentials.host)
             session = self.sessions.find(target.project)
-            if self.store.is_stale(session):
-                await self.store.refresh(target.project, session)
             rules = self._rules_of(session)
+            # What is refused whatever the rules say needs no store. Recordings are not shared through it.
+            is_open = (refusal is None and wrong_host is None) or rules.recordings
+            if is_open and self.store.is_stale(session):
+                await self.store.refresh(target.project, session)
+                rules = self._rules_of(session)
             raw = _read_raw(verb, target, query, headers, body) if rules.recordings else None
             replayed = None
             if raw is not None:
                 replayed = await self._replay(target, session, rules, raw, is_refused=refusal is not None, now=now)
             if replayed is not None:
                 outcome, asked = replayed
-            elif (wrong_host := refuse_host(target, credentials.host)) is not None:
+            elif wrong_host is not None:
                 outcome = refuse_request(wrong_host)
             elif refusal is not None:
                 refusal = as_unary(refusal, target) if target.is_unary else refusal

@@ -154,6 +154,10 @@ def test_a_store_that_goes_away_and_comes_back(two_servers: Any, redis_server: A
     started = time.monotonic()
     status, body = client.ask("count")
     assert (status, time.monotonic() - started < 5) == (418, True)
+    client.connection.request("POST", "/v1/projects/new/locations/global/endpoints/openapi/chat/completions", "{}")
+    refused = client.connection.getresponse()
+    refused.read()
+    assert refused.status == 401
     error = json.loads(body)
     assert "store_unreachable" in json.dumps(error)
     assert "is unreachable" in json.dumps(error)
