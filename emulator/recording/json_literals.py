@@ -66,7 +66,11 @@ def _stable_path(document: Any, path: Path) -> Path:
     """A path with each list position replaced by the `index` that the item itself names, because events bring single items."""
     found: list[str | int] = []
     for step in path:
-        document = document[step]
+        # Of a field that stands there twice the document has only the last value.
+        try:
+            document = document[step]
+        except (IndexError, KeyError, TypeError):
+            return path
         index = document.get("index") if isinstance(step, int) and isinstance(document, dict) else None
         found.append(index if isinstance(index, int) else step)
     return tuple(found)

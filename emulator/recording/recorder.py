@@ -148,6 +148,8 @@ class Recorder:
             self.leave_out(f"because {error}")
         except OSError as error:
             self.leave_out(f"because {self.folder} cannot be written to ({(error.strerror or str(error)).lower()})")
+        except Exception as error:  # noqa: BLE001  # on this thread nobody would see it, and the exchange would be missed later
+            self.leave_out(f"because of a mistake of the emulator, {type(error).__name__}")
         else:
             self.ends[exchange.answer.end] += 1
             if self._report is not None:

@@ -26,7 +26,7 @@ _NUMBERED = re.compile(rb"(redacted-(?:token|key|account|project|custom))-\d+")
 _NUMBERED_PROJECT = re.compile(rb"(?<!\d)9000000\d{5}(?!\d)")
 
 _KEY_HEADERS = frozenset({"x-goog-api-key", "x-api-key", "api-key"})
-_PROJECT_HEADER = "x-goog-user-project"
+PROJECT_HEADER = "x-goog-user-project"
 _SECRET_HEADER = re.compile(r"token|secret|passw|auth(?!ority)|api-?key|cookie")
 _KEPT_REQUEST_HEADERS = re.compile(
     r"accept|content-type|idempotency-key|user-agent|(?:openai|x-goog|x-request-id|x-server-timeout|x-stainless|x-vertex)[\w-]*"
@@ -71,6 +71,8 @@ _DOMAIN = re.compile(r"(?:[\w-]{1,63}\.){1,8}[^\W\d_][\w-]{1,62}")
 _SHORTEST, _SHORTEST_WORD = 6, 8
 """Characters that a secret has at least so that it is replaced wherever it stands; words without digits need the second number."""
 _LONGEST_LEARNED = 20_000
+_HALF_PAIR = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of surrogate pairs, but those that stand for bytes that are no UTF-8."""
 MAX_DECOMPRESSED = 256 * 1024 * 1024
 """Bytes that a compressed body may have without its compression."""
 _WIRE_WORDS = frozenset(
@@ -128,7 +130,9 @@ class Secrets:
             return
         if len(value) > _LONGEST_LEARNED or value.lower() in _WIRE_WORDS:
             return
-        for form in dict.fromkeys((value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1])):
+        # Bytes that are no UTF-8 and halves of surrogate pairs stand in texts as surrogates, which `quote` would not take.
+        quoted = (encode(value, safe="", errors="surrogatepass") for encode in (quote, quote_plus))
+        for form in dict.fromkeys((value, *quoted, json.dumps(value)[1:-1])):
             if form not in self._anywhere:
                 edge = r"\d" if kind == "number" else "[A-Za-z0-9]" if is_word else ""
                 before = f"(?:(?<!{edge})|{_ESCAPED})" if edge else ""
@@ -167,7 +171,7 @@ class Secrets:
                 self._learn_authorization(value)
             elif name in _KEY_HEADERS:
                 self.learn("key", value)
-            elif name == _PROJECT_HEADER:
+            elif name == PROJECT_HEADER:
                 self._learn_project(value)
             elif name == "cookie":
                 self._learn_cookies(value)
@@ -260,7 +264,7 @@ class Secrets:
     ) -> Headers:
         redacted = []
         for name, value in headers:
-            if name == _PROJECT_HEADER:
+            if name == PROJECT_HEADER:
                 redacted.append((name, self._project(value)))
             elif (
                 name not in dropped
@@ -322,7 +326,8 @@ class Secrets:
             texts = [literal.text for literal in group]
             for literal, old, new in zip(group, texts, self._redact_group(group[0], texts), strict=True):
                 if new != old:
-                    is_ascii = text[literal.start : literal.end].isascii()
+                    # A half of a surrogate pair can only stand there as an escape.
+                    is_ascii = text[literal.start : literal.end].isascii() or _HALF_PAIR.search(new) is not None
                     edits.append((literal.start, literal.end, json.dumps(new, ensure_ascii=is_ascii)))
         return sorted(edits)
 

@@ -384,6 +384,20 @@ def test_unreadable_bodies_are_not_kept(tmp_path: Path) -> None:
     )
 
 
+def test_a_mistake_of_the_recorder_is_told(tmp_path: Path, google: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exchange that could not be written for whatever reason is counted, and does not go missing silently."""
+
+    def fail(*_: object) -> Path:
+        raise KeyError
+
+    monkeypatch.setattr("emulator.recording.recorder.write_exchange", fail)
+    with record(tmp_path / "recording", google.url) as server:
+        client(server).chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "number 1"}])
+    assert server.recorder.summary() == (
+        f"0 exchanges recorded in {tmp_path}/recording; not recorded: 1 because of a mistake of the emulator, KeyError"
+    )
+
+
 def test_a_base_path(google: Emulator, tmp_path: Path) -> None:
     """The path of an upstream's URL comes before that of each request."""
     with upstream([OK]) as other, record(tmp_path / "recording", f"{other.url}/gateway/") as server:

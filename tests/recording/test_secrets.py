@@ -323,6 +323,31 @@ def test_environment_and_key_file() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [
+        (b'{"password":"caf\xe9-1234"}', b'{"password":"redacted-token-1"}'),
+        (rb'{"password":"half \ud83d 1234"}', b'{"password":"redacted-token-1"}'),
+        (b'{"a":"\xc3\xa9 \\ud83d ' + TOKEN.encode() + b'"}', rb'{"a":"\u00e9 \ud83d redacted-token-1"}'),
+        (
+            b'data: {"a":{"b":"x"},"a":1}\n\ndata: {"a":"' + TOKEN.encode() + b'"}\n\n',
+            b'data: {"a":{"b":"x"},"a":1}\n\ndata: {"a":"redacted-token-1"}\n\n',
+        ),
+    ],
+)
+def test_odd_json(data: bytes, wanted: bytes) -> None:
+    """Bytes that are no UTF-8, halves of surrogate pairs, fields that stand there twice."""
+    assert redact(answered=[data]).answer.body == wanted
+
+
+def test_environment_that_is_no_text() -> None:
+    """A variable with bytes that are no UTF-8 is a secret like any other."""
+    secrets = Secrets()
+    secrets.learn_environment({"API_KEY": "\udcff\udcffabc123"})
+    sent = RecordedRequest("GET", "localhost", "/", "", (), b"\xff\xffabc123")
+    assert secrets.redact_request(sent).body == b"redacted-key-1"
+
+
 def test_common_words_are_no_secrets() -> None:
     """A token or a project that is called like a word of the service changes nothing but its own place."""
     headers = (("authorization", "Bearer messages"), ("x-goog-api-key", "test"))
