@@ -13,7 +13,7 @@ from emulator.recording.attest.asking import Cost, count_cost
 from emulator.recording.attest.judging import MAX_SILENT, SendRequest
 from emulator.recording.comparison import compare_shapes, read_shape
 from emulator.recording.recording import RecordedExchange, RecordedRequest
-from emulator.recording.secrets import Secrets, UnreadableBodyError
+from emulator.recording.secrets import PROJECT_HEADER, Secrets, UnreadableBodyError
 from emulator.recording.texts import Difference
 
 _PROJECT = re.compile(r"(?<=/projects/)[^/]+")
@@ -115,11 +115,11 @@ class DriftCheck:
 
     def prepare(self, request: RecordedRequest) -> RecordedRequest:
         """A recorded request with the project that is asked, and with the user's credentials."""
-        path, body = request.path, request.body
+        path, body, headers = request.path, request.body, request.headers
         found = _PROJECT.search(path)
+        if self.project:
+            headers = tuple((name, self.project if name == PROJECT_HEADER else value) for name, value in headers)
         if self.project and found is not None:
             path = _PROJECT.sub(quote(self.project, safe=":"), path)
             body = body.replace(f"projects/{found[0]}/".encode(), f"projects/{self.project}/".encode())
-        return replace(
-            request, path=path, body=body, headers=(*request.headers, ("authorization", f"Bearer {self.token}"))
-        )
+        return replace(request, path=path, body=body, headers=(*headers, ("authorization", f"Bearer {self.token}")))

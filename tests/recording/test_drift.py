@@ -93,14 +93,15 @@ def test_what_did_not_end_is_not_compared() -> None:
 
 
 def test_requests_ask_in_the_name_of_the_user() -> None:
-    """The placeholder of the project is replaced in path and body, the credentials are the user's."""
+    """The placeholder of the project is replaced in path, headers and body, the credentials are the user's."""
     one = request(extra_body={"google": {"cached_content": "projects/PROJECT/locations/global/cachedContents/1"}})
+    one = replace(one, headers=(*one.headers, ("x-goog-user-project", "redacted-project-2")))
     sent = DriftCheck(lambda _request: RecordedAnswer(0, (), 0.0, (), "unreachable", 0.0), "t", "my-project").prepare(
         one
     )
     assert sent.path == PATH.replace("PROJECT", "my-project")
     assert b'"projects/my-project/locations' in sent.body
-    assert sent.headers[-1] == ("authorization", "Bearer t")
+    assert sent.headers[-2:] == (("x-goog-user-project", "my-project"), ("authorization", "Bearer t"))
     assert (
         project_of([RecordedExchange(1, datetime.now(UTC), one, RecordedAnswer(0, (), 0, (), "cut", 0))]) == "PROJECT"
     )
