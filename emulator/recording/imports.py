@@ -107,6 +107,12 @@ class _Reader:
             self._fail(f"{name} should be a text, and is {_kind(value)}")
         return value
 
+    def _decode(self, value: Any, name: str) -> bytes:
+        try:
+            return base64.b64decode(self._bytes(value, name), validate=True)
+        except binascii.Error:
+            self._fail(f"{name} is not base64")
+
     def _number(self, value: Any, name: str) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             self._fail(f"{name} should be a number, and is {_kind(value)}")
@@ -136,7 +142,11 @@ class _Reader:
         # Older versions wrote what came through httpx in another form.
         body = response["body"] if "body" in response else response.get("content")
         if isinstance(body, dict):
-            body = body.get("string", body.get("base64_string"))
+            body = (
+                body["string"]
+                if "string" in body
+                else self._decode(body.get("base64_string"), "the body of its response")
+            )
         data = self._bytes(body, "the body of its response")
         headers = self._vcr_headers(response.get("headers"))
         if not data.startswith(_GZIP):
@@ -175,12 +185,8 @@ class _Reader:
         content = self._mapping(response.get("content") or {}, "the content of its response")
         if "_file" in content:
             self._fail("the body of its response is in another file; save the HAR file with its content embedded")
-        data = self._bytes(content.get("text"), "the text of its response")
-        if content.get("encoding") == "base64":
-            try:
-                data = base64.b64decode(data, validate=True)
-            except binascii.Error:
-                self._fail("the text of its response is not base64")
+        read = self._decode if content.get("encoding") == "base64" else self._bytes
+        data = read(content.get("text"), "the text of its response")
         # Tools decompress bodies, but keep the header.
         headers = tuple(pair for pair in self._har_headers(response.get("headers")) if pair[0] != "content-encoding")
         posted = self._mapping(request.get("postData") or {}, "its postData")

@@ -1,5 +1,6 @@
 """Cassettes of VCR.py and HAR files as recordings, and files that are neither."""
 
+import base64
 import json
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from emulator.cli.commands import main
-from emulator.recording.recording import exchange_files
+from emulator.recording.recording import Recording, exchange_files
 
 IMPORTS = Path(__file__).with_name("imports")
 CASES = sorted(path for path in IMPORTS.iterdir() if path.suffix != ".txt")
@@ -49,6 +50,16 @@ def har(**parts: Any) -> str:
         "response": {"status": 200, "headers": [], "content": {"text": "x"}},
     }
     return json.dumps({"log": {"entries": [{**entry, **parts}]}})
+
+
+def test_base64_of_a_cassette(tmp_path: Path) -> None:
+    """A body that stands there as base64 is decoded."""
+    request = {"method": "GET", "uri": "https://aiplatform.googleapis.com/"}
+    response = {"status": 200, "body": {"base64_string": base64.b64encode(b"hello").decode()}}
+    file = tmp_path / "cassette.json"
+    file.write_text(json.dumps({"interactions": [{"request": request, "response": response}]}), "utf-8")
+    assert import_file(file, tmp_path / "out").exit_code == 0
+    assert Recording.read(tmp_path / "out").exchanges[0].answer.body == b"hello"
 
 
 @pytest.mark.parametrize(
