@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import SplitResult, urlsplit
 
 from emulator.errors import StartError
-from emulator.recording.recording import End, Frame, Headers, RecordedAnswer, RecordedRequest
+from emulator.recording.recording import End, Frame, Headers
 
 if TYPE_CHECKING:
     import httpx
@@ -171,17 +171,6 @@ class Upstream:
             return f"https://{host}", host, target
         url = f"{self._url.scheme}://{self._url.netloc}"
         return url, host if self._is_local and host else self._url.netloc, self._url.path.rstrip("/").encode() + target
-
-
-async def fetch(upstream: Upstream, request: RecordedRequest, credentials: Headers = ()) -> RecordedAnswer:
-    """Send a recorded request with credentials (headers) and return the whole answer."""
-    target = f"{request.path}?{request.query}" if request.query else request.path
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (*request.headers, *credentials)]
-    async with upstream.send(request.method, request.host, target.encode("latin-1"), headers, request.body) as answer:
-        frames = tuple([frame async for frame in answer.frames()])
-        return RecordedAnswer(
-            answer.status, text_headers(answer.headers), answer.head_at, frames, answer.end, answer.ended_at
-        )
 
 
 def text_headers(headers: RawHeaders) -> Headers:
