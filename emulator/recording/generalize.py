@@ -444,7 +444,7 @@ class _AnswerReader:
     def read(self) -> _Answer:
         """The answer in the language."""
         answer = self._exchange.answer
-        is_stream = ("content-type", "text/event-stream") in answer.headers
+        is_stream = answer.is_stream
         if answer.status == 0:
             return self._finish([{"cut": "close"}], None, is_stream=is_stream)
         if answer.status >= _FIRST_ERROR:
@@ -510,8 +510,9 @@ class _AnswerReader:
     def _read_deltas(self, deltas: Sequence[dict[str, Any]]) -> list[Step]:
         """The steps of a choice's deltas, or of its one message."""
         parts: list[tuple[str, Any]] = []
-        calls: dict[int, tuple[str, list[str]]] = {}
-        is_stream = ("content-type", "text/event-stream") in self._exchange.answer.headers
+        calls: dict[str | int, tuple[str, list[str]]] = {}
+        ids: dict[int, str] = {}  # by index, for fragments that have no id
+        is_stream = self._exchange.answer.is_stream
         for delta in deltas:
             for verb, text in self._read_texts(delta):
                 if parts and parts[-1][0] == verb:
@@ -524,10 +525,14 @@ class _AnswerReader:
             for at, call in enumerate(delta.get("tool_calls") or ()):
                 function = call.get("function") or {}
                 index = call.get("index", at)
-                if index not in calls:
-                    calls[index] = (function.get("name") or "", [])
-                    parts.append(("call", index))
-                calls[index][1].append(function.get("arguments") or "")
+                # With parallel calls, the fragment that announces one has the index of another; its id is right.
+                if id_ := call.get("id"):
+                    ids[index] = id_
+                known = ids.get(index, index)
+                if known not in calls:
+                    calls[known] = (function.get("name") or "", [])
+                    parts.append(("call", known))
+                calls[known][1].append(function.get("arguments") or "")
         steps: list[Step] = []
         for verb, value in parts:
             match verb:

@@ -19,11 +19,16 @@ from typing import Any, Literal, NamedTuple, NoReturn, cast, get_args
 import yaml
 
 from emulator.errors import StartError
+from emulator.suggestions import quote, suggest
+from emulator.wire.sse import EVENT_STREAM_TYPE
 
 MANIFEST = "recording.yaml"
 """The name of a recording's manifest; the folder that has it is a recording."""
 FORMAT = 1
 """The version of the files' format."""
+
+_MANIFEST_KEYS = ("recording", "written_by", "started", "upstream", "placeholders", "ignore", "compare", "repeats")
+"""The keys that a manifest may have; `recording` has the format."""
 
 Headers = tuple[tuple[str, str], ...]
 End = Literal["complete", "cut", "left", "unreachable"]
@@ -69,6 +74,11 @@ class RecordedAnswer:
     def body(self) -> bytes:
         """All bytes of the body that came."""
         return b"".join([frame.data for frame in self.frames])
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is a stream of events."""
+        return self.header("content-type").startswith(EVENT_STREAM_TYPE)
 
     def header(self, name: str) -> str:
         """The first value of a header, its name in lower case; empty if there is none."""
@@ -170,6 +180,9 @@ def read_manifest(folder: Path) -> Manifest:
     root = _parse(path)
     if (version := root.number("recording")) != FORMAT:
         root.fail("recording", f"the recording has format {version:g}, and this version reads format {FORMAT}")
+    for key in root.entries:
+        if key not in _MANIFEST_KEYS:
+            root.fail(key, f"a recording has no {quote(key)}{suggest(key, _MANIFEST_KEYS)}")
     placeholders = root.mapping("placeholders") if root.has("placeholders") else None
     return Manifest(
         written_by=root.text("written_by"),

@@ -215,6 +215,35 @@ rules:
     assert "times: 2" in made.text
 
 
+def test_parallel_calls_with_streamed_arguments(record_answers: RecordRequests) -> None:
+    """Fragments belong to the call of their id, since the one that announces a call has the index of another."""
+    text = "rules: [{reply: [{call: get_weather, with: {city: Oslo}}, {call: get_wind, with: {city: Bergen}}]}]"
+    tools = [{"type": "function", "function": {"name": name}} for name in ("get_weather", "get_wind")]
+    google = {"google": {"stream_function_call_arguments": True}}
+    folder = record_answers(text, [ask("a", stream=True, tools=tools, extra_body=google)])
+    made, checked = generalize(Recording.read(folder))
+    (rule,) = yaml.safe_load(made.text)["rules"]
+    assert rule["reply"] == [
+        {"call": "get_weather", "with": {"city": "Oslo"}},
+        {"call": "get_wind", "with": {"city": "Bergen"}},
+    ]
+    assert (checked.same, checked.differences) == (1, ())
+
+
+def test_a_stream_that_names_its_charset(record_answers: RecordRequests) -> None:
+    """It is read as a stream, too; gateways add the charset."""
+    folder = record_answers("rules: [{reply: Hello.}]", [ask("a", stream=True)])
+    exchange = read_exchange(folder / "0001.yaml")
+    headers = tuple(
+        (name, f"{value}; charset=utf-8" if name == "content-type" else value)
+        for name, value in exchange.answer.headers
+    )
+    write_exchange(folder, replace(exchange, answer=replace(exchange.answer, headers=headers)))
+    made, checked = generalize(Recording.read(folder))
+    assert "reply: Hello." in made.text
+    assert (checked.same, checked.differences) == (1, ())
+
+
 def test_what_is_answered_otherwise_is_told(record_answers: RecordRequests) -> None:
     """Answers that no step writes are named with what differs, and so is what is no chat."""
     folder = record_answers("rules: [{reply: Hello.}]", [ask("a"), ask("b")])

@@ -164,6 +164,7 @@ def test_mistakes_have_their_place(tmp_path: Path, old: str, new: str, message: 
         ("[" * 100_000, "the YAML cannot be read: exceeded maximum nesting depth"),
         ("- a\n", "the file is a mapping, not a list"),
         ("recording: 2\n", "the recording has format 2, and this version reads format 1"),
+        ("recording: 1\nignor: []\n", 'recording.yaml:2: a recording has no "ignor"; did you mean "ignore"?'),
         (
             "recording: 1\n\0",
             "the YAML cannot be read: unacceptable character #x0000: control characters are not allowed",

@@ -96,7 +96,9 @@ class Timeline(NamedTuple):
     @property
     def is_stream(self) -> bool:
         """Whether it is a stream of events."""
-        return ("content-type", EVENT_STREAM_TYPE) in self.headers
+        return any(
+            name == "content-type" and (value or "").startswith(EVENT_STREAM_TYPE) for name, value in self.headers
+        )
 
     def delay(self, seconds: float, index: int = 0, *, with_head: bool = True) -> "Timeline":
         """The timeline with everything from a frame on delayed."""
