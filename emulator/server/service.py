@@ -25,7 +25,7 @@ from emulator.engine.error_answers import refuse, values_for
 from emulator.engine.families import family_of, refuse_endpoint, refuse_in_container
 from emulator.engine.matching.choose import choose
 from emulator.engine.quota import QuotaTicket, admit
-from emulator.engine.randomness import AnswerInputs
+from emulator.engine.randomness import AnswerInputs, Overrides
 from emulator.engine.recorded import RawRequest
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.implicit_caching import count_cached, list_prefixes
@@ -118,6 +118,12 @@ def _read_raw(
     return RawRequest(verb, target.path, query.decode("latin-1"), kept, body)
 
 
+def _refuse_pace(error: AnswerError) -> Outcome:
+    """The outcome of a request whose header asks for an unknown pace: a 418 `unknown_pace`."""
+    report = f"the header {PACE_HEADER.decode()}: {error}"
+    return Outcome("error", emulator_failure(report, "unknown_pace"), report=report)
+
+
 class Service:
     """Rules, sessions and journal of one server."""
 
@@ -203,10 +209,11 @@ class Service:
             if is_open and self.store.is_stale(session):
                 await self.store.refresh(target.project, session)
                 rules = self._rules_of(session)
+            request = _Request(target, headers, by_name, body, now, ticket)
             raw = _read_raw(verb, target, query, headers, body) if rules.recordings else None
             replayed = None
             if raw is not None:
-                replayed = await self._replay(target, session, rules, raw, is_refused=refusal is not None, now=now)
+                replayed = await self._replay(request, session, rules, raw, is_refused=refusal is not None)
             if replayed is not None:
                 outcome, asked = replayed
             elif wrong_host is not None:
@@ -220,7 +227,6 @@ class Service:
             elif target.is_unary:
                 outcome = refuse_request(refuse_unary(target))
             else:
-                request = _Request(target, headers, by_name, body, now, ticket)
                 if not uses_threads:
                     outcome, warnings, asked = await self._answer(request, session, rules)
                 elif len(body) < LARGE_BODY:
@@ -271,32 +277,41 @@ class Service:
         return None if choose_recorded(self._rules_of(session), request, session.state) else forward
 
     async def _replay(
-        self, target: Target, session: Session, rules: Ruleset, request: RawRequest, *, is_refused: bool, now: float
+        self, request: _Request, session: Session, rules: Ruleset, raw: RawRequest, *, is_refused: bool
     ) -> tuple[Outcome, Asked] | None:
         """The recorded answer to a request, and what the request asks; None if it is not in the recordings.
 
         A request whose credentials are refused gets only a recorded refusal of credentials.
         """
         state = session.state
-        chosen = choose_recorded(rules, request, state)
+        chosen = choose_recorded(rules, raw, state)
         if chosen is None:
             return None
         if is_refused and chosen.rule.recorded[chosen.position].timeline.status not in _CREDENTIALS_REFUSED:
             return None
-        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
-        facts = self.read_facts(target, headers, request.body)
-        overrides = session.overrides or self._overrides
-        if pace := dict(headers).get(PACE_HEADER):
-            overrides = replace(overrides, requested_pace=read_pace(pace.decode("latin-1")))
-        inputs = AnswerInputs(now, self.settings.seed, os.urandom(16), overrides)
+        facts = self.read_facts(request.target, request.headers, request.body)
+        asked = summarize_request(facts)
+        try:
+            overrides = self._read_overrides(request, session)
+        except AnswerError as error:
+            return _refuse_pace(error), asked
+        inputs = AnswerInputs(request.now, self.settings.seed, os.urandom(16), overrides)
 
         async def play(state: State) -> Outcome:
-            again = choose_recorded(rules, request, state) or chosen
+            again = choose_recorded(rules, raw, state) or chosen
             return answer_recorded(again, facts, inputs)
 
         played = answer_recorded(chosen, facts, inputs)
-        outcome = await commit_outcome(self.store, session, played, play, project=target.project, state=state)
-        return outcome, summarize_request(facts)
+        project = request.target.project
+        outcome = await commit_outcome(self.store, session, played, play, project=project, state=state)
+        return outcome, asked
+
+    def _read_overrides(self, request: _Request, session: Session) -> Overrides:
+        """The overrides of a session, or of the server, with the pace that a request asks for. Raises AnswerError for an unknown pace."""
+        overrides = session.overrides or self._overrides
+        if PACE_HEADER not in request.by_name:
+            return overrides
+        return replace(overrides, requested_pace=read_pace(request.by_name[PACE_HEADER].decode("latin-1")))
 
     def read_facts(self, target: Target, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Facts:
         """The facts of a request that is answered whatever it is; nothing is known of one that cannot be read."""
@@ -327,18 +342,15 @@ class Service:
         if rules.endpoints and (missing := refuse_endpoint(target, rules.endpoints)) is not None:
             return refuse_request(missing, self._quirks_of(target)), (), NOTHING_ASKED
         endpoint = rules.endpoints.get(target.endpoint)
-        overrides = session.overrides or self._overrides
         try:
             read = await long_work.run(self._read, request, endpoint) if is_long else self._read(request, endpoint)
             facts, make_answer, check, parse_warnings, asked = read
-            if PACE_HEADER in request.by_name:
-                overrides = replace(overrides, requested_pace=read_pace(request.by_name[PACE_HEADER].decode("latin-1")))
+            overrides = self._read_overrides(request, session)
         except MalformedRequestError as error:
             malformed = refuse_in_container(refuse_malformed(error, target), family_of(target, endpoint))
             return refuse_request(malformed, self._quirks_of(target)), (), NOTHING_ASKED
         except AnswerError as error:
-            report = f"the header {PACE_HEADER.decode()}: {error}"
-            return Outcome("error", emulator_failure(report, "unknown_pace"), report=report), (), NOTHING_ASKED
+            return _refuse_pace(error), (), NOTHING_ASKED
         facts.clock = clock
         seed = self.settings.seed if self.settings.seed is not None else rules.seed
         quirks = overrides.quirks | rules.quirks

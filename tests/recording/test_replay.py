@@ -230,6 +230,16 @@ def test_speed_pace_and_faults_act_on_recorded_answers(record_answers: RecordReq
     assert b"[DONE]" not in quirky
 
 
+def test_an_unknown_pace_is_said_as_of_any_other_answer(record_answers: RecordRequests) -> None:
+    """Of a request that is in the recording as of one that a rule answers."""
+    service = build_service([record_answers(SCENARIO, [ask("hello")])])
+    headers = [(b"authorization", b"Bearer token"), (b"x-emulator-pace", b"slow-trian")]
+    exchange = service.handle(TARGET, b"", headers, json.dumps(ask("hello")).encode())
+    assert (exchange.result, exchange.status) == ("error", 418)
+    assert exchange.outcome.report.startswith('the header x-emulator-pace: "pace" must be')
+    assert exchange.asked.text == "hello"
+
+
 def test_the_journal_knows_a_recorded_answer(record_answers: RecordRequests) -> None:
     """Text, usage and error are read off the recorded bytes."""
     service = build_service([record_answers(SCENARIO, [ask("hello", stream=True), ask("flaky")])])
