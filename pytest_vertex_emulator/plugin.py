@@ -335,6 +335,7 @@ def _read_marker(request: pytest.FixtureRequest) -> tuple[list[Path], dict[str, 
         pytest.fail(
             f'@pytest.mark.vertex has no option "{unknown[0]}"; it has {_MARKER.partition(":")[0]}', pytrace=False
         )
+    _check_values(marker)
     _check_globs(_list_globs(marker.kwargs))
     folders = (request.path.parent, request.config.rootpath)
     paths = [
@@ -342,6 +343,24 @@ def _read_marker(request: pytest.FixtureRequest) -> tuple[list[Path], dict[str, 
         for name in marker.args
     ]
     return paths, marker.kwargs
+
+
+def _check_values(marker: pytest.Mark) -> None:
+    """Fail for a scenario or the value of an option that is not what the marker takes."""
+    options = marker.kwargs
+    refusals = options.get("refusals", ())
+    wrong = [
+        *(("a scenario", one, "a path") for one in marker.args if not isinstance(one, str | os.PathLike)),
+        *(
+            (name, options[name], "True or False")
+            for name in ("strict", "env", "clean")
+            if not isinstance(options.get(name, False), bool)
+        ),
+    ]
+    if not isinstance(refusals, str | list | tuple | set | frozenset):
+        wrong.append(("refusals", refusals, "a name or a list of names"))
+    for what, value, wanted in wrong:
+        pytest.fail(f"@pytest.mark.vertex: {what} must be {wanted}, not {value!r}", pytrace=False)
 
 
 def _list_globs(options: dict[str, Any]) -> tuple[str, ...]:

@@ -118,6 +118,22 @@ def test_refusals_that_do_not_exist_are_refused(run: Run, refusals: str, said: s
     result.stdout.fnmatch_lines([f"@pytest.mark.vertex: no refusal {said}*"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("3", "a scenario must be a path, not 3"),
+        ("refusals=429", "refusals must be a name or a list of names, not 429"),
+        ('strict="no"', "strict must be True or False, not 'no'"),
+        ("clean=1, env=True", "clean must be True or False, not 1"),
+    ],
+)
+def test_values_of_another_kind_are_refused(run: Run, arguments: str, said: str) -> None:
+    """What is no path and no value of an option fails the test in a sentence."""
+    result = run(test_it_py=f"{BEGIN}\n@pytest.mark.vertex({arguments})\ndef test_it(vertex):\n    pass\n")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"@pytest.mark.vertex: {said}"])
+
+
 def test_a_rule_without_an_answer_fails(run: Run) -> None:
     """A rule that was only begun is reported with its line; one that gets its answer later is fine."""
     text = """
