@@ -10,7 +10,6 @@ from emulator.wire.usage import Usage
 
 MAX_PREVIEW = 1000
 """Characters of a request and of an answer that are kept beside them: what people are shown, and enough more to know secrets by."""
-_MAX_PREVIEW_PARTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +105,26 @@ class Answer:
 
     def preview(self) -> str:
         """The beginning of the first choice: its visible text, then its calls; at most `MAX_PREVIEW` characters."""
-        texts: list[str] = []
+        shown, is_after_text = "", True
         for part in self.choices[0].parts:
             match part:
                 case TextPart(is_thought=False):
-                    texts.append(part.text[:MAX_PREVIEW])
+                    text = part.text[:MAX_PREVIEW]
                 case CallPart():
-                    texts.append(f"{part.name}({part.arguments[:MAX_PREVIEW]})")
+                    text = f"{part.name}({part.arguments[:MAX_PREVIEW]})"
                 case MediaPart():
-                    texts.append(part.mime_type)
+                    text = part.mime_type
                 case RawPart():
-                    texts.append(part.body[:MAX_PREVIEW].decode("utf-8", "replace"))
+                    text = part.body[:MAX_PREVIEW].decode("utf-8", "replace")
                 case _:
-                    pass
-            if len(texts) == _MAX_PREVIEW_PARTS:
+                    continue
+            # Texts follow each other without a space, as the client gets them.
+            is_text = isinstance(part, TextPart)
+            shown += text if not shown or (is_text and is_after_text) else f" {text}"
+            is_after_text = is_text
+            if len(shown) >= MAX_PREVIEW:
                 break
-        return " ".join(texts)[:MAX_PREVIEW]
+        return shown[:MAX_PREVIEW]
 
     @property
     def has_directives(self) -> bool:

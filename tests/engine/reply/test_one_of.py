@@ -78,7 +78,7 @@ def test_choices_of_one_answer_and_of_one_reply_differ() -> None:
     """With `n` each choice is drawn by itself, and so is each `one_of` of a reply, one inside another too."""
     service = serve("rules: [{reply: [{one_of: [a, b]}, {one_of: [c, d]}, {one_of: [{one_of: [e, f]}, g]}]}]")
     found = {said(ask(service)) for _ in range(200)}
-    assert found == {f"{x} {y} {z}" for x in "ab" for y in "cd" for z in "efg"}
+    assert found == {f"{x}{y}{z}" for x in "ab" for y in "cd" for z in "efg"}
     body = json.loads(ask(service, n=8).outcome.timeline.body)
     assert len({one["message"]["content"] for one in body["choices"]}) > 1
 
