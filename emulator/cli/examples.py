@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from emulator.cli.options import option
 from emulator.cli.output import count, exit_with_error
@@ -35,6 +36,8 @@ def examples(names: tuple[str, ...], *, is_all: bool, folder: Path) -> None:
     source = examples_folder()
     known = {path.relative_to(source).with_suffix("").as_posix(): path for path in sorted(source.rglob("*.yaml"))}
     if not names and not is_all:
+        if click.get_current_context().get_parameter_source("folder") is ParameterSource.COMMANDLINE:
+            raise click.UsageError("--to needs the names of the examples to copy, or --all")
         width = max(map(len, known))
         for name, path in known.items():
             click.echo(f"{name:{width}}  {_describe(path)}")

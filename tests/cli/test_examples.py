@@ -47,5 +47,8 @@ def test_mistakes(run: Any, tmp_path: Path) -> None:
     result = run("examples", "tools", "chat")
     assert (result.exit_code, result.stderr) == (1, "vertex-emulator: chat.yaml exists already; nothing was written\n")
     assert [path.name for path in tmp_path.iterdir()] == ["chat.yaml"]
+    result = run("examples", "--to", "mine")
+    assert result.exit_code == 2
+    assert "--to needs the names of the examples to copy, or --all" in result.stderr
     result = run("examples", "tools", "--to", "chat.yaml")
     assert (result.exit_code, result.stderr) == (1, "vertex-emulator: cannot write into chat.yaml: file exists\n")
