@@ -26,11 +26,12 @@ def verify(*, url: str, session: str | None, control_token: str | None, strict: 
     """
     try:
         found = get_control(url, "verify", control_token, session=session, strict="true" if strict else None)
-        exchanges = get_control(url, "journal", control_token, session=session)["exchanges"]
+        refused = get_control(url, "journal", control_token, session=session, outcome="refusal")["exchanges"]
+        last = get_control(url, "journal", control_token, session=session, limit="1")["exchanges"]
     except EmulatorError as error:
         exit_with_error(error)
-    problems = [*found["unanswered"], *map(_describe_refusal, filter(_is_refused, exchanges)), *found["rules"]]
-    if not exchanges:
+    problems = [*found["unanswered"], *map(_describe_refusal, filter(_is_unexpected, refused)), *found["rules"]]
+    if not last:
         problems.append("no request reached the emulator")
     for problem in problems:
         shown = json.dumps(problem, ensure_ascii=False) if as_json else "\n".join(map(clean_line, problem.split("\n")))
@@ -38,9 +39,9 @@ def verify(*, url: str, session: str | None, control_token: str | None, strict: 
     raise SystemExit(1 if problems else 0)
 
 
-def _is_refused(exchange: dict[str, Any]) -> bool:
+def _is_unexpected(exchange: dict[str, Any]) -> bool:
     """Whether the service would have refused it, and neither scenario nor settings were meant to."""
-    return exchange["outcome"] == "refusal" and not exchange["refusal"]["scripted"]
+    return not exchange["refusal"]["scripted"]
 
 
 def _describe_refusal(exchange: dict[str, Any]) -> str:
