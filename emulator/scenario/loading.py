@@ -75,10 +75,14 @@ def read_scenarios(
 ) -> LoadedScenarios:
     """Read files and folders as `read_paths` does, and texts. Raises ScenarioError likewise."""
     contents = _load_contents(scenarios)
-    found = [one for one in contents.values() if skip_foreign and isinstance(one, _Content) and one.is_in_folder]
-    foreign = {one.file: problem for one in found if (problem := _explain_foreign(one))}
-    kept = {key: one for key, one in contents.items() if not isinstance(one, _Content) or one.file not in foreign}
-    read = _read(kept, is_alone=is_alone)
+    parsed = {
+        key: _parse(one)
+        for key, one in contents.items()
+        if skip_foreign and isinstance(one, _Content) and one.is_in_folder
+    }
+    foreign = {key: problem for key, one in parsed.items() if (problem := _explain_foreign(one))}
+    kept = {key: one for key, one in contents.items() if key not in foreign}
+    read = _read(kept, parsed, is_alone=is_alone)
     return replace(read, warnings=(*foreign.values(), *read.warnings))
 
 
@@ -146,7 +150,10 @@ class _Document:
 class _Documents:
     """Scenarios and those that they include, each parsed once, in the order in which their rules are tried."""
 
-    def __init__(self, contents: Mapping[_Key, _Content | Problem]) -> None:
+    def __init__(
+        self, contents: Mapping[_Key, _Content | Problem], parsed: Mapping[_Key, _Document] | None = None
+    ) -> None:
+        """`parsed` are those among them that have been parsed already."""
         self.problems = [content for content in contents.values() if isinstance(content, Problem)]
         """Problems of files that cannot be read."""
         self.is_incomplete = bool(self.problems)
@@ -154,6 +161,7 @@ class _Documents:
         self.included: set[Path] = set()
         """What the scenarios include, whether it exists or not."""
         self._contents = {key: content for key, content in contents.items() if isinstance(content, _Content)}
+        self._parsed = parsed or {}
         self._documents: dict[_Key, _Document] = {}
         for key, content in contents.items():
             if not isinstance(content, Problem):
@@ -190,7 +198,7 @@ class _Documents:
         if key in self._documents:
             return
         content = self._contents[key]
-        document = self._documents[key] = _parse(content)
+        document = self._documents[key] = self._parsed.get(key) or _parse(content)
         source = document.source
         if source is None:
             return
@@ -270,21 +278,25 @@ def _find_names_twice(group: Sequence[_Document]) -> Iterator[Problem]:
                 )
 
 
-def _explain_foreign(content: _Content) -> Problem | None:
+def _explain_foreign(document: _Document) -> Problem | None:
     """Why a file is no scenario, though it may be good YAML; None if it is one, or is meant to be one."""
-    try:
-        source = parse(content.text, content.file)
-    except ScenarioError as error:
-        first = error.problems[-1]
-        return replace(first, severity="warning") if first.message.startswith(NO_MAPPING) else None
+    source = document.source
+    if source is None:
+        last = document.problems[-1]
+        return replace(last, severity="warning") if last.message.startswith(NO_MAPPING) else None
     if any(key in list_keys(Scenario) or find_near(key, ("rules",)) for key in source.data):
         return None
     message = 'this file has none of the keys of a scenario, such as "rules", so it is ignored'
     return source.problem(source.place(()), message, "warning")
 
 
-def _read(contents: Mapping[_Key, _Content | Problem], *, is_alone: bool = False) -> LoadedScenarios:
-    documents = _Documents(contents)
+def _read(
+    contents: Mapping[_Key, _Content | Problem],
+    known: Mapping[_Key, _Document] | None = None,
+    *,
+    is_alone: bool = False,
+) -> LoadedScenarios:
+    documents = _Documents(contents, known)
     problems = documents.problems
     parsed: dict[str, ParsedFile] = {}
     files: list[ScenarioFile] = []
