@@ -245,8 +245,7 @@ def _compose_outcome(chosen: Chosen, facts: Facts, inputs: AnswerInputs, render:
     """Compose the reply, render it, and apply pace, failures, quirks and faults."""
     rule, overrides = chosen.rule, inputs.overrides
     if facts.is_short and rule.replies[chosen.position].runs_once:
-        facts = copy.copy(facts)
-        facts.clock = None
+        facts = facts.for_long_work()
     rng = SeededRandom(inputs, facts.request, chosen.position)
     identity = identify(facts, rng, inputs.moment)
     try:
