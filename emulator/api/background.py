@@ -30,14 +30,14 @@ def _lazy(load: Callable[[], ASGIApp]) -> ASGIApp:
 
 
 def _load_credentials(service: Service) -> ASGIApp:
-    from emulator.credentials.app import CredentialsApp  # noqa: PLC0415
-    from emulator.inspector.app import lead_browsers  # noqa: PLC0415
+    from emulator.credentials.app import CredentialsApp  # noqa: PLC0415  # loaded when it is first asked
+    from emulator.inspector.app import lead_browsers  # noqa: PLC0415  # as above
 
     return lead_browsers(CredentialsApp(service))
 
 
 def _load_control(service: Service) -> ASGIApp:
-    from emulator.inspector.app import build_control_with_page  # noqa: PLC0415
+    from emulator.inspector.app import build_control_with_page  # noqa: PLC0415  # loaded when it is first asked
 
     return build_control_with_page(service)
 

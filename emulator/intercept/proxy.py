@@ -73,7 +73,7 @@ class PassedHosts:
     def find_proxy(self, host: str) -> SplitResult | None:
         """The URL of the proxy through which a host is reached; None if it is reached directly."""
         url = self.proxies.get("https")
-        bypass: Callable[[str, dict[str, str]], bool] = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
+        bypass: Callable[[str, dict[str, str]], bool] = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed does not have it
         if not url or bypass(host, dict(self.proxies)):
             return None
         return urlsplit(url if "://" in url else f"http://{url}")

@@ -345,7 +345,7 @@ def _load_path(path: Path) -> Iterator[tuple[Path, _Content | Problem]]:
 
 def _absolute(path: Path) -> Path:
     # Not resolved: a file is known by the name it was given, whatever that links to.
-    return Path(os.path.abspath(path))  # noqa: PTH100
+    return Path(os.path.abspath(path))  # noqa: PTH100  # see the comment
 
 
 def find_files(path: Path) -> list[Path]:

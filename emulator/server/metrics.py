@@ -116,8 +116,8 @@ async def expose(metrics: Metrics, store: Store) -> tuple[bytes, str]:
     Raises ImportError without prometheus-client.
     """
     # Only where somebody asks for metrics, and not installed with the package itself.
-    from prometheus_client import CollectorRegistry  # noqa: PLC0415
-    from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest  # noqa: PLC0415
+    from prometheus_client import CollectorRegistry  # noqa: PLC0415  # see the comment
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest  # noqa: PLC0415  # as above
 
     try:
         counters = await store.sum_counters()
@@ -141,7 +141,7 @@ class _Collector:
 
     def collect(self) -> "Iterator[Metric]":
         """All metrics."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415  # not always installed
 
         requests = CounterMetricFamily(
             "vertex_emulator_requests",
@@ -170,7 +170,7 @@ class _Collector:
         )
 
     def _histogram(self, name: str, text: str) -> "Metric":
-        from prometheus_client.core import HistogramMetricFamily  # noqa: PLC0415
+        from prometheus_client.core import HistogramMetricFamily  # noqa: PLC0415  # as above
 
         counts: list[Any] = [self._counters.get((name, index), 0) for index in range(len(BUCKETS) + 1)]
         bounds = [*map(str, BUCKETS), "+Inf"]

@@ -259,8 +259,8 @@ class RedisStore:
 
     def _make_link(self, pool: "ConnectionPool") -> Link:
         async def connect() -> "AbstractConnection":
-            connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
-            await connection.connect()  # type: ignore[no-untyped-call]
+            connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]  # redis gives it no types
+            await connection.connect()  # type: ignore[no-untyped-call]  # as above
             return connection
 
         return Link(connect, _SCRIPTS, self._on_connected, self._on_lost, self._on_moved)
@@ -335,7 +335,7 @@ class RedisStore:
     async def _listen(self, subscribed: asyncio.Event) -> None:
         """Receive what other processes publish; after a break, all sessions may have changed."""
         from redis.asyncio import Redis  # noqa: PLC0415  # only where the store is Redis
-        from redis.exceptions import RedisError  # noqa: PLC0415
+        from redis.exceptions import RedisError  # noqa: PLC0415  # as above
 
         handlers: Mapping[bytes, Callable[[bytes], object]] = {
             self._keys.changes.encode(): self._take_change,

@@ -123,7 +123,7 @@ def test_abandoned_streams(server: Server) -> None:
     first = server.memory
     abandon(server, STREAMS)
     seconds, last, answered = wait_for_descriptors(server, before), server.memory, server.answer_time()
-    print(  # noqa: T201
+    print(  # noqa: T201  # it shows what it measured
         f"\n{STREAMS:,} abandoned streams: {first:.0f} -> {last:.0f} MiB, freed in {seconds:.1f} s, answer in {answered * 1000:.0f} ms"
     )
     assert last - first < 10
@@ -142,7 +142,7 @@ def test_idle_connections(server: Server) -> None:
     for client in clients:
         client.close()
     wait_for_descriptors(server, before)
-    print(f"\n{IDLE:,} idle connections: {first:.0f} -> {last:.0f} MiB, answer in {answered * 1000:.0f} ms")  # noqa: T201
+    print(f"\n{IDLE:,} idle connections: {first:.0f} -> {last:.0f} MiB, answer in {answered * 1000:.0f} ms")  # noqa: T201  # it shows what it measured
     assert last - first < 10 + IDLE * 0.03
     assert answered < 5
 
@@ -166,7 +166,7 @@ def test_clients_that_never_read(server: Server) -> None:
         for client in clients:
             client.close()
         seconds = wait_for_descriptors(server, before)
-        print(  # noqa: T201
+        print(  # noqa: T201  # it shows what it measured
             f"\n{UNREAD} clients that never read: {first:.0f} -> {memories[-1]:.0f} MiB, answer in {answered * 1000:.0f} ms,"
             f" then at most {slowest * 1000:.0f} ms; freed in {seconds:.1f} s"
         )

@@ -206,7 +206,7 @@ def test_serve(programs: Any, google: Emulator, tmp_path: Path) -> None:
     token = google.api_key
     with programs.start("serve", "--port", "0", "--record", "out", "--upstream", google.url) as process:
         banner = "".join(iter(process.stdout.readline, "Ctrl-C stops the server.\n"))
-        url = re.search(r"OPENAI_BASE_URL=(\S+)", banner)[1]  # type: ignore[index]
+        url = re.search(r"OPENAI_BASE_URL=(\S+)", banner)[1]  # type: ignore[index]  # None fails the test, too
         assert f"to {google.url}\nand records what is said in out" in banner
         base_url = url.replace("PROJECT", PROJECT).replace("LOCATION", "us-central1")
         body = json.dumps({"model": "google/gemini-3.5-flash", "messages": [{"role": "user", "content": "number 3"}]})

@@ -112,7 +112,7 @@ def test_examples_are_served(installed: Installed) -> None:
         with installed.serve(*scenarios) as server:
             path = "/v1/projects/p/locations/global/endpoints/openapi/chat/completions"
             headers = {"authorization": "Bearer any", "content-type": "application/json"}
-            with open_url(Request(server["url"] + path, json.dumps(body).encode(), headers), timeout=30) as answer:  # noqa: S310
+            with open_url(Request(server["url"] + path, json.dumps(body).encode(), headers), timeout=30) as answer:  # noqa: S310  # a server of the test's own
                 assert "Hello" in json.load(answer)["choices"][0]["message"]["content"]
             with open_url(server["url"] + "/__emulator__/", timeout=30) as page:
                 assert b"<html" in page.read()

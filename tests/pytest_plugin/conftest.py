@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import openai.resources.chat.completions  # noqa: F401
+import openai.resources.chat.completions  # noqa: F401  # loaded here, so that no run unloads it
 import pytest
 
 import emulator

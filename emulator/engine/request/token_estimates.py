@@ -149,4 +149,4 @@ def _decode(data: str, limit: int) -> bytes:
     start = _NOT_BASE64.sub("", data[:limit]).replace("-", "+").replace("_", "/")
     padding = -len(start) % 4
     # A single character of a group of four carries no byte.
-    return b64decode(start[:-1] if padding == 3 else start + "=" * padding)  # noqa: PLR2004
+    return b64decode(start[:-1] if padding == 3 else start + "=" * padding)  # noqa: PLR2004  # see the comment

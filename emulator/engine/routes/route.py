@@ -40,20 +40,20 @@ def read_route(method: str, body: bytes, *, strict_json: bool) -> tuple[RouteHan
     # Each route is imported when it is first used: most servers only ever see chat completions.
     match method:
         case "embeddings":
-            from emulator.engine.routes.embeddings import EmbeddingsHandler  # noqa: PLC0415
-            from emulator.wire.routes.embeddings import EMBEDDINGS_REQUEST  # noqa: PLC0415
+            from emulator.engine.routes.embeddings import EmbeddingsHandler  # noqa: PLC0415  # see the comment
+            from emulator.wire.routes.embeddings import EMBEDDINGS_REQUEST  # noqa: PLC0415  # see the comment
 
             embeddings, warnings = parse_shape(EMBEDDINGS_REQUEST, body, strict_json=strict_json)
             return EmbeddingsHandler(embeddings), warnings
         case "completions":
-            from emulator.engine.routes.completions import CompletionsHandler  # noqa: PLC0415
-            from emulator.wire.routes.completions import COMPLETIONS_REQUEST  # noqa: PLC0415
+            from emulator.engine.routes.completions import CompletionsHandler  # noqa: PLC0415  # see the comment
+            from emulator.wire.routes.completions import COMPLETIONS_REQUEST  # noqa: PLC0415  # see the comment
 
             completions, warnings = parse_shape(COMPLETIONS_REQUEST, body, strict_json=strict_json)
             return CompletionsHandler(completions), warnings
         case _:
-            from emulator.engine.routes.responses import ResponsesHandler  # noqa: PLC0415
-            from emulator.wire.routes.responses import RESPONSES_REQUEST  # noqa: PLC0415
+            from emulator.engine.routes.responses import ResponsesHandler  # noqa: PLC0415  # see the comment
+            from emulator.wire.routes.responses import RESPONSES_REQUEST  # noqa: PLC0415  # see the comment
 
             responses, warnings = parse_shape(RESPONSES_REQUEST, body, strict_json=strict_json)
             return ResponsesHandler(responses), warnings

@@ -16,7 +16,7 @@ MANY = 3 * MAX_CHUNKS + 1
 def test_a_long_text_has_a_bounded_number_of_chunks(chunks: object) -> None:
     """However it is to be divided, the pieces joined are the text."""
     text = "a. " * MANY
-    pieces = divide(text, chunks)  # type: ignore[arg-type]
+    pieces = divide(text, chunks)  # type: ignore[arg-type]  # as parameters they are objects
     assert "".join(pieces) == text
     assert len(pieces) <= MAX_CHUNKS
 

@@ -191,11 +191,11 @@ def test_error_beyond_the_budget_names_the_place(name: str, message: str) -> Non
 def test_values_of_one_request_share_a_budget() -> None:
     """Several choices together make no more than one may."""
     schema, sampling = array(text(minLength=1000), 100), Sampling()
-    sample(schema, Random(0), sampling)  # noqa: S311
+    sample(schema, Random(0), sampling)  # noqa: S311  # samples are no secrets
     sampling.budget.spend(sampling.budget.work * 9 // 10)
     with pytest.raises(AnswerError, match="at #/items: it does too much work"):
-        sample(schema, Random(0), sampling)  # noqa: S311
-    assert len(sample(schema, Random(0), Sampling())) == 100  # noqa: S311
+        sample(schema, Random(0), sampling)  # noqa: S311  # samples are no secrets
+    assert len(sample(schema, Random(0), Sampling())) == 100  # noqa: S311  # samples are no secrets
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_values_of_one_request_share_a_budget() -> None:
 def test_pattern_that_re2_cannot_read_is_warned_of(schema: Any) -> None:
     """It counts as absent where values are judged, and the answer says so."""
     sampling = Sampling()
-    sample(schema, Random(0), sampling)  # noqa: S311
+    sample(schema, Random(0), sampling)  # noqa: S311  # samples are no secrets
     assert len(set(sampling.warnings)) == 1
     assert sampling.warnings[0].startswith('RE2 cannot read the pattern "^')
 
@@ -219,7 +219,7 @@ def test_ordinary_large_answers_fit() -> None:
     """A list of a hundred records of ten required properties is no more than people ask for."""
     record = {f"field_{n}": text() if n % 2 else {"type": "integer"} for n in range(10)}
     schema = array({"type": "object", "properties": record, "required": [*record]}, 100)
-    assert len(sample(schema, Random(0))) == 100  # noqa: S311
+    assert len(sample(schema, Random(0))) == 100  # noqa: S311  # samples are no secrets
 
 
 steps = st.sampled_from(sorted(NEXT))

@@ -8,11 +8,11 @@ import warnings
 
 warnings.filterwarnings("ignore")
 
-from google.adk.agents import LlmAgent  # noqa: E402
-from google.adk.models.lite_llm import LiteLlm  # noqa: E402
-from google.adk.runners import InMemoryRunner  # noqa: E402
-from google.genai import types  # noqa: E402
-from pydantic import BaseModel  # noqa: E402
+from google.adk.agents import LlmAgent  # noqa: E402  # their warnings are silenced first
+from google.adk.models.lite_llm import LiteLlm  # noqa: E402  # their warnings are silenced first
+from google.adk.runners import InMemoryRunner  # noqa: E402  # their warnings are silenced first
+from google.genai import types  # noqa: E402  # their warnings are silenced first
+from pydantic import BaseModel  # noqa: E402  # their warnings are silenced first
 
 MOST_EVENTS = 8
 
