@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
+from emulator.engine.matching.choose import Chosen
 from emulator.engine.matching.misses import NearMiss, compare_in_turn
 from emulator.engine.reply.steps import name_default_rule
 from emulator.engine.request.facts import Facts
-from emulator.engine.ruleset import Ruleset
+from emulator.engine.ruleset import CompiledRule, Ruleset
 from emulator.engine.session import State
 from emulator.errors import AnswerError
 from emulator.redaction import clean_line, redact
@@ -45,6 +46,15 @@ def list_sent_headers(exchange: Exchange) -> list[tuple[str, str]]:
     return headers
 
 
+def _hands_over(chosen: Chosen, rules: Iterable[CompiledRule]) -> bool:
+    """Whether the reply of a chosen rule hands over to the default scenario.
+
+    It is looked for among the loaded rules, because of a rule that comes from the store only name and place are known.
+    """
+    rule = next((one for one in rules if one.key == chosen.rule.key), chosen.rule)
+    return chosen.position < len(rule.replies) and rule.replies[chosen.position].hands_over
+
+
 def explain_exchange(
     exchange: Exchange, facts: Facts | None, rules: Ruleset, state: State, fallback: Ruleset | None = None
 ) -> dict[str, Any]:
@@ -81,7 +91,8 @@ def explain_exchange(
         )
     elif chosen is not None and compared and answering != chosen.rule.name:
         notes.append(f'"{chosen.rule.name}", {chosen.rule.place}, answered it then; the rules have changed since')
-    if facts is not None and chosen is not None and chosen.rule.replies[chosen.position].hands_over:
+    loaded = (*rules.rules, *(fallback.rules if fallback is not None else ()))
+    if facts is not None and chosen is not None and _hands_over(chosen, loaded):
         notes.append(
             f'"{chosen.rule.name}" hands over to the rule "{name_default_rule(facts)}" of the default scenario'
         )

@@ -16,10 +16,12 @@ import pytest
 
 from emulator import Emulator
 from emulator.api.emulator import build_service
+from emulator.engine.session import State
 from emulator.errors import StartError
 from emulator.recording.loading import load_rules
 from emulator.recording.recording import Frame, Recording, read_exchange, read_manifest, write_exchange, write_manifest
 from emulator.server.clock import SystemClock
+from emulator.server.explaining import explain_exchange
 from emulator.server.lifetime import kill_with_parent
 from emulator.server.service import Service
 from emulator.server.settings import Settings
@@ -238,6 +240,14 @@ def test_an_unknown_pace_is_said_as_of_any_other_answer(record_answers: RecordRe
     assert (exchange.result, exchange.status) == ("error", 418)
     assert exchange.outcome.report.startswith('the header x-emulator-pace: "pace" must be')
     assert exchange.asked.text == "hello"
+
+
+def test_a_replayed_exchange_is_explained(record_answers: RecordRequests) -> None:
+    """By its recording, without any rule."""
+    service = build_service([record_answers(SCENARIO, [ask("hello")])])
+    exchange = send(service, ask("hello"))
+    explained = explain_exchange(exchange, exchange.facts, service.ruleset, State())
+    assert explained["notes"] == ["the request is in a recording, which answers before rules are tried"]
 
 
 def test_the_journal_knows_a_recorded_answer(record_answers: RecordRequests) -> None:
