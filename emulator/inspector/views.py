@@ -131,9 +131,18 @@ def explain_choice(service: Service, exchange: Exchange) -> dict[str, Any]:
     found = chosen and next(
         (rule for rule in rules if (rule.name, rule.place) == (chosen.rule.name, chosen.rule.place)), None
     )
+    fallback = service.fallback
+    is_by_fallback = (
+        chosen is not None
+        and found is None
+        and fallback is not None
+        and any(rule.key == chosen.rule.key for rule in fallback.rules)
+    )
     shown: list[dict[str, Any]] = []
     if chosen is not None:
-        if found is None:
+        if is_by_fallback:
+            sentence = f'No rule holds, so "{chosen.rule.name}" of the fallback answered. The nearest come first.'
+        elif found is None:
             sentence = f'"{chosen.rule.name}" answered; it is not among the rules that are loaded now.'
         else:
             if found.recorded:
@@ -148,7 +157,7 @@ def explain_choice(service: Service, exchange: Exchange) -> dict[str, Any]:
         sentence = "No rule holds. The nearest come first." if outcome.result == "miss" else outcome.report
     if chosen is None and ruleset.recordings:
         sentence = outcome.report
-    if ruleset.written and (chosen is None or found is not None):
+    if ruleset.written and (chosen is None or found is not None or is_by_fallback):
         try:
             miss = explain_miss(ruleset, facts, state)
         except (AnswerError, BudgetError) as error:

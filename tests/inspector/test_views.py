@@ -45,6 +45,18 @@ def test_unknown_models_have_no_costs() -> None:
     assert estimate_cost(send("google/gemini-of-mine")[1]) is None
 
 
+def test_what_the_fallback_answered_is_said_to_be_its() -> None:
+    """With the nearest of the rules that did not answer."""
+    rules = compile_rules(read_text("rules: [{name: greet, when: {last_user: hi}, reply: Hi}]").scenarios)
+    service = Service(rules, Settings(auth="off", fallback="default"), clock=SystemClock())
+    body = json.dumps({"model": "google/gemini-3.5-flash", "messages": [{"role": "user", "content": "Bye"}]}).encode()
+    exchange = service.handle(Target("v1", "demo", "global", "openapi"), b"", [], body)
+    service.finish(exchange)
+    why = show_exchange(service, exchange)["why"]
+    assert why["sentence"] == 'No rule holds, so "otherwise" of the fallback answered. The nearest come first.'
+    assert [(rule["name"], rule["answered"]) for rule in why["rules"]] == [("greet", False)]
+
+
 def test_headers_are_those_that_were_sent() -> None:
     """Those of the front end, of the rule and that which names it; removed ones are gone, and so are credentials of the request."""
     shown = show_exchange(
