@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from emulator.cli.interception import LeakCounter, start_interception
+from emulator.cli.interception import LeakCounter, run_program, start_interception
 from emulator.cli.options import (
     ClientOptions,
     ProgramCommand,
@@ -19,9 +19,8 @@ from emulator.cli.options import (
     scenarios_argument,
     settings_options,
 )
-from emulator.cli.output import count, log_requests
+from emulator.cli.output import count, log_requests, print_line
 from emulator.cli.watch import read_rules
-from emulator.errors import StartError
 
 if TYPE_CHECKING:
     from emulator.server.service import Service
@@ -169,7 +168,7 @@ def _execute(
     **settings: Any,
 ) -> int:
     """Run the program and return the exit status."""
-    from emulator.intercept.child_process import ChildProcess, launch_failure_status
+    from emulator.intercept.child_process import ChildProcess
     from emulator.intercept.environment import client_folder
     from emulator.server.clock import SystemClock
     from emulator.server.service import Service
@@ -186,16 +185,10 @@ def _execute(
         for stream in (sys.stderr if verbose else None, log):
             if stream is not None:
                 log_requests(service, stream)
-        try:
-            status = child.run(command, environment)
-        except OSError as error:
-            _print(f"cannot run {command[0]}: {(error.strerror or str(error)).lower()}")
-            raise SystemExit(launch_failure_status(error)) from None
-        except ValueError as error:  # a NUL in an argument
-            raise StartError(f"cannot run {command[0]!r}: {error}") from None
-    _print(counts.summary())
+        status = run_program(child, command, environment)
+    print_line(counts.summary())
     for remedy in counts.remedies:
-        _print(remedy)
+        print_line(remedy)
     return NOT_VERIFIED if verify and status == 0 and not _verify(counts, service if scenarios else None) else status
 
 
@@ -209,9 +202,5 @@ def _verify(counts: RequestCounts, service: "Service | None") -> bool:
     problems = verify(service.ruleset, counts.uses, service.journal, strict=True).rules if service else ()
     problems = (*counts.list_problems(), *problems)
     for problem in problems:
-        _print(problem)
+        print_line(problem)
     return not problems
-
-
-def _print(text: str) -> None:
-    click.echo(f"vertex-emulator: {text}", err=True)

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING
 import click
 
 from emulator.cli.options import TOKEN_LIFETIME, ClientOptions
+from emulator.cli.output import print_line
+from emulator.errors import StartError
 from emulator.redaction import clean_host
 from emulator.server.tokens import LIFETIME
 
 if TYPE_CHECKING:
     from emulator.api.background import Interception
     from emulator.intercept.certificate_authority import TrustFiles
+    from emulator.intercept.child_process import ChildProcess
     from emulator.intercept.environment import ClientConfig
     from emulator.server.service import Service
     from emulator.store.exchange import UnroutedRequest
@@ -141,6 +145,19 @@ def start_interception(
         server.start()
         stack.callback(server.stop)
         return child_environment(os.environ, client.result())
+
+
+def run_program(child: "ChildProcess", command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a program and return its exit status; exit with 126 or 127 if it cannot be started. Raises StartError for a NUL in an argument."""
+    from emulator.intercept.child_process import launch_failure_status
+
+    try:
+        return child.run(command, environment)
+    except OSError as error:
+        print_line(f"cannot run {command[0]}: {(error.strerror or str(error)).lower()}")
+        raise SystemExit(launch_failure_status(error)) from None
+    except ValueError as error:
+        raise StartError(f"cannot run {command[0]!r}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def print_line(text: str) -> None:
+    """Print a line about the emulator itself on stderr."""
+    click.echo(f"vertex-emulator: {text}", err=True)
+
+
 def print_problems(problems: Sequence[Problem]) -> None:
     """Print problems and warnings on stderr, with the source line and a caret."""
     for problem in problems:
@@ -34,7 +39,7 @@ def print_error(error: EmulatorError) -> None:
         errors = sum(problem.severity == "error" for problem in error.problems)
         click.echo(f"{count(errors, 'problem')} found", err=True)
     else:
-        click.echo(f"vertex-emulator: {error}", err=True)
+        print_line(str(error))
 
 
 def exit_with_error(error: EmulatorError) -> NoReturn:

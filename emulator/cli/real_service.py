@@ -61,14 +61,14 @@ def name_upstream(upstream: str | None, host: str) -> str:
 
 def choose_token(token: str | None, upstream: str | None) -> str:
     """The access token to send. Raises StartError where there is none for the real service."""
-    from emulator.recording.access_tokens import LOCAL_TOKEN, find_token
+    from emulator.recording.access_tokens import LOCAL_TOKEN, find_credentials
 
     if token is not None:
         cleaned = token.strip()
         if not cleaned or not cleaned.isascii() or any(char.isspace() for char in cleaned):
             raise StartError("the access token has blanks or characters that no token has; give what gcloud prints")
         return cleaned
-    return LOCAL_TOKEN if is_on_this_machine(upstream) else find_token()
+    return LOCAL_TOKEN if is_on_this_machine(upstream) else find_credentials().get_token()
 
 
 def choose_interval(rate: float | None, upstream: str | None) -> float:

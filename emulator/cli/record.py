@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emulator.cli.interception import run_program
 from emulator.cli.options import ProgramCommand, option, recording_options
+from emulator.cli.output import print_line
 from emulator.errors import StartError
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def open_recording(
         patterns=patterns,
         environment=os.environ,
         key_file=_read_key_file(os.environ),
-        report=_print if verbose else None,
+        report=print_line if verbose else None,
     )
     return recorder, RecordingApp(link, recorder, clock, control=control)
 
@@ -110,7 +112,7 @@ def _record(
     verbose: bool,
 ) -> int:
     """Run the program and return the exit status."""
-    from emulator.intercept.child_process import ChildProcess, launch_failure_status
+    from emulator.intercept.child_process import ChildProcess
     from emulator.intercept.environment import client_folder
     from emulator.server.clock import SystemClock
 
@@ -119,14 +121,13 @@ def _record(
         recorder, app = open_recording(folder, upstream, patterns, SystemClock(), verbose=verbose)
         stack.callback(recorder.close)
         environment = _intercept(stack, Path(files), recorder, app, has_upstream=upstream is not None, java=java)
-        try:
-            status = child.run(command, environment)
-        except OSError as error:
-            _print(f"cannot run {command[0]}: {(error.strerror or str(error)).lower()}")
-            raise SystemExit(launch_failure_status(error)) from None
-        except ValueError as error:  # a NUL in an argument
-            raise StartError(f"cannot run {command[0]!r}: {error}") from None
-    _print(recorder.summary())
+        status = run_program(child, command, environment)
+    print_line(recorder.summary())
+    if not recorder.ends.total():
+        print_line(
+            "nothing that can be recorded came by; a program whose base URL is not Google's (OPENAI_BASE_URL) is recorded by "
+            "`vertex-emulator serve --record DIR --upstream URL`, whose address is its base URL then"
+        )
     return status
 
 
@@ -185,7 +186,7 @@ def _import(file: Path, folder: Path, patterns: Sequence[re.Pattern[str]]) -> in
     for what, number in skipped.items():
         recorder.left_out[what] += number
     recorder.close()
-    _print(recorder.summary())
+    print_line(recorder.summary())
     return 0
 
 
@@ -196,7 +197,3 @@ def _read_key_file(environment: Mapping[str, str]) -> str:
     with suppress(OSError, ValueError, RuntimeError):
         return Path(path).expanduser().read_bytes()[:_MAX_KEY_FILE].decode("utf-8", "replace")
     return ""
-
-
-def _print(text: str) -> None:
-    click.echo(f"vertex-emulator: {text}", err=True)

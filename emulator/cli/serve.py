@@ -28,7 +28,7 @@ from emulator.cli.options import (
     scenarios_argument,
     settings_options,
 )
-from emulator.cli.output import count, exit_with_error, log_requests
+from emulator.cli.output import count, exit_with_error, log_requests, print_line
 from emulator.cli.parent_watch import check_stdin, stdin_reader, when_stdin_closes
 from emulator.cli.watch import read_rules, reload_scenarios, reload_silently, watch_scenarios
 from emulator.errors import EmulatorError, StartError
@@ -88,7 +88,7 @@ class Server:
             count=number_of_workers,
             on_answering=on_answering,
             on_message=lambda _: reload_silently(self.service, self.watched),
-            report=_report,
+            report=print_line,
             grace=self.grace,
         )
         watched = []
@@ -193,7 +193,7 @@ def use_redis(service: "Service", url: str, namespace: str, reread: Callable[[],
         service.journal,
         namespace=namespace,
         reread=reread,
-        report=_report,
+        report=print_line,
         read_counters=service.metrics.read,
     )
 
@@ -202,10 +202,6 @@ async def _try(service: "Service") -> None:
     """Connect to the store and disconnect. Raises StartError."""
     await service.store.open()
     await service.store.close()
-
-
-def _report(text: str) -> None:
-    click.echo(f"vertex-emulator: {text}", err=True)
 
 
 _PORT = click.IntRange(0, 65535)
@@ -400,7 +396,7 @@ def _serve(
             recorder, app = open_recording(
                 record, upstream, patterns, service.clock, verbose=not quiet, control=lazy_control(service)
             )
-            stack.callback(lambda: _report(recorder.summary()))
+            stack.callback(lambda: print_line(recorder.summary()))
             stack.callback(recorder.close)
         banner = Banner(service, url_of(plain), client_options, interception, workers, record, upstream or "")
         server = Server(

@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlencode
 
 from emulator.errors import StartError
 from emulator.recording.answers import Answer
 from emulator.recording.attest.asking import Cost, count_cost
 from emulator.recording.attest.judging import MAX_SILENT, SendRequest
 from emulator.recording.comparison import compare_shapes, read_shape
+from emulator.recording.meaning import CREDENTIALS
 from emulator.recording.recording import RecordedExchange, RecordedRequest
 from emulator.recording.secrets import PROJECT_HEADER, Secrets, UnreadableBodyError
 from emulator.recording.texts import Difference
@@ -122,4 +123,9 @@ class DriftCheck:
         if self.project and found is not None:
             path = _PROJECT.sub(quote(self.project, safe=":"), path)
             body = body.replace(f"projects/{found[0]}/".encode(), f"projects/{self.project}/".encode())
-        return replace(request, path=path, body=body, headers=(*headers, ("authorization", f"Bearer {self.token}")))
+        # A placeholder of a key would be refused; the token stands for the user.
+        pairs = parse_qsl(request.query, keep_blank_values=True)
+        query = urlencode([pair for pair in pairs if pair[0] not in CREDENTIALS]) if pairs else request.query
+        return replace(
+            request, path=path, query=query, body=body, headers=(*headers, ("authorization", f"Bearer {self.token}"))
+        )

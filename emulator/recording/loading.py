@@ -38,8 +38,8 @@ def load_rules(
     ruleset = compile_rules(reading.scenarios)
     if folders:
         # What it needs takes time to import, and most servers have no recording.
-        from emulator.recording.recording import Recording  # noqa: PLC0415
-        from emulator.recording.replay import Replay  # noqa: PLC0415
+        from emulator.recording.recording import Recording  # noqa: PLC0415  # as said above
+        from emulator.recording.replay import Replay  # noqa: PLC0415  # as said above
 
         recordings = tuple(Replay(Recording.read(folder), repeats) for folder in folders.values())
         names = tuple(one.name for one in recordings)

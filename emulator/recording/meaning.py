@@ -24,7 +24,7 @@ IGNORED = frozenset(KINDS) - {"query"}
 
 _HEADER = "header "
 _BODY = "body."
-_CREDENTIALS = frozenset({"key", "access_token", "oauth_token"})
+CREDENTIALS = frozenset({"key", "access_token", "oauth_token"})
 """Query parameters that carry credentials."""
 _RESOURCE = re.compile(r"\b(projects|locations)/([^/\s\"']+)")
 _VERSION = re.compile(r"^/v1(beta1|alpha)?/")
@@ -120,7 +120,8 @@ def compile_placeholders(text: str) -> re.Pattern[str] | None:
             pieces.append(f"(?:\\{numbers[found[0]]})")
             continue
         numbers[found[0]] = len(numbers) + 1
-        pieces.append(r'([^"\s\\]{1,4000}?)')
+        # Not what stands between two of them, or the ways to divide a text would grow with each.
+        pieces.append(r'([^"\s\\,;()<>\[\]{}]{1,4000}?)')
     return re.compile("".join([*pieces, re.escape(text[at:])])) if pieces else None
 
 
@@ -134,7 +135,7 @@ def canonical(request: RecordedRequest, differences: Differences) -> dict[str, A
     found: dict[str, Any] = {"method": request.method.upper(), "path": reader.read_path(request.path)}
     if request.query and "query" not in differences.ignored:
         pairs = parse_qsl(request.query, keep_blank_values=True)
-        if query := sorted([name, reader.read_text(value)] for name, value in pairs if name not in _CREDENTIALS):
+        if query := sorted([name, reader.read_text(value)] for name, value in pairs if name not in CREDENTIALS):
             found["query"] = query
     if differences.headers:
         values = {name.lower(): value for name, value in request.headers}

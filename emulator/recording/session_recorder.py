@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 from emulator.engine.answer import Outcome
 from emulator.engine.quota import QuotaTicket
-from emulator.errors import StartError
 from emulator.http.sending import Receive, Scope, Send
+from emulator.recording.access_tokens import find_credentials
 from emulator.recording.recorder import Recorder, RecordingApp
 from emulator.recording.recording import RecordedExchange, RecordedRequest
 from emulator.recording.replay import read_reply
@@ -25,21 +25,6 @@ _PROJECT = re.compile(r"(?<=/projects/)[^/]+")
 _LOCATION = re.compile(r"(?<=/locations/)[^/]+")
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _BEARER = "Bearer "
-
-
-class GoogleCredentials(Protocol):
-    """Credentials as google-auth has them."""
-
-    token: str | None
-
-    @property
-    def valid(self) -> bool:
-        """Whether the token can be used."""
-        ...
-
-    def refresh(self, request: Any) -> None:
-        """Get a new token."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,34 +40,12 @@ class Access:
 
 
 def find_access(environment: Mapping[str, str] = os.environ) -> Access:
-    """Access by the application default credentials, as Google's libraries find them. Raises StartError if there are none."""
-    try:
-        import google.auth  # noqa: PLC0415  # not needed otherwise
-        from google.auth.exceptions import DefaultCredentialsError  # noqa: PLC0415
-        from google.auth.transport.requests import Request  # noqa: PLC0415
-    except ModuleNotFoundError:
-        raise StartError(
-            "the real service is asked with the credentials that google-auth finds, and it is not installed: "
-            "pip install 'google-auth[requests]'"
-        ) from None
-    try:
-        found: tuple[GoogleCredentials, str | None] = google.auth.default(scopes=[_SCOPE])
-    except DefaultCredentialsError:
-        raise StartError(
-            "there are no credentials for the real service: run `gcloud auth application-default login`, or name an emulator "
-            "or a gateway as the upstream"
-        ) from None
-    credentials, project = found
-
-    def get_token() -> str:
-        if not credentials.valid:
-            credentials.refresh(Request())
-        return credentials.token or ""
-
+    """Access by the user's own credentials. Raises StartError if there are none."""
+    credentials = find_credentials()
     return Access(
-        environment.get("GOOGLE_CLOUD_PROJECT") or project or "",
+        environment.get("GOOGLE_CLOUD_PROJECT") or credentials.project,
         environment.get("GOOGLE_CLOUD_LOCATION", ""),
-        get_token,
+        credentials.get_token,
     )
 
 

@@ -134,7 +134,11 @@ def test_status_is_the_programs(programs: Any, google: Emulator, status: int) ->
     """The program's exit status is returned; what recorded nothing says so."""
     done = programs.run("--upstream", google.url, "--", "sh", "-c", f"exit {status}", command="record")
     assert (done.status, done.out, done.left) == (status, "", [])
-    assert done.err == "vertex-emulator: 0 exchanges recorded in recording\n"
+    assert done.err == (
+        "vertex-emulator: 0 exchanges recorded in recording\n"
+        "vertex-emulator: nothing that can be recorded came by; a program whose base URL is not Google's (OPENAI_BASE_URL) is recorded by "
+        "`vertex-emulator serve --record DIR --upstream URL`, whose address is its base URL then\n"
+    )
 
 
 def test_environment_is_the_programs(programs: Any, google: Emulator) -> None:

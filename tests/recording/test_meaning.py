@@ -21,7 +21,7 @@ def ask(body: Any, path: str = PATH, query: str = "", **headers: str) -> Recorde
     return RecordedRequest("POST", "host", path, query, tuple(headers.items()), data)
 
 
-def is_same(one: RecordedRequest, other: RecordedRequest, differences: Differences = Differences()) -> bool:  # noqa: B008
+def is_same(one: RecordedRequest, other: RecordedRequest, differences: Differences = Differences()) -> bool:  # noqa: B008  # it is frozen
     """Whether two requests mean the same."""
     return read_meaning(one, differences).loose == read_meaning(other, differences).loose
 

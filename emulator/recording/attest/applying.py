@@ -3,6 +3,7 @@
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 
 from emulator.catalogue import errors
 from emulator.errors import StartError
+from emulator.recording.attest.probes import all_probes
 from emulator.recording.attest.reports import Report, RowResult
 from emulator.recording.attest.rows import FACTS, IS_SOURCE_TREE
 
@@ -52,7 +54,12 @@ def plan_changes(report: Report) -> Changes:
             "the report is of an emulator, so that it says nothing about the real service; nothing is changed"
         )
     rows = list(report.rows())
-    confirmed = [one for one in rows if one.result == "holds" and one.row.is_open and _MARK not in one.row.source]
+    probes = Counter(probe.row for probe in all_probes().probes)
+    confirmed = [
+        one
+        for one in rows
+        if _is_confirmed(one, probes[one.row.id]) and one.row.is_open and _MARK not in one.row.source
+    ]
     texts = {
         FACTS: _change_facts(FACTS.read_text("utf-8"), confirmed, report),
         _CATALOGUE / "errors.json": _change_catalogue("errors.json", "error.", "name", confirmed, report),
@@ -64,6 +71,12 @@ def plan_changes(report: Report) -> Changes:
         {path: text for path, text in texts.items() if text != path.read_text("utf-8")},
         IS_SOURCE_TREE,
     )
+
+
+def _is_confirmed(one: RowResult, probes: int) -> bool:
+    """Whether a row holds, all of its probes were asked, and none was refused."""
+    is_whole = not one.judgements or len(one.judgements) >= probes
+    return one.result == "holds" and is_whole and all(each.result != "refused" for each in one.judgements)
 
 
 def _note(one: RowResult, report: Report) -> str:
@@ -87,7 +100,7 @@ def _change_facts(text: str, confirmed: Sequence[RowResult], report: Report) -> 
         source = json.dumps(f"{one.row.source}; {_note(one, report)}", ensure_ascii=False)
         plain = source[1:-1]
         is_plain = "\\" not in plain and yaml.safe_load(f"source: {plain}") == {"source": plain}
-        block = re.sub(r"(?m)^    source: .*$", lambda _: f"    source: {plain if is_plain else source}", block)  # noqa: B023
+        block = re.sub(r"(?m)^    source: .*$", lambda _: f"    source: {plain if is_plain else source}", block)  # noqa: B023  # called at once
         text = text[: found.start()] + block + text[found.end() :]
     return text
 

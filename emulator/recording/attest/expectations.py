@@ -237,7 +237,7 @@ def _is_base64(value: Any) -> bool:
 
 def _is_uuid4(value: Any) -> bool:
     try:
-        return isinstance(value, str) and UUID(value).version == 4 and str(UUID(value)) == value  # noqa: PLR2004
+        return isinstance(value, str) and UUID(value).version == 4 and str(UUID(value)) == value  # noqa: PLR2004  # the version of the UUID
     except ValueError:
         return False
 

@@ -193,5 +193,5 @@ def _probes_of(card: ModelCard) -> Iterator[Probe]:
 def expected_error(step: Step) -> bool:
     """Whether a step expects a refusal, which costs nothing."""
     if step.expect.error is not None:
-        return entry(step.expect.error).http_status >= 400  # noqa: PLR2004
-    return step.expect.refusal is not None or step.expect.status >= 400  # noqa: PLR2004
+        return entry(step.expect.error).http_status >= 400  # noqa: PLR2004  # the first error of HTTP
+    return step.expect.refusal is not None or step.expect.status >= 400  # noqa: PLR2004  # the first error of HTTP

@@ -187,7 +187,7 @@ TRIED = [probe for probe in all_probes().probes if not probe.row.startswith("mod
 def test_no_answer_is_too_much(probe: Probe, status: int, body: bytes, kind: str, as_event: bool) -> None:
     """Whatever comes back, each probe has a result, which can be written."""
     data = b"data: " + body + b"\n\ndata: [DONE]\n\n" if as_event else body
-    answer: Callable[[RecordedRequest], RecordedAnswer] = lambda _request: answered(status, data, kind)  # noqa: E731
+    answer: Callable[[RecordedRequest], RecordedAnswer] = lambda _request: answered(status, data, kind)  # noqa: E731  # its type is wanted
     if status == 401 and probe.steps[0].request.credentials == "own":
         with pytest.raises(StartError, match="refuses the credentials"):
             Judge(CLIENT, answer).judge(probe)
