@@ -6,9 +6,10 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
-import httpcore  # noqa: F401  # tests that run pytest in this process restore `sys.modules`, and httpx tells exceptions by their classes
 import hypothesis
 import pytest
 
@@ -16,6 +17,11 @@ hypothesis.settings.register_profile("quick", max_examples=40, derandomize=True,
 hypothesis.settings.register_profile("ci", max_examples=100, derandomize=True, deadline=None)
 hypothesis.settings.register_profile("search", max_examples=1000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+# Tests that run pytest in this process restore `sys.modules`, and httpx and openai's httpx2 tell exceptions by their classes.
+for _name in ("httpcore", "httpcore2"):
+    with suppress(ModuleNotFoundError):
+        import_module(_name)
 
 _connect = socket.socket.connect
 
