@@ -9,13 +9,17 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import repeat
-from typing import Any
+from typing import Any, Union
 
 from emulator.budget import LongWorkError
 from emulator.errors import AnswerError
 
 MAX_STEPS = 20_000_000
 """Steps that Python's `re` may take for one text by the estimate here; about 100 ms to 1 s at worst, and seldom more than one for a character."""
+MAX_STEPS_TOGETHER = 100_000_000
+"""Steps that all searches for one request may take by the estimate; about a second to five."""
+_LINEAR_SHARE = 16
+"""RE2 reads so many characters in the time of a step."""
 _FEW_STEPS = 1_000_000
 _STEPS_AT_ONCE = 4_000_000
 """Steps in one call of `re`, some 50 ms, in which no other thread gets its turn."""
@@ -25,6 +29,9 @@ _MAX_FACTOR = 2**40
 _COUNT = re.compile(r"\{(\d*)(,?)(\d*)\}")
 _OPENING = re.compile(r"\(\?(?:P<\w+>|P=\w+\)|#[^)]*\)|\(\w+\)|<?[=!]|>|[aiLmsux]*(?:-[imsx]+)?[:)])|\(")
 _SPACE = r"\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+_VARIANTS = re.compile("[iI\u0130\u0131]|[^\\x00-\\x7f]")
+"""Characters that have variants without regard to letter case, which `str.casefold` does not make the same."""
+_SHORTEST_LITERAL = 2
 _CLASSES = {"d": r"\p{Nd}", "w": r"\p{L}\p{N}_", "s": _SPACE}
 
 
@@ -32,14 +39,46 @@ class PatternError(AnswerError):
     """A match that would take too long."""
 
 
+Literal = Union[str, "tuple[tuple[Literal, ...], ...]"]
+"""A text that each match contains, letter case aside; or alternatives, of one of which each match contains all."""
+
+
 @dataclass(slots=True)
 class _Group:
-    """A group that is being read, or the whole pattern: the atoms that it repeats, and whether it has alternatives."""
+    """A group that is being read, or the whole pattern: the atoms that it repeats, its alternatives, and what they certainly contain."""
 
     start: int
     is_aside: bool = False
     repeated: list[str] = field(default_factory=list)
     bars: int = 0
+    run: str = ""
+    """The literal characters at the end of what has been read."""
+    literals: list[Literal] = field(default_factory=list)
+    """What a match of the alternative that is being read contains."""
+    alternatives: list[tuple[Literal, ...]] = field(default_factory=list)
+    """What matches of the earlier alternatives contain."""
+    added: int = 0
+    """How many of the literals come from the last atom, a group."""
+
+    def end_run(self, *, ignores_case: bool) -> None:
+        """Keep the literal characters read so far, without what has variants if letter case does not matter."""
+        literal = max(_VARIANTS.split(self.run), key=len) if ignores_case else self.run
+        self.run, self.added = "", 0
+        if len(literal) >= _SHORTEST_LITERAL:
+            self.literals.append(literal.casefold())
+
+    def end_alternative(self) -> None:
+        """Begin another alternative, or end the last."""
+        self.alternatives.append(tuple(self.literals))
+        self.literals = []
+
+    def take(self, inner: "_Group") -> None:
+        """Add the literals of a group inside, which is whole."""
+        if inner.is_aside or not all(inner.alternatives):
+            return
+        found = inner.alternatives[0] if len(inner.alternatives) == 1 else (tuple(inner.alternatives),)
+        self.literals += found
+        self.added = len(found)
 
 
 class _Shape:
@@ -57,6 +96,7 @@ class _Shape:
         self.has_dollar = False
         """Whether RE2 means the same only in a text without a line break at its end."""
         self.is_anchored = pattern.startswith(("^", r"\A"))
+        self._ignores_case = self._hides_literals = False
         self._pattern = pattern
         self._written: list[str] | None = []
         whole = _Group(0)
@@ -64,6 +104,11 @@ class _Shape:
         self.repeated = whole.repeated
         self.is_anchored = self.is_anchored and not whole.bars
         self._multiply(1 + whole.bars)
+        self._end_alternative(whole)
+        outer = _Group(0)
+        outer.take(whole)
+        self.literals = () if self._hides_literals else tuple(outer.literals)
+        """What each match contains, all of it."""
 
     @property
     def translated(self) -> str | None:
@@ -89,6 +134,7 @@ class _Shape:
                 at = count.end() if count is not None else at + 1
                 low, high = (count[1], count[3] if count[2] else count[1]) if count is not None else ("", "")
                 self._repeat(groups[-1], atom, is_optional=char == "?" or (low in ("", "0") and high == "1"))
+                self._repeat_literals(groups[-1], may_be_absent=char != "+" and low in ("", "0"))
                 self._write(f"{{{low or 0},{high}}}" if count is not None and not low else pattern[start:at])
                 if pattern[at : at + 1] in ("?", "+"):
                     # A possessive one is unknown to RE2, which takes it for two.
@@ -104,6 +150,7 @@ class _Shape:
                 self._write(")")
                 continue
             if char == "|":
+                self._end_alternative(groups[-1])
                 groups[-1].bars += 1
                 self._write("|")
                 at += 1
@@ -116,12 +163,22 @@ class _Shape:
                 self._write(char)
                 at += 1
             atom = pattern[start:at]
+            if char not in "|[.^$" and (char != "\\" or not atom[1:].isalnum()):
+                groups[-1].run += atom[-1:]
+            else:
+                groups[-1].end_run(ignores_case=self._ignores_case)
 
     def _open(self, at: int, groups: list[_Group]) -> tuple[int, str]:
         opening = _OPENING.match(self._pattern, at)
         text = "(" if opening is None else opening[0]
+        flags = re.match(r"\(\?([a-zA-Z]+)", text)
+        groups[-1].end_run(ignores_case=self._ignores_case)
+        if flags is not None and not text.startswith("(?P"):
+            self._ignores_case = self._ignores_case or "i" in flags[1]
+            self._hides_literals = self._hides_literals or "x" in flags[1]
         if text.endswith(")"):
             # Flags, a comment, a back reference: no group.
+            self._hides_literals = self._hides_literals or text.startswith(("(?#", "(?("))
             is_flags = re.fullmatch(r"\(\?[ims]+\)", text) is not None
             self._write(text if is_flags else None)
             return at + len(text), ""
@@ -133,6 +190,8 @@ class _Shape:
 
     def _close(self, groups: list[_Group]) -> _Group:
         group = groups.pop() if len(groups) > 1 else groups[0]
+        self._end_alternative(group)
+        groups[-1].take(group)
         if group.is_aside:
             self.asides.append(group.repeated)
         else:
@@ -148,6 +207,18 @@ class _Shape:
             group.repeated.append("")
         else:
             group.repeated.append(atom)
+
+    def _repeat_literals(self, group: _Group, *, may_be_absent: bool) -> None:
+        """Note that the last atom is repeated: what follows it does not follow each time, and perhaps it is not there."""
+        if may_be_absent and group.run:
+            group.run = group.run[:-1]
+        elif may_be_absent:
+            del group.literals[len(group.literals) - group.added :]
+        group.end_run(ignores_case=self._ignores_case)
+
+    def _end_alternative(self, group: _Group) -> None:
+        group.end_run(ignores_case=self._ignores_case)
+        group.end_alternative()
 
     def _read_class(self, at: int) -> int:
         pattern = self._pattern
@@ -189,6 +260,32 @@ class _Shape:
         return at + 2
 
 
+class Searches:
+    """What the searches for one request have taken together, and what has been found out about its texts."""
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self._longest_runs: dict[tuple[str, int, str], int] = {}
+
+    def spend(self, steps: int, pattern: str, length: int) -> None:
+        """Take steps. Raises PatternError when the searches have taken too many together."""
+        self._steps += steps
+        if self._steps > MAX_STEPS_TOGETHER:
+            raise PatternError(
+                "the regular expressions of all rules together would take too long on this request; "
+                f'"{_shorten(pattern)}" was to search a text of {length:,} characters; write them with a word of two '
+                "letters or more that each match contains, or with `contains`"
+            )
+
+    def longest_run(self, atom: str, flags: int, value: str) -> int:
+        """How often an atom of a pattern follows itself in a text at most, and one more."""
+        key = (atom, flags, value)
+        found = self._longest_runs.get(key)
+        if found is None:
+            found = self._longest_runs[key] = _find_longest_run(atom, flags, value)
+        return found
+
+
 class Pattern:
     """A compiled regular expression; made by `compile_pattern`."""
 
@@ -198,8 +295,13 @@ class Pattern:
         self._shape = _Shape(text)
         self._linear: Any = None
 
-    def search(self, value: str, *, is_short: bool = False) -> Any:
-        """The first match in a text, as `re` or RE2 gives it, or None.
+    @property
+    def literals(self) -> tuple[Literal, ...]:
+        """What each match contains, all of it, in lower case (`str.casefold`); empty if nothing is certain."""
+        return self._shape.literals
+
+    def search(self, value: str, *, is_short: bool = False, searches: Searches | None = None) -> Any:
+        """The first match in a text, as `re` or RE2 gives it, or None; `searches` bounds all that is done for one request.
 
         Raises:
             PatternError: It would take too long.
@@ -207,17 +309,19 @@ class Pattern:
         """
         if self.is_quick(len(value)):
             return self._compiled.search(value)
+        searches = Searches() if searches is None else searches
         if (linear := self._find_linear(value)) is not None:
+            searches.spend(len(value) // _LINEAR_SHARE, self.text, len(value))
             return linear.search(value)
-        steps = self._estimate(value)
+        steps = self._estimate(value, searches)
         if self._shape.is_nested or steps > MAX_STEPS:
-            shown = self.text if len(self.text) <= _SHOWN else self.text[:_SHOWN] + "…"
             raise PatternError(
-                f'the regular expression "{shown}" would take too long on a text of {len(value):,} characters; '
+                f'the regular expression "{_shorten(self.text)}" would take too long on a text of {len(value):,} characters; '
                 "write it without nested or neighbouring repeats"
             )
         if is_short and steps > _FEW_STEPS:
             raise LongWorkError
+        searches.spend(steps, self.text, len(value))
         if steps <= _STEPS_AT_ONCE or self._is_at_start:
             return self._compiled.search(value)
         return self._search_by_blocks(value, max(1, _FEW_STEPS // (steps // len(value))))
@@ -262,25 +366,30 @@ class Pattern:
             return None
         return self._linear or None
 
-    def _estimate(self, value: str) -> int:
+    def _estimate(self, value: str, searches: Searches) -> int:
         """About how many steps backtracking takes at most: products of the longest runs of what is repeated."""
         starts = 1 if self._is_at_start else len(value)
         steps = 0
         for atoms in (self._shape.repeated, *self._shape.asides):
             product = self._shape.factor
             for atom in atoms:
-                product = min(product * self._longest_run(atom, value), 10 * MAX_STEPS)
+                product = min(product * searches.longest_run(atom, self._compiled.flags, value), 10 * MAX_STEPS)
             steps += product
         return starts * steps + len(value)
 
-    def _longest_run(self, atom: str, value: str) -> int:
-        try:
-            runs = re.compile(f"(?:{atom})+", self._compiled.flags)
-        except re.error:
-            return len(value)
-        if not atom:
-            return len(value)
-        return max((found.end() - found.start() for found in runs.finditer(value)), default=0) + 1
+
+def _find_longest_run(atom: str, flags: int, value: str) -> int:
+    try:
+        runs = re.compile(f"(?:{atom})+", flags)
+    except re.error:
+        return len(value)
+    if not atom:
+        return len(value)
+    return max((found.end() - found.start() for found in runs.finditer(value)), default=0) + 1
+
+
+def _shorten(pattern: str) -> str:
+    return pattern if len(pattern) <= _SHOWN else pattern[:_SHOWN] + "…"
 
 
 def _compile_linear(pattern: str) -> Any:

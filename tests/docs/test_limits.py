@@ -192,6 +192,11 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             "418 `rule_failed`; when a scenario is read, a warning",
         ),
         (
+            f"steps of all regular expressions for one request (RE2: {scenario_patterns._LINEAR_SHARE} characters each); rules whose words do not occur take none",
+            f"{scenario_patterns.MAX_STEPS_TOGETHER:,}",
+            "418 `rule_failed`",
+        ),
+        (
             "values of a scenario file that are explained as wrong",
             f"{problems.MAX_EXPLAINED}",
             "the others are counted",

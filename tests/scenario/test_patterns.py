@@ -1,17 +1,18 @@
 """Regular expressions of scenarios mean what Python's mean, and never take long."""
 
+import json
 import re
 import subprocess
 import sys
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from emulator.budget import LongWorkError
 from emulator.scenario.loading import read_text
-from emulator.scenario.patterns import PatternError, compile_pattern
+from emulator.scenario.patterns import Literal, PatternError, compile_pattern
 
 PATTERNS = [
     *(
@@ -115,3 +116,79 @@ def test_a_search_that_takes_long_is_not_begun_where_it_must_be_short() -> None:
     assert compile_pattern(r"(?!z)\w+\s\d").search("lorem 1", is_short=True)
     with pytest.raises(LongWorkError):
         compile_pattern(r"(?!z)\w+\s\d").search(WORDS + "1", is_short=True)
+
+
+atoms = st.sampled_from(
+    [
+        "ab",
+        "Sk",
+        "i\u0130",
+        "\u00df",
+        r"\.x",
+        "[ab]c",
+        r"\dk",
+        ".",
+        "^",
+        "$",
+        r"\b",
+        "(?=a)",
+        "(?!b)x",
+        r"\x41b",
+        "]{a",
+        "\ufb01",
+    ]
+)
+quantifiers = st.sampled_from(["", "", "*", "+", "?", "{2}", "{0,2}", "{,2}", "{1,2}?", "+?", "*?"])
+opening = st.sampled_from(["(", "(?:", "(?i:", "(?x: "])
+expressions = st.recursive(
+    st.lists(st.builds("{}{}".format, atoms, st.sampled_from(["", "", "?", "*", "+"])), max_size=3).map("".join),
+    lambda inner: st.lists(
+        st.builds(
+            lambda start, options, end: f"{start}{'|'.join(options)}){end}",
+            opening,
+            st.lists(inner, min_size=1, max_size=3),
+            quantifiers,
+        ),
+        max_size=3,
+    ).map("k".join),
+    max_leaves=6,
+)
+
+
+def _contains(text: str, literal: Literal) -> bool:
+    if isinstance(literal, str):
+        return literal in text
+    return any(all(_contains(text, one) for one in option) for option in literal)
+
+
+@given(st.sampled_from(["", "(?i)", "(?s)"]), expressions, st.data())
+def test_every_match_contains_the_literals(flags: str, expression: str, data: st.DataObject) -> None:
+    """Letter case aside; alternatives, what may be absent and other flags included."""
+    try:
+        compiled = re.compile(flags + expression)
+    except re.error:
+        assume(False)
+        return
+    text = data.draw(st.from_regex(compiled))
+    found = compiled.search(text)
+    assume(found)
+    assert found is not None
+    assert all(_contains(found[0].casefold(), one) for one in compile_pattern(flags + expression).literals)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "literals"),
+    [
+        (r"lo.*zN", ["lo", "zn"]),
+        (r"(?i)\b(refund|return)s?\b", [[["refund"], ["return"]]]),
+        (r"foo(bar)?ba+z", ["foo", "ba"]),
+        (r"^Order (?P<number>\d+)\.$", ["order "]),
+        (r"a|bc", []),
+        (r"(ab|)cd*", []),
+        (r"(?x) a b # cd", []),
+        (r"ab(?#or)*", []),
+    ],
+)
+def test_literals_of_a_pattern(pattern: str, literals: list[Literal]) -> None:
+    """What is certain to stand in a match, so that an index can leave the rule out."""
+    assert json.loads(json.dumps(compile_pattern(pattern).literals)) == literals

@@ -118,9 +118,7 @@ def _compile_regex(pattern: Pattern) -> Check:
     def check(text: str, readings: Readings) -> bool:
         if is_quick and len(text) <= _SHORT_TEXT:
             return search(text) is not None
-        found = pattern.search(text, is_short=readings.is_short)
-        readings.check_time(len(text))
-        return found is not None
+        return readings.is_found(pattern, text)
 
     return check
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from emulator.budget import LongWorkError
+from emulator.scenario.patterns import Pattern, Searches
 from emulator.wire.json_text import parse_or_text
 
 MAX_SEARCH_SECONDS = 0.01
@@ -30,28 +31,38 @@ class _ReadOnce(dict[str, Reading]):
 class Readings:
     """The texts of one request in the forms in which conditions compare them; it lives as long as the request's facts."""
 
-    __slots__ = ("_clock", "_end", "_results", "_searches", "fold", "parse")
+    __slots__ = ("_clock", "_count", "_end", "_found", "_results", "_searches", "fold", "parse")
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
-        """With a `clock`, in seconds, `check_time` raises LongWorkError once searches have taken long."""
+        """With a `clock`, in seconds, `is_found` raises LongWorkError once searches have taken long."""
         self._clock = clock
         self._end = 0.0
-        self._searches = 0
+        self._count = 0
+        self._searches = Searches()
+        self._found: dict[tuple[Pattern, str], bool] = {}
         self.fold: Callable[[str], str] = _ReadOnce(str.casefold).__getitem__
         """A text without differences of letter case (`str.casefold`)."""
         self.parse: Callable[[str], Any] = _ReadOnce(parse_or_text).__getitem__
         """A text as JSON, or as it is if it is none."""
         self._results: dict[Callable[[Any], Any], Any] = {}
 
-    @property
-    def is_short(self) -> bool:
-        """Whether work that takes long has to be done elsewhere."""
-        return self._clock is not None
+    def is_found(self, pattern: Pattern, text: str) -> bool:
+        """Whether a pattern is found in a text, searched for once however often it is asked.
 
-    def check_time(self, length: int) -> None:
-        """Note a search in a text of this length. Raises LongWorkError if the searches take long, on an event loop."""
-        self._searches += 1
-        if self._clock is None or (self._searches % _SEARCHES and length < _LONG_TEXT):
+        Raises:
+            PatternError: The searches would take too long.
+            LongWorkError: They take long, on an event loop.
+        """
+        found = self._found.get((pattern, text))
+        if found is None:
+            match = pattern.search(text, is_short=self._clock is not None, searches=self._searches)
+            found = self._found[pattern, text] = match is not None
+            self._check_time(len(text))
+        return found
+
+    def _check_time(self, length: int) -> None:
+        self._count += 1
+        if self._clock is None or (self._count % _SEARCHES and length < _LONG_TEXT):
             return
         now = self._clock()
         if not self._end:

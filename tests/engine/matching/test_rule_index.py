@@ -73,7 +73,7 @@ tests = st.recursive(
         optional={
             **dict.fromkeys(("equals", "contains", "starts_with", "ends_with"), texts),
             "glob": st.text(st.sampled_from(letters + "*?[]"), max_size=7),
-            "regex": st.sampled_from(["a", "a+b", "^A", "b$"]),
+            "regex": st.sampled_from(["a", "a+b", "^A", "b$", "ab", "(?i)sk", "ab|Sa?", "(ab|bS)+", "i\u0130"]),
             "any_of": st.lists(inner, min_size=1, max_size=3),
             "not": inner,
         },
