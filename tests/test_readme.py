@@ -6,11 +6,10 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
@@ -110,8 +109,6 @@ class Workspace:
 
     def __init__(self, blocks: Iterable[Block], folder: Path, stack: ExitStack) -> None:
         self.folder = folder
-        self.ran: set[int] = set()
-        """The lines of the blocks that were run."""
         self._stack = stack
         self._servers: dict[str, str] = {}
         commands = folder / "bin"
@@ -123,18 +120,15 @@ class Workspace:
         path = os.pathsep.join([str(commands), str(Path(sys.executable).parent), os.environ["PATH"]])
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("VERTEX_", "OPENAI_"))}
         self._environment = {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_PROXY": "*"}
-        # It warns on stderr unless it is told how long its fixtures live.
-        self._environment["PYTEST_ADDOPTS"] = "-p no:asyncio"
-        if not any(entry.name == "vertex" for entry in entry_points(group="pytest11")):
-            # In a checkout that is not installed, pytest does not find the plugin by itself.
-            self._environment["PYTEST_PLUGINS"] = "pytest_vertex_emulator.plugin"
+        # Plugins for other tests, such as Hypothesis, take longer to start than a test that is shown takes to run.
+        self._environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        self._environment["PYTEST_PLUGINS"] = "pytest_vertex_emulator.plugin,xdist.plugin"
         for block in blocks:
             if block.file:
                 (folder / block.file).write_text(block.text, "utf-8")
 
     def run(self, block: Block) -> str:
         """Run a block as whoever pastes it would, and return what it prints."""
-        self.ran.add(block.line)
         address = self.address(block.server) if block.server else ADDRESS
         script = self.folder / ("block.py" if block.language == "python" else "block.sh")
         script.write_text(block.text.replace(ADDRESS, address), "utf-8")
@@ -171,35 +165,32 @@ class Workspace:
         return self._servers[command]
 
 
-@pytest.fixture(scope="module")
-def workspace_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], Workspace]]:
-    """Return the workspace of a guide, the same for all its blocks."""
-    workspaces: dict[Path, Workspace] = {}
-    with ExitStack() as stack:
-
-        def find(guide: Path) -> Workspace:
-            if guide not in workspaces:
-                workspaces[guide] = Workspace(read_blocks(guide), tmp_path_factory.mktemp(guide.stem), stack)
-            return workspaces[guide]
-
-        yield find
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None or shutil.which("curl") is None, reason="there is no bash or no curl")
-@pytest.mark.parametrize("block", choose("sh", "bash", "python"), ids=str)
-def test_block_runs(block: Block, workspace_of: Callable[[Path], Workspace]) -> None:
-    """A block can be pasted: it ends well, complains of nothing, and prints what the guide says it does."""
+@pytest.mark.parametrize(
+    "guide", sorted({block.guide for block in choose("sh", "bash", "python")}), ids=lambda path: path.name
+)
+def test_blocks_run(guide: Path, tmp_path: Path) -> None:
+    """The blocks of a guide can be pasted one after the other: each ends well, complains of nothing, and prints what the guide says it does."""
+    wrong: list[str] = []
+    with ExitStack() as stack:
+        workspace = Workspace((block for block in BLOCKS if block.guide == guide), tmp_path, stack)
+        for block in choose("sh", "bash", "python"):
+            if block.guide != guide:
+                continue
+            try:
+                run_block(block, workspace)
+            except AssertionError as error:
+                wrong.append(f"{guide}:{block.line}\n{error}")
+    if wrong:
+        pytest.fail("\n\n".join(wrong), pytrace=False)
+
+
+def run_block(block: Block, workspace: Workspace) -> None:
+    """Run a block and hold that it prints what it should; with UPDATE_EXPECTED, write what it prints into the guide."""
     if block.text.startswith(SERVE):
-        assert workspace_of(block.guide).address(block.server).startswith("http://127.0.0.1:")
+        assert workspace.address(block.server).startswith("http://127.0.0.1:")
         return
-    workspace = workspace_of(block.guide)
-    for earlier in choose("sh", "bash", "python"):
-        # Those above it may have run on another worker of xdist, and it may need what they have written.
-        is_above = earlier.guide == block.guide and earlier.line < block.line and earlier.line not in workspace.ran
-        if is_above and not earlier.text.startswith(SERVE):
-            with suppress(AssertionError):
-                workspace.run(earlier)
     printed = workspace.run(block)
     if block.expected is None:
         return

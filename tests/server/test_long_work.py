@@ -24,7 +24,7 @@ from emulator.wire.requests import VERY_LARGE_BODY
 from emulator.wire.urls import Target
 
 TARGET = Target("v1", "p", "us-central1", "openapi")
-MANY = "\n".join(f"- {{when: {{system: {{regex: 'lo.*z{at}'}}}}, reply: a}}" for at in range(400))
+MANY = "\n".join(f"- {{when: {{system: {{regex: '\\w+z\\d{{{at + 1}}}'}}}}, reply: a}}" for at in range(400))
 SCENARIO = f"""
 seed: 1
 rules:
