@@ -16,7 +16,7 @@ from emulator.engine.routes.route import read_route
 from emulator.redaction import clean_line, may_have_secrets, redact, redact_json, redact_raw
 from emulator.wire.errors import Refusal
 from emulator.wire.json_text import parse_or_text
-from emulator.wire.requests import MalformedRequestError, read_request
+from emulator.wire.requests import MalformedRequestError, has_too_many_values, read_request
 from emulator.wire.urls import CHAT, Target
 
 MAX_RAW_TEXT = 100_000
@@ -193,7 +193,7 @@ class Exchange:
     @property
     def request(self) -> dict[str, Any] | None:
         """The body as a JSON object; None if it is not one."""
-        value = parse_or_text(self.body.decode("utf-8", "replace"))
+        value = _parse(self.body, self.body.decode("utf-8", "replace"))
         if isinstance(value, dict):
             return value
         facts = self.facts if self.target.method == CHAT else None
@@ -346,11 +346,16 @@ class Exchange:
 def show_body(body: bytes) -> Any:
     """A request's body as JSON, or as text if it is none; without secrets."""
     text = body.decode("utf-8", "replace")
-    value = parse_or_text(text)
+    value = _parse(body, text)
     if isinstance(value, str) and value is text:
         cut = text if len(text) <= MAX_RAW_TEXT else f"{text[: MAX_RAW_TEXT - 1]}…"
         return redact_raw(cut)
     return redact_json(value) if may_have_secrets(text) else value
+
+
+def _parse(body: bytes, text: str) -> Any:
+    """A body's JSON; its text if it is none, or has so many values that it was refused and that reading it would hold others up."""
+    return text if has_too_many_values(body) else parse_or_text(text)
 
 
 def _milliseconds(seconds: float) -> float:

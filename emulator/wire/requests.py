@@ -189,7 +189,7 @@ def read_plain_messages(messages: Any) -> PlainMessages | None:
 Shape = TypeVar("Shape")
 
 
-MAX_VALUES = 500_000
+MAX_VALUES = 300_000
 """Values that a body may have: items of lists, fields of objects, and objects and lists themselves."""
 VERY_LARGE_BODY = 2 * MAX_VALUES
 """Bytes of a body that may have more values, and that is read with pauses; a thread does it."""
@@ -294,7 +294,7 @@ def parse_shape(shape: TypeAdapter[Shape], body: bytes, *, strict_json: bool = F
     What the real service does with such bodies is unknown (assumed to be lenient, because the samples are documented).
     Raises MalformedRequestError.
     """
-    if len(body) > VERY_LARGE_BODY and count_values(body) > MAX_VALUES:
+    if has_too_many_values(body):
         raise MalformedRequestError(f"the body has more than {MAX_VALUES:,} values", is_json=True)
     found = _validate(shape, body)
     if found is not None:
@@ -350,6 +350,11 @@ def _build_pausing_validator(shape: TypeAdapter[Any]) -> SchemaValidator:
 
 def _pause(value: Any) -> Any:
     return value
+
+
+def has_too_many_values(body: bytes) -> bool:
+    """Whether a body has more values than one may have."""
+    return len(body) > VERY_LARGE_BODY and count_values(body) > MAX_VALUES
 
 
 def count_values(body: bytes) -> int:

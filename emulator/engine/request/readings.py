@@ -55,8 +55,12 @@ class Readings:
         """
         found = self._found.get((pattern, text))
         if found is None:
-            match = pattern.search(text, is_short=self._clock is not None, searches=self._searches)
-            found = self._found[pattern, text] = match is not None
+            if len(text) < _LONG_TEXT or pattern.may_match(self.fold(text)):
+                match = pattern.search(text, is_short=self._clock is not None, searches=self._searches)
+                found = match is not None
+            else:
+                found = False
+            self._found[pattern, text] = found
             self._check_time(len(text))
         return found
 
