@@ -475,7 +475,7 @@ class Control:
                 return _error(413, f"a scenario may have {_MAX_SCENARIO_BYTES} bytes")
         try:
             text = body.decode("utf-8", "surrogateescape")
-            async with self._long_work.turn(len(body)):
+            async with self._long_work.turn():
                 pushed = await self._long_work.run(read_pushed_scenario, project, text, file)
                 await self._service.push_shared(project, pushed)
         except ScenarioError as error:
