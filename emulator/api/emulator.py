@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -71,13 +72,15 @@ def build_service(
 ) -> Service:
     """Create the service for scenario files, folders, texts and recordings, or for the built-in default. Raises ScenarioError."""
     rules = load_rules(scenarios or [default_scenario_path()])
-    return Service(rules.ruleset, settings or Settings(), clock=clock or SystemClock())
+    ruleset = replace(rules.ruleset, is_implied=not scenarios)
+    return Service(ruleset, settings or Settings(), clock=clock or SystemClock())
 
 
 class Emulator(SessionScope):
     """An emulator that runs on a thread of its own: `with Emulator("weather.yaml") as vertex: ...`.
 
-    Scenarios are paths of files, folders and recordings, or texts (a `str` with a line break); without any the built-in default answers.
+    Scenarios are paths of files, folders and recordings, or texts (a `str` with a line break); without any the built-in default answers,
+    until rules are made with `on`: what they do not answer is a miss, unless `Settings(fallback="default")` says otherwise.
     `async with` does the same. Several may run in one process.
     """
 

@@ -171,6 +171,8 @@ class Ruleset:
     """The quotas of all scenarios."""
     has_early_quirks: bool = False
     """Whether a rule has quirks that act before it is chosen."""
+    is_implied: bool = False
+    """Whether it is the built-in default, because no scenario is given: rules made in Python then stand for themselves."""
     recordings: tuple[RecordedRules, ...] = ()
     """Recordings; what they have is answered by them before a request is vetted and compared with rules."""
 

@@ -474,7 +474,9 @@ class Service:
         """Vet a request to a host; the scenario's `vetting` wins over the server's."""
         known_host = read_host(host)
         is_global_host = known_host is not None and known_host.location == "global"
-        policy = VettingPolicy(self.settings.models, seed, ruleset.signatures, quirks, is_global_host)
+        policy = VettingPolicy(
+            self.settings.models, seed, ruleset.signatures, quirks, is_global_host, bool(ruleset.endpoints)
+        )
         return vet(facts, policy, ruleset.vetting or self.settings.vetting, check)
 
     def rules_of(self, project: str) -> Ruleset:
@@ -488,7 +490,9 @@ class Service:
         parts = base, (*session.added, *self.added)
         merged = session.merged
         if merged is None or merged[0] != parts:
-            merged = session.merged = parts, prepend_rules(*parts)
+            # Who writes rules wants to hear of what they do not answer; the built-in scenario would answer everything.
+            below = replace(base, indexes=(), scenarios=()) if base.is_implied else base
+            merged = session.merged = parts, prepend_rules(below, parts[1])
         return merged[1]
 
     def finish(self, exchange: Exchange) -> None:

@@ -17,6 +17,7 @@ from emulator.engine.request.facts import Facts
 from emulator.errors import ScenarioError
 from emulator.scenario.types import list_keys
 from emulator.scenario.when import When
+from emulator.server.settings import Settings
 
 MODEL = "google/gemini-2.5-flash"
 HERE = Path(__file__).relative_to(Path.cwd()) if Path(__file__).is_relative_to(Path.cwd()) else Path(__file__)
@@ -127,6 +128,23 @@ def test_rules_precede_files_in_their_order(server: Emulator, vertex: VertexSess
     assert ask(server.session("another"), "file") == "from the file"
     vertex.reset()
     assert ask(vertex, "file") == "from all"
+
+
+def test_rules_alone_leave_the_rest_unanswered() -> None:
+    """The built-in scenario answers where nobody wrote a rule or gave a scenario; behind rules it would hide what they do not answer."""
+    with Emulator() as server:
+        vertex, other = server.session("one"), server.session("two")
+        vertex.on(last_user="weather").reply("It rains.")
+        assert ask(vertex, "weather") == "It rains."
+        with pytest.raises(openai.APIStatusError, match="no rule answers this request") as missed:
+            ask(vertex, "wether")
+        assert missed.value.status_code == 418
+        assert ask(other, "wether")
+        vertex.reset()
+        assert ask(vertex, "wether")
+    with Emulator(settings=Settings(fallback="default")) as server:
+        server.on(last_user="weather").reply("It rains.")
+        assert ask(server.session("one"), "wether")
 
 
 def test_same_rules_are_counted_apart(server: Emulator, vertex: VertexSession) -> None:

@@ -30,6 +30,8 @@ class VettingPolicy(NamedTuple):
     """The quirks that hold for the request whatever rule answers, profiles expanded."""
     is_global_host: bool = False
     """Whether the request came to `aiplatform.googleapis.com`, where models of the global location are found under any path."""
+    has_endpoints: bool = False
+    """Whether the scenario declares its deployed endpoints, so that others are refused."""
 
 
 class VettingContext:

@@ -4,9 +4,10 @@ import re
 from typing import Any
 
 from emulator.catalogue.errors import entry
-from emulator.catalogue.models import MAX_CHOICES, ModelCard, find_model
+from emulator.catalogue.models import MAX_CHOICES, ModelCard, all_models, find_model
 from emulator.engine.request.history import SYSTEM_ROLES
 from emulator.engine.vetting.context import JsonPath, VettingContext
+from emulator.suggestions import did_you_mean, find_near, suggest_one
 from emulator.wire.errors import Refusal
 from emulator.wire.requests import ChatRequest
 
@@ -55,17 +56,27 @@ def check_model(context: VettingContext) -> Refusal | None:
 
 
 def find_model_warnings(context: VettingContext) -> tuple[str, ...]:
-    """Warn of a model that is gone, and of one that is served in other locations, where any model is answered.
+    """Warn of a model that is unknown, gone or served in other locations, where any model is answered, and of an endpoint that is misspelt.
 
     That a model is gone has to be known; of a day in the past on which it was announced to be, nothing is said.
     """
-    card = find_model(context.facts.model)
-    if card is None or context.policy.models == "known" or not context.facts.target.is_openapi:
+    target, model = context.facts.target, context.facts.model
+    if not target.is_openapi:
+        if context.policy.has_endpoints or find_near(target.endpoint, ["openapi"]) is None:
+            return ()
+        return (
+            f'"{target.endpoint}" is answered as the id of a deployed endpoint; {did_you_mean("endpoints/openapi")}',
+        )
+    if context.policy.models == "known":
         return ()
+    card = find_model(model)
+    if card is None:
+        near = suggest_one(model, [one.id for one in all_models()])
+        return (f'the model "{model}" is not in the catalogue, and `--models known` refuses it{near}',)
     if card.retired == "confirmed":
         return (f"Vertex no longer answers for {card.id}, which has been retired{_since(card)}; take a newer model",)
     if card.retired is None and not _is_served(context, card):
-        location, served = context.facts.target.location, ", ".join(card.locations)
+        location, served = target.location, ", ".join(card.locations)
         return (f"Vertex has no {card.id} in {location} and answers 404; it is served in {served}",)
     return ()
 

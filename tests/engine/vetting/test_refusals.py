@@ -762,6 +762,29 @@ def test_retired_models_are_warned_of(model: str, day: str) -> None:
     assert warned(ask(model=FLASH)) == warned(ask(model="deepseek-ai/deepseek-v3.2-maas"), "us-central1") == ()
 
 
+def test_unknown_models_are_warned_of() -> None:
+    """With the nearest name, if one is near."""
+    assert warned(ask(model="google/gemini-3.5-flsh")) == (
+        'the model "google/gemini-3.5-flsh" is not in the catalogue, and `--models known` refuses it; did you mean "google/gemini-3.5-flash"?',
+    )
+    assert warned(ask(model="acme/own")) == (
+        'the model "acme/own" is not in the catalogue, and `--models known` refuses it',
+    )
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "is_misspelt"),
+    [("openai", True), ("open-api", True), ("OpenAPI", True), ("4711", False), ("mine", False)],
+)
+def test_endpoints_that_may_be_misspelt_are_warned_of(endpoint: str, is_misspelt: bool) -> None:
+    """Unless the scenario declares its endpoints, which leaves no doubt."""
+    facts = Facts(Target("v1", "p", "global", endpoint), [], read_request(dump(ask())))
+    warnings = vet(facts, VettingPolicy(), "enforce").warnings
+    expected = f'"{endpoint}" is answered as the id of a deployed endpoint; did you mean "endpoints/openapi"?'
+    assert warnings == ((expected,) if is_misspelt else ())
+    assert vet(facts, VettingPolicy(has_endpoints=True), "enforce").warnings == ()
+
+
 def test_retired_models_are_not_found_among_known_ones(vetted: Vet) -> None:
     """Also those whose end was announced; a model without a confirmed end is served."""
     for model in (FLASH, "meta/llama-3.3-70b-instruct-maas", "google/gemini-2.0-flash-001"):
