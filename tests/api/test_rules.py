@@ -147,6 +147,13 @@ def test_rules_alone_leave_the_rest_unanswered() -> None:
         assert ask(server.session("one"), "wether")
 
 
+def test_a_template_needs_the_tool_result_that_it_names(vertex: VertexSession) -> None:
+    """The variable exists; it is the request that has none."""
+    vertex.on().reply("{{ tool_result.degrees }}")
+    with pytest.raises(openai.APIStatusError, match=r"this request has no tool result; .* with `after_tool: true`"):
+        ask(vertex)
+
+
 def test_same_rules_are_counted_apart(server: Emulator, vertex: VertexSession) -> None:
     """Rules made by one line in a loop have different names, so each has its own count."""
     for word in ("a", "b"):

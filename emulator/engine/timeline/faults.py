@@ -51,6 +51,11 @@ def _apply_all(timeline: Timeline, faults: Sequence[tuple[Fault, int | None]]) -
     """Apply faults in order; those of steps come with the number of frames before them."""
     warnings: list[str] = []
     for fault, index in faults:
+        count, chunks = len(timeline.frames), getattr(fault.effect, "after_chunks", None) or 0
+        if timeline.is_stream and isinstance(fault.effect, Cut | Stall) and chunks > count:
+            warnings.append(
+                f"fault behind the whole answer: the stream has {count} chunks, and it was to come behind {chunks}"
+            )
         try:
             timeline = _apply(timeline, fault, index)
         except NoPlaceError as error:

@@ -31,5 +31,7 @@ VARIABLES: dict[str, str] = {
 
 
 def explain_unknown(name: str, known: Collection[str]) -> str:
-    """The problem with a variable that is not known."""
+    """The problem with a variable that is not known, or that this request does not have."""
+    if name == "tool_result":
+        return "this request has no tool result; let the rule answer only those that have one, with `after_tool: true`"
     return f'"{name}" is not known{suggest_one(name, known)}'

@@ -96,6 +96,14 @@ def test_a_cut_is_at_its_place(spot: dict[str, Any], sent: int) -> None:
     assert (timeline.body, timeline.ending, timeline.head_at) == (b"".join(FRAMES[:sent]), "close", 0)
 
 
+def test_a_cut_behind_the_whole_answer_is_warned_of() -> None:
+    """The client has everything by then, so that a test of a cut answer would not be one."""
+    assert play({"say": SAID}, {"cut": "reset", "after_chunks": 5}).warnings == ()
+    assert play({"say": SAID}, {"cut": "reset", "after_chunks": 6}).warnings == (
+        "fault behind the whole answer: the stream has 5 chunks, and it was to come behind 6",
+    )
+
+
 @pytest.mark.parametrize("size", [1, 7, 100])
 def test_a_cut_after_bytes_divides_an_event(size: int) -> None:
     """To the byte."""
