@@ -151,7 +151,7 @@ class Workspace:
         """Return the address of the server that a command starts, started when first asked for."""
         if command not in self._servers:
             process = subprocess.Popen(
-                ["bash", "-c", f"exec {command}"],
+                ["bash", "-c", f"exec {command.replace('--port 8080', '--port 0')}"],
                 cwd=self.folder,
                 env={**self._environment, "VERTEX_EMULATOR_PORT": "0"},
                 stdout=subprocess.PIPE,
