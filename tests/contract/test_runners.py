@@ -106,7 +106,7 @@ def test_recipe_passes(recipe: Any) -> None:
     assert f"```sh\n{COMMAND}\n```" in recipe.text
     assert install.split()[-2:] == ["openai", "vertex-openai-emulator"]
     done = recipe.run(command)
-    assert (done.returncode, counts(done.stdout)) == (0, {"pass": 2, "fail": 0}), done.stdout
+    assert (done.returncode, counts(done.stdout)) == (0, {"pass": 3, "fail": 0}), done.stdout
 
 
 def test_readme_of_the_package_passes(make_recipe: Callable[..., Any], node_openai: Path) -> None:
@@ -137,6 +137,9 @@ def test_package_is_complete(node_client: Path) -> None:
     types = {path.name for path in node_client.glob("*.d.[cm]ts")}
     assert {name.replace(".d.", ".").replace("ts", "js") for name in types} == code
     assert exported == code | types
+    (packed,) = node_client.parents[1].glob("*.tgz")
+    guide = (ROOT / "docs" / "runners.md").read_text("utf-8")
+    assert set(re.findall(r"[\w.-]+\.tgz", guide.replace("./", ""))) == {packed.name}
     files = {path.name for path in node_client.iterdir()}
     assert files == exported | {"package.json", "LICENSE", "README.md"}
 
@@ -202,7 +205,7 @@ def test_problem_of_a_scenario_is_told(recipe: Any) -> None:
     """A mistake in a scenario fails the test that uses it, with line, column and the right spelling."""
     (recipe.folder / "weather.yaml").write_text("rules: [{repyl: Hi}]", "utf-8")
     done = recipe.run("node --test")
-    assert (done.returncode, counts(done.stdout)) == (1, {"pass": 1, "fail": 1}), done.stdout
+    assert (done.returncode, counts(done.stdout)) == (1, {"pass": 1, "fail": 2}), done.stdout
     assert ':1:10: unknown key "repyl" in a rule; did you mean "reply"?' in done.stdout
 
 
