@@ -26,7 +26,7 @@ UPDATE = bool(os.environ.get("UPDATE_EXPECTED"))
 EXEMPT = {
     "python3 -m venv .venv && . .venv/bin/activate && pip install '.[exec]'": "needs packages; .ci/run installs the same way",
     "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/pytest -n auto": "runs this very test",
-    "pip install vertex-openai-emulator openai": "needs an index; .ci/run installs the same way",
+    "pip install 'vertex-openai-emulator[exec] @ git+https://github.com/vertex-openai-emulator/vertex-openai-emulator' openai": "needs an index; .ci/run installs the same way",
     "pip install 'vertex-openai-emulator[exec]'": "needs an index; tests/intercept runs what stands below it",
     "pip install 'vertex-openai-emulator[record]'": "needs an index and an account; tests/intercept records from a second emulator",
     "vertex-emulator serve --record recording": "needs an account; tests/intercept records from a second emulator",
@@ -38,6 +38,7 @@ EXEMPT = {
     "npm install --save-dev openai vertex-openai-emulator vitest && npx vitest run": "tests/contract/frameworks/test_javascript.py does",
     "npm install --save-dev openai vertex-openai-emulator jest && npx jest": "tests/contract/frameworks/test_javascript.py does",
     "# .github/workflows/test.yml": "is no scenario; tests/contract/test_workflow.py runs its steps",
+    "# .github/workflows/exec.yml": "is no scenario; tests/contract/test_workflow.py runs its steps",
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 SOURCE = PROJECT["project"]["urls"]["Source"]
@@ -255,6 +256,14 @@ def check_link(target: str, guide: Path) -> None:
         headings = re.findall(r"(?m)^#+ (.+)$", path.read_text("utf-8"))
         anchors = {re.sub(r"[^\w\s-]", "", heading.lower()).replace(" ", "-") for heading in headings}
         assert anchor in anchors, target
+
+
+def test_pip_is_given_the_repository() -> None:
+    """Every command that lets pip take the emulator from git names the project's address."""
+    places = (*GUIDES, ROOT / "docs" / "cookbook" / "index.md", ROOT / "clients" / "node" / "index.cjs")
+    addresses = [found for place in places for found in re.findall(r"git\+https:[\w./-]+", place.read_text("utf-8"))]
+    assert len(addresses) >= 5
+    assert set(addresses) == {f"git+{SOURCE}"}
 
 
 def test_links_lead_somewhere_from_the_package_index() -> None:

@@ -23,6 +23,14 @@ const MAX_NAME = 40;
 /** Exchanges that a report shows, and characters of each text. */
 const MAX_EXCHANGES = 20;
 const MAX_TEXT = 100;
+/** What pip takes while the emulator is on no package index. */
+const SOURCE = "git+https://github.com/vertex-openai-emulator/vertex-openai-emulator";
+
+const SESSION_OPTIONS = ["location", "endpoint"];
+const VERIFY_OPTIONS = ["strict", "refusals", "clean"];
+const TEST_OPTIONS = ["scenario", ...VERIFY_OPTIONS, "env", "project", ...SESSION_OPTIONS, "emulator"];
+const START_OPTIONS = ["scenarios", "args", "command", "env", "cwd", "log", "startTimeout", "url", "controlToken", "apiKey"];
+const JOURNAL_FILTER = ["rule", "outcome", "number", "after", "limit"];
 
 /** An error whose stack shows the test only, and whose problems runners do not print, because the message has them too. */
 class PlainError extends Error {
@@ -46,8 +54,60 @@ class EmulatorError extends PlainError {}
 /** What went wrong with a session, as `Session.verify` throws it. */
 class VerificationError extends PlainError {}
 
+/** Throw a TypeError if options are no object or have a name that is not known; `taker` is the function that they are given to. */
+function checkOptions(taker, options, known) {
+  const list = `its options: ${known.join(", ")}`;
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`the options of ${taker} are ${JSON.stringify(options)}; expected an object, such as { ${known[0]}: ... }; ${list}`);
+  }
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const near = findNear(unknown, known);
+  throw new TypeError(`unknown option "${unknown}" of ${taker}; ${near ? `did you mean "${near}"? ` : ""}${list}`);
+}
+
+/** The known name that differs least from a word, case ignored, or that has it as a part; undefined if none is near. */
+function findNear(word, known) {
+  const wanted = word.toLowerCase();
+  const rated = known.map((name) => [countEdits(wanted, name.toLowerCase()), name]).sort(([a], [b]) => a - b);
+  const [edits, nearest] = rated[0];
+  if (edits <= Math.max(1, wanted.length / 3)) return nearest;
+  return known.find((name) => wanted.length > 2 && name.toLowerCase().includes(wanted));
+}
+
+/** How many characters have to be put in, taken out or replaced to make one text of another. */
+function countEdits(one, other) {
+  let row = Array.from({ length: other.length + 1 }, (_, at) => at);
+  for (let i = 1; i <= one.length; i++) {
+    const above = row;
+    row = [i];
+    for (let j = 1; j <= other.length; j++) {
+      row[j] = Math.min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (one[i - 1] === other[j - 1] ? 0 : 1));
+    }
+  }
+  return row[other.length];
+}
+
+/** Let a promise say so if somebody uses it as if it were what it promises, an instance of this class. */
+function remindToAwait(promise, Class, fields, call) {
+  for (const name of [...fields, ...Object.getOwnPropertyNames(Class.prototype)]) {
+    if (name === "constructor") continue;
+    Object.defineProperty(promise, name, {
+      get() {
+        throw new TypeError(`${call} returns a promise, which has no "${name}"; await it: await ${call}`);
+      },
+    });
+  }
+  return promise;
+}
+
 /** Start `vertex-emulator serve`, or connect to the server that `url` or VERTEX_EMULATOR_URL names. */
-async function startEmulator(options = {}) {
+function startEmulator(options = {}) {
+  return remindToAwait(findEmulator(options), Emulator, ["url", "pid", "apiKey", "pageUrl"], "startEmulator(...)");
+}
+
+async function findEmulator(options) {
+  checkOptions("startEmulator", options, START_OPTIONS);
   // A server that runs already has scenarios and options of its own, so these ask for another one.
   const own = ["scenarios", "args"].find((name) => options[name] !== undefined);
   if (own && options.url) {
@@ -122,7 +182,7 @@ class ServerProcess {
       child.on("error", (error) =>
         fail(
           error.code === "ENOENT"
-            ? `the command "${program}" is not found; install it (pip install vertex-openai-emulator), or say where it is ` +
+            ? `the command "${program}" is not found; install it (pip install '${SOURCE}'), or say where it is ` +
                 "by the option `command` or VERTEX_EMULATOR_COMMAND, such as .venv/bin/vertex-emulator"
             : `"${program}" cannot be run: ${error.message}`,
         ),
@@ -172,7 +232,8 @@ class Emulator {
     this.pageUrl = `${this.url}/__emulator__/`;
   }
 
-  session(project = `test-${randomBytes(4).toString("hex")}`, options) {
+  session(project = `test-${randomBytes(4).toString("hex")}`, options = {}) {
+    checkOptions("session", options, SESSION_OPTIONS);
     return new Session(this, project, options);
   }
 
@@ -299,11 +360,14 @@ class Session {
   }
 
   async journal(filter = {}) {
+    checkOptions("journal", filter, JOURNAL_FILTER);
     return (await this.#control("GET", "journal", filter)).exchanges;
   }
 
   /** The journal, once it has so many exchanges: one that the client leaves is there only when the server has noticed. */
-  async waitFor(count, { timeout = 5000 } = {}) {
+  async waitFor(count, options = {}) {
+    checkOptions("waitFor", options, ["timeout"]);
+    const { timeout = 5000 } = options;
     for (let waited = 0; ; waited += POLL_INTERVAL_MS) {
       const exchanges = await this.journal();
       if (exchanges.length >= count) return exchanges;
@@ -319,7 +383,12 @@ class Session {
   }
 
   /** What went wrong so far, each a sentence or a report of several lines. */
-  async problems({ strict = false, refusals = [], clean = false } = {}) {
+  async problems(options = {}) {
+    checkOptions("problems", options, VERIFY_OPTIONS);
+    return this.#findProblems(options);
+  }
+
+  async #findProblems({ strict = false, refusals = [], clean = false }) {
     const { unanswered, rules } = await this.#control("GET", "verify", { strict });
     const globs = [refusals].flat().map(readGlob);
     const refused = (await this.journal({ outcome: "refusal" })).filter(
@@ -339,14 +408,22 @@ class Session {
 
   /** Throw a VerificationError if something went wrong. */
   async verify(options = {}) {
-    const problems = await this.problems(options);
-    if (problems.length > 0) throw new VerificationError(`${problems.join("\n")}\n\n${await this.report()}`, problems);
+    checkOptions("verify", options, VERIFY_OPTIONS);
+    const problems = await this.#findProblems(options);
+    if (problems.length === 0) return;
+    // The problems have already said why.
+    const report = await this.#describe(showExchange);
+    throw new VerificationError(`${problems.join("\n")}\n\n${report}`, problems);
   }
 
   /** What was asked and answered, and the verdicts on the client, as text. */
   async report() {
+    return this.#describe((exchange) => [showExchange(exchange), ...explainExchange(exchange)].join("\n"));
+  }
+
+  async #describe(show) {
     const exchanges = await this.journal();
-    const shown = exchanges.slice(-MAX_EXCHANGES).map(showExchange);
+    const shown = exchanges.slice(-MAX_EXCHANGES).map(show);
     if (exchanges.length > shown.length) shown.unshift(`(${exchanges.length - shown.length} more before these)`);
     const verdicts = await this.verdicts();
     return [
@@ -383,6 +460,14 @@ function showExchange({ number, outcome, method, path, asked, rule, status, answ
   return [`#${number} ${what} -> ${by} ${status}`, answered && shown[1], ended !== "complete" && ended].filter(Boolean).join(" ");
 }
 
+/** Why an exchange has no answer, as indented lines; none if it has one. */
+function explainExchange({ outcome, method, path, report, refusal }) {
+  const told = outcome === "refusal" && refusal ? [refusal.name, refusal.explanation].filter(Boolean).join(": ") : "";
+  // The report on a request that leads nowhere begins with what the line above it says already.
+  const why = (report ?? "").replace(`${method} ${path}: `, "");
+  return [told, why].filter(Boolean).flatMap((text) => text.split("\n").map((line) => `  ${line}`));
+}
+
 function cut(text) {
   return text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT - 1)}…`;
 }
@@ -394,8 +479,14 @@ function showVerdict({ severity, name, exchanges, sentence, advice }) {
 let ownEmulator;
 
 /** A session for one test, of node:test (its `t`) or Vitest (its context), verified and closed when the test ends. */
-async function testSession(context, options = {}) {
+function testSession(context, options = {}) {
   const { stack } = new Error(); // where the test has asked for its session
+  const fields = ["project", "location", "endpoint", "baseURL", "apiKey", "pageUrl"];
+  return remindToAwait(openTestSession(context, options, stack), Session, fields, "testSession(...)");
+}
+
+async function openTestSession(context, options, stack) {
+  checkOptions("testSession", options, TEST_OPTIONS);
   const after = context?.after ?? context?.onTestFinished;
   if (after === undefined) {
     throw new TypeError("testSession takes what the test function gets: `t` of node:test, or the context of Vitest; for Jest there is useVertex");
@@ -409,7 +500,8 @@ async function testSession(context, options = {}) {
     if (!hasFailed) await finishSession(session, options, stack);
     else {
       const report = await session.report();
-      if (context.diagnostic) context.diagnostic(report);
+      // One call for each line, because TAP has no line breaks in a comment.
+      if (context.diagnostic) for (const line of report.split("\n")) context.diagnostic(line);
       else console.error(report);
       await session.close();
     }
@@ -420,7 +512,7 @@ async function testSession(context, options = {}) {
 /** Verify and close a session; a problem points to where the session was asked for. */
 async function finishSession(session, options, stack) {
   try {
-    await session.verify(options);
+    await session.verify(pick(options, VERIFY_OPTIONS));
   } catch (error) {
     if (error instanceof PlainError) error.pointTo(stack);
     throw error;
@@ -433,10 +525,14 @@ async function finishSession(session, options, stack) {
 async function openSession(emulator, name, file, options) {
   const slug = name.toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, MAX_NAME).replace(/^-|-$/g, "");
   const project = options.project ?? ["test", slug, randomBytes(4).toString("hex")].filter(Boolean).join("-");
-  const session = emulator.session(project, options);
+  const session = emulator.session(project, pick(options, SESSION_OPTIONS));
   if (options.scenario !== undefined) await session.push(await findScenario(options.scenario, file));
   if (options.env) session.setEnvironment();
   return session;
+}
+
+function pick(options, names) {
+  return Object.fromEntries(names.filter((name) => name in options).map((name) => [name, options[name]]));
 }
 
 /** The path of a scenario: beside the test's file, or in the current folder if it is there only. */
@@ -452,7 +548,7 @@ async function findScenario(scenario, file) {
   return beside;
 }
 
-// The lower two are for jest.cjs.
+// The lower four are for jest.cjs.
 module.exports = {
   Emulator,
   EmulatorError,
@@ -460,6 +556,8 @@ module.exports = {
   VerificationError,
   startEmulator,
   testSession,
+  TEST_OPTIONS,
+  checkOptions,
   finishSession,
   openSession,
 };

@@ -66,7 +66,7 @@ export interface JournalFilter {
   limit?: number;
 }
 
-/** One request and its answer; docs/control.md describes all keys. */
+/** One request and its answer; docs/journal.md describes all keys. */
 export interface Exchange {
   number: number;
   position: number;

@@ -1,12 +1,13 @@
 "use strict";
 // For Jest: a session for each test of a file, by hooks.
 
-const { finishSession, openSession, startEmulator } = require("./index.cjs");
+const { TEST_OPTIONS, checkOptions, finishSession, openSession, startEmulator } = require("./index.cjs");
 
 const START_TIMEOUT_MS = 60_000;
 
 /** Open a session before each test, and verify and close it afterwards. What is returned is always the running test's session. */
 function useVertex(options = {}) {
+  checkOptions("useVertex", options, TEST_OPTIONS);
   const { afterAll, afterEach, beforeAll, beforeEach, expect } = require("@jest/globals");
   const { stack } = new Error();
   let emulator;

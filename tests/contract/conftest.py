@@ -230,7 +230,7 @@ class Runner:
                 continue
             if "vertex-openai-emulator@" in step.get("uses", ""):
                 status = self.use(**step["with"]) or status
-            elif "run" in step and step["run"] != "npm ci":
+            elif "run" in step and not step["run"].startswith(("npm ci", "pip install")):
                 given = {name: str(value) for name, value in job.get("env", {}).items()} | environment
                 status = self.step(step["run"], given) or status
         return status

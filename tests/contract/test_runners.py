@@ -46,6 +46,23 @@ test("fails by itself", async (t) => {
   assert.equal(completion.choices[0].message.content, "It is sunny.");
 });
 """
+FORGOTTEN = """
+import test from "node:test";
+import { testSession } from "vertex-openai-emulator";
+
+test("does not await", async (t) => {
+  const vertex = testSession(t);
+  await fetch(`${vertex.baseURL}/chat/completions`);
+});
+"""
+MISNAMED = """
+import test from "node:test";
+import { testSession } from "vertex-openai-emulator";
+
+test("misspells", async (t) => {
+  await testSession(t, { scenarios: "weather.yaml" });
+});
+"""
 # Between its two requests it waits for the other files to have asked as well.
 BUSY = """
 import assert from "node:assert/strict";
@@ -89,7 +106,7 @@ def test_recipe_passes(recipe: Any) -> None:
     assert f"```sh\n{COMMAND}\n```" in recipe.text
     assert install.split()[-2:] == ["openai", "vertex-openai-emulator"]
     done = recipe.run(command)
-    assert (done.returncode, counts(done.stdout)) == (0, {"pass": 2, "fail": 0}), done.stdout
+    assert (done.returncode, counts(done.stdout)) == (0, {"pass": 3, "fail": 0}), done.stdout
 
 
 def test_readme_of_the_package_passes(make_recipe: Callable[..., Any], node_openai: Path) -> None:
@@ -120,6 +137,9 @@ def test_package_is_complete(node_client: Path) -> None:
     types = {path.name for path in node_client.glob("*.d.[cm]ts")}
     assert {name.replace(".d.", ".").replace("ts", "js") for name in types} == code
     assert exported == code | types
+    (packed,) = node_client.parents[1].glob("*.tgz")
+    guide = (ROOT / "docs" / "runners.md").read_text("utf-8")
+    assert set(re.findall(r"[\w.-]+\.tgz", guide.replace("./", ""))) == {packed.name}
     files = {path.name for path in node_client.iterdir()}
     assert files == exported | {"package.json", "LICENSE", "README.md"}
 
@@ -149,17 +169,43 @@ def test_unanswered_request_fails_its_test(recipe: Any) -> None:
 def test_failed_test_shows_what_it_asked(recipe: Any) -> None:
     """A test that fails by itself shows its exchanges, and no other error."""
     (recipe.folder / "failed.test.mjs").write_text(FAILED, "utf-8")
-    done = recipe.run("node --test failed.test.mjs")
+    done = recipe.run("node --test --test-reporter=spec failed.test.mjs")
     assert (done.returncode, counts(done.stdout)) == (1, {"pass": 0, "fail": 1}), done.stdout
     assert '#1 "How is the weather?" -> "weather" 200 "It rains."' in done.stdout
     assert "VerificationError" not in done.stdout
+
+
+def test_report_has_its_lines_in_tap(recipe: Any) -> None:
+    """TAP, which Node 20 writes where there is no terminal, shows the report of a failed test line by line."""
+    (recipe.folder / "failed.test.mjs").write_text(FAILED, "utf-8")
+    done = recipe.run("node --test --test-reporter=tap failed.test.mjs")
+    first = re.search(r"(?m)^ *# exchanges of the session test-fails-by-itself-\w+:\n(.*)$", done.stdout)
+    assert first is not None, done.stdout
+    assert first[1].strip() == r'# \#1 "How is the weather?" -> "weather" 200 "It rains."'
+
+
+def test_forgotten_await_is_told(recipe: Any) -> None:
+    """A test that uses the promise as a session fails with what to write, before anything is asked."""
+    (recipe.folder / "promise.test.mjs").write_text(FORGOTTEN, "utf-8")
+    done = recipe.run("node --test --test-reporter=spec promise.test.mjs")
+    assert (done.returncode, counts(done.stdout)["pass"]) == (1, 0), done.stdout
+    said = 'testSession(...) returns a promise, which has no "baseURL"; await it: await testSession(...)'
+    assert said in done.stdout, done.stdout
+
+
+def test_unknown_option_fails_its_test(recipe: Any) -> None:
+    """An option of another function fails the test, and is not left out in silence."""
+    (recipe.folder / "option.test.mjs").write_text(MISNAMED, "utf-8")
+    done = recipe.run("node --test --test-reporter=spec option.test.mjs")
+    assert (done.returncode, counts(done.stdout)) == (1, {"pass": 0, "fail": 1}), done.stdout
+    assert 'unknown option "scenarios" of testSession; did you mean "scenario"? its options: scenario' in done.stdout
 
 
 def test_problem_of_a_scenario_is_told(recipe: Any) -> None:
     """A mistake in a scenario fails the test that uses it, with line, column and the right spelling."""
     (recipe.folder / "weather.yaml").write_text("rules: [{repyl: Hi}]", "utf-8")
     done = recipe.run("node --test")
-    assert (done.returncode, counts(done.stdout)) == (1, {"pass": 1, "fail": 1}), done.stdout
+    assert (done.returncode, counts(done.stdout)) == (1, {"pass": 1, "fail": 2}), done.stdout
     assert ':1:10: unknown key "repyl" in a rule; did you mean "reply"?' in done.stdout
 
 

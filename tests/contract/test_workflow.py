@@ -1,6 +1,7 @@
 """The action and the workflow of docs/runners.md: what they name is there, and their steps, run by bash, do what they are there for."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,17 +20,26 @@ ACTION_FILE = ROOT / "action.yml"
 ACTION = yaml.safe_load(ACTION_FILE.read_text("utf-8"))
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 GUIDE = (ROOT / "docs" / "runners.md").read_text("utf-8")
-WORKFLOW_TEXT = re.findall(r"(?ms)^```yaml\n# \.github/workflows/[\w.]+\n(.*?)^```$", GUIDE)[0]
-WORKFLOW = yaml.safe_load(WORKFLOW_TEXT)
+WORKFLOW_TEXTS = re.findall(r"(?ms)^```yaml\n# \.github/workflows/[\w.]+\n(.*?)^```$", GUIDE)
+WORKFLOW, EXEC_WORKFLOW = map(yaml.safe_load, WORKFLOW_TEXTS)
 CONTAINER, WITH_ACTION = WORKFLOW["jobs"]["container"], WORKFLOW["jobs"]["action"]
+EXEC = EXEC_WORKFLOW["jobs"]["exec"]
 INSTALLING = "npm ci"
 PROGRAM = """
 import OpenAI from "openai";
 const messages = [{{ role: "user", content: "{text}" }}];
 await new OpenAI().chat.completions.create({{ model: "google/gemini-2.5-flash", messages }}).catch(() => "never mind");
 """
-# In the guide a rule expects two requests.
-SCENARIO = "rules:\n  - {name: weather, when: {last_user: weather}, reply: It rains.}\n"
+BY_EXEC = """
+from openai import OpenAI, OpenAIError
+
+for text in {texts}:
+    try:
+        messages = [{{"role": "user", "content": text}}]
+        OpenAI().chat.completions.create(model="google/gemini-3.5-flash", messages=messages)
+    except OpenAIError:
+        print("never mind")
+"""
 
 
 def service() -> dict[str, Any]:
@@ -80,8 +90,9 @@ def check(schema: str, file: Path) -> None:
 def test_action_and_workflow_follow_their_schemas(tmp_path: Path) -> None:
     """By the schemas of GitHub's workflows and actions."""
     check("vendor.github-actions", ACTION_FILE)
-    (tmp_path / "test.yml").write_text(WORKFLOW_TEXT, "utf-8")
-    check("vendor.github-workflows", tmp_path / "test.yml")
+    for text in WORKFLOW_TEXTS:
+        (tmp_path / "workflow.yml").write_text(text, "utf-8")
+        check("vendor.github-workflows", tmp_path / "workflow.yml")
 
 
 def test_inputs_are_those_that_are_read() -> None:
@@ -105,6 +116,35 @@ def test_steps_are_known() -> None:
     ours = [step for step in WITH_ACTION["steps"] if "vertex-openai-emulator@" in step.get("uses", "")]
     assert [step["with"].get("mode", "start") for step in ours] == ["start", "verify"]
     assert all(set(step["with"]) <= set(ACTION["inputs"]) for step in ours)
+
+
+@pytest.mark.parametrize(
+    ("texts", "scenario", "status", "said"),
+    [
+        (["weather?", "busy?"], None, 0, "3 requests, 0 misses, 0 refusals, 0 leaks"),
+        (["weather?", "busy?", "match?"], None, 3, "4 requests, 1 miss, 0 refusals, 0 leaks"),
+        (["weather?"], None, 3, '"busy at first", weather.yaml:3:5: never answered'),
+        (["weather?"], "rules: [{repyl: Hi}]", 1, 'weather.yaml:1:10: unknown key "repyl" in a rule'),
+    ],
+    ids=["fine", "miss", "unused", "scenario"],
+)
+def test_exec_job(runner: Any, texts: list[str], scenario: str | None, status: int, said: str) -> None:
+    """The scenario is checked, then the program is run; what went wrong fails its step, and the log is there for the artifact."""
+    folder = runner.recipe.folder
+    (folder / "app.py").write_text(BY_EXEC.format(texts=texts), "utf-8")
+    if scenario is not None:
+        (folder / "weather.yaml").write_text(scenario, "utf-8")
+    path = os.pathsep.join([str(folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = runner.run(EXEC, PATH=path)
+    log = runner.log.read_text("utf-8")
+    assert done == status, log
+    assert said in log
+    upload = EXEC["steps"][-1]
+    assert upload["if"] == "${{ !cancelled() }}"
+    kept = folder / upload["with"]["path"]
+    assert kept.exists() == (scenario is None)
+    if scenario is None:
+        assert all(f'"{text}"' in kept.read_text("utf-8") for text in texts)
 
 
 @pytest.fixture
@@ -147,7 +187,6 @@ def run_container_job(runner: Any, url: str) -> int:
 def test_container_job(runner: Any, serve_image: str, text: str, status: int) -> None:
     """A program that knows nothing but the variables gets answers of the scenario that a step pushes; the last step verifies them."""
     runner.test_with("node program.mjs")
-    (runner.recipe.folder / "weather.yaml").write_text(SCENARIO, "utf-8")
     (runner.recipe.folder / "program.mjs").write_text(PROGRAM.format(text=text), "utf-8")
     done = run_container_job(runner, serve_image)
     log = runner.log.read_text("utf-8")
@@ -177,7 +216,6 @@ def test_action_job(runner: Any, text: str, status: int) -> None:
     """A program that knows nothing but the variables finds the server, and the last step fails if a request went unanswered."""
     runner.use_installed()
     runner.test_with("node program.mjs")
-    (runner.recipe.folder / "weather.yaml").write_text(SCENARIO, "utf-8")
     (runner.recipe.folder / "program.mjs").write_text(PROGRAM.format(text=text), "utf-8")
     done = runner.run(WITH_ACTION)
     log = runner.log.read_text("utf-8")

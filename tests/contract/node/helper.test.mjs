@@ -105,6 +105,71 @@ test("requests that lead nowhere are problems", async () => {
   assert.match(await messageOf(session.verify(), VerificationError), /nowhere[^]*-> unrouted 404/);
 });
 
+test("a report says why a request has no answer", async () => {
+  const session = emulator.session();
+  await session.push({ rules: [{ name: "weather", when: { last_user: "weather" }, reply: "It rains." }] });
+  await fetch(`${session.baseURL}/chat/completion`);
+  await assert.rejects(ask(session, "weather?", { model: "gemini" }), { status: 400 });
+  await assert.rejects(ask(session, "How was the match?"), { status: 418 });
+  await ask(session, "How is the weather?");
+  const lines = (await session.report()).split("\n");
+  const nowhere = lines.findIndex((line) => /^#\d+ GET .*\/chat\/completion -> unrouted 404$/.test(line));
+  assert.match(lines[nowhere + 1], /^ {2}no such path; did you mean "POST http:.*\/chat\/completions"\?$/);
+  const refused = lines.findIndex((line) => line.endsWith('"weather?" -> refusal 400'));
+  assert.match(lines[refused + 1], /^ {2}malformed_publisher_model: ./);
+  const missed = lines.findIndex((line) => line.endsWith('"How was the match?" -> miss 418'));
+  assert.match(lines[missed + 1], /^ {2}no rule of /);
+  assert.ok(lines.includes('    last_user  MISS  wanted text containing "weather", got "How was the match?"'), lines.join("\n"));
+  const answered = lines.findIndex((line) => line.endsWith('-> "weather" 200 "It rains."'));
+  assert.doesNotMatch(lines[answered + 1], /^ /);
+  // The problems say it already.
+  const { message } = await session.verify().catch((error) => error);
+  assert.equal(message.split("did you mean").length, 2);
+  assert.equal(message.split("last_user  MISS").length, 2);
+});
+
+test("options that are not known are told, with the nearest and all that are", async (t) => {
+  const session = emulator.session();
+  const told = async (call) => messageOf(Promise.resolve().then(call), TypeError);
+  const test = "scenario, strict, refusals, clean, env, project, location, endpoint, emulator";
+  assert.equal(
+    await told(() => testSession(t, { emulator, scenarios: "weather.yaml" })),
+    `unknown option "scenarios" of testSession; did you mean "scenario"? its options: ${test}`,
+  );
+  assert.equal(await told(() => testSession(t, { retries: 2 })), `unknown option "retries" of testSession; its options: ${test}`);
+  assert.equal(
+    await told(() => testSession(t, "weather.yaml")),
+    `the options of testSession are "weather.yaml"; expected an object, such as { scenario: ... }; its options: ${test}`,
+  );
+  assert.match(await told(() => testSession(t, null)), /^the options of testSession are null; expected an object/);
+  assert.match(await told(() => startEmulator({ scenario: "weather.yaml" })), /^unknown option "scenario" of startEmulator; did you mean "scenarios"\? its options: scenarios, args, command,/);
+  assert.match(await told(() => startEmulator({ timeout: 1 })), /did you mean "startTimeout"\?/);
+  assert.match(await told(() => startEmulator({ apikey: "x" })), /did you mean "apiKey"\?/);
+  assert.match(await told(() => emulator.session("p", { region: "global" })), /^unknown option "region" of session; its options: location, endpoint$/);
+  assert.match(await told(() => session.journal({ outcomes: "miss" })), /^unknown option "outcomes" of journal; did you mean "outcome"\?/);
+  assert.match(await told(() => session.waitFor(0, { timeOut: 1 })), /^unknown option "timeOut" of waitFor; did you mean "timeout"\?/);
+  assert.match(await told(() => session.verify({ refusal: "*" })), /^unknown option "refusal" of verify; did you mean "refusals"\?/);
+  assert.match(await told(() => session.problems({ strikt: true })), /^unknown option "strikt" of problems; did you mean "strict"\?/);
+  const { useVertex } = await import("vertex-openai-emulator/jest");
+  assert.match(await told(() => useVertex({ scenarios: "weather.yaml" })), /^unknown option "scenarios" of useVertex; did you mean "scenario"\?/);
+});
+
+test("a forgotten await is told", async (t) => {
+  const session = testSession(t, { emulator });
+  const message = (name) => `testSession(...) returns a promise, which has no "${name}"; await it: await testSession(...)`;
+  for (const name of ["baseURL", "apiKey", "project", "openai", "journal"]) {
+    assert.throws(() => session[name], { name: "TypeError", message: message(name) });
+  }
+  const members = new Set([...Object.keys(await session), ...Object.getOwnPropertyNames(client.Session.prototype)]);
+  members.delete("constructor");
+  for (const name of members) assert.throws(() => session[name], { message: message(name) });
+  const starting = startEmulator({ url: emulator.url });
+  assert.throws(() => starting.session("p"), { message: /^startEmulator\(\.\.\.\) returns a promise, which has no "session"; await it/ });
+  assert.throws(() => starting.url, TypeError);
+  assert.deepEqual(Object.keys(starting), []);
+  await starting;
+});
+
 test("a stream that the client leaves can be waited for", async () => {
   const session = emulator.session();
   await session.push({ rules: [{ pace: { every_ms: 3600000 }, reply: { say: "Hi there", chunks: ["Hi", " there"] } }] });
