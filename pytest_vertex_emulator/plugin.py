@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from emulator.api.emulator import Emulator
     from emulator.api.recordings import TestRecording
     from emulator.api.session import VertexSession
+    from emulator.engine.vetting.context import KnownModels
     from emulator.recording.session_recorder import Access
     from emulator.scenario.rules import Vetting
     from emulator.server.settings import Auth, Settings
@@ -141,6 +142,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "for requests that it does not have, all: again",
     )
     group.addoption("--vertex-upstream", metavar="URL", default="", help="what is asked instead of the real service")
+    group.addoption(
+        "--vertex-models",
+        choices=["any", "known"],
+        default="any",
+        help="which models are answered: any, or known: those of the catalogue; others are not found",
+    )
     group.addoption("--vertex-pace", metavar="PACE", help="how fast rules without a pace answer: slow-train, ...")
 
 
@@ -202,14 +209,25 @@ def vertex_pace(pytestconfig: pytest.Config) -> str | None:
 
 
 @pytest.fixture(scope="session")
+def vertex_models(pytestconfig: pytest.Config) -> "KnownModels":
+    """Which models are answered; override it in a conftest.py."""
+    models: KnownModels = pytestconfig.getoption("--vertex-models")
+    return models
+
+
+@pytest.fixture(scope="session")
 def vertex_settings(
-    vertex_auth: "Auth", vertex_seed: str | None, vertex_vetting: "Vetting", vertex_pace: str | None
+    vertex_auth: "Auth",
+    vertex_seed: str | None,
+    vertex_vetting: "Vetting",
+    vertex_models: "KnownModels",
+    vertex_pace: str | None,
 ) -> "Settings":
     """The settings of the server; override it in a conftest.py for settings that have no fixture of their own."""
     _check_package()
     from emulator.server.settings import Settings
 
-    return Settings(auth=vertex_auth, seed=vertex_seed, vetting=vertex_vetting, pace=vertex_pace)
+    return Settings(auth=vertex_auth, seed=vertex_seed, vetting=vertex_vetting, models=vertex_models, pace=vertex_pace)
 
 
 @pytest.fixture(scope="session")

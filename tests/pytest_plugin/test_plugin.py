@@ -247,6 +247,13 @@ def test_a_pace_reaches_the_server(run: Run, *, is_option: bool) -> None:
     run(*arguments, test_it_py=test, conftest_py="" if is_option else conftest).assert_outcomes(passed=1)
 
 
+def test_only_known_models_are_answered_if_asked_for(run: Run) -> None:
+    """A name that is misspelt is then not found, and fails the test."""
+    text = NEWCOMER.replace("google/gemini-2.5-flash", "google/gemini-2.5-flsh")
+    run(test_it_py=text).assert_outcomes(passed=1)
+    run("--vertex-models", "known", test_it_py=text).assert_outcomes(failed=1)
+
+
 def test_an_overridden_vetting_reaches_the_server(run: Run) -> None:
     """A conftest.py can turn vetting off."""
     conftest = 'import pytest\n@pytest.fixture(scope="session")\ndef vertex_vetting():\n    return "off"\n'
