@@ -3,6 +3,7 @@
 Every pytest run loads it where the package is installed, so heavy modules are imported only when the marker is used.
 """
 
+import fnmatch
 from collections.abc import Iterator
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from emulator.catalogue.variations import Variation
 
 _MARKER = (
-    "vertex_sweep(*names, once=False): run the test once in each of these sets (faults, quirks, errors, slow, all) or variations, by "
-    "default in the faults; with once, faults happen only in the first use of each rule"
+    "vertex_sweep(*names, once=False): run the test once in each of these sets (faults, quirks, errors, slow, all) or variations (names "
+    "or globs), by default in the faults; with once, faults happen only in the first use of each rule"
 )
 _FIXTURE = "vertex_variation"
 _PROPERTY = "vertex_sweep"
@@ -47,12 +48,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     if problem := find_hiding_module():
         raise pytest.UsageError(problem)
-    from emulator.catalogue.variations import SET_NAMES, choose_variations
+    from emulator.catalogue.variations import SET_NAMES, choose_variations, variations_of
 
     if unknown := sorted(set(marker.kwargs) - {"once"}):
         raise pytest.UsageError(f'@pytest.mark.vertex_sweep has no option "{unknown[0]}"; it has once')
+    all_names = [one.name for one in variations_of("all")]
+    names = [name for given in marker.args for name in fnmatch.filter(all_names, str(given)) or [given]]
     try:
-        variations = choose_variations(marker.args, once=bool(marker.kwargs.get("once")))
+        variations = choose_variations(names, once=bool(marker.kwargs.get("once")))
     except KeyError as error:
         raise pytest.UsageError(
             f"@pytest.mark.vertex_sweep knows no {error}; it knows the sets {', '.join(SET_NAMES)} and the variations in them"

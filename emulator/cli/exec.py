@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 NOT_VERIFIED = 3
 """The exit status of `--verify` if the program succeeded but not everything went as it should."""
 MAX_PROBLEMS = 20
-"""Requests that `--verify` names."""
+"""Requests that are named."""
 _MAX_KINDS = 3
 """Kinds of unrouted requests that the last line names."""
 _MAX_PATH = 60
@@ -75,7 +75,7 @@ class RequestCounts:
     uses: Counter[str] = field(default_factory=Counter)
     """The number of answers of each rule by its key; unlike the service's own counters, a reset does not clear them."""
     problems: Counter[str] = field(default_factory=Counter)
-    """What `--verify` reports of single requests, the first `MAX_PROBLEMS`; the key "" counts the rest."""
+    """What is reported of single requests, the first `MAX_PROBLEMS`; the key "" counts the rest."""
     remedies: dict[str, None] = field(default_factory=dict)
     """What the user can do about token requests that failed."""
 
@@ -133,14 +133,12 @@ class RequestCounts:
         return ", ".join(parts)
 
     def list_problems(self) -> Iterator[str]:
-        """What `--verify` reports of single requests, of hosts, and of a program that asked nothing."""
+        """What is reported of single requests and of hosts."""
         yield from (problem for problem in self.problems if problem)
         if more := self.problems[""]:
             yield f"and {more} more such requests; -v or --log tells which"
         for host, number in sorted(self.leaks.hosts.items()):
             yield f"leak: {host}, {count(number, 'request')}"
-        if not self.has_arrived:
-            yield "no request reached the emulator; docs/exec.md lists what keeps programs from it"
 
 
 _SCOPE_REMEDY = (
@@ -189,18 +187,20 @@ def _execute(
     print_line(counts.summary())
     for remedy in counts.remedies:
         print_line(remedy)
-    return NOT_VERIFIED if verify and status == 0 and not _verify(counts, service if scenarios else None) else status
-
-
-def _verify(counts: RequestCounts, service: "Service | None") -> bool:
-    """Whether every request was answered by a rule and every rule was used as it should be; prints what is wrong.
-
-    Without a service only the requests are checked.
-    """
-    from emulator.verdicts.verification import verify
-
-    problems = verify(service.ruleset, counts.uses, service.journal, strict=True).rules if service else ()
-    problems = (*counts.list_problems(), *problems)
+    # Where the program failed, requests that went wrong may be why; rules that were not used are not.
+    problems = [*counts.list_problems()] if verify or status != 0 else []
+    if verify and status == 0:
+        problems += _list_unmet(counts, service if scenarios else None)
     for problem in problems:
         print_line(problem)
-    return not problems
+    return NOT_VERIFIED if verify and problems and status == 0 else status
+
+
+def _list_unmet(counts: RequestCounts, service: "Service | None") -> Iterator[str]:
+    """What `--verify` demands besides: that the program asked something and, with a service, that its rules were used as they should be."""
+    if not counts.has_arrived:
+        yield "no request reached the emulator; docs/exec.md lists what keeps programs from it"
+    if service is not None:
+        from emulator.verdicts.verification import verify
+
+        yield from verify(service.ruleset, counts.uses, service.journal, strict=True).rules

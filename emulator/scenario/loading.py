@@ -15,7 +15,7 @@ from emulator.scenario.rules import Scenario
 from emulator.scenario.types import list_keys
 from emulator.scenario.validation import validate
 from emulator.scenario.yaml import MAX_BYTES, NO_MAPPING, Location, Source, parse
-from emulator.suggestions import find_near, quote
+from emulator.suggestions import did_you_mean, find_near, quote
 
 _SUFFIXES = (".yaml", ".yml")
 RECORDING_MANIFEST = "recording.yaml"
@@ -245,7 +245,7 @@ class _Documents:
 
 def _parse(content: _Content) -> _Document:
     try:
-        return _Document(content, parse(content.text, content.file), [], [])
+        return _Document(content, parse(content.text, content.file, list_keys(Scenario)), [], [])
     except ScenarioError as error:
         return _Document(content, None, list(error.problems), [])
 
@@ -337,7 +337,7 @@ def _load_path(path: Path) -> Iterator[tuple[Path, _Content | Problem]]:
     found = find_files(path)
     if not found:
         message = "this folder has no scenario: no file in it ends in .yaml or .yml"
-        yield _absolute(path), Problem(Place(show_path(path), 1, 1), message)
+        yield _absolute(path), _problem_of_file(show_path(path), message)
     for file in found:
         content = _load(file)
         yield _absolute(file), replace(content, is_in_folder=True) if isinstance(content, _Content) else content
@@ -366,19 +366,32 @@ def _load(path: Path) -> _Content | Problem:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        return Problem(Place(file, 1, 1), "there is no such file or folder")
+        return _problem_of_file(file, _explain_missing(path))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Problem(Place(file, 1, 1), f"this file cannot be read: {reason.lower()}")
+        return _problem_of_file(file, f"this file cannot be read: {reason.lower()}")
     if len(content) > MAX_BYTES:
         return _too_large(file)
     return _Content(file, path.absolute().parent, content)
 
 
 def _too_large(file: str) -> Problem:
-    return Problem(
-        Place(file, 1, 1), f"this file is larger than {MAX_BYTES // 1024 // 1024} MiB; divide it into several"
-    )
+    return _problem_of_file(file, f"this file is larger than {MAX_BYTES // 1024 // 1024} MiB; divide it into several")
+
+
+def _problem_of_file(file: str, message: str) -> Problem:
+    return Problem(Place(file, 1, 1), message)
+
+
+def _explain_missing(path: Path) -> str:
+    """That a file or folder is missing, and what is in its folder under a similar name."""
+    try:
+        beside = [one for one in _absolute(path).parent.iterdir() if one.suffix in _SUFFIXES or one.is_dir()]
+    except OSError:
+        beside = []
+    near = find_near(path.stem, [one.stem for one in beside])
+    suggestion = next((f"; {did_you_mean(one.name)}" for one in beside if one.stem == near), "")
+    return f"there is no such file or folder{suggestion}"
 
 
 def show_path(path: Path) -> str:

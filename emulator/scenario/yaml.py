@@ -20,6 +20,7 @@ from emulator.scenario.yaml_errors import (
     UNQUOTED,
     Mark,
     decode,
+    explain_missing_colon,
     explain_syntax,
     find_forbidden,
     find_too_deep,
@@ -352,9 +353,10 @@ class Source:
         return entry
 
 
-def parse(content: str | bytes, file: str) -> Source:
+def parse(content: str | bytes, file: str, known_keys: Sequence[str] = ()) -> Source:
     """Parse YAML 1.2, of which JSON is a part. Raises ScenarioError when no data can be made of it.
 
+    `known_keys` are those at the top of a scenario, of which messages know that a ":" is missing behind them.
     Keys given twice, keys that are not text and tags are added to `problems`, so that the rest can be checked as well.
     """
     text = decode(content, file) if isinstance(content, bytes) else content.removeprefix("\ufeff")
@@ -375,10 +377,12 @@ def parse(content: str | bytes, file: str) -> Source:
     except yaml.YAMLError as error:
         if (end := find_too_deep(error)) is not None:
             # Newer parsers look no deeper than a thousand brackets, and find these before they tell of the first.
-            return parse(text[:end], file)
+            return parse(text[:end], file, known_keys)
         stopped = explain_syntax(error, file, lines)
     if stopped is None:
         stopped = _check_top(root, file, lines)
+    if stopped is not None:
+        stopped = explain_missing_colon(lines, stopped, known_keys) or stopped
     problems = [Problem(Place(file, *mark), message, quote_line(lines, mark)) for mark, message in composer.findings]
     if stopped is not None or root is None:
         raise ScenarioError([*problems, *([stopped] if stopped else [])])

@@ -12,6 +12,8 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000
 
 _UNQUOTED = re.compile(r"(\s*(?:-\s+)*(?:\{?\s*[\w$-]+:\s+|\[\s*)?)\{[{%]")
 UNQUOTED = 'a template must be quoted, because "{" begins a mapping'
+_BARE_KEY = re.compile(r"([a-z_]+)\s*(?:#.*)?")
+_BLOCK_BELOW = re.compile(r"\s*-\s|\s+[\w$-]+:(?:\s|$)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_LINE = 240
 _TAB = "a tab cannot be used for indentation; use spaces"
@@ -73,6 +75,19 @@ def explain_syntax(error: yaml.YAMLError, file: str, lines: Lines) -> Problem:
             mark, message = explain(error.context or "", at, opened, lines)
             break
     return Problem(Place(file, *mark), message, quote_line(lines, mark))
+
+
+def explain_missing_colon(lines: Lines, stopped: Problem, known_keys: Sequence[str]) -> Problem | None:
+    """What stopped the parser, if it is a known key of the top without its colon, above an indented block or a list; else None."""
+    for number, line in enumerate(lines[: stopped.place.line], start=1):
+        key = _BARE_KEY.fullmatch(line)
+        if key is None or key[1] not in known_keys:
+            continue
+        below = next((one for one in lines[number:] if one.strip() and not one.lstrip().startswith("#")), "")
+        if _BLOCK_BELOW.match(below):
+            place = Place(stopped.place.file, number, 1)
+            return Problem(place, f'"{key[1]}" has no ":" behind it; write "{key[1]}:"', quote_line(lines, (number, 1)))
+    return None
 
 
 def find_unquoted_template(lines: Lines, mark: Mark) -> Mark | None:

@@ -183,7 +183,7 @@ KINDS: tuple[VerdictKind, ...] = (
         "request_refused",
         "error",
         "Vertex refuses the request, for a reason that no other verdict names; a warning for a 401 after which the client got a new token",
-        "change what the reason names; docs/errors.md has all refusals",
+        "change what the reason names; `vertex-emulator errors` lists all refusals",
         find_in_session=find_refused,
         unless=_NAMES_OF_REFUSALS,
     ),

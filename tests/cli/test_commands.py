@@ -131,12 +131,17 @@ def test_check_passes_with_warnings(run: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        (
+            "wether.yml",
+            'wether.yml:1:1: there is no such file or folder; did you mean "weather.yaml"?\n1 problem found\n',
+        ),
         ("nothing.yaml", "nothing.yaml:1:1: there is no such file or folder\n1 problem found\n"),
         ("empty", "empty:1:1: this folder has no scenario: no file in it ends in .yaml or .yml\n1 problem found\n"),
     ],
 )
 def test_check_of_what_is_not_there(run: Any, tmp_path: Path, name: str, message: str) -> None:
-    """A missing file and a folder without scenarios are problems."""
+    """A missing file and a folder without scenarios are problems; what has a similar name is named."""
+    (tmp_path / "weather.yaml").write_text("rules: []\n", "utf-8")
     (tmp_path / "empty").mkdir()
     result = run("check", name)
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", message)

@@ -98,6 +98,12 @@ def test_it(vertex):
     )
 
 
+def test_globs_choose_variations(run: Run) -> None:
+    """As `sweep --only` has them."""
+    result = run('import pytest\n@pytest.mark.vertex_sweep("50[03]")\ndef test_it(vertex):\n    pass\n', "-v")
+    result.stdout.fnmatch_lines(["*test_it.py::test_it?500?*", "*test_it.py::test_it?503?*"])
+
+
 @pytest.mark.parametrize(
     ("marker", "said"),
     [

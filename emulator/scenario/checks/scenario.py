@@ -33,6 +33,16 @@ from emulator.suggestions import did_you_mean, quote
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SLASHED = re.compile(r"/(.*[^/\s].*)/([gimsux]*)")
+_WILDCARD = re.compile(r"(?<!\S)\*[^\W\d_]{2,}|[^\W\d_]{2,}\*(?!\S)|\*\w[^*]*\w\*")
+"""An asterisk at an end of a word, or one at each end of the text; if there are others, they may mark bold text or a list."""
+_PATTERN = re.compile(
+    r"(?P<any>\.\*)"
+    r"|\\[dws](?![A-Za-z])"
+    r"|^\^[A-Za-z0-9(\[\\]"
+    r"|[a-z)\]*+]\$$"
+    r"|[^\W\d_]{2,}\|[^\W\d_]{2,}"
+)
+"""What texts hardly ever have and regular expressions often."""
 _BARE_GEMINI = re.compile(r"gemini[-*]", re.IGNORECASE)
 _OWN_HEADERS = ("content-length", "transfer-encoding", "connection")
 
@@ -168,7 +178,7 @@ def _check_absent(model: Model, loc: Location, source: Source) -> Iterator[Probl
 
 
 def _check_habits(when: When, loc: Location, file: ParsedFile) -> Iterator[Problem]:
-    """Warnings of tests that mean something else than they look like: `/x/`, and a Gemini without its publisher."""
+    """Warnings of tests that mean something else than they look like: `/x/`, `hel*`, and a Gemini without its publisher."""
     source = file.source
     for name in sorted(PROSE):
         for place, text in _list_short_tests(getattr(when, name), (*loc, name)):
@@ -179,6 +189,8 @@ def _check_habits(when: When, loc: Location, file: ParsedFile) -> Iterator[Probl
                     f"a regular expression is written {{regex: '{pattern}'}}, a text {{contains: {text}}}"
                 )
                 yield source.problem(source.place(place), message, "warning")
+            elif hint := _explain_plain_text(text):
+                yield source.problem(source.place(place), hint, "warning")
     scenario = file.scenario
     is_elsewhere = when.endpoint is not None or when.publisher is not None or bool(scenario.endpoints)
     if is_elsewhere or scenario.vetting in ("warn", "off") or "bare_models" in _list_quirks(file, loc):
@@ -187,6 +199,30 @@ def _check_habits(when: When, loc: Location, file: ParsedFile) -> Iterator[Probl
         if _BARE_GEMINI.match(text):
             message = f"requests to the endpoint openapi name the publisher too: {quote('google/' + text)}"
             yield source.problem(source.place(place), message, "warning")
+
+
+def _explain_plain_text(text: str) -> str | None:
+    """What to write if a text that is looked for as it stands is meant as a pattern; None unless it plainly looks like one."""
+    if "\n" in text or text.startswith("|"):
+        return None
+    stars = text.count("*")
+    pattern = _PATTERN.search(text)
+    if pattern is not None and (pattern["any"] is None or stars == text.count(".*")):
+        return (
+            f"{quote(text)} is looked for as it stands; a regular expression is written {{regex: {_in_quotes(text)}}}, "
+            f"a text {{contains: {_in_quotes(text)}}}"
+        )
+    wildcard = _WILDCARD.search(text)
+    if wildcard is None or (stars > 1 and wildcard[0] != text):
+        return None
+    return (
+        f"{quote(text)} is looked for as it stands, asterisk included; a pattern for the whole text is written "
+        f"{{glob: {_in_quotes(text)}}}, a text {{contains: {_in_quotes(text)}}}"
+    )
+
+
+def _in_quotes(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _list_short_tests(test: Any, loc: Location) -> Iterator[tuple[Location, str]]:
