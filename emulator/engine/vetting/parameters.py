@@ -56,7 +56,7 @@ def check_model(context: VettingContext) -> Refusal | None:
 
 
 def find_model_warnings(context: VettingContext) -> tuple[str, ...]:
-    """Warn of a model that is unknown, gone or served in other locations, where any model is answered, and of an endpoint that is misspelt.
+    """Warn of a model that may be misspelt, that is gone or served in other locations, where any model is answered, and of an endpoint that is misspelt.
 
     That a model is gone has to be known; of a day in the past on which it was announced to be, nothing is said.
     """
@@ -71,8 +71,9 @@ def find_model_warnings(context: VettingContext) -> tuple[str, ...]:
         return ()
     card = find_model(model)
     if card is None:
+        # Any other is taken for one that is newer than the catalogue.
         near = suggest_one(model, [one.id for one in all_models()])
-        return (f'the model "{model}" is not in the catalogue, and `--models known` refuses it{near}',)
+        return (f'the model "{model}" is not in the catalogue, and `--models known` refuses it{near}',) if near else ()
     if card.retired == "confirmed":
         return (f"Vertex no longer answers for {card.id}, which has been retired{_since(card)}; take a newer model",)
     if card.retired is None and not _is_served(context, card):
