@@ -188,7 +188,7 @@ def _execute(
     for remedy in counts.remedies:
         print_line(remedy)
     # Where the program failed, requests that went wrong may be why; rules that were not used are not.
-    problems = [*counts.list_problems()] if verify or status != 0 else []
+    problems = [*counts.list_problems()] if verify else []
     if verify and status == 0:
         problems += _list_unmet(counts, service if scenarios else None)
     for problem in problems:
