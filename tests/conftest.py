@@ -18,8 +18,8 @@ hypothesis.settings.register_profile("ci", max_examples=100, derandomize=True, d
 hypothesis.settings.register_profile("search", max_examples=1000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
-# Tests that run pytest in this process restore `sys.modules`, and httpx and openai's httpx2 tell exceptions by their classes.
-for _name in ("httpcore", "httpcore2"):
+# Tests that run pytest in this process restore `sys.modules`, and httpx, openai's httpx2 and cryptography tell objects by their classes.
+for _name in ("cryptography.x509", "httpcore", "httpcore2"):
     with suppress(ModuleNotFoundError):
         import_module(_name)
 
