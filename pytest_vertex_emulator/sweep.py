@@ -5,6 +5,8 @@ Every pytest run loads it where the package is installed, so heavy modules are i
 
 import fnmatch
 from collections.abc import Iterator
+from contextlib import suppress
+from threading import Timer
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +15,27 @@ import pytest
 from pytest_vertex_emulator import find_hiding_module
 
 if TYPE_CHECKING:
+    from emulator.api.emulator import Emulator
     from emulator.api.session import VertexSession
     from emulator.api.sweeps import Result, Row
     from emulator.catalogue.variations import Variation
 
 _MARKER = (
-    "vertex_sweep(*names, once=False): run the test once in each of these sets (faults, quirks, errors, slow, all) or variations (names "
-    "or globs), by default in the faults; with once, faults happen only in the first use of each rule"
+    "vertex_sweep(*names, once=False, timeout=10): run the test once in each of these sets (faults, quirks, errors, slow, all) or "
+    "variations (names or globs), by default in the faults; with once, faults happen only in the first use of each rule; a test that "
+    "waits longer than timeout (seconds) for an answer that never comes has hung, and fails"
 )
+_OPTIONS = ("once", "timeout")
+_TIMEOUT = 10.0
+"""Seconds after which an answer that stalls goes on, as `vertex-emulator sweep` kills a program after as many."""
+_LONGEST_TIMEOUT = 600
+_NOTICE = 1.0
+"""Seconds that it takes at most until the server knows which clients have left."""
 _FIXTURE = "vertex_variation"
 _PROPERTY = "vertex_sweep"
 _RUN = pytest.StashKey[pytest.CallInfo[None]]()
+_HUNG = pytest.StashKey[str]()
+"""That a test has hung, in a sentence; set while it waits."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,8 +62,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         raise pytest.UsageError(problem)
     from emulator.catalogue.variations import SET_NAMES, choose_variations, variations_of
 
-    if unknown := sorted(set(marker.kwargs) - {"once"}):
-        raise pytest.UsageError(f'@pytest.mark.vertex_sweep has no option "{unknown[0]}"; it has once')
+    if unknown := sorted(set(marker.kwargs) - set(_OPTIONS)):
+        raise pytest.UsageError(
+            f'@pytest.mark.vertex_sweep has no option "{unknown[0]}"; it has {" and ".join(_OPTIONS)}'
+        )
+    timeout = marker.kwargs.get("timeout", _TIMEOUT)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= _LONGEST_TIMEOUT:
+        raise pytest.UsageError(
+            f"@pytest.mark.vertex_sweep: timeout must be a number of seconds up to {_LONGEST_TIMEOUT}, not {timeout!r}"
+        )
     all_names = [one.name for one in variations_of("all")]
     names = [name for given in marker.args for name in fnmatch.filter(all_names, str(given)) or [given]]
     try:
@@ -67,13 +86,38 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def vertex_variation(request: pytest.FixtureRequest, vertex: "VertexSession") -> Iterator["Variation"]:
     """The variation that a test marked with `vertex_sweep` runs in."""
     variation: Variation = request.param
-    vertex.disturb(fault=variation.faults, pace=variation.pace, quirks=variation.quirks)
+    timeout = request.node.get_closest_marker("vertex_sweep").kwargs.get("timeout", _TIMEOUT)
+    limited = variation.with_limit(timeout)
+    vertex.disturb(fault=limited.faults, pace=limited.pace, quirks=limited.quirks)
+
+    def end_waiting() -> None:
+        # The answer that is waited for goes on at about the same time; those that follow come at once.
+        request.node.stash[_HUNG] = (
+            f"the test still waited after {timeout:g} s for an answer that never comes; give its client a timeout, or the marker "
+            "another one: vertex_sweep(timeout=...)"
+        )
+        vertex.disturb()
+
+    timer = Timer(timeout, end_waiting)
+    if limited is not variation:
+        timer.daemon = True
+        timer.start()
     yield variation
+    timer.cancel()
     call = request.node.stash.get(_RUN, None)
     if call is None or (call.excinfo is not None and call.excinfo.errisinstance(pytest.skip.Exception)):
         return
-    row = _make_row(request.node.callspec.id, vertex, variation, call)
+    _await_left(vertex, request.getfixturevalue("vertex_server"))
+    row = _make_row(request.node.callspec.id, vertex, variation, call, request.node.stash.get(_HUNG, ""))
     request.node.user_properties.append((_PROPERTY, row.to_json()))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Fail a test that has waited too long, also if it has passed in the end."""
+    yield
+    if reason := item.stash.get(_HUNG, ""):
+        pytest.fail(reason, pytrace=False)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -83,13 +127,25 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         item.stash[_RUN] = call
 
 
-def _make_row(name: str, vertex: "VertexSession", variation: "Variation", call: pytest.CallInfo[None]) -> "Row":
+def _await_left(vertex: "VertexSession", server: "Emulator") -> None:
+    """Wait for the exchanges whose client has left, which the server notices a moment later; not for those that it still reads."""
+    left = sum(one.session == vertex.project for one in list(server.service.open_streams.values()))
+    if left:
+        with suppress(TimeoutError):
+            vertex.journal.wait_for(len(vertex.journal) + left, timeout=_NOTICE)
+
+
+def _make_row(
+    name: str, vertex: "VertexSession", variation: "Variation", call: pytest.CallInfo[None], hung: str
+) -> "Row":
     from dataclasses import asdict
 
     from emulator.api.sweeps import Row
 
     exchanges = list(vertex.journal)
     result, detail = _classify(call)
+    if hung:
+        result, detail = "hung", hung.partition(";")[0]
     if result == "survived" and not any(exchange.outcome.changed_by_overrides for exchange in exchanges):
         warnings = [warning for exchange in exchanges for warning in exchange.warnings if "without effect" in warning]
         why = warnings[0] if warnings else "its answers were the same as ever"

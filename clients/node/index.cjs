@@ -497,28 +497,41 @@ async function openTestSession(context, options, stack) {
   after.call(context, async () => {
     const hasFailed = context.task ? context.task.result?.state === "fail" : Boolean(context.error);
     // A test that has failed already needs no other error, but what it asked may say why.
-    if (!hasFailed) await finishSession(session, options, stack);
-    else {
-      const report = await session.report();
+    const print = (text) => {
       // One call for each line, because TAP has no line breaks in a comment.
-      if (context.diagnostic) for (const line of report.split("\n")) context.diagnostic(line);
-      else console.error(report);
+      if (context.diagnostic) for (const line of text.split("\n")) context.diagnostic(line);
+      else console.error(text);
+    };
+    if (!hasFailed) await finishSession(session, options, stack, print);
+    else {
+      print(await session.report());
       await session.close();
     }
   });
   return session;
 }
 
-/** Verify and close a session; a problem points to where the session was asked for. */
-async function finishSession(session, options, stack) {
+/** Verify and close a session; a problem points to where the session was asked for. The client's errors in a test that passes are printed. */
+async function finishSession(session, options, stack, print) {
   try {
     await session.verify(pick(options, VERIFY_OPTIONS));
+    const errors = await listErrors(session, options.refusals);
+    if (errors.length > 0) print(["the test passed, but its client made errors:", ...errors].join("\n"));
   } catch (error) {
     if (error instanceof PlainError) error.pointTo(stack);
     throw error;
   } finally {
     await session.close();
   }
+}
+
+/** The errors among the verdicts, without those that only refusals show which are expected. */
+async function listErrors(session, refusals = []) {
+  const errors = (await session.verdicts()).filter(({ severity }) => severity === "error");
+  const globs = [refusals].flat().map(readGlob);
+  const refused = errors.length > 0 && globs.length > 0 ? await session.journal({ outcome: "refusal" }) : [];
+  const expected = refused.filter(({ refusal }) => globs.some((glob) => glob.test(refusal.name))).map(({ number }) => number);
+  return errors.filter(({ exchanges }) => !exchanges.every((number) => expected.includes(number))).map(showVerdict);
 }
 
 /** Open a session for the test of this name in this file; `useVertex` and `testSession` do. */

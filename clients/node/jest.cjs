@@ -22,7 +22,7 @@ function useVertex(options = {}) {
   afterEach(async () => {
     const ended = session;
     session = undefined;
-    if (ended) await finishSession(ended, options, stack);
+    if (ended) await finishSession(ended, options, stack, console.error);
   });
   afterAll(async () => {
     if (!options.emulator) await emulator?.stop();

@@ -17,6 +17,7 @@ SetName = Literal["faults", "quirks", "errors", "slow", "all"]
 SET_NAMES: tuple[SetName, ...] = get_args(SetName)
 
 _FIRST = "first=1"
+_FOR_EVER = "stall=forever"
 _LENIENT: frozenset[QuirkName] = frozenset({"bare_models", "signatures_off", "signatures_warn"})
 """Quirks that affect no client: with them the service only refuses less."""
 _TRANSIENT = {
@@ -52,6 +53,11 @@ class Variation:
         """The same with faults only in the first use of each rule, so that a retry succeeds."""
         faults = tuple(fault if _FIRST in fault else f"{fault},{_FIRST}" for fault in self.faults)
         return replace(self, faults=faults)
+
+    def with_limit(self, seconds: float) -> "Variation":
+        """The same with answers that stall for so long instead of for ever; itself if none do."""
+        faults = tuple(fault.replace(_FOR_EVER, f"stall={seconds * 1000:.0f}") for fault in self.faults)
+        return self if faults == self.faults else replace(self, faults=faults)
 
 
 @cache

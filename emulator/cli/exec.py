@@ -44,8 +44,8 @@ _SHOWN_SEGMENTS = 2
 @option(
     "--verify",
     is_flag=True,
-    help="Exit with 3 if the program did well but a request missed, was refused, leaked or led nowhere, a rule's expect was not met, "
-    "a rule went unused, or nothing was asked.",
+    help="Exit with 3 if the program did well but a request missed, was refused, leaked or led nowhere, named a model that Vertex would "
+    "not find, a rule's expect was not met, a rule went unused, or nothing was asked.",
 )
 @option("--verbose", "-v", is_flag=True, help="Log requests on stderr.")
 @option("--log", type=click.File("a", "utf-8", lazy=False), help="Log requests to this file.")
@@ -76,6 +76,8 @@ class RequestCounts:
     """The number of answers of each rule by its key; unlike the service's own counters, a reset does not clear them."""
     problems: Counter[str] = field(default_factory=Counter)
     """What is reported of single requests, the first `MAX_PROBLEMS`; the key "" counts the rest."""
+    not_found: dict[str, list[int]] = field(default_factory=dict)
+    """Why Vertex would not find models or endpoints that were answered, each with the numbers of its requests; `MAX_PROBLEMS` at most."""
     remedies: dict[str, None] = field(default_factory=dict)
     """What the user can do about token requests that failed."""
 
@@ -87,6 +89,8 @@ class RequestCounts:
         self.results[outcome.result] += 1
         if outcome.chosen is not None:
             self.uses[outcome.chosen.rule.key] += 1
+        if outcome.not_found and (outcome.not_found in self.not_found or len(self.not_found) < MAX_PROBLEMS):
+            self.not_found.setdefault(outcome.not_found, []).append(exchange.number)
         if outcome.result in {"miss", "error"}:
             self._add_problem(exchange.number, outcome.report.partition("\n")[0])
         elif (refusal := exchange.unscripted_refusal) is not None:
@@ -131,6 +135,12 @@ class RequestCounts:
             noun = "request to something that is not" if number == 1 else "requests to things that are not"
             parts.append(f"{number} {noun} emulated: {', '.join(kinds[:_MAX_KINDS] + more)}")
         return ", ".join(parts)
+
+    def list_not_found(self) -> Iterator[str]:
+        """What Vertex would not have found, although it was answered."""
+        for reason, (first, *others) in self.not_found.items():
+            more = f" (and {count(len(others), 'more request')})" if others else ""
+            yield f"request {first}{more}: not found in the cloud: {reason}"
 
     def list_problems(self) -> Iterator[str]:
         """What is reported of single requests and of hosts."""
@@ -185,15 +195,16 @@ def _execute(
                 log_requests(service, stream)
         status = run_program(child, command, environment)
     print_line(counts.summary())
-    for remedy in counts.remedies:
-        print_line(remedy)
+    not_found = [*counts.list_not_found()]
+    for line in (*counts.remedies, *not_found):
+        print_line(line)
     # Where the program failed, requests that went wrong may be why; rules that were not used are not.
     problems = [*counts.list_problems()] if verify else []
     if verify and status == 0:
         problems += _list_unmet(counts, service if scenarios else None)
     for problem in problems:
         print_line(problem)
-    return NOT_VERIFIED if verify and problems and status == 0 else status
+    return NOT_VERIFIED if verify and (problems or not_found) and status == 0 else status
 
 
 def _list_unmet(counts: RequestCounts, service: "Service | None") -> Iterator[str]:

@@ -21,22 +21,32 @@ from emulator.redaction import clean_line, escape_controls
 def verify(*, url: str, session: str | None, control_token: str | None, strict: bool, as_json: bool) -> None:
     """Say what went wrong at a running emulator.
 
-    That is: a request that no rule answered, that led nowhere or that Vertex would have refused; a rule that was not used as its
-    `expect` says; no request at all. The exit status is then 1.
+    That is: a request that no rule answered, that led nowhere, that Vertex would have refused, or whose model it would not have found; a
+    rule that was not used as its `expect` says; no request at all. The exit status is then 1.
     """
     try:
         found = get_control(url, "verify", control_token, session=session, strict="true" if strict else None)
         refused = get_control(url, "journal", control_token, session=session, outcome="refusal")["exchanges"]
+        verdicts = get_control(url, "verdicts", control_token, session=session)["verdicts"]
         last = get_control(url, "journal", control_token, session=session, limit="1")["exchanges"]
     except EmulatorError as error:
         exit_with_error(error)
-    problems = [*found["unanswered"], *map(_describe_refusal, filter(_is_unexpected, refused)), *found["rules"]]
+    problems = [
+        *found["unanswered"],
+        *map(_describe_refusal, filter(_is_unexpected, refused)),
+        *(_describe_verdict(one) for one in verdicts if one["name"] in _NOT_FOUND),
+        *found["rules"],
+    ]
     if not last:
         problems.append("no request reached the emulator")
     for problem in problems:
         shown = json.dumps(problem, ensure_ascii=False) if as_json else "\n".join(map(clean_line, problem.split("\n")))
         click.echo(escape_controls(shown) if as_json else shown)
     raise SystemExit(1 if problems else 0)
+
+
+_NOT_FOUND = frozenset({"model_not_found", "endpoint_misspelt"})
+"""The verdicts on requests that were answered but would have been refused in the cloud."""
 
 
 def _is_unexpected(exchange: dict[str, Any]) -> bool:
@@ -48,3 +58,9 @@ def _describe_refusal(exchange: dict[str, Any]) -> str:
     number, session, refusal = exchange["number"], exchange["session"], exchange["refusal"]
     where = f"exchange {number}{f', session {session}' if session else ''}"
     return f"{where}: refused by Vertex ({refusal['name']}): {refusal['explanation']}"
+
+
+def _describe_verdict(verdict: dict[str, Any]) -> str:
+    numbers = verdict["exchanges"]
+    where = f"exchange {numbers[0]}" + (f" and {len(numbers) - 1} more" if len(numbers) > 1 else "")
+    return f"{where}: not found in the cloud: {verdict['sentence']}"

@@ -64,6 +64,8 @@ class Outcome(NamedTuple):
     """Whether the quirks, pace and faults of the overrides changed the answer."""
     said: str = ""
     """The beginning of the first choice: its text, or its calls."""
+    not_found: str = ""
+    """Why Vertex would not find the model or the endpoint, although the request is answered here; empty if it would."""
 
 
 def answer(

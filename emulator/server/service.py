@@ -419,6 +419,8 @@ class Service:
             outcome = await commit_outcome(store, session, outcome, make, project=target.project, state=state)
         if ticket.delay:
             outcome = outcome._replace(timeline=outcome.timeline.delay(ticket.delay))
+        if vetted.not_found:
+            outcome = outcome._replace(not_found=vetted.not_found)
         return outcome, parse_warnings + vetted.warnings + outcome.warnings, asked
 
     async def _run(self, work: Callable[[Facts], Result], facts: Facts, *, is_long: bool) -> Result:

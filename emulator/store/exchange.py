@@ -132,6 +132,8 @@ def clean_outcome(outcome: Outcome) -> Outcome:
     if report or warnings:
         report = "\n".join(map(clean_line, report.split("\n")))
         outcome = outcome._replace(report=report, warnings=tuple(map(clean_line, warnings)))
+    if outcome.not_found:
+        outcome = outcome._replace(not_found=clean_line(outcome.not_found))
     if refusal is not None:
         place, explanation = clean_line(refusal.place), clean_line(refusal.explanation)
         outcome = outcome._replace(refusal=replace(refusal, place=place, explanation=explanation))

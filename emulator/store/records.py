@@ -53,6 +53,7 @@ def pack(entry: Entry) -> bytes:
         "changed": outcome.changed_by_overrides,
         "asked": entry.asked,
         "said": outcome.said,
+        "not_found": outcome.not_found,
     }
     if chosen is not None:
         place = chosen.rule.place
@@ -90,6 +91,7 @@ def unpack(data: bytes) -> Entry:
         frozenset(header["quirks"]),
         header["changed"],
         header["said"],
+        header["not_found"],
     )
     return Exchange(
         header["number"],

@@ -122,6 +122,18 @@ def find_bare_models(one: Observation, _past: Past) -> Iterator[Finding]:
         )
 
 
+def find_models_not_found(one: Observation, _past: Past) -> Iterator[Finding]:
+    """Find models that were answered but that Vertex would not find."""
+    if one.target.is_openapi and one.outcome.not_found:
+        yield Finding((one.number,), one.outcome.not_found)
+
+
+def find_misspelt_endpoints(one: Observation, _past: Past) -> Iterator[Finding]:
+    """Find endpoints that are neither the shared one nor, as it seems, a deployed one."""
+    if not one.target.is_openapi and one.outcome.not_found:
+        yield Finding((one.number,), one.outcome.not_found)
+
+
 def find_wrong_hosts(one: Observation, _past: Past) -> Iterator[Finding]:
     """Find hosts at which there is no service, and those of another location than the path's; other hosts than Google's are ignored.
 

@@ -16,7 +16,7 @@ rules:
   - {name: unused, when: {last_user: unused}, reply: Never.}
 """
 MISS = """\
-exchange 3, session miss: no rule of "<scenario>" answers this request (session miss, turn 1)
+exchange 4, session miss: no rule of "<scenario>" answers this request (session miss, turn 1)
 nearest: "weather", <scenario>:4:5
   last_user  MISS  wanted text containing "weather", got "How was the match?"
 also near: "unused" (1 miss)
@@ -28,6 +28,7 @@ def url() -> Iterator[str]:
     """The URL of an emulator that has answered, refused and missed, each in a project, and one beyond its quota."""
     with Emulator(SCENARIO) as vertex:
         for project, model, text in (
+            ("misspelt", "google/gemini-3.5-flsh", "How is the weather?"),
             ("fine", "google/gemini-3.5-flash", "How is the weather?"),
             ("refused", "gemini", "How is the weather?"),
             ("miss", "google/gemini-3.5-flash", "How was the match?"),
@@ -59,11 +60,14 @@ def test_problems_are_printed(run: Any, url: str, arguments: list[str], said: st
 
 
 def test_problems_of_all_sessions_are_json_lines(run: Any, url: str) -> None:
-    """--json prints one text a line: unanswered requests, refusals, then rules."""
+    """--json prints one text a line: unanswered requests, refusals, models that would not be found, then rules."""
     result = run("verify", "--json", env={"VERTEX_EMULATOR_URL": url})
-    missed, refused = map(json.loads, result.stdout.splitlines())
-    assert missed.startswith("exchange 3, session miss: no rule of")
-    assert refused.startswith("exchange 2, session refused: refused by Vertex (malformed_publisher_model): model is")
+    missed, refused, misspelt = map(json.loads, result.stdout.splitlines())
+    assert missed.startswith("exchange 4, session miss: no rule of")
+    assert refused.startswith("exchange 3, session refused: refused by Vertex (malformed_publisher_model): model is")
+    assert misspelt.startswith(
+        'exchange 1: not found in the cloud: the model "google/gemini-3.5-flsh" is not in the catalogue'
+    )
     assert result.exit_code == 1
 
 

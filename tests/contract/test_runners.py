@@ -46,6 +46,21 @@ test("fails by itself", async (t) => {
   assert.equal(completion.choices[0].message.content, "It is sunny.");
 });
 """
+ELSEWHERE = """
+import test from "node:test";
+import OpenAI from "openai";
+import { testSession } from "vertex-openai-emulator";
+
+test("misspells the model", async (t) => {
+  const client = new OpenAI((await testSession(t)).openai());
+  await client.chat.completions.create({ model: "google/gemini-3.5-flsh", messages: [{ role: "user", content: "Hi" }] });
+});
+
+test("is refused on purpose", async (t) => {
+  const client = new OpenAI((await testSession(t, { refusals: ["malformed_*"] })).openai());
+  await client.chat.completions.create({ model: "flash", messages: [{ role: "user", content: "Hi" }] }).catch(() => "as expected");
+});
+"""
 FORGOTTEN = """
 import test from "node:test";
 import { testSession } from "vertex-openai-emulator";
@@ -173,6 +188,15 @@ def test_failed_test_shows_what_it_asked(recipe: Any) -> None:
     assert (done.returncode, counts(done.stdout)) == (1, {"pass": 0, "fail": 1}), done.stdout
     assert '#1 "How is the weather?" -> "weather" 200 "It rains."' in done.stdout
     assert "VerificationError" not in done.stdout
+
+
+def test_client_s_errors_are_told_if_its_test_passes(recipe: Any) -> None:
+    """A test that passes shows what would fail in the cloud; what it expects to be refused is no error."""
+    (recipe.folder / "elsewhere.test.mjs").write_text(ELSEWHERE, "utf-8")
+    done = recipe.run("node --test --test-reporter=spec elsewhere.test.mjs")
+    assert (done.returncode, counts(done.stdout)) == (0, {"pass": 2, "fail": 0}), done.stdout
+    assert re.findall("made errors:|error: [a-z_]+", done.stdout) == ["made errors:", "error: model_not_found"]
+    assert 'did you mean "google/gemini-3.5-flash"?' in done.stdout
 
 
 def test_report_has_its_lines_in_tap(recipe: Any) -> None:

@@ -102,6 +102,18 @@ def test_verify_names_refusals_that_are_not_scripted(
     assert done.err.partition(" leaks\n")[2].startswith(said)
 
 
+@pytest.mark.parametrize(("arguments", "status"), [([], 0), (["--verify"], 3)])
+def test_models_that_vertex_would_not_find_are_named(programs: Any, arguments: list[str], status: int) -> None:
+    """Once each, with --verify or without, because the program would fail in the cloud."""
+    model = {"MODEL": "google/gemini-3.5-flsh"}
+    done = programs.run(*arguments, SKY, "--", sys.executable, CHAT, "sky", "sky", "sky", env=model)
+    assert done.status == status
+    assert done.err.partition(" leaks\n")[2] == (
+        'vertex-emulator: request 1 (and 2 more requests): not found in the cloud: the model "google/gemini-3.5-flsh" is not in the '
+        'catalogue, and `--models known` refuses it; did you mean "google/gemini-3.5-flash"?\n'
+    )
+
+
 @pytest.mark.parametrize(
     ("scenario", "asked", "status", "requests"),
     [

@@ -98,6 +98,41 @@ def test_it(vertex):
     )
 
 
+HANGING = """
+import pytest
+
+@pytest.mark.vertex_sweep("stall_*", "crlf", timeout=0.2)
+def test_it(vertex):
+    messages = [{"role": "user", "content": "hi"}]
+    for _ in range(3):
+        vertex.openai().chat.completions.create(model="google/g", messages=messages, stream=True).response.read()
+
+@pytest.mark.vertex_sweep("stall_before_headers", timeout=20)
+def test_impatient(vertex):
+    with pytest.raises(openai.APITimeoutError):
+        vertex.openai(timeout=0.1, max_retries=0).chat.completions.create(
+            model="google/g", messages=[{"role": "user", "content": "hi"}]
+        )
+"""
+
+
+def test_a_client_without_a_timeout_has_hung(run: Run) -> None:
+    """A test that waits for answers that never come ends, fails and says why; one whose client gives up in time has survived."""
+    result = run("import openai\n" + HANGING)
+    result.assert_outcomes(passed=2, failed=2)
+    waited = "the test still waited after 0.2 s for an answer that never comes"
+    result.stdout.fnmatch_lines([f"{waited}; give its client a timeout, or the marker another one: *"])
+    result.stdout.fnmatch_lines(
+        [
+            "stall_before_headers *survived * 1 *",
+            "stall_before_headers *hung * 3 *nothing ever comes",
+            f" *{waited}",
+            "stall_mid_stream *hung * 3 *",
+            "crlf *survived * 3 *",
+        ]
+    )
+
+
 def test_globs_choose_variations(run: Run) -> None:
     """As `sweep --only` has them."""
     result = run('import pytest\n@pytest.mark.vertex_sweep("50[03]")\ndef test_it(vertex):\n    pass\n', "-v")
@@ -108,7 +143,8 @@ def test_globs_choose_variations(run: Run) -> None:
     ("marker", "said"),
     [
         ('vertex_sweep("fault")', "*@pytest.mark.vertex_sweep knows no 'fault'; it knows the sets faults, quirks, *"),
-        ("vertex_sweep(twice=True)", '*@pytest.mark.vertex_sweep has no option "twice"; it has once*'),
+        ("vertex_sweep(twice=True)", '*@pytest.mark.vertex_sweep has no option "twice"; it has once and timeout*'),
+        ("vertex_sweep(timeout=None)", "*vertex_sweep: timeout must be a number of seconds up to 600, not None*"),
     ],
 )
 def test_mistakes_in_the_marker_are_reported(run: Run, marker: str, said: str) -> None:

@@ -45,13 +45,17 @@ class Client:
     def __init__(self) -> None:
         self.clock = ManualClock()
         # Not vetted, so that a wrong client comes as far as with a server that is lenient.
-        settings = Settings(vetting="off", quirks=frozenset({"signatures_off"}))
-        self.service = Service(compile_rules(read_text(SCENARIO).scenarios), settings, clock=self.clock)
+        self.serve(Settings(vetting="off", quirks=frozenset({"signatures_off"})))
+        self.endpoint = "openapi"
         self.bearer = "ya29.first"
         self.host = "127.0.0.1:8080"
         self.location = "europe-west1"
         self.user_agent = "OpenAI/Python 2.9.0"
         self.connection = 0
+
+    def serve(self, settings: Settings) -> None:
+        """Begin with a new service."""
+        self.service = Service(compile_rules(read_text(SCENARIO).scenarios), settings, clock=self.clock)
 
     def send(self, content: str | list[Any], *, after: float = 1.0, headers: Any = (), **more: Any) -> Exchange:
         """Send a text or a conversation some seconds later, and read all of the answer, which takes a tenth of a second."""
@@ -71,7 +75,7 @@ class Client:
         body = json.dumps({"model": GEMINI, "messages": messages, **more}).encode()
         headers = [(b"host", self.host.encode()), (b"authorization", f"Bearer {self.bearer}".encode())]
         headers.append((b"user-agent", self.user_agent.encode()))
-        exchange = self.service.handle(Target("v1", "p", self.location, "openapi"), b"", headers, body)
+        exchange = self.service.handle(Target("v1", "p", self.location, self.endpoint), b"", headers, body)
         exchange.sender = exchange.sender._replace(connection=self.connection)
         return exchange
 
@@ -245,8 +249,8 @@ def get_refused(client: Client) -> None:
 def get_refused_by_rule(client: Client) -> None:
     """Meet refusals that the scenario scripts."""
     client.service.settings = Settings()
-    client.send("forbidden")
-    client.send("overloaded")
+    client.send("forbidden", model=PRICED)
+    client.send("overloaded", model=PRICED)
 
 
 def share_refusals(client: Client) -> None:
@@ -515,6 +519,38 @@ def send_resource_path(client: Client) -> None:
     client.send("Hello", model="publishers/google/models/gemini-3.5-flash")
 
 
+def ask_vetted(client: Client, model: str, location: str = "global", endpoint: str = "openapi") -> None:
+    """Send a request to a server that refuses what Vertex refuses."""
+    client.serve(Settings())
+    client.location, client.endpoint = location, endpoint
+    client.send("Hello", model=model)
+
+
+def misspell_model(client: Client) -> None:
+    """Write it with a hyphen for the dot."""
+    ask_vetted(client, "google/gemini-3-5-flash")
+
+
+def ask_elsewhere(client: Client) -> None:
+    """Ask where the model is not served."""
+    ask_vetted(client, "google/gemini-3.5-flash", "us-west1")
+
+
+def ask_newer_model(client: Client) -> None:
+    """Ask for a model that the catalogue may not know yet."""
+    ask_vetted(client, "google/gemini-9-flash-lite")
+
+
+def misspell_endpoint(client: Client) -> None:
+    """Write what the route is compatible with."""
+    ask_vetted(client, "google/gemini-3.5-flash", endpoint="openai")
+
+
+def ask_deployed_endpoint(client: Client) -> None:
+    """Ask an endpoint by its id."""
+    ask_vetted(client, "google/gemini-3.5-flash", endpoint="4711")
+
+
 def invent_host(client: Client) -> None:
     """Put the name of a location in front where there is no such host."""
     client.location, client.host = "eu", "eu-aiplatform.googleapis.com"
@@ -588,6 +624,9 @@ CASES: list[tuple[str, Behaviour, Behaviour]] = [
     ("token_for_each_request", fetch_each_token, reuse_tokens),
     ("model_without_publisher", leave_publisher_out, read_all),
     ("model_without_publisher", send_resource_path, read_all),
+    ("model_not_found", misspell_model, ask_newer_model),
+    ("model_not_found", ask_elsewhere, ask_newer_model),
+    ("endpoint_misspelt", misspell_endpoint, ask_deployed_endpoint),
     ("wrong_host", mistake_host, hit_hosts),
     ("wrong_host", invent_host, hit_hosts),
     ("wrong_host", invent_global_host, hit_hosts),

@@ -89,7 +89,7 @@ class RequestOptions:
         """The tokens of `cached_content`: a fixed estimate, because the cached content is unknown."""
         self.tokens_outside_messages = self.cached_tokens + sum(map(_count_tool, self.tools))
         """Estimated prompt tokens outside the messages: cached content and tool declarations."""
-        self.vetted: dict[Any, tuple[str, ...]] = {}
+        self.vetted: dict[Any, Any] = {}
         """The vetting policies that these options are known to pass, each with the warnings of them; maintained by `vetting`."""
         self.encoded: dict[Any, Any] = {}
         """Literal replies, encoded for these options; `engine.answer` adds to it by `keep_encoded`."""

@@ -7,7 +7,7 @@ from emulator.catalogue.errors import entry
 from emulator.catalogue.models import MAX_CHOICES, ModelCard, all_models, find_model
 from emulator.engine.request.history import SYSTEM_ROLES
 from emulator.engine.vetting.context import JsonPath, VettingContext
-from emulator.suggestions import did_you_mean, find_near, suggest_one
+from emulator.suggestions import did_you_mean, find_near
 from emulator.wire.errors import Refusal
 from emulator.wire.requests import ChatRequest
 
@@ -55,31 +55,50 @@ def check_model(context: VettingContext) -> Refusal | None:
     return context.refuse("publisher_model_not_found", ("model",), explanation)
 
 
-def find_model_warnings(context: VettingContext) -> tuple[str, ...]:
-    """Warn of a model that may be misspelt, that is gone or served in other locations, where any model is answered, and of an endpoint that is misspelt.
+def describe_not_found(context: VettingContext) -> str:
+    """Say why Vertex would not find the model or the endpoint of a request that is answered; empty if it would.
 
+    That is an endpoint or a model that is misspelt, and, where any model is answered, one that is gone or served in other locations.
     That a model is gone has to be known; of a day in the past on which it was announced to be, nothing is said.
     """
     target, model = context.facts.target, context.facts.model
     if not target.is_openapi:
         if context.policy.has_endpoints or find_near(target.endpoint, ["openapi"]) is None:
-            return ()
-        return (
-            f'"{target.endpoint}" is answered as the id of a deployed endpoint; {did_you_mean("endpoints/openapi")}',
-        )
+            return ""
+        return f'"{target.endpoint}" is answered as the id of a deployed endpoint; {did_you_mean("endpoints/openapi")}'
     if context.policy.models == "known":
-        return ()
+        return ""
     card = find_model(model)
     if card is None:
-        # Any other is taken for one that is newer than the catalogue.
-        near = suggest_one(model, [one.id for one in all_models()])
-        return (f'the model "{model}" is not in the catalogue, and `--models known` refuses it{near}',) if near else ()
+        near = _find_meant(model)
+        return (
+            f'the model "{model}" is not in the catalogue, and `--models known` refuses it; {did_you_mean(near)}'
+            if near
+            else ""
+        )
     if card.retired == "confirmed":
-        return (f"Vertex no longer answers for {card.id}, which has been retired{_since(card)}; take a newer model",)
+        return f"Vertex no longer answers for {card.id}, which has been retired{_since(card)}; take a newer model"
     if card.retired is None and not _is_served(context, card):
         location, served = target.location, ", ".join(card.locations)
-        return (f"Vertex has no {card.id} in {location} and answers 404; it is served in {served}",)
-    return ()
+        return f"Vertex has no {card.id} in {location} and answers 404; it is served in {served}"
+    return ""
+
+
+_WORD = re.compile("[a-z]+")
+_SEPARATORS = re.compile("[^a-z0-9/]+")
+
+
+def _find_meant(model: str) -> str | None:
+    """The model of the catalogue that an unknown one is a misspelling of; None if it may be one that is newer than the catalogue.
+
+    A newer one is a combination of words that are known, such as `flash` and `lite`, with other numbers; or nothing like those known.
+    """
+    known = [one.id for one in all_models()]
+    bare = _SEPARATORS.sub("", model.lower())
+    if same := next((one for one in known if _SEPARATORS.sub("", one.lower()) == bare), None):
+        return same
+    words = {word for one in known for word in _WORD.findall(one)}
+    return None if words.issuperset(_WORD.findall(model)) else find_near(model, known)
 
 
 def _since(card: ModelCard) -> str:

@@ -5,7 +5,7 @@ here in `vetting/`, add it to `_CHECKS` below, and a request that causes it to `
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -30,7 +30,7 @@ from emulator.engine.vetting.parameters import (
     check_refused_parameters,
     check_streamed_arguments,
     check_unknown_parameters,
-    find_model_warnings,
+    describe_not_found,
     find_parameter_warnings,
 )
 from emulator.engine.vetting.schemas import (
@@ -110,6 +110,8 @@ class VettingResult:
 
     refusal: Refusal | None = None
     warnings: tuple[str, ...] = ()
+    not_found: str = ""
+    """Why Vertex would not find the model or the endpoint, which is one of the warnings."""
 
 
 _PASSED = VettingResult()
@@ -126,19 +128,17 @@ def vet(facts: Facts, policy: VettingPolicy, vetting: Vetting, check: RouteCheck
     if vetting == "off":
         return _PASSED
     context = VettingContext(facts, policy)
-    warnings: tuple[str, ...] = ()
     if check is None:
-        refusal, warnings = _find_refusal(context, is_strict=vetting == "strict")
+        result = _vet_chat(context, is_strict=vetting == "strict")
     else:
         refusal = check(facts) or check_model(context)
-    if refusal is None:
-        return VettingResult(warnings=warnings) if warnings else _PASSED
-    if vetting == "warn":
+        result = _PASSED if refusal is None else VettingResult(refusal)
+    if vetting == "warn" and (refusal := result.refusal) is not None:
         return VettingResult(warnings=(f"Vertex refuses this ({refusal.rule}): {refusal.explanation}",))
-    return VettingResult(refusal)
+    return result
 
 
-def _find_refusal(context: VettingContext, *, is_strict: bool) -> tuple[Refusal | None, tuple[str, ...]]:
+def _vet_chat(context: VettingContext, *, is_strict: bool) -> VettingResult:
     """The refusal of the first check that a chat request fails; if it fails none, what is to be warned of."""
     passed, key = context.facts.vetted, (context.policy, is_strict)
     known = passed.get(key)
@@ -148,18 +148,20 @@ def _find_refusal(context: VettingContext, *, is_strict: bool) -> tuple[Refusal 
         if refusal is None:
             continue
         if is_strict or not entry(refusal.rule).strict_only:
-            return refusal, ()
+            return VettingResult(refusal)
         warnings = of_options if reads == "options" else of_messages
         warnings.append(f"Vertex refuses this on other routes ({refusal.rule}): {refusal.explanation}")
     if known is None:
-        known = (*find_model_warnings(context), *find_parameter_warnings(context), *of_options)
+        not_found = describe_not_found(context)
+        warnings = [*((not_found,) if not_found else ()), *find_parameter_warnings(context), *of_options]
+        known = VettingResult(None, tuple(warnings), not_found) if warnings else _PASSED
         if len(passed) < _MAX_POLICIES:
             passed[key] = known
     if context.may_have_calls:
         of_messages += find_repeated_ids(context)
         of_messages += find_signature_warnings(context)
         of_messages += find_content_warnings(context)
-    return None, (*known, *of_messages) if of_messages else known
+    return replace(known, warnings=(*known.warnings, *of_messages)) if of_messages else known
 
 
 @cache

@@ -763,11 +763,19 @@ def test_retired_models_are_warned_of(model: str, day: str) -> None:
 
 
 def test_models_that_may_be_misspelt_are_warned_of() -> None:
-    """With the nearest name; if none is near, it may be a model that is newer than the catalogue."""
+    """With the nearest name; if none is near, or only numbers differ, it may be a model that is newer than the catalogue."""
     assert warned(ask(model="google/gemini-3.5-flsh")) == (
         'the model "google/gemini-3.5-flsh" is not in the catalogue, and `--models known` refuses it; did you mean "google/gemini-3.5-flash"?',
     )
-    assert warned(ask(model="acme/own")) == warned(ask(model="google/${MODEL_ID}")) == ()
+    for model in (
+        "google/gemini-3-5-flash",
+        "google/Gemini-3.5-Flash",
+        "google/gemini-3.5_flash",
+        "googel/gemini-3.5-flash",
+    ):
+        assert 'did you mean "google/gemini-3.5-flash"?' in warned(ask(model=model))[0]
+    for model in ("acme/own", "google/${MODEL_ID}", "google/gemini-3.9-flash", "google/gemini-5-pro-preview-11-2027"):
+        assert warned(ask(model=model)) == ()
 
 
 @pytest.mark.parametrize(
