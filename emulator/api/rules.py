@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, Self, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict
 
+from emulator.api.misuse import explain_arguments, explain_attribute
 from emulator.engine.matching.rule_index import RuleIndex
 from emulator.engine.reply.functions import FunctionReply, ReplyFunction, Steps
 from emulator.engine.ruleset import Ruleset, compile_rules
@@ -37,6 +38,8 @@ TextMatcher = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
 Chunks = Literal["words", "sentences", "whole"] | Mapping[str, int] | Sequence[str]
 
 _MAX_NAME_LENGTH = 60
+_BESIDE = frozenset({"usage", "finish", "headers", "quirks", "pace", "fault"})
+"""The keys of a rule that `beside` sets."""
 
 # pytest leaves the frames of this module out of tracebacks, so that they end in the user's line.
 __tracebackhide__ = True
@@ -111,6 +114,13 @@ class RuleBuilder:
         answer = "" if self._added else ", without an answer"
         return f"<RuleBuilder {self._fields.get('name') or self._name} at {self._place}{answer}>"
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Called for methods that do not exist. Raises AttributeError."""
+            elsewhere = f"; write .beside({name}=...)" if name in _BESIDE else ""
+            raise explain_attribute("a rule", RuleBuilder, name, elsewhere)
+
     @property
     def _owner(self) -> Service | Session:
         """Who gets the rule."""
@@ -120,35 +130,41 @@ class RuleBuilder:
         """Answer with a text, a step, a list of steps, `"default"`, or the result of a function that gets the request's facts."""
         return self._append(self._to_steps(reply))
 
+    @explain_arguments
     def say(self, text: Texts, *, chunks: Chunks | None = None) -> Self:
-        """Say a text; a list gives the chunks in which it is streamed."""
+        """Say a text, streamed as chunks say: `.say("Good day", chunks="words")`; a list of texts is what is streamed, chunk by chunk."""
         return self._append([_drop_none(say=text, chunks=chunks)])
 
+    @explain_arguments
     def think(self, text: Texts, *, chunks: Chunks | None = None) -> Self:
         """Think a thought; only clients that request thoughts see it."""
         return self._append([_drop_none(think=text, chunks=chunks)])
 
     def call(self, name: str, arguments: Mapping[str, Any] | str | None = None, /, **named: Any) -> Self:
-        """Call a tool; missing arguments are generated from its schema, a text is sent unchanged, valid or not."""
+        """Call a tool: `.call("get_weather", city="Oslo")`; missing arguments are generated from its schema, a text is sent unchanged."""
         if arguments is not None and named:
             raise TypeError("give the arguments of the tool by name or as a mapping, not both")
         given = named or None if arguments is None else arguments
         return self._append([{"call": name} if given is None else {"call": name, "with": given}])
 
+    @explain_arguments
     def json(self, value: Any = "auto", *, chunks: Chunks | None = None) -> Self:
         """Answer with JSON; `auto` generates it from the request's schema."""
         return self._append([{"json": value, **_drop_none(chunks=chunks)}])
 
+    @explain_arguments
     def fail(
         self, error: int | str, *, message: str | None = None, details: Sequence[Mapping[str, Any]] | None = None
     ) -> Self:
-        """Fail with an HTTP status, a status name or a name from the error catalogue."""
+        """Fail with an HTTP status, a status name or a name from the error catalogue: `.fail(429)`."""
         return self._append([_drop_none(fail=error, message=message, details=details)])
 
+    @explain_arguments
     def image(self, image: str = "auto", *, mime_type: str | None = None) -> Self:
         """Answer with an image: a generated one, a file relative to the Python file, or a `data:` URL."""
         return self._append([_drop_none(image=image, mime_type=mime_type)])
 
+    @explain_arguments
     def audio(self, audio: str = "auto", *, mime_type: str | None = None) -> Self:
         """Answer with audio: a generated tone, a file relative to the Python file, or a `data:` URL."""
         return self._append([_drop_none(audio=audio, mime_type=mime_type)])
@@ -158,7 +174,7 @@ class RuleBuilder:
         return self._append([{"raw": raw}])
 
     def then(self, reply: Steps | ReplyFunction | None = None) -> Self:
-        """Begin the reply to the session's next request: this one, or the steps of the following calls."""
+        """Begin the reply to the session's next request: this one, or the steps of the calls that follow an empty `.then()`."""
         if reply is None:
             return self._update(replies=[*self._replies, None])
         return self._update(replies=[*self._replies, self._to_steps(reply)])
@@ -187,10 +203,12 @@ class RuleBuilder:
         """Give the rule the name that reports and the journal use."""
         return self._update(name=name)
 
+    @explain_arguments
     def expect(self, times: int | None = None, *, at_least: int | None = None) -> Self:
         """Require, when the session is verified, that the rule answered this many requests."""
         return self._update(expect=_drop_none(times=times, at_least=at_least))
 
+    @explain_arguments
     def beside(
         self,
         *,
@@ -201,7 +219,7 @@ class RuleBuilder:
         pace: str | Mapping[str, Any] | None = None,
         fault: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | None = None,
     ) -> Self:
-        """Set the other keys of the rule: token counts, finish reason, headers, quirks, pace, faults."""
+        """Set the other keys of the rule: `.beside(fault="reset_mid_stream")`, `.beside(finish="length")`."""
         given = _drop_none(usage=usage, finish=finish, headers=headers, quirks=quirks, pace=pace, fault=fault)
         return self._update(**given)
 
@@ -218,7 +236,10 @@ class RuleBuilder:
             return self._update(replies=[*before, steps])
         if not (isinstance(last, list) and isinstance(steps, list)):
             what = "a function" if _FunctionReply in (type(last), type(steps)) else '"default"'
-            raise TypeError(f"{what} makes the whole of a reply; give what follows with then()")
+            raise TypeError(
+                f"{what} makes the whole of a reply; begin the next one with an empty then(), such as "
+                '.then().call("get_weather")'
+            )
         return self._update(replies=[*before, [*last, *steps]])
 
     def _update(self, *, replies: list[_Reply] | None = None, **changes: Any) -> Self:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
+from emulator.api.misuse import explain_arguments
 from emulator.api.openai_clients import OpenAIClients
 from emulator.api.rules import Conditions, RuleBuilder
 from emulator.catalogue.quirks import QuirkName
@@ -170,6 +171,7 @@ class VertexSession(SessionScope):
         """An OpenAI client for asyncio; otherwise as `openai`."""
         return self._clients.async_openai(self, self.base_url, self.api_key, options)
 
+    @explain_arguments
     def push(self, *scenarios: ScenarioPath, repeats: Repeats = "last") -> None:
         """Replace the server's scenarios for this session by these: paths, recordings among them, or texts with a line break.
 
@@ -183,6 +185,7 @@ class VertexSession(SessionScope):
             raise error.with_traceback(None) from None
         self._service.push_rules(self.project, rules.ruleset, "---\n".join(_texts(scenarios)))
 
+    @explain_arguments
     def disturb(
         self,
         *,
@@ -209,6 +212,7 @@ class VertexSession(SessionScope):
         """How often each rule has answered, by its key."""
         return self._service.sessions.find(self.project).uses
 
+    @explain_arguments
     def record(self, folder: str | os.PathLike[str], *, upstream: str = "", access: "Access | None" = None) -> None:
         """Ask the real service, or an upstream (URL), what the session's recordings do not have, and record it in a folder.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from emulator.api.emulator import Emulator
 from emulator.api.rules import RuleBuilder
 from emulator.engine.request.facts import Facts
 from pytest_vertex_emulator import plugin
@@ -24,8 +25,22 @@ def rows() -> Iterator[str]:
     for name, method in vars(RuleBuilder).items():
         if inspect.isfunction(method) and not name.startswith("_"):
             _, *parameters = inspect.signature(method).parameters.values()
-            written = ", ".join(f"{str(one).partition(one.name)[0]}{one.name}" for one in parameters)
-            yield f"| `{name}({written})` | {inspect.getdoc(method)} |"
+            first = next((at for at, one in enumerate(parameters) if one.kind is one.KEYWORD_ONLY), len(parameters))
+            names = [f"{str(one).partition(one.name)[0]}{one.name}" for one in parameters]
+            names[first:first] = ["*"] if first < len(names) and "*" not in "".join(names) else []
+            yield f"| `{name}({', '.join(names)})` | {inspect.getdoc(method)} |"
+
+
+def test_calls_in_the_table_are_valid(read_guide: Callable[[str], str]) -> None:
+    """Each makes a rule."""
+    guide = read_guide("testing.md")
+    methods = guide[guide.index("| method |") : guide.index("<!-- end -->")]
+    calls = re.findall(r"`(\.\w+\([^`)][^`]*\))`", methods)
+    assert len(calls) > 4
+    with Emulator() as vertex:
+        for call in calls:
+            eval(f"vertex.on().say('Hi'){call}", {"vertex": vertex})  # noqa: S307
+        assert vertex.verify().problems == ()
 
 
 def table(guide: str, title: str) -> list[str]:

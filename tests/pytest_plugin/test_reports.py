@@ -177,6 +177,15 @@ MISSPELT = {
         'vertex.on().call("f", {"a": 1}, b=2)',
         "give the arguments of the tool by name or as a mapping, not both",
     ),
+    "argument": ('vertex.disturb(faults="reset")', 'disturb() has no argument "faults"; did you mean "fault"?'),
+    "key": ('vertex.on().reply("x").beside(headres={})', 'beside() has no argument "headres"; did you mean "headers"?'),
+    "chunks": ('vertex.on().say("Hi", ["H", "i"])', "say() takes chunks by name only: say(..., chunks=...)"),
+    "method": ('vertex.on().cal("f")', 'a rule has no "cal"; did you mean "call"?'),
+    "fault": ('vertex.on().say("x").fault("crlf")', 'a rule has no "fault"; write .beside(fault=...)'),
+    "next": (
+        'vertex.on().fail(429).then("default").call("f")',
+        '"default" makes the whole of a reply; begin the next one with an empty then(), such as .then().call("get_weather")',
+    ),
     "pushed": ('vertex.push("rules:\\n- replay: x\\n")', 'unknown key "replay" in a rule; did you mean "reply"?'),
     "asserted": ('vertex.assert_sent(modle="x")', 'assert_sent() has no argument "modle"; did you mean "model"?'),
     "narrowed": (
