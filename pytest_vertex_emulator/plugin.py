@@ -343,8 +343,8 @@ def _report_errors() -> Iterator[None]:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
-def _read_marker(request: pytest.FixtureRequest) -> tuple[list[Path], dict[str, Any]]:
-    """The scenarios and options of the nearest marker; paths are relative to the test's folder or else to the root."""
+def _read_marker(request: pytest.FixtureRequest) -> tuple[list[str | Path], dict[str, Any]]:
+    """The scenarios, files or texts, and options of the nearest marker; paths are relative to the test's folder or else to the root."""
     marker = request.node.get_closest_marker("vertex")
     if marker is None:
         return [], {}
@@ -356,11 +356,13 @@ def _read_marker(request: pytest.FixtureRequest) -> tuple[list[Path], dict[str, 
     _check_values(marker)
     _check_globs(_list_globs(marker.kwargs))
     folders = (request.path.parent, request.config.rootpath)
-    paths = [
-        next((folder / name for folder in folders if (folder / name).exists()), folders[0] / name)
-        for name in marker.args
+    scenarios = [
+        one
+        if isinstance(one, str) and "\n" in one
+        else next((folder / one for folder in folders if (folder / one).exists()), folders[0] / one)
+        for one in marker.args
     ]
-    return paths, marker.kwargs
+    return scenarios, marker.kwargs
 
 
 def _check_values(marker: pytest.Mark) -> None:

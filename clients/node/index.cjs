@@ -3,7 +3,7 @@
 
 const { spawn } = require("node:child_process");
 const { randomBytes } = require("node:crypto");
-const { access, readFile } = require("node:fs/promises");
+const { access, readFile, readdir } = require("node:fs/promises");
 const http = require("node:http");
 const https = require("node:https");
 const path = require("node:path");
@@ -73,6 +73,12 @@ function findNear(word, known) {
   const [edits, nearest] = rated[0];
   if (edits <= Math.max(1, wanted.length / 3)) return nearest;
   return known.find((name) => wanted.length > 2 && name.toLowerCase().includes(wanted));
+}
+
+/** The name of the file in the same folder that differs least from a missing one; undefined if none is near. */
+async function findNearFile(file) {
+  const names = await readdir(path.dirname(file)).catch(() => []);
+  return names.length > 0 ? findNear(path.basename(file), names) : undefined;
 }
 
 /** How many characters have to be put in, taken out or replaced to make one text of another. */
@@ -347,7 +353,9 @@ class Session {
     try {
       text = await readFile(file);
     } catch (error) {
-      const what = { ENOENT: "there is no such file", EISDIR: "it is a folder" }[error.code] ?? error.message;
+      const near = error.code === "ENOENT" ? await findNearFile(file) : undefined;
+      const missing = `there is no such file${near ? ` (did you mean "${near}"?)` : ""}`;
+      const what = { ENOENT: missing, EISDIR: "it is a folder" }[error.code] ?? error.message;
       throw new EmulatorError(
         `the scenario ${file} cannot be read: ${what}; give a file, a text with a line break, or an object`,
       );

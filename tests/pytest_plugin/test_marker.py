@@ -38,6 +38,13 @@ import os
 def test_function():
     assert ask() == "Hello."
 
+@pytest.mark.vertex('''
+rules:
+  - {{when: {{last_user: hi}}, reply: Hello.}}
+''')
+def test_text():
+    assert ask() == "Hello."
+
 @pytest.mark.parametrize("text", ["hi", "oh hi"])
 @pytest.mark.vertex("rules.yaml")
 def test_parameters(text):
@@ -89,7 +96,7 @@ def test_with_the_fixture(vertex):
     assert vertex.openai().chat.completions.create(model="google/g", messages=[{{"role": "user", "content": "hi"}}])
 """
     result = run(test_it_py=text, rules_yaml=HELLO)
-    result.assert_outcomes(passed=10, failed=1)
+    result.assert_outcomes(passed=11, failed=1)
     result.stdout.fnmatch_lines(["*test_problems_fail_it*", 'exchange *: no rule of "rules" answers this request*'])
 
 

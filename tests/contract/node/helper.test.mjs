@@ -48,6 +48,7 @@ test("what is wrong with a scenario is told", async () => {
   const wrong = await session.push("\nrules: 1").catch((error) => error);
   assert.equal(wrong.problems[0].line, 2);
   assert.match(await push("nowhere.yaml"), /^the scenario nowhere\.yaml cannot be read: there is no such file; give a file, a text/);
+  assert.match(await push("waether.yaml"), /there is no such file \(did you mean "weather\.yaml"\?\); give/);
   assert.match(await push(new URL(".", import.meta.url)), /cannot be read: it is a folder/);
 });
 
