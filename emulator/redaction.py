@@ -47,6 +47,8 @@ _SECRETS = (
     ),
 )
 """Kinds of secrets that are known by their value."""
+_HOST_MARK = re.compile("|".join(["@", *(re.escape(start) for start, _ in _SECRETS)]))
+"""What may begin a secret, or end the user-info of a host: for short texts, in which one search is faster than one for each."""
 
 _SECRET_FIELDS = frozenset(
     {
@@ -169,7 +171,7 @@ def _escape(found: re.Match[str]) -> str:
 
 def clean_host(host: str) -> str:
     """A Host header without its user-info, on one line and cut; host names are short."""
-    if len(host) <= MAX_HOST and host.isascii() and host.isprintable() and "@" not in host and not _may_be_secret(host):
+    if len(host) <= MAX_HOST and host.isascii() and host.isprintable() and _HOST_MARK.search(host) is None:
         return host
     userinfo, at, name = host.rpartition("@")
     return clean_line(f"{REDACTED}@{name}" if at and userinfo else name, MAX_HOST)

@@ -32,6 +32,8 @@ class Journal:
 
     def __init__(self, max_exchanges: int, max_bytes: int) -> None:
         self._exchanges: deque[Entry] = deque()
+        self._sizes: deque[int] = deque()
+        """The bytes of each."""
         self.max_exchanges = max_exchanges
         self.max_bytes = max_bytes
         self._bytes = 0
@@ -65,11 +67,13 @@ class Journal:
         """Append an entry and set its position; the oldest are evicted when the bounds are exceeded."""
         with self._lock:
             self._added = exchange.position = self._added + 1
-            exchanges = self._exchanges
+            exchanges, size = self._exchanges, exchange.size
             exchanges.append(exchange)
-            self._bytes += exchange.size
+            self._sizes.append(size)
+            self._bytes += size
             while len(exchanges) > self.max_exchanges or self._bytes > self.max_bytes:
-                self._bytes -= exchanges.popleft().size
+                exchanges.popleft()
+                self._bytes -= self._sizes.popleft()
             if self._waiting:
                 self._changed.notify_all()
 
@@ -87,8 +91,7 @@ class Journal:
             exchange.position = position
         with self._lock:
             kept = [] if anew else [exchange for exchange in self._exchanges if exchange.position >= first]
-            self._exchanges = deque([*kept, *(exchange for _, exchange in entries)])
-            before, self._bytes = self._bytes, sum(exchange.size for exchange in self._exchanges)
+            before = self._keep([*kept, *(exchange for _, exchange in entries)])
             self._added = self._exchanges[-1].position if self._exchanges else 0
         if before - self._bytes >= _MUCH_MEMORY:
             _give_memory_back()
@@ -96,11 +99,16 @@ class Journal:
     def remove(self, unwanted: Callable[[Entry], bool]) -> None:
         """Remove the entries for which `unwanted` is true, and give their memory back."""
         with self._lock:
-            kept = [exchange for exchange in self._exchanges if not unwanted(exchange)]
-            self._exchanges = deque(kept)
-            before, self._bytes = self._bytes, sum(exchange.size for exchange in kept)
+            before = self._keep([exchange for exchange in self._exchanges if not unwanted(exchange)])
         if before - self._bytes >= _MUCH_MEMORY:
             _give_memory_back()
+
+    def _keep(self, entries: Sequence[Entry]) -> int:
+        """Replace all entries by these; return the bytes that those before took."""
+        before = self._bytes
+        self._exchanges, self._sizes = deque(entries), deque([entry.size for entry in entries])
+        self._bytes = sum(self._sizes)
+        return before
 
     def wait_until(self, holds: Callable[[], bool], timeout: float) -> bool:
         """Wait until `holds` returns true, checking it after each added entry; return False after `timeout` seconds."""
