@@ -469,22 +469,35 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.sections += record.sections()
     if report.passed and is_teardown:
         # pytest-xdist serializes the attributes of a report as JSON.
-        vars(report)["vertex_errors"] = [f"{one.name}: {one.sentence}; {one.advice}" for one in record.errors]
+        vars(report)["vertex_errors"] = [f"{one.name}: {one.explanation}" for one in record.errors]
         vars(report)["vertex_played"] = record.played
+        if item.get_closest_marker("vertex_sweep") is None:
+            # In a sweep, that a variation changes nothing stands in its row.
+            vars(report)["vertex_warnings"] = list(
+                dict.fromkeys(warning for one in record.exchanges for warning in one.outcome.warnings)
+            )
     return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List the recordings that were not used, and the clients' errors in passed tests, once for each kind."""
+    """List the recordings that were not used, and of passed tests the clients' errors and the answers' warnings, once for each kind."""
     _report_unused(terminalreporter)
+    _report_kinds(terminalreporter, "vertex_errors", "vertex verdicts: errors of the client in tests that passed")
+    _report_kinds(
+        terminalreporter, "vertex_warnings", "vertex warnings: what scenarios asked for in vain in tests that passed"
+    )
+
+
+def _report_kinds(terminalreporter: pytest.TerminalReporter, attribute: str, title: str) -> None:
+    """List the texts that an attribute of the reports has, each with the first of its tests."""
     tests: dict[str, list[str]] = {}
     for reports in terminalreporter.stats.values():
         for report in reports:
-            for error in getattr(report, "vertex_errors", ()):
-                tests.setdefault(error, []).append(report.nodeid)
+            for text in getattr(report, attribute, ()):
+                tests.setdefault(text, []).append(report.nodeid)
     if not tests:
         return
-    terminalreporter.section("vertex verdicts: errors of the client in tests that passed", yellow=True)
+    terminalreporter.section(title, yellow=True)
     for error, names in [*tests.items()][:_MAX_SHOWN]:
         more = [f"and {len(names) - _MAX_TESTS} more"] if len(names) > _MAX_TESTS else []
         for line in (error, *(f"  {name}" for name in [*names[:_MAX_TESTS], *more])):

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from emulator.catalogue.variations import Variation
 
 _MARKER = (
-    "vertex_sweep(*names, once=False, timeout=10): run the test once in each of these sets (faults, quirks, errors, slow, all) or "
-    "variations (names or globs), by default in the faults; with once, faults happen only in the first use of each rule; a test that "
-    "waits longer than timeout (seconds) for an answer that never comes has hung, and fails"
+    "vertex_sweep(*names, without=(), once=False, timeout=10): run the test once in each of these sets (faults, quirks, errors, slow, "
+    "all) or variations (names or globs), by default in the faults, but for those in without; with once, faults happen only in the first "
+    "use of each rule; a test that waits longer than timeout (seconds) for an answer that never comes has hung, and fails"
 )
-_OPTIONS = ("once", "timeout")
+_OPTIONS = ("without", "once", "timeout")
 _TIMEOUT = 10.0
 """Seconds after which an answer that stalls goes on, as `vertex-emulator sweep` kills a program after as many."""
 _LONGEST_TIMEOUT = 600
+_GIVING_UP = frozenset({"request_given_up", "stream_not_read", "stream_restarted"})
+"""The verdicts that a client does not deserve for leaving an answer that never comes."""
 _NOTICE = 1.0
 """Seconds that it takes at most until the server knows which clients have left."""
 _FIXTURE = "vertex_variation"
@@ -61,11 +63,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if problem := find_hiding_module():
         raise pytest.UsageError(problem)
     from emulator.catalogue.variations import SET_NAMES, choose_variations, variations_of
+    from emulator.suggestions import suggest_one
 
     if unknown := sorted(set(marker.kwargs) - set(_OPTIONS)):
-        raise pytest.UsageError(
-            f'@pytest.mark.vertex_sweep has no option "{unknown[0]}"; it has {" and ".join(_OPTIONS)}'
-        )
+        raise pytest.UsageError(f'@pytest.mark.vertex_sweep has no option "{unknown[0]}"; it has {", ".join(_OPTIONS)}')
     timeout = marker.kwargs.get("timeout", _TIMEOUT)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= _LONGEST_TIMEOUT:
         raise pytest.UsageError(
@@ -73,12 +74,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )
     all_names = [one.name for one in variations_of("all")]
     names = [name for given in marker.args for name in fnmatch.filter(all_names, str(given)) or [given]]
-    try:
-        variations = choose_variations(names, once=bool(marker.kwargs.get("once")))
-    except KeyError as error:
-        raise pytest.UsageError(
-            f"@pytest.mark.vertex_sweep knows no {error}; it knows the sets {', '.join(SET_NAMES)} and the variations in them"
-        ) from None
+    left_out = marker.kwargs.get("without", ())
+    without = [left_out] if isinstance(left_out, str) else [str(one) for one in left_out]
+    for name in (*names, *without):
+        if name not in SET_NAMES and not fnmatch.filter(all_names, str(name)):
+            raise pytest.UsageError(
+                f"@pytest.mark.vertex_sweep knows no {name!r}; it knows the sets {', '.join(SET_NAMES)} and the variations in them"
+                f"{suggest_one(str(name), [*SET_NAMES, *all_names])}"
+            )
+    variations = choose_variations(names, without=without, once=bool(marker.kwargs.get("once")))
     metafunc.parametrize(_FIXTURE, variations, indirect=True, ids=[one.name for one in variations])
 
 
@@ -157,7 +161,11 @@ def _make_row(
         detail=detail,
         requests=len(exchanges),
         seconds=round(call.duration, 3),
-        verdicts=tuple({**asdict(one), "exchanges": list(one.exchanges)} for one in vertex.verdicts()),
+        verdicts=tuple(
+            {**asdict(one), "exchanges": list(one.exchanges)}
+            for one in vertex.verdicts()
+            if variation.with_limit(_TIMEOUT) is variation or one.name not in _GIVING_UP
+        ),
     )
 
 
@@ -165,7 +173,14 @@ def _classify(call: pytest.CallInfo[None]) -> tuple["Result", str]:
     if call.excinfo is None:
         return "survived", ""
     error = call.excinfo.value
-    first = next(iter(str(error).splitlines()), "")
+    lines = str(error).splitlines()
+    first = next(iter(lines), "")
+    # Where pytest shortens the two texts, the row shows where they differ.
+    wanted, got = (next((line[4:] for line in lines if line.startswith(sign)), None) for sign in ("  - ", "  + "))
+    if "..." in first and wanted is not None and got is not None:
+        from emulator.api.sweeps import describe_difference
+
+        return "wrong answer", describe_difference(wanted.encode(), got.encode())
     if isinstance(error, AssertionError | pytest.fail.Exception):
         return "wrong answer", first
     return "crashed", f"{type(error).__name__}: {first}"

@@ -309,6 +309,11 @@ class Session {
   }
 
   openai(options = {}) {
+    const snake = Object.keys(options).find((name) => name.includes("_"));
+    if (snake) {
+      const camel = snake.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase());
+      throw new TypeError(`the openai package has no option "${snake}"; did you mean "${camel}"?`);
+    }
     return { baseURL: this.baseURL, apiKey: this.apiKey, ...options };
   }
 
@@ -367,7 +372,11 @@ class Session {
     await this.#control("POST", "reset");
   }
 
-  async journal(filter = {}) {
+  journal(filter = {}) {
+    return remindToAwait(this.#readJournal(filter), Array, ["0"], "journal(...)");
+  }
+
+  async #readJournal(filter) {
     checkOptions("journal", filter, JOURNAL_FILTER);
     return (await this.#control("GET", "journal", filter)).exchanges;
   }
@@ -386,8 +395,9 @@ class Session {
     }
   }
 
-  async verdicts() {
-    return (await this.#control("GET", "verdicts")).verdicts;
+  verdicts() {
+    const found = this.#control("GET", "verdicts").then(({ verdicts }) => verdicts);
+    return remindToAwait(found, Array, ["0"], "verdicts()");
   }
 
   /** What went wrong so far, each a sentence or a report of several lines. */
@@ -525,6 +535,8 @@ async function finishSession(session, options, stack, print) {
     await session.verify(pick(options, VERIFY_OPTIONS));
     const errors = await listErrors(session, options.refusals);
     if (errors.length > 0) print(["the test passed, but its client made errors:", ...errors].join("\n"));
+    const warnings = new Set((await session.journal()).flatMap(({ answer_warnings: found }) => found ?? []));
+    if (warnings.size > 0) print(["the test passed, but its scenario asked in vain:", ...warnings].join("\n"));
   } catch (error) {
     if (error instanceof PlainError) error.pointTo(stack);
     throw error;

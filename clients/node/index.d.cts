@@ -98,6 +98,8 @@ export interface Exchange {
   answer?: any;
   usage?: Record<string, any> | null;
   warnings?: string[];
+  /** Those of the warnings that say what the scenario asks for and the answer does not do. */
+  answer_warnings?: string[];
   /** Parameters that Vertex ignores. */
   ignored?: string[];
   quirks?: string[];

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from emulator.api.background import BackgroundServer, Listeners
+from emulator.api.misuse import explain_arguments
 from emulator.api.openai_clients import OpenAIClients
 from emulator.api.session import SessionScope, VertexSession
 from emulator.credentials.key_files import KeyFiles, write_key_files, write_private
@@ -63,6 +64,7 @@ class KeyFileFolder:
             self._folder = self._first = None
 
 
+_NOT_STARTED = "the emulator has not been started; write `with Emulator(...) as vertex:`, or call start()"
 PROJECT = "test-project"
 """The project where none is named."""
 
@@ -84,6 +86,7 @@ class Emulator(SessionScope):
     `async with` does the same. Several may run in one process.
     """
 
+    @explain_arguments
     def __init__(
         self,
         *scenarios: ScenarioPath,
@@ -148,7 +151,7 @@ class Emulator(SessionScope):
     def url(self) -> str:
         """Scheme, host and port."""
         if self._url is None:
-            raise StartError("the emulator has not been started")
+            raise StartError(_NOT_STARTED)
         return self._url
 
     @property
@@ -177,7 +180,7 @@ class Emulator(SessionScope):
     def write_credentials(self, project: str) -> Path:
         """The key file of a service account of a project; otherwise as `credentials_file`."""
         if self._key_files is None:
-            raise StartError("the emulator has not been started")
+            raise StartError(_NOT_STARTED)
         return self._key_files.file_for(project)
 
     def environment(self, project: str = PROJECT) -> dict[str, str]:

@@ -18,6 +18,7 @@ def explain_arguments(function: Callable[P, R]) -> Callable[P, R]:
     known = [name for name in known if name != "self"]
     named_only = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
     has_list = any(one.kind is one.VAR_POSITIONAL for one in parameters)
+    name = function.__qualname__.split(".")[-2] if function.__name__ == "__init__" else function.__name__
     most = len([one for one in parameters if one.kind in {one.POSITIONAL_OR_KEYWORD, one.POSITIONAL_ONLY}])
 
     @wraps(function)
@@ -25,11 +26,12 @@ def explain_arguments(function: Callable[P, R]) -> Callable[P, R]:
         __tracebackhide__ = True
         unknown = next((name for name in kwargs if name not in known), None)
         if unknown is not None:
-            raise TypeError(f'{function.__name__}() has no argument "{unknown}"{suggest(unknown, known)}')
-        if len(args) > most and named_only and not has_list:
-            raise TypeError(
-                f"{function.__name__}() takes {', '.join(named_only)} by name only: {function.__name__}(..., {named_only[0]}=...)"
+            listed = next(
+                (f"; {one.name} are given without a name" for one in parameters if one.kind is one.VAR_POSITIONAL), ""
             )
+            raise TypeError(f'{name}() has no argument "{unknown}"{suggest(unknown, known)}{listed}')
+        if len(args) > most and named_only and not has_list:
+            raise TypeError(f"{name}() takes {', '.join(named_only)} by name only: {name}(..., {named_only[0]}=...)")
         return function(*args, **kwargs)
 
     return call

@@ -12,11 +12,14 @@ from emulator.engine.matching.rule_index import RuleIndex
 from emulator.engine.reply.functions import FunctionReply, ReplyFunction, Steps
 from emulator.engine.ruleset import Ruleset, compile_rules
 from emulator.errors import Place, ScenarioError
+from emulator.scenario.checks.steps import ends_reply
 from emulator.scenario.loading import ScenarioFile, show_path
 from emulator.scenario.python_values import read_rule
+from emulator.scenario.rules import ReplyRule
 from emulator.scenario.steps import HANDED_OVER
 from emulator.server.service import Service
 from emulator.store.sessions import Session
+from emulator.suggestions import did_you_mean
 
 
 def find_call_site() -> tuple[Place, Path]:
@@ -40,6 +43,8 @@ Chunks = Literal["words", "sentences", "whole"] | Mapping[str, int] | Sequence[s
 _MAX_NAME_LENGTH = 60
 _BESIDE = frozenset({"usage", "finish", "headers", "quirks", "pace", "fault"})
 """The keys of a rule that `beside` sets."""
+_REPLY = frozenset({"answer", "answers", "replies", "respond", "responds", "return_", "returns", "text"})
+"""What other libraries call `reply`."""
 
 # pytest leaves the frames of this module out of tracebacks, so that they end in the user's line.
 __tracebackhide__ = True
@@ -119,6 +124,8 @@ class RuleBuilder:
         def __getattr__(self, name: str) -> Any:
             """Called for methods that do not exist. Raises AttributeError."""
             elsewhere = f"; write .beside({name}=...)" if name in _BESIDE else ""
+            if name in _REPLY:
+                elsewhere = f"; {did_you_mean('reply')}"
             raise explain_attribute("a rule", RuleBuilder, name, elsewhere)
 
     @property
@@ -239,6 +246,13 @@ class RuleBuilder:
             raise TypeError(
                 f"{what} makes the whole of a reply; begin the next one with an empty then(), such as "
                 '.then().call("get_weather")'
+            )
+        (rule,) = _read({"reply": last}, *find_call_site()).scenario.rules
+        written = rule.reply if isinstance(rule, ReplyRule) else ()
+        if isinstance(written, list) and written and (verb := ends_reply(written[-1])):
+            raise TypeError(
+                f'this step is never reached, because the reply ends with the "{verb}" before it; begin the reply to the next request with '
+                'an empty then(), such as .fail(429).then().say("Hello")'
             )
         return self._update(replies=[*before, [*last, *steps]])
 

@@ -5,9 +5,9 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
+from typing import TYPE_CHECKING, Any, Never, Protocol, Self, Unpack
 
-from emulator.api.misuse import explain_arguments
+from emulator.api.misuse import explain_arguments, explain_attribute
 from emulator.api.openai_clients import OpenAIClients
 from emulator.api.rules import Conditions, RuleBuilder
 from emulator.catalogue.quirks import QuirkName
@@ -78,14 +78,27 @@ class SessionScope:
         __tracebackhide__ = True
         return self.journal.assert_sent(times, **wanted)
 
-    def on(self, **when: Unpack[Conditions]) -> RuleBuilder:
+    def on(self, *texts: Never, **when: Unpack[Conditions]) -> RuleBuilder:
         """Add a rule; the arguments are the keys of `when`. Raises ScenarioError with the Python line.
 
         Rules of a session are tried before those for all sessions, and these before the rules of files. Resetting a session removes
         its rules, those for all sessions are kept.
         """
         __tracebackhide__ = True
+        if texts:
+            raise TypeError(
+                f"on() takes conditions by name: on(last_user={texts[0]!r}); without any the rule answers every request"
+            )
         return RuleBuilder(self._service, self._scope, when)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Called for attributes that do not exist. Raises AttributeError."""
+            __tracebackhide__ = True
+            is_step = not name.startswith("_") and hasattr(RuleBuilder, name)
+            elsewhere = f"; make a rule first: .on(last_user=...).{name}(...)" if is_step else ""
+            raise explain_attribute(type(self).__name__, type(self), name, elsewhere)
 
     def reset(self) -> None:
         """Clear counters, pushed scenarios, the rules added to sessions, disturbances and journal."""

@@ -78,9 +78,9 @@ def variations_of(name: SetName) -> tuple[Variation, ...]:
 
 
 def choose_variations(
-    names: Sequence[str] = (), only: Sequence[str] = (), *, once: bool = False
+    names: Sequence[str] = (), only: Sequence[str] = (), without: Sequence[str] = (), *, once: bool = False
 ) -> tuple[Variation, ...]:
-    """The variations of sets, or those named, each once, of which at least one of the globs in `only` holds.
+    """The variations of sets, or those named, each once, of which at least one of the globs in `only` holds and none in `without`.
 
     Without names those of all sets if there are globs, else the faults. With `once` faults occur only in the first use of each rule.
     Raises KeyError for an unknown name.
@@ -90,6 +90,7 @@ def choose_variations(
     for name in names or (("all",) if only else ("faults",)):
         several = variations_of(name) if name in SET_NAMES else (known[name],)
         found |= {one.name: one for one in several if not only or any(fnmatchcase(one.name, glob) for glob in only)}
+    found = {name: one for name, one in found.items() if not any(fnmatchcase(name, glob) for glob in without)}
     if not once:
         return tuple(found.values())
     # Variations that occur only at first anyway are then there twice; one of the two is dropped.

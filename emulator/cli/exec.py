@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,19 +78,27 @@ class RequestCounts:
     """What is reported of single requests, the first `MAX_PROBLEMS`; the key "" counts the rest."""
     not_found: dict[str, list[int]] = field(default_factory=dict)
     """Why Vertex would not find models or endpoints that were answered, each with the numbers of its requests; `MAX_PROBLEMS` at most."""
+    warnings: dict[str, list[int]] = field(default_factory=dict)
+    """What scenarios asked for that answers did not do, and models that are not known, in the same form."""
     remedies: dict[str, None] = field(default_factory=dict)
     """What the user can do about token requests that failed."""
 
     def add(self, exchange: "Exchange") -> None:
         """Count an exchange."""
+        from emulator.verdicts.requests import describe_unknown_model
+
         self.requests += 1
         self.has_arrived = True
         outcome = exchange.outcome
         self.results[outcome.result] += 1
         if outcome.chosen is not None:
             self.uses[outcome.chosen.rule.key] += 1
-        if outcome.not_found and (outcome.not_found in self.not_found or len(self.not_found) < MAX_PROBLEMS):
-            self.not_found.setdefault(outcome.not_found, []).append(exchange.number)
+        if outcome.not_found:
+            _note(self.not_found, outcome.not_found, exchange.number)
+        unknown = describe_unknown_model(exchange.target, outcome, exchange.asked.model)
+        for warning in (*outcome.warnings, unknown):
+            if warning:
+                _note(self.warnings, warning, exchange.number)
         if outcome.result in {"miss", "error"}:
             self._add_problem(exchange.number, outcome.report.partition("\n")[0])
         elif (refusal := exchange.unscripted_refusal) is not None:
@@ -138,9 +146,11 @@ class RequestCounts:
 
     def list_not_found(self) -> Iterator[str]:
         """What Vertex would not have found, although it was answered."""
-        for reason, (first, *others) in self.not_found.items():
-            more = f" (and {count(len(others), 'more request')})" if others else ""
-            yield f"request {first}{more}: not found in the cloud: {reason}"
+        return (f"{requests}: not found in the cloud: {reason}" for requests, reason in _write_notes(self.not_found))
+
+    def list_warnings(self) -> Iterator[str]:
+        """What scenarios asked for in vain, and models that are not known."""
+        return (f"{requests}: warning: {warning}" for requests, warning in _write_notes(self.warnings))
 
     def list_problems(self) -> Iterator[str]:
         """What is reported of single requests and of hosts."""
@@ -149,6 +159,18 @@ class RequestCounts:
             yield f"and {more} more such requests; -v or --log tells which"
         for host, number in sorted(self.leaks.hosts.items()):
             yield f"leak: {host}, {count(number, 'request')}"
+
+
+def _note(notes: dict[str, list[int]], text: str, number: int) -> None:
+    """Add a request to those of which a text is said, unless there are too many texts."""
+    if text in notes or len(notes) < MAX_PROBLEMS:
+        notes.setdefault(text, []).append(number)
+
+
+def _write_notes(notes: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, str]]:
+    """Each text, behind the first of its requests and how many more there are."""
+    for text, (first, *others) in notes.items():
+        yield f"request {first}" + (f" (and {count(len(others), 'more request')})" if others else ""), text
 
 
 _SCOPE_REMEDY = (
@@ -196,7 +218,7 @@ def _execute(
         status = run_program(child, command, environment)
     print_line(counts.summary())
     not_found = [*counts.list_not_found()]
-    for line in (*counts.remedies, *not_found):
+    for line in (*counts.remedies, *not_found, *counts.list_warnings()):
         print_line(line)
     # Where the program failed, requests that went wrong may be why; rules that were not used are not.
     problems = [*counts.list_problems()] if verify else []

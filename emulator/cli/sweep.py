@@ -1,5 +1,6 @@
 """`vertex-emulator sweep`."""
 
+import fnmatch
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Self, TextIO, TypeVar
 
 import click
 
-from emulator.catalogue.variations import SET_NAMES, Variation, choose_variations
+from emulator.catalogue.variations import SET_NAMES, Variation, choose_variations, variations_of
 from emulator.cli.interception import LeakCounter, start_interception
 from emulator.cli.options import (
     ClientOptions,
@@ -30,6 +31,7 @@ from emulator.cli.options import (
 from emulator.cli.output import count
 from emulator.cli.watch import read_rules
 from emulator.errors import StartError
+from emulator.suggestions import suggest_one
 
 if TYPE_CHECKING:
     from emulator.api.sweeps import Row, Run
@@ -201,6 +203,7 @@ class ProgramRunner:
     help="What to try: faults (by default), quirks, errors, slow or all of them; may be repeated.",
 )
 @option("--only", multiple=True, metavar="GLOB", help="Only variations with such a name, of all sets if none is given.")
+@option("--without", multiple=True, metavar="GLOB", help="No variations with such a name.")
 @option(
     "--once",
     is_flag=True,
@@ -229,6 +232,7 @@ def sweep(
     *,
     sets: tuple[str, ...],
     only: tuple[str, ...],
+    without: tuple[str, ...],
     once: bool,
     list_only: bool,
     **options: Any,
@@ -238,9 +242,15 @@ def sweep(
     COMMAND runs undisturbed first, then in each variation, as `exec` would run it but without input; what it prints undisturbed is
     the right answer. The exit status is 1 if it crashed, hung or printed something else in one of them.
     """
-    variations = choose_variations(sets, only, once=once)
+    known = [one.name for one in variations_of("all")]
+    for glob in (*only, *without):
+        if not fnmatch.filter(known, glob):
+            raise click.UsageError(
+                f"no variation is called {glob}{suggest_one(glob, known)}; docs/sweeps.md and --list list them all"
+            )
+    variations = choose_variations(sets, only, without, once=once)
     if not variations:
-        raise click.UsageError(f"no variation is called {' or '.join(only)}; docs/sweeps.md lists them all")
+        raise click.UsageError("no variation is left by --set, --only and --without; --list lists those that are")
     if list_only:
         _print_list(variations, as_json=options["as_json"])
         return 0

@@ -207,7 +207,7 @@ def _answer_encoded(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> Outco
 
 
 def _encode(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> EncodedAnswer | None:
-    """Encode an answer with slots; None if it is too large, or if more than the slots depends on the request.
+    """Encode an answer with slots; None if it is too large, has warnings, or if more than the slots depends on the request.
 
     Raises AnswerError as `compose` does.
     """
@@ -215,6 +215,8 @@ def _encode(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> EncodedAnswer
     slot_rng, rng = (SeededRandom(one, facts.request, chosen.position) for one in (SLOT_INPUTS, inputs))
     slot_drawn, drawn = (draw_calls(calls, facts, one) if calls else () for one in (slot_rng, rng))
     made, identity = compose(chosen, facts, SLOT_INPUTS, slot_rng), slot_identity(facts.answering_model)
+    if made.warnings:
+        return None
     prompted = copy.copy(facts)
 
     def render_prompted(prompt: int) -> tuple[Usage, Timeline]:

@@ -318,6 +318,7 @@ class Exchange:
             "answer": [self.show_frame(frame.data) for frame in timeline.frames],
             "usage": outcome.usage.to_wire() if outcome.usage else None,
             "warnings": list(self.warnings),
+            "answer_warnings": list(outcome.warnings),
             "ignored": list(map(clean_line, self.ignored)),
             "quirks": sorted(outcome.quirks),
             "duration_ms": _milliseconds(self.duration),

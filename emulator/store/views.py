@@ -116,7 +116,7 @@ class JournalView:
         Raises AssertionError with a comparison of the nearest exchange, and ValueError as `where` does.
         """
         __tracebackhide__ = True
-        criteria = _compile("assert_sent", RequestFilter, wanted)
+        criteria = _compile("assert_sent", RequestFilter, wanted, ("times",))
         found = tuple(self)
         fitting = tuple(one for one in found if all(criterion.holds(one) for criterion in criteria))
         if fitting if times is None else len(fitting) == times:
@@ -154,13 +154,15 @@ class JournalView:
         return "\n".join(map(clean_line, lines))
 
 
-def _compile(method: str, accepted: type[ExchangeFilter], conditions: Mapping[str, Any]) -> list[_Criterion]:
-    """Compile filters in the order of `accepted`: cheap ones first, as most exchanges fail at one of them."""
+def _compile(
+    method: str, accepted: type[ExchangeFilter], conditions: Mapping[str, Any], others: Sequence[str] = ()
+) -> list[_Criterion]:
+    """Compile filters in the order of `accepted`: cheap ones first, as most exchanges fail at one of them. `others` are arguments beside them."""
     __tracebackhide__ = True
     fields = accepted.__annotations__
     for field in conditions:
         if field not in fields:
-            raise TypeError(f'{method}() has no argument "{field}"{suggest(field, tuple(fields))}')
+            raise TypeError(f'{method}() has no argument "{field}"{suggest(field, (*others, *fields))}')
     criteria = []
     for field in fields:
         value = conditions.get(field)

@@ -26,6 +26,7 @@ from emulator.verdicts.requests import (
     find_refused,
     find_taken_for_complete,
     find_tokens_for_each_request,
+    find_unknown_models,
     find_unread,
     find_unsupported_parameters,
     find_wrong_hosts,
@@ -84,7 +85,12 @@ class Verdict:
 
     def __str__(self) -> str:
         shown = ", ".join(f"#{number}" for number in self.exchanges)
-        return f"{self.severity}: {self.name} ({shown}): {self.sentence}; {self.advice}"
+        return f"{self.severity}: {self.name} ({shown}): {self.explanation}"
+
+    @property
+    def explanation(self) -> str:
+        """What the client did, and what it should do instead."""
+        return f"{self.sentence}{' ' if self.sentence.endswith('?') else '; '}{self.advice}"
 
 
 _NAMES_OF_REFUSALS = frozenset(
@@ -282,6 +288,14 @@ KINDS: tuple[VerdictKind, ...] = (
         "a model that is answered here but that Vertex answers 404 for: it is misspelt, retired or not served in the location of the URL",
         "name a model that is served there; `vertex-emulator models` lists them, and `--models known` refuses all others",
         find_models_not_found,
+    ),
+    VerdictKind(
+        "model_unknown",
+        "warning",
+        "a model that is answered here but that the catalogue does not know",
+        "compare the name with the service's documentation; `vertex-emulator models` lists the models that are known, and `--models known` "
+        "refuses all others",
+        find_unknown_models,
     ),
     VerdictKind(
         "endpoint_misspelt",

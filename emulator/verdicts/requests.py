@@ -6,13 +6,14 @@ from collections.abc import Set as AbstractSet
 from http.client import TOO_MANY_REQUESTS, UNAUTHORIZED
 from itertools import pairwise
 
-from emulator.catalogue.models import generation
+from emulator.catalogue.models import find_model, generation
+from emulator.engine.answer import Outcome
 from emulator.engine.request.history import MODEL_ROLES, SYSTEM_ROLES, text_of
 from emulator.engine.request.options import list_ignored
 from emulator.verdicts.observation import Finding, Observation, Past
 from emulator.verdicts.retries import TOKEN_STATUSES, pair_retries
 from emulator.wire.requests import write_place
-from emulator.wire.urls import read_host
+from emulator.wire.urls import Target, explain_foreign_host, read_host
 
 TOKEN_RUN = 5
 """Requests in a row, each with a new token, from which a client is taken to fetch one for each."""
@@ -128,6 +129,20 @@ def find_models_not_found(one: Observation, _past: Past) -> Iterator[Finding]:
         yield Finding((one.number,), one.outcome.not_found)
 
 
+def find_unknown_models(one: Observation, _past: Past) -> Iterator[Finding]:
+    """Find models that were answered although the catalogue does not know them, and that look like no other."""
+    if sentence := describe_unknown_model(one.target, one.outcome, one.model):
+        yield Finding((one.number,), sentence)
+
+
+def describe_unknown_model(target: Target, outcome: Outcome, model: str) -> str:
+    """Say that a model of the shared endpoint was answered although the catalogue does not know it; empty if that is not so."""
+    is_answered = target.is_openapi and outcome.result == "answer" and not outcome.not_found
+    if not is_answered or model.count("/") != 1 or find_model(model) is not None:
+        return ""
+    return f'the model "{model}" is not in the catalogue, so it is misspelt or newer than the catalogue'
+
+
 def find_misspelt_endpoints(one: Observation, _past: Past) -> Iterator[Finding]:
     """Find endpoints that are neither the shared one nor, as it seems, a deployed one."""
     if not one.target.is_openapi and one.outcome.not_found:
@@ -135,11 +150,13 @@ def find_misspelt_endpoints(one: Observation, _past: Past) -> Iterator[Finding]:
 
 
 def find_wrong_hosts(one: Observation, _past: Past) -> Iterator[Finding]:
-    """Find hosts at which there is no service, and those of another location than the path's; other hosts than Google's are ignored.
+    """Find hosts of Google's at which there is no Vertex AI, and those of another location than the path's; other hosts are ignored.
 
     The global host serves the paths of all locations.
     """
     host, location = read_host(one.host), one.target.location
+    if host is None and (reason := explain_foreign_host(one.host)):
+        yield Finding((one.number,), reason)
     if host is None or host.location in {"global", location}:
         return
     yield Finding(

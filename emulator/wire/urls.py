@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple
 
+from emulator.suggestions import did_you_mean, find_near
+
 # Documented: regional, global and multi-region locations, `openapi` and ids of self-deployed endpoints, v1 and v1beta1.
 _ENDPOINT = r"/(v1|v1beta1)/projects/([^/]+)/locations/([^/]+)/endpoints/([^/]+)"
 # With a base URL that ends in `/chat/completions?`, as published notebooks have it, newer clients put a slash before the `?`.
@@ -25,6 +27,9 @@ GLOBAL_HOST = "aiplatform.googleapis.com"
 _REGIONAL_HOST = re.compile(r"([a-z0-9-]+)-aiplatform\.googleapis\.com|aiplatform\.([a-z]+)\.rep\.googleapis\.com")
 # Names that are often written, and resolve as every name below googleapis.com does, but serve nothing.
 _NO_SERVICE = frozenset({"global", "us", "eu"})
+# The form of all regions' names; a name of another form is no region.
+_REGION = re.compile(r"[a-z]+(?:-[a-z]+)+[0-9]+")
+_HOSTS = f"its hosts are {GLOBAL_HOST} and, for a region, such as us-central1-{GLOBAL_HOST}"
 
 VERTEX_HOSTS = (
     r"(?:[a-z0-9-]+-)?aiplatform\.(?:[a-z0-9-]+\.rep\.)?googleapis\.com|[a-z0-9.-]+\.prediction\.vertexai\.goog"
@@ -106,6 +111,8 @@ class Host(NamedTuple):
     def advice(self) -> str:
         """The host to take instead of one at which there is no service."""
         location = self.name.partition("-")[0]
+        if location not in _NO_SERVICE:
+            return f"there is no service at {self.name}; {_HOSTS}"
         right = GLOBAL_HOST if location == "global" else f"aiplatform.{location}.rep.googleapis.com"
         return f"there is no service at {self.name}; locations/{location} is served at {right}"
 
@@ -121,7 +128,21 @@ def read_host(header: str) -> Host | None:
     found = _REGIONAL_HOST.fullmatch(name)
     if found is None:
         return None
-    return Host(name, None if found[1] in _NO_SERVICE else found[1] or found[2])
+    return Host(name, found[2] or (found[1] if _REGION.fullmatch(found[1]) else None))
+
+
+def explain_foreign_host(header: str) -> str:
+    """Why a Host header that names another service of Google's, or none, is not one of Vertex AI's; empty for other hosts.
+
+    Whatever has `aiplatform` in it may be one, such as a private endpoint's.
+    """
+    name = header.lower().partition(":")[0].rstrip(".")
+    if not name.endswith(".googleapis.com") or "aiplatform" in name:
+        return ""
+    label = name.partition(".")[0]
+    region, dash, service = label.rpartition("-")
+    meant = f"{region}{dash}{GLOBAL_HOST}"
+    return f"Vertex AI is not at {name}; {did_you_mean(meant) if find_near(service, ['aiplatform']) else _HOSTS}"
 
 
 def is_vertex_host(host: str) -> bool:

@@ -266,7 +266,9 @@ class Met:
     said: Any = ""
     """The text that a program has; of plain HTTP clients the bytes."""
     empty: int = 0
-    """Chunks, or answers, without choices."""
+    """Chunks, or answers, with an empty list of choices."""
+    missing: int = 0
+    """Chunks, or answers, in which there is no such list."""
     error: str = ""
     """The error that the program gets, as it stands in the table."""
 
@@ -276,13 +278,20 @@ class Met:
             is_nothing, is_whole = not self.said, self.said == whole
             return self.error if is_nothing else f"{'the answer' if is_whole else 'a part'}, then {self.error}"
         if self.said == whole:
-            return "the answer" + (", and a chunk without choices" if self.empty else "")
+            more = (
+                ", and a chunk with an empty `choices`"
+                if self.empty
+                else ", and a chunk without `choices`"
+                if self.missing
+                else ""
+            )
+            return f"the answer{more}"
         if is_cut:
             return "**a part, no error**"
         if isinstance(self.said, bytes):
             # To whom it is all bytes, nothing is wrong with it.
             return "as sent"
-        if self.empty:
+        if self.empty or self.missing:
             return "**no choices, no error**"
         return "**a part, no error**" if self.said in whole else "**another text, no error**"
 
@@ -302,12 +311,14 @@ def meet_openai(vertex: Emulator, fault: str, *, stream: bool) -> Met:
         try:
             if stream:
                 for chunk in client.chat.completions.create(**REQUEST, stream=True):
-                    met.empty += not chunk.choices
+                    met.empty += chunk.choices == []
+                    met.missing += chunk.choices is None
                     met.said += (chunk.choices[0].delta.content or "") if chunk.choices else ""
             else:
                 answer = client.chat.completions.create(**REQUEST)
                 choices = getattr(answer, "choices", None)
-                met.empty += not choices
+                met.empty += choices == []
+                met.missing += choices is None
                 met.said += choices[0].message.content if choices else ""
         except Exception as error:  # noqa: BLE001  # which one it is, is what is asked
             met.error = name_error(error)
@@ -383,11 +394,13 @@ def _read_node(met: dict[str, Any], *, is_bytes: bool) -> Met:
     error = met["error"]
     said = b64decode(met["text"]) if is_bytes else met["text"]
     if error is None:
-        return Met(said, met["empty"])
+        return Met(said, met["empty"], met["missing"])
     if error["name"] == "waits":
-        return Met(said, met["empty"], "waits on and on")
+        return Met(said, met["empty"], met["missing"], "waits on and on")
     cause = f" from `{error['cause']}`" if error["cause"] else ""
-    return Met(said, met["empty"], f"`{error['name']}`" + (f" {error['status']}" if error["status"] else cause))
+    return Met(
+        said, met["empty"], met["missing"], f"`{error['name']}`" + (f" {error['status']}" if error["status"] else cause)
+    )
 
 
 Seen = dict[str, dict[str, Met]]

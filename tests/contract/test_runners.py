@@ -56,6 +56,13 @@ test("misspells the model", async (t) => {
   await client.chat.completions.create({ model: "google/gemini-3.5-flsh", messages: [{ role: "user", content: "Hi" }] });
 });
 
+test("has a fault behind the end", async (t) => {
+  const rule = { reply: "Hi.", fault: { cut: "end", after_chunks: 30 } };
+  const client = new OpenAI((await testSession(t, { scenario: { rules: [rule] } })).openai());
+  const messages = [{ role: "user", content: "Hi" }];
+  for await (const _ of await client.chat.completions.create({ model: "google/gemini-3.5-flash", messages, stream: true }));
+});
+
 test("is refused on purpose", async (t) => {
   const client = new OpenAI((await testSession(t, { refusals: ["malformed_*"] })).openai());
   await client.chat.completions.create({ model: "flash", messages: [{ role: "user", content: "Hi" }] }).catch(() => "as expected");
@@ -194,7 +201,8 @@ def test_client_s_errors_are_told_if_its_test_passes(recipe: Any) -> None:
     """A test that passes shows what would fail in the cloud; what it expects to be refused is no error."""
     (recipe.folder / "elsewhere.test.mjs").write_text(ELSEWHERE, "utf-8")
     done = recipe.run("node --test --test-reporter=spec elsewhere.test.mjs")
-    assert (done.returncode, counts(done.stdout)) == (0, {"pass": 2, "fail": 0}), done.stdout
+    assert (done.returncode, counts(done.stdout)) == (0, {"pass": 3, "fail": 0}), done.stdout
+    assert "its scenario asked in vain:\nℹ fault behind the whole answer" in done.stdout  # noqa: RUF001  # so it writes
     assert re.findall("made errors:|error: [a-z_]+", done.stdout) == ["made errors:", "error: model_not_found"]
     assert 'did you mean "google/gemini-3.5-flash"?' in done.stdout
 

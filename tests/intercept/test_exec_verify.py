@@ -114,6 +114,18 @@ def test_models_that_vertex_would_not_find_are_named(programs: Any, arguments: l
     )
 
 
+def test_what_scenarios_ask_for_in_vain_is_named(programs: Any) -> None:
+    """A fault that finds no place, and a model that is not known, are no reason to fail."""
+    (programs.folder / "one.yaml").write_text("rules:\n- {reply: Hi., fault: comment_lines}\n", "utf-8")
+    done = programs.run("--verify", "one.yaml", "--", sys.executable, CHAT, "x", env={"MODEL": "acme/own"})
+    assert done.status == 0
+    fault, model = done.err.partition(" leaks\n")[2].splitlines()
+    assert fault.startswith("vertex-emulator: request 1: warning: fault ")
+    assert model.startswith(
+        'vertex-emulator: request 1: warning: the model "acme/own" is not in the catalogue, so it is misspelt or newer'
+    )
+
+
 @pytest.mark.parametrize(
     ("scenario", "asked", "status", "requests"),
     [

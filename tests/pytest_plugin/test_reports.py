@@ -163,6 +163,31 @@ def test_on_purpose(vertex):
     assert (last, end.strip("= ").startswith("7 passed")) == ("  and 2 more", True)
 
 
+def test_the_summary_lists_what_scenarios_asked_for_in_vain(run: Run) -> None:
+    """A fault that finds no place, and a tool that the request does not declare: such a test tests something else than it says."""
+    tool = {"type": "function", "function": {"name": "get_weather"}}
+    result = run(
+        test_it_py=f"""
+def test_it(vertex):
+    vertex.on().reply([{{"say": "Hi"}}, {{"call": "getweather"}}]).beside(fault={{"cut": "end", "after_chunks": 30}})
+    messages = [{{"role": "user", "content": "x"}}]
+    list(vertex.openai().chat.completions.create(
+        model="google/gemini-3.5-flash", messages=messages, tools=[{tool!r}], stream=True
+    ))
+"""
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*vertex warnings: what scenarios asked for in vain in tests that passed*",
+            'the rule calls "getweather", which is none of the request\'s tools; did you mean "get_weather"?',
+            "  test_it.py::test_it",
+            "fault behind the whole answer: *",
+            "  test_it.py::test_it",
+        ]
+    )
+
+
 def test_the_summary_of_a_good_run_has_no_section(run: Run) -> None:
     """Without errors there is no section."""
     result = run(test_it_py=f"{BEGIN}\ndef test_it(vertex):\n    ask(vertex)\n")
@@ -182,10 +207,22 @@ MISSPELT = {
     "chunks": ('vertex.on().say("Hi", ["H", "i"])', "say() takes chunks by name only: say(..., chunks=...)"),
     "method": ('vertex.on().cal("f")', 'a rule has no "cal"; did you mean "call"?'),
     "fault": ('vertex.on().say("x").fault("crlf")', 'a rule has no "fault"; write .beside(fault=...)'),
+    "positional": (
+        'vertex.on("weather")',
+        "on() takes conditions by name: on(last_user='weather'); without any the rule answers every",
+    ),
+    "rule": ("vertex.fail(429)", 'VertexSession has no "fail"; make a rule first: .on(last_user=...).fail(...)'),
+    "attribute": ("vertex.baseurl", 'VertexSession has no "baseurl"; did you mean "base_url"?'),
+    "reply": ('vertex.on().returns("x")', 'a rule has no "returns"; did you mean "reply"?'),
     "next": (
         'vertex.on().fail(429).then("default").call("f")',
         '"default" makes the whole of a reply; begin the next one with an empty then(), such as .then().call("get_weather")',
     ),
+    "unreached": (
+        'vertex.on().fail(429).call("f")',
+        'this step is never reached, because the reply ends with the "fail" before it; begin the reply to the next request',
+    ),
+    "times": ("vertex.assert_sent(time=1)", 'assert_sent() has no argument "time"; did you mean "times"?'),
     "pushed": ('vertex.push("rules:\\n- replay: x\\n")', 'unknown key "replay" in a rule; did you mean "reply"?'),
     "asserted": ('vertex.assert_sent(modle="x")', 'assert_sent() has no argument "modle"; did you mean "model"?'),
     "narrowed": (

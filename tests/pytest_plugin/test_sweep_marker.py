@@ -125,12 +125,35 @@ def test_a_client_without_a_timeout_has_hung(run: Run) -> None:
     result.stdout.fnmatch_lines(
         [
             "stall_before_headers *survived * 1 *",
+            "1 variation: 1 survived",
             "stall_before_headers *hung * 3 *nothing ever comes",
             f" *{waited}",
             "stall_mid_stream *hung * 3 *",
             "crlf *survived * 3 *",
         ]
     )
+
+
+def test_variations_are_left_out(run: Run) -> None:
+    """As `sweep --without` has them."""
+    result = run(
+        'import pytest\n@pytest.mark.vertex_sweep("50?", without=["503", "b*"])\ndef test_it(vertex):\n    pass\n', "-v"
+    )
+    result.stdout.fnmatch_lines(["*test_it.py::test_it?500?*", "*test_it.py::test_it?504?*"])
+    result.stdout.no_fnmatch_line("*503*")
+
+
+def test_a_row_shows_where_long_texts_differ(run: Run) -> None:
+    """Where pytest shortens both."""
+    text = "It is a long text that pytest shortens because it does not fit in a line" * 2
+    result = run(f"""
+import pytest
+
+@pytest.mark.vertex_sweep("crlf")
+def test_it(vertex):
+    assert {text!r} == {text.replace("a long", "one long")!r}
+""")
+    result.stdout.fnmatch_lines(['  *line 1: wanted "It is one long text that*", got "It is a long text that *"'])
 
 
 def test_globs_choose_variations(run: Run) -> None:
@@ -143,7 +166,12 @@ def test_globs_choose_variations(run: Run) -> None:
     ("marker", "said"),
     [
         ('vertex_sweep("fault")', "*@pytest.mark.vertex_sweep knows no 'fault'; it knows the sets faults, quirks, *"),
-        ("vertex_sweep(twice=True)", '*@pytest.mark.vertex_sweep has no option "twice"; it has once and timeout*'),
+        ('vertex_sweep("reset_midstream")', "*knows no 'reset_midstream'; *; did you mean \"reset_mid_stream\"?*"),
+        ('vertex_sweep(without="bomb")', "*@pytest.mark.vertex_sweep knows no 'bomb'; *"),
+        (
+            "vertex_sweep(twice=True)",
+            '*@pytest.mark.vertex_sweep has no option "twice"; it has without, once, timeout*',
+        ),
         ("vertex_sweep(timeout=None)", "*vertex_sweep: timeout must be a number of seconds up to 600, not None*"),
     ],
 )

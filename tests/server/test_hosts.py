@@ -54,6 +54,23 @@ def test_hosts_without_a_service(vetting: str) -> None:
         assert explanation(exchange).endswith(f"is served at aiplatform.{location}.rep.googleapis.com")
 
 
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("aiplatfrom.googleapis.com", 'Vertex AI is not at aiplatfrom.googleapis.com; did you mean "aiplatform.googleapis.com"?'),
+        ("us-central1-aiplatfrm.googleapis.com", '; did you mean "us-central1-aiplatform.googleapis.com"?'),
+        ("storage.googleapis.com:443", "Vertex AI is not at storage.googleapis.com; its hosts are aiplatform.googleapis.com and, for a region, "),
+        ("xx-aiplatform.googleapis.com", "there is no service at xx-aiplatform.googleapis.com; its hosts are aiplatform.googleapis.com and"),
+    ],
+)  # fmt: skip
+def test_hosts_of_other_services(host: str, said: str) -> None:
+    """Google's page, with the host that was probably meant."""
+    exchange = send(host)
+    assert exchange.outcome.timeline.status == 404
+    assert exchange.outcome.timeline.body.startswith(b"<!DOCTYPE html>")
+    assert said in explanation(exchange)
+
+
 @pytest.mark.parametrize("method", ["chat/completions", "completions", ""])
 def test_hosts_of_other_locations(method: str) -> None:
     """The page, on every route."""
@@ -78,6 +95,7 @@ def test_hosts_of_other_locations(method: str) -> None:
         ("aiplatform.googleapis.com.", "eu"),
         ("aiplatform.us.rep.googleapis.com", "us"),
         ("aiplatform.mtls.googleapis.com", "global"),
+        ("aiplatform-mine.p.googleapis.com", "us-central1"),
         ("localhost:8080", "europe-west4"),
         ("[::1]:8080", "europe-west4"),
         ("", "europe-west4"),

@@ -541,6 +541,11 @@ def ask_newer_model(client: Client) -> None:
     ask_vetted(client, "google/gemini-9-flash-lite")
 
 
+def ask_current_model(client: Client) -> None:
+    """Ask for a model where it is served."""
+    ask_vetted(client, "google/gemini-3.5-flash")
+
+
 def misspell_endpoint(client: Client) -> None:
     """Write what the route is compatible with."""
     ask_vetted(client, "google/gemini-3.5-flash", endpoint="openai")
@@ -554,6 +559,12 @@ def ask_deployed_endpoint(client: Client) -> None:
 def invent_host(client: Client) -> None:
     """Put the name of a location in front where there is no such host."""
     client.location, client.host = "eu", "eu-aiplatform.googleapis.com"
+    client.send("Hello")
+
+
+def misspell_host(client: Client) -> None:
+    """Exchange two letters."""
+    client.location, client.host = "global", "aiplatfrom.googleapis.com"
     client.send("Hello")
 
 
@@ -624,11 +635,13 @@ CASES: list[tuple[str, Behaviour, Behaviour]] = [
     ("token_for_each_request", fetch_each_token, reuse_tokens),
     ("model_without_publisher", leave_publisher_out, read_all),
     ("model_without_publisher", send_resource_path, read_all),
-    ("model_not_found", misspell_model, ask_newer_model),
-    ("model_not_found", ask_elsewhere, ask_newer_model),
+    ("model_not_found", misspell_model, ask_current_model),
+    ("model_not_found", ask_elsewhere, ask_current_model),
+    ("model_unknown", ask_newer_model, ask_current_model),
     ("endpoint_misspelt", misspell_endpoint, ask_deployed_endpoint),
     ("wrong_host", mistake_host, hit_hosts),
     ("wrong_host", invent_host, hit_hosts),
+    ("wrong_host", misspell_host, hit_hosts),
     ("wrong_host", invent_global_host, hit_hosts),
     ("prompt_start_varies", put_time_first, put_time_last),
     ("prompt_below_cache_minimum", repeat_short_prompts, go_on_talking),

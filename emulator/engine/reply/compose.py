@@ -1,6 +1,6 @@
 """Composing: the chosen rule and the request become an answer, with its identity, headers, faults and token counts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
 from emulator.budget import LongWorkError
@@ -21,7 +21,7 @@ from emulator.scenario.checks.faults import explain_unknown_finish
 from emulator.scenario.rules import Usage as GivenUsage
 from emulator.scenario.rules import merge_usage
 from emulator.scenario.templates.template import is_template
-from emulator.suggestions import quote
+from emulator.suggestions import quote, suggest
 from emulator.wire.headers import Headers, find_value_problem, header_text, replace_headers
 from emulator.wire.ids import make_id, make_uuid
 from emulator.wire.responses import Identity
@@ -70,6 +70,8 @@ def compose(
     warnings = request.warnings
     if is_template(rule.finish or ""):
         warnings += tuple(dict.fromkeys(filter(None, (explain_unknown_finish(one.finish_reason) for one in choices))))
+    if facts.tool_names:
+        warnings += tuple(_explain_undeclared(choices, facts.tool_names))
     faults = [make_fault(contexts[0]) for make_fault in (*rule.faults, *inputs.overrides.faults)]
     return Answer(
         limit_chunks(choices),
@@ -78,6 +80,14 @@ def compose(
         tuple(fault for fault in faults if fault is not None),
         warnings,
     )
+
+
+def _explain_undeclared(choices: Sequence[Choice], declared: Sequence[str]) -> Iterator[str]:
+    """Warn of calls of tools that the request does not declare, though it declares others: the scenario may misspell them."""
+    names = dict.fromkeys(part.name for choice in choices for part in choice.parts if isinstance(part, CallPart))
+    for name in names:
+        if name not in declared:
+            yield f"the rule calls {quote(name)}, which is none of the request's tools{suggest(name, declared)}"
 
 
 def _fill_finish(finish: str, context: Context) -> str | None:

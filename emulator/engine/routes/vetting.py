@@ -10,7 +10,7 @@ from emulator.engine.reply.parts import MediaPart, Part
 from emulator.engine.request.facts import Facts
 from emulator.errors import AnswerError
 from emulator.wire.errors import Refusal
-from emulator.wire.urls import Target, read_host
+from emulator.wire.urls import Target, explain_foreign_host, read_host
 
 
 def refuse_model(facts: Facts, *, families: Collection[str], serves: str) -> Refusal | None:
@@ -36,18 +36,24 @@ def refuse_model(facts: Facts, *, families: Collection[str], serves: str) -> Ref
 
 
 def refuse_host(target: Target, header: str) -> Refusal | None:
-    """Refuse a host of Vertex AI's at which there is no service (observed), or none for the path's location (assumed).
+    """Refuse a host of Google's at which Vertex AI is not (observed for some), or not for the path's location (assumed).
 
     Observed: `global-aiplatform` answers the HTML page, `us-` and `eu-aiplatform` a bare object since September 2026.
     """
     host = read_host(header)
-    if host is None or host.serves(target.location):
+    if host is None:
+        reason = explain_foreign_host(header)
+        if not reason:
+            return None
+        values = {**values_for(target), "PATH": escape(target.path, quote=False)}
+        return refuse("html_not_found", values, place="the host", explanation=reason)
+    if host.serves(target.location):
         return None
     values = {**values_for(target), "PATH": escape(target.path, quote=False), "HOST": host.name}
     if not host.is_wrong:
         explanation = f"{host.name} serves {host.location}, but the path says locations/{target.location}"
         return refuse("html_not_found", values, place="the host", explanation=explanation)
-    name = "html_not_found" if host.name.startswith("global-") else "invalid_hostname"
+    name = "invalid_hostname" if host.name.startswith(("us-aiplatform", "eu-aiplatform")) else "html_not_found"
     return refuse(name, values, place="the host", explanation=host.advice)
 
 

@@ -3,8 +3,9 @@
 from emulator.engine.request.history import MODEL_ROLES, SYSTEM_ROLES, TOOL_ROLES, USER_ROLES, has_calls, is_result
 from emulator.engine.request.media import media_address
 from emulator.engine.vetting.context import VettingContext
+from emulator.suggestions import did_you_mean, find_near, quote
 from emulator.wire.errors import Refusal
-from emulator.wire.requests import Message, Part
+from emulator.wire.requests import ChatRequest, Message, Part
 
 _NON_EMPTY_ROLES = USER_ROLES | MODEL_ROLES
 _ROLES = _NON_EMPTY_ROLES | SYSTEM_ROLES | TOOL_ROLES
@@ -19,6 +20,10 @@ def check_has_messages(context: VettingContext) -> Refusal | None:
     found = "is empty" if not facts.messages else "holds only system messages"
     if facts.request.get("messages") is None:
         found = "is missing"
+        near = find_near("messages", [key for key in facts.request if key not in ChatRequest.__annotations__])
+        if near is not None:
+            explanation = f"messages is missing, and {quote(near)} is no parameter; {did_you_mean('messages')}"
+            return context.refuse("contents_required", ("messages",), explanation)
     return context.refuse("contents_required", ("messages",), f"messages {found}; add a user message")
 
 

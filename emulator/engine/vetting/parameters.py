@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from emulator.catalogue.errors import entry
-from emulator.catalogue.models import MAX_CHOICES, ModelCard, all_models, find_model
+from emulator.catalogue.models import MAX_CHOICES, ModelCard, all_models, find_model, generation
 from emulator.engine.request.history import SYSTEM_ROLES
 from emulator.engine.vetting.context import JsonPath, VettingContext
 from emulator.suggestions import did_you_mean, find_near
@@ -70,6 +70,9 @@ def describe_not_found(context: VettingContext) -> str:
         return ""
     card = find_model(model)
     if card is None:
+        number = generation(model)
+        if number is not None and number < _FIRST_GENERATION:
+            return f"Vertex no longer answers for {model}: all of Gemini 1 has been retired; take a newer model"
         near = _find_meant(model)
         return (
             f'the model "{model}" is not in the catalogue, and `--models known` refuses it; {did_you_mean(near)}'
@@ -84,6 +87,9 @@ def describe_not_found(context: VettingContext) -> str:
     return ""
 
 
+_FIRST_GENERATION = 2.0
+"""The first Gemini that may not be retired (documented: the last of 1.5 ended in September 2025)."""
+_NUMBER = re.compile("[0-9]")
 _WORD = re.compile("[a-z]+")
 _SEPARATORS = re.compile("[^a-z0-9/]+")
 
@@ -98,7 +104,8 @@ def _find_meant(model: str) -> str | None:
     if same := next((one for one in known if _SEPARATORS.sub("", one.lower()) == bare), None):
         return same
     words = {word for one in known for word in _WORD.findall(one)}
-    return None if words.issuperset(_WORD.findall(model)) else find_near(model, known)
+    may_be_newer = words.issuperset(_WORD.findall(model)) and _NUMBER.search(model) is not None
+    return None if may_be_newer else find_near(model, known)
 
 
 def _since(card: ModelCard) -> str:

@@ -25,19 +25,19 @@ def check_reply(reply: Reply, loc: Location, source: Source) -> Iterator[Problem
         message = f'{name_of_value(loc)} must not be empty; an empty answer is written as ""'
         yield source.problem(source.place(loc), message)
     for number, step in enumerate(reply[:-1]):
-        if verb := _ends_reply(step):
+        if verb := ends_reply(step):
             line = source.place((*loc, number)).line
             message = f'this step is never reached: the reply ends with the "{verb}" on line {line}'
             yield source.problem(source.place((*loc, number + 1)), message, "warning")
             return
 
 
-def _ends_reply(step: Step) -> str | None:
+def ends_reply(step: Step) -> str | None:
     """The verb of a step after which no other is reached; None where others may be."""
     if isinstance(step, OneOf):
         options = options_of(step)
         lasts = [steps[-1] for one in options if (steps := steps_of(one))]
-        return "one_of" if len(lasts) == len(options) and all(map(_ends_reply, lasts)) else None
+        return "one_of" if len(lasts) == len(options) and all(map(ends_reply, lasts)) else None
     if not isinstance(step, FaultTrigger) or any(getattr(step, key) is not None for key in _TRIGGER_KEYS):
         return None
     match step:

@@ -1,5 +1,5 @@
 // What Node's clients make of faults, all at once: `node faults.mjs` reads {name: {base, limit}} and prints what each met:
-// {name: {stream, plain, fetch}}, each with the text (fetch: the bytes as base64), the chunks without choices and the error.
+// {name: {stream, plain, fetch}}, each with the text (fetch: the bytes as base64), the chunks with empty choices and without any, and the error.
 // `limit` is in milliseconds: the client's timeout where it has one; twice that is how long anybody is waited for.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -7,17 +7,22 @@ import { createRequire } from "node:module";
 const { default: OpenAI } = createRequire(process.env.OPENAI_PACKAGE)("openai");
 const request = { model: "google/gemini-2.5-flash", messages: [{ role: "user", content: "hi" }] };
 
+function count({ choices }, met) {
+  if (!choices) met.missing += 1;
+  else if (choices.length === 0) met.empty += 1;
+}
+
 const tasks = {
   async stream(client, met) {
     for await (const chunk of await client.chat.completions.create({ ...request, stream: true })) {
-      if (!chunk.choices?.length) met.empty += 1;
+      count(chunk, met);
       met.text += chunk.choices?.[0]?.delta?.content ?? "";
     }
   },
 
   async plain(client, met) {
     const answer = await client.chat.completions.create(request);
-    if (!answer.choices?.length) met.empty += 1;
+    count(answer, met);
     met.text += answer.choices?.[0]?.message?.content ?? "";
   },
 
@@ -41,7 +46,7 @@ function nameOf(error) {
 
 async function meet(task, { base, limit }) {
   const client = new OpenAI({ baseURL: base, apiKey: "any", maxRetries: 0, timeout: limit });
-  const met = { text: "", empty: 0, error: null };
+  const met = { text: "", empty: 0, missing: 0, error: null };
   const work = task(client, met).catch((error) => { met.error = nameOf(error); });
   const waited = new Promise((resolve) => { setTimeout(() => resolve("waits"), 2 * limit); });
   if ((await Promise.race([work, waited])) === "waits") met.error = { name: "waits", cause: null, status: null };

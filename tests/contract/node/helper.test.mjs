@@ -167,6 +167,10 @@ test("a forgotten await is told", async (t) => {
   const starting = startEmulator({ url: emulator.url });
   assert.throws(() => starting.session("p"), { message: /^startEmulator\(\.\.\.\) returns a promise, which has no "session"; await it/ });
   assert.throws(() => starting.url, TypeError);
+  const journal = (await session).journal();
+  assert.throws(() => journal.length, { message: 'journal(...) returns a promise, which has no "length"; await it: await journal(...)' });
+  assert.deepEqual(await journal, []);
+  assert.throws(() => emulator.session().openai({ max_retries: 1 }), { message: 'the openai package has no option "max_retries"; did you mean "maxRetries"?' });
   assert.deepEqual(Object.keys(starting), []);
   await starting;
 });

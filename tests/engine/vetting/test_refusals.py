@@ -762,6 +762,13 @@ def test_retired_models_are_warned_of(model: str, day: str) -> None:
     assert warned(ask(model=FLASH)) == warned(ask(model="deepseek-ai/deepseek-v3.2-maas"), "us-central1") == ()
 
 
+def test_misspelt_messages_are_named(vetted: Vet) -> None:
+    """What was probably meant by a key that is none."""
+    refusal = vetted({"model": FLASH, "mesages": [USER]})
+    assert refusal is not None
+    assert refusal.explanation == 'messages is missing, and "mesages" is no parameter; did you mean "messages"?'
+
+
 def test_models_that_may_be_misspelt_are_warned_of() -> None:
     """With the nearest name; if none is near, or only numbers differ, it may be a model that is newer than the catalogue."""
     assert warned(ask(model="google/gemini-3.5-flsh")) == (
@@ -774,6 +781,8 @@ def test_models_that_may_be_misspelt_are_warned_of() -> None:
         "googel/gemini-3.5-flash",
     ):
         assert 'did you mean "google/gemini-3.5-flash"?' in warned(ask(model=model))[0]
+    assert 'did you mean "google/gemini-' in warned(ask(model="google/gemini-flash"))[0]
+    assert "all of Gemini 1 has been retired" in warned(ask(model="google/gemini-1.5-pro-002"))[0]
     for model in ("acme/own", "google/${MODEL_ID}", "google/gemini-3.9-flash", "google/gemini-5-pro-preview-11-2027"):
         assert warned(ask(model=model)) == ()
 
