@@ -1,7 +1,6 @@
 """`vertex-emulator verify`."""
 
 import json
-import re
 from typing import Any
 
 import click
@@ -36,20 +35,14 @@ def verify(*, url: str, session: str | None, control_token: str | None, strict: 
         *found["unanswered"],
         *map(_describe_refusal, filter(_is_unexpected, refused)),
         *(_describe_verdict(one) for one in verdicts if one["name"] in _NOT_FOUND),
+        *found["rules"],
     ]
-    problems = [*sorted(problems, key=_number_of), *found["rules"]]
     if not last:
         problems.append("no request reached the emulator")
     for problem in problems:
         shown = json.dumps(problem, ensure_ascii=False) if as_json else "\n".join(map(clean_line, problem.split("\n")))
         click.echo(escape_controls(shown) if as_json else shown)
     raise SystemExit(1 if problems else 0)
-
-
-def _number_of(problem: str) -> int:
-    """The number of the exchange that a problem begins with."""
-    found = re.match(r"exchange (\d+)", problem)
-    return int(found[1]) if found else 0
 
 
 _NOT_FOUND = frozenset({"model_not_found", "endpoint_misspelt"})
