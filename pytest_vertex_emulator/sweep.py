@@ -5,7 +5,6 @@ Every pytest run loads it where the package is installed, so heavy modules are i
 
 import fnmatch
 from collections.abc import Iterator
-from contextlib import suppress
 from threading import Timer
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ import pytest
 from pytest_vertex_emulator import find_hiding_module
 
 if TYPE_CHECKING:
-    from emulator.api.emulator import Emulator
     from emulator.api.session import VertexSession
     from emulator.api.sweeps import Result, Row
     from emulator.catalogue.variations import Variation
@@ -29,10 +27,6 @@ _OPTIONS = ("without", "once", "timeout")
 _TIMEOUT = 10.0
 """Seconds after which an answer that stalls goes on, as `vertex-emulator sweep` kills a program after as many."""
 _LONGEST_TIMEOUT = 600
-_GIVING_UP = frozenset({"request_given_up", "stream_not_read", "stream_restarted"})
-"""The verdicts that a client does not deserve for leaving an answer that never comes."""
-_NOTICE = 1.0
-"""Seconds that it takes at most until the server knows which clients have left."""
 _FIXTURE = "vertex_variation"
 _PROPERTY = "vertex_sweep"
 _RUN = pytest.StashKey[pytest.CallInfo[None]]()
@@ -66,7 +60,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     from emulator.suggestions import suggest_one
 
     if unknown := sorted(set(marker.kwargs) - set(_OPTIONS)):
-        raise pytest.UsageError(f'@pytest.mark.vertex_sweep has no option "{unknown[0]}"; it has {", ".join(_OPTIONS)}')
+        raise pytest.UsageError(
+            f'@pytest.mark.vertex_sweep has no option "{unknown[0]}"; it has {", ".join(_OPTIONS)}{suggest_one(unknown[0], _OPTIONS)}'
+        )
     timeout = marker.kwargs.get("timeout", _TIMEOUT)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= _LONGEST_TIMEOUT:
         raise pytest.UsageError(
@@ -111,7 +107,6 @@ def vertex_variation(request: pytest.FixtureRequest, vertex: "VertexSession") ->
     call = request.node.stash.get(_RUN, None)
     if call is None or (call.excinfo is not None and call.excinfo.errisinstance(pytest.skip.Exception)):
         return
-    _await_left(vertex, request.getfixturevalue("vertex_server"))
     row = _make_row(request.node.callspec.id, vertex, variation, call, request.node.stash.get(_HUNG, ""))
     request.node.user_properties.append((_PROPERTY, row.to_json()))
 
@@ -129,14 +124,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Keep the outcome of the call or, if setup failed, of the setup."""
     if call.when != "teardown":
         item.stash[_RUN] = call
-
-
-def _await_left(vertex: "VertexSession", server: "Emulator") -> None:
-    """Wait for the exchanges whose client has left, which the server notices a moment later; not for those that it still reads."""
-    left = sum(one.session == vertex.project for one in list(server.service.open_streams.values()))
-    if left:
-        with suppress(TimeoutError):
-            vertex.journal.wait_for(len(vertex.journal) + left, timeout=_NOTICE)
 
 
 def _make_row(
@@ -161,11 +148,7 @@ def _make_row(
         detail=detail,
         requests=len(exchanges),
         seconds=round(call.duration, 3),
-        verdicts=tuple(
-            {**asdict(one), "exchanges": list(one.exchanges)}
-            for one in vertex.verdicts()
-            if variation.with_limit(_TIMEOUT) is variation or one.name not in _GIVING_UP
-        ),
+        verdicts=tuple({**asdict(one), "exchanges": list(one.exchanges)} for one in vertex.verdicts()),
     )
 
 

@@ -24,7 +24,7 @@ const MAX_NAME = 40;
 const MAX_EXCHANGES = 20;
 const MAX_TEXT = 100;
 /** What pip takes while the emulator is on no package index. */
-const SOURCE = "git+https://github.com/vertex-openai-emulator/vertex-openai-emulator";
+const SOURCE = "vertex-openai-emulator[exec] @ git+https://github.com/vertex-openai-emulator/vertex-openai-emulator";
 
 const SESSION_OPTIONS = ["location", "endpoint"];
 const VERIFY_OPTIONS = ["strict", "refusals", "clean"];
@@ -460,6 +460,15 @@ class Session {
   #control(method, name, query = {}, body = undefined) {
     return this.#emulator.control(method, name, { ...query, session: this.project }, body);
   }
+}
+
+for (const [name, meant] of Object.entries({ baseUrl: "baseURL", base_url: "baseURL", url: "baseURL", apikey: "apiKey", api_key: "apiKey", pageURL: "pageUrl" })) {
+  // A client that is given undefined asks the real service.
+  Object.defineProperty(Session.prototype, name, {
+    get() {
+      throw new TypeError(`a session has no "${name}"; did you mean "${meant}"?`);
+    },
+  });
 }
 
 function readPath(file) {

@@ -65,7 +65,8 @@ class SessionScope:
 
     @property
     def journal(self) -> JournalView:
-        """The exchanges."""
+        """The exchanges that have ended; those whose client has left have, too, a moment later, for which this waits."""
+        self._service.journal.settle(self._scope)
         return JournalView(self._service.journal, self._scope)
 
     @property

@@ -46,6 +46,8 @@ class Run:
     verdicts: tuple[Verdict, ...] = ()
     unrouted: tuple[str, ...] = ()
     """What it asked for that nothing routes, each with what was probably meant."""
+    unanswered: tuple[str, ...] = ()
+    """What no rule answered, each as a sentence."""
 
     @property
     def last_error_line(self) -> str:
@@ -100,7 +102,7 @@ def _classify(run: Run, undisturbed: Run, *, has_fixed_output: bool) -> tuple[Re
 def describe_end(run: Run) -> str:
     """Say how a run ended, with its last line on stderr."""
     if run.status is None:
-        return f"it did not end within {run.seconds:.0f} s"
+        return f"it did not end within {run.seconds:{'.0f' if run.seconds >= 1 else '.1g'}} s"
     end = f"status {run.status}" if run.status >= 0 else f"ended by {signal.Signals(-run.status).name}"
     return f"{end}: {run.last_error_line}" if run.last_error_line else end
 

@@ -48,7 +48,7 @@ _SHOWN_SEGMENTS = 2
     "not find, a rule's expect was not met, a rule went unused, or nothing was asked.",
 )
 @option("--verbose", "-v", is_flag=True, help="Log requests on stderr.")
-@option("--log", type=click.File("a", "utf-8", lazy=False), help="Log requests to this file.")
+@option("--log", type=click.File("a", "utf-8", lazy=False), help="Append the log of requests to this file.")
 @interception_options
 @click.pass_obj
 def execute(command: list[str], /, scenarios: tuple[str, ...], **options: Any) -> int:
@@ -80,12 +80,14 @@ class RequestCounts:
     """Why Vertex would not find models or endpoints that were answered, each with the numbers of its requests; `MAX_PROBLEMS` at most."""
     warnings: dict[str, list[int]] = field(default_factory=dict)
     """What scenarios asked for that answers did not do, and models that are not known, in the same form."""
+    announced: dict[str, list[int]] = field(default_factory=dict)
+    """Models whose end was announced for a day in the past, in the same form."""
     remedies: dict[str, None] = field(default_factory=dict)
     """What the user can do about token requests that failed."""
 
     def add(self, exchange: "Exchange") -> None:
         """Count an exchange."""
-        from emulator.verdicts.requests import describe_unknown_model
+        from emulator.verdicts.requests import describe_announced_end, describe_unknown_model
 
         self.requests += 1
         self.has_arrived = True
@@ -95,10 +97,13 @@ class RequestCounts:
             self.uses[outcome.chosen.rule.key] += 1
         if outcome.not_found:
             _note(self.not_found, outcome.not_found, exchange.number)
-        unknown = describe_unknown_model(exchange.target, outcome, exchange.asked.model)
-        for warning in (*outcome.warnings, unknown):
-            if warning:
-                _note(self.warnings, warning, exchange.number)
+        about_model = exchange.target, outcome, exchange.asked.model
+        for notes, warnings in (
+            (self.warnings, (*outcome.warnings, describe_unknown_model(*about_model))),
+            (self.announced, (describe_announced_end(*about_model),)),
+        ):
+            for warning in filter(None, warnings):
+                _note(notes, warning, exchange.number)
         if outcome.result in {"miss", "error"}:
             self._add_problem(exchange.number, outcome.report.partition("\n")[0])
         elif (refusal := exchange.unscripted_refusal) is not None:
@@ -148,9 +153,10 @@ class RequestCounts:
         """What Vertex would not have found, although it was answered."""
         return (f"{requests}: not found in the cloud: {reason}" for requests, reason in _write_notes(self.not_found))
 
-    def list_warnings(self) -> Iterator[str]:
-        """What scenarios asked for in vain, and models that are not known."""
-        return (f"{requests}: warning: {warning}" for requests, warning in _write_notes(self.warnings))
+    def list_warnings(self, *, verify: bool) -> Iterator[str]:
+        """What scenarios asked for in vain, models that are not known, and with `verify` those whose end was announced."""
+        notes = self.warnings | self.announced if verify else self.warnings
+        return (f"{requests}: warning: {warning}" for requests, warning in _write_notes(notes))
 
     def list_problems(self) -> Iterator[str]:
         """What is reported of single requests and of hosts."""
@@ -218,7 +224,7 @@ def _execute(
         status = run_program(child, command, environment)
     print_line(counts.summary())
     not_found = [*counts.list_not_found()]
-    for line in (*counts.remedies, *not_found, *counts.list_warnings()):
+    for line in (*counts.remedies, *not_found, *counts.list_warnings(verify=verify)):
         print_line(line)
     # Where the program failed, requests that went wrong may be why; rules that were not used are not.
     problems = [*counts.list_problems()] if verify else []

@@ -93,6 +93,8 @@ def explain(
                 raise click.UsageError(
                     "give scenarios and a request: explain SCENARIOS... REQUEST.json, or the number of an exchange"
                 )
+            if name.endswith((".yaml", ".yml")) and any(one.endswith(".json") for one in scenarios):
+                raise click.UsageError("the request comes last: explain SCENARIOS... REQUEST.json")
             found = _explain(scenarios, _read(name), url or _PATH, list(headers), frozenset(flags), use=use)
     except EmulatorError as error:
         exit_with_error(error)
@@ -131,7 +133,8 @@ def _explain(
     from emulator.wire.requests import MalformedRequestError, read_request
 
     ruleset = load_rules(scenarios).ruleset
-    path = urlsplit(url).path
+    # `VERTEX_EMULATOR_URL` names a server only.
+    path = urlsplit(url).path.rstrip("/") or _PATH
     target = parse_target(path) if path.endswith("/chat/completions") else None
     if target is None:
         raise StartError(f"{url} is no chat-completions URL; expected one such as {_PATH}")

@@ -114,11 +114,14 @@ class _ExchangeCounts:
     is_met: bool = False
     warnings: dict[str, None] = field(default_factory=dict)
     unrouted: dict[str, None] = field(default_factory=dict)
+    unanswered: dict[str, None] = field(default_factory=dict)
 
     def add(self, exchange: "Exchange") -> None:
         self.requests += 1
         self.is_met |= exchange.outcome.changed_by_overrides
         self.warnings |= dict.fromkeys(exchange.outcome.warnings)
+        if exchange.outcome.result in {"miss", "error"}:
+            self.unanswered[exchange.outcome.report.partition("\n")[0]] = None
 
     def add_unrouted(self, request: "UnroutedRequest") -> None:
         self.unrouted[request.report] = None
@@ -173,6 +176,7 @@ class ProgramRunner:
                 is_met=counts.is_met,
                 warnings=tuple(counts.warnings),
                 unrouted=tuple(counts.unrouted),
+                unanswered=tuple(counts.unanswered),
                 verdicts=service.verdicts() if verdicts is None else verdicts,
             )
 
@@ -182,6 +186,8 @@ class ProgramRunner:
 
         run = self.run()
         nowhere = f"; it asked for {run.unrouted[0]}" if run.unrouted else ""
+        if run.unanswered:
+            nowhere = f"; {run.unanswered[0]}"
         if run.status != 0:
             sys.stderr.buffer.write(run.err)
             sys.stderr.flush()

@@ -45,7 +45,7 @@ def verify(*, url: str, session: str | None, control_token: str | None, strict: 
     raise SystemExit(1 if problems else 0)
 
 
-_NOT_FOUND = frozenset({"model_not_found", "endpoint_misspelt"})
+_NOT_FOUND = frozenset({"model_not_found", "endpoint_misspelt", "id_missing"})
 """The verdicts on requests that were answered but would have been refused in the cloud."""
 
 

@@ -154,9 +154,12 @@ class App:
             if not isinstance(error, OSError):
                 raise
         finally:
-            service.open_streams.pop(exchange.number, None)
             exchange.duration = clock.elapsed() - started
-            service.finish(exchange)
+            try:
+                service.finish(exchange)
+            finally:
+                # Only now, so that there is no moment at which it is neither open nor in the journal.
+                service.open_streams.pop(exchange.number, None)
 
 
 def _receive_again(body: bytes, receive: Receive) -> Receive:

@@ -19,6 +19,7 @@ from emulator import __version__
 from emulator.engine.quota import show_quotas
 from emulator.engine.ruleset import CompiledRule
 from emulator.errors import ScenarioError
+from emulator.redaction import clean_line
 from emulator.server.explaining import explain_exchange, state_before
 from emulator.server.long_work import LongWork
 from emulator.server.metrics import expose
@@ -26,6 +27,7 @@ from emulator.server.service import Service
 from emulator.server.settings import CONTROL_PATH
 from emulator.store.exchange import Entry, Exchange, UnroutedRequest
 from emulator.store.interface import StoreUnreachableError, read_pushed_scenario
+from emulator.suggestions import join
 from emulator.wire.json_text import dump, dump_in_pieces
 from emulator.wire.requests import VERY_LARGE_BODY
 
@@ -354,6 +356,8 @@ class Control:
         for name in ("limit", "after", "number"):
             if query.get(name) and not _is_number(query[name]):
                 return _error(400, f'{name} is "{query[name]}"; expected a number')
+        if (outcome := query.get("outcome")) is not None and outcome not in _OUTCOMES:
+            return _error(400, f'outcome is "{clean_line(outcome)}"; expected {join(_OUTCOMES, "or")}')
         await self._service.store.refresh_journal()
         wanted = dict(query)
         limit, after = wanted.get("limit"), int(wanted.get("after") or 0)
@@ -527,6 +531,10 @@ class Control:
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < _MAX_DIGITS
+
+
+_OUTCOMES = ("answer", "refusal", "miss", "error", "token", "unrouted")
+"""How a request can end, as the journal has it."""
 
 
 def _fits(entry: Entry, query: dict[str, str]) -> bool:

@@ -27,6 +27,7 @@ from emulator.engine.matching.choose import choose
 from emulator.engine.quota import QuotaTicket, admit
 from emulator.engine.randomness import AnswerInputs, Overrides
 from emulator.engine.recorded import RawRequest
+from emulator.engine.reply.parts import MAX_PREVIEW
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.implicit_caching import count_cached, list_prefixes
 from emulator.engine.request.options import OptionsCache, RequestOptions, vertex_headers
@@ -55,6 +56,7 @@ from emulator.store.exchange import (
     Exchange,
     TokenExchange,
     UnroutedRequest,
+    answer_text,
     clean_outcome,
     summarize_request,
     without_credentials,
@@ -136,6 +138,7 @@ class Service:
         self.journal = Journal(settings.journal_exchanges, settings.journal_bytes)
         self.open_streams: dict[int, Exchange] = {}
         """The exchanges whose answers are being sent and take their time, by number."""
+        self.journal.open = self.open_streams
         self.metrics = Metrics(self.open_streams)
         self.store: Store = MemoryStore(self.sessions, self.journal, self.metrics.read)
         self.on_exchange: list[Callable[[Exchange], None]] = []
@@ -505,6 +508,10 @@ class Service:
             self.store.leave(
                 quota_ticket.number, 0 if usage is None else usage.sum - quota_ticket.tokens, self.clock.elapsed()
             )
+        if exchange.outcome.said and exchange.ended in {"cut", "stalled"}:
+            # What came of the text before it broke off.
+            said = answer_text(exchange.outcome.timeline.body)[:MAX_PREVIEW]
+            exchange.outcome = exchange.outcome._replace(said=said)
         self.metrics.count(exchange)
         self.store.keep(exchange)
         for listener in self.on_exchange:

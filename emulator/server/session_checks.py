@@ -38,7 +38,7 @@ def observe(exchange: Exchange) -> Observation:
         is_retry=exchange.sender.is_retry,
         body=exchange.body,
         outcome=exchange.outcome,
-        client_left=exchange.ended == "client left",
+        client_left=exchange.ended == "client left" and not exchange.outcome.timeline.is_stalled,
     )
 
 

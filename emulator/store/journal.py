@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from emulator.store.exchange import Entry, Exchange, UnroutedRequest
@@ -24,6 +24,10 @@ def _give_memory_back() -> None:
     threading.Thread(target=trim, name="vertex-emulator-memory", daemon=True).start()
 
 
+_SETTLING = 0.25
+"""Seconds that a reader waits at most for exchanges that are open; a server that is not busy notices within milliseconds who has left."""
+
+
 class Journal:
     """The last exchanges of all sessions, bounded by their number and by the bytes that they take, estimated.
 
@@ -37,8 +41,12 @@ class Journal:
         self.max_exchanges = max_exchanges
         self.max_bytes = max_bytes
         self._bytes = 0
+        self.open: Mapping[int, Exchange] = {}
+        """The exchanges whose answers are being sent, by number."""
         self._number = 0
         self._added = 0
+        self._writer = 0
+        """The thread that adds."""
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._waiting = 0
@@ -66,6 +74,7 @@ class Journal:
     def add(self, exchange: Entry) -> None:
         """Append an entry and set its position; the oldest are evicted when the bounds are exceeded."""
         with self._lock:
+            self._writer = threading.get_ident()
             self._added = exchange.position = self._added + 1
             exchanges, size = self._exchanges, exchange.size
             exchanges.append(exchange)
@@ -109,6 +118,15 @@ class Journal:
         self._exchanges, self._sizes = deque(entries), deque([entry.size for entry in entries])
         self._bytes = sum(self._sizes)
         return before
+
+    def settle(self, session: str | None) -> None:
+        """Wait a moment for the exchanges of a session (None: of all) whose clients may have left, which the server is about to notice.
+
+        Returns at once if nothing is being sent, and on the server's own thread.
+        """
+        pending = {number for number, one in list(self.open.items()) if session in {None, one.session}}
+        if pending and threading.get_ident() != self._writer:
+            self.wait_until(lambda: pending.issubset([one.number for one in self.entries]), _SETTLING)
 
     def wait_until(self, holds: Callable[[], bool], timeout: float) -> bool:
         """Wait until `holds` returns true, checking it after each added entry; return False after `timeout` seconds."""

@@ -43,7 +43,14 @@ def pack(entry: Entry) -> bytes:
         "played": [played.ended, played.sent, *played.times],
         "sender": entry.sender,
         "asked_with": [(name.decode("latin-1"), value.decode("latin-1")) for name, value in entry.headers],
-        "head": [timeline.status, timeline.head_at, timeline.ending, timeline.end_at, timeline.write_size],
+        "head": [
+            timeline.status,
+            timeline.head_at,
+            timeline.ending,
+            timeline.end_at,
+            timeline.write_size,
+            timeline.is_stalled,
+        ],
         "headers": timeline.headers,
         "frames": [count, sizes, times],
         "result": outcome.result,
@@ -75,10 +82,19 @@ def unpack(data: bytes) -> Entry:
     if "unrouted" in header:
         return UnroutedRequest(**header["unrouted"])
     end = start + request_size
-    status, head_at, ending, end_at, write_size = header["head"]
+    status, head_at, ending, end_at, write_size, is_stalled = header["head"]
     headers = tuple((name, value) for name, value in header["headers"])
     frames = _unpack_frames(data[end:], *header["frames"])
-    timeline = Timeline(status, headers, frames, head_at=head_at, ending=ending, end_at=end_at, write_size=write_size)
+    timeline = Timeline(
+        status,
+        headers,
+        frames,
+        head_at=head_at,
+        ending=ending,
+        end_at=end_at,
+        write_size=write_size,
+        is_stalled=is_stalled,
+    )
     ended, sent, *times = header["played"]
     outcome = Outcome(
         header["result"],

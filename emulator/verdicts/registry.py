@@ -21,6 +21,7 @@ from emulator.verdicts.requests import (
     find_given_up,
     find_late_system_messages,
     find_lost_text,
+    find_missing_ids,
     find_misspelt_endpoints,
     find_models_not_found,
     find_refused,
@@ -303,6 +304,13 @@ KINDS: tuple[VerdictKind, ...] = (
         "an endpoint that is neither `openapi` nor, as it seems, the id of a deployed one, such as `endpoints/openai`",
         "write endpoints/openapi in the base URL; if the endpoint is deployed, declare it under `endpoints` in the scenario",
         find_misspelt_endpoints,
+    ),
+    VerdictKind(
+        "id_missing",
+        "error",
+        "a project, location or endpoint in the URL that is what a program writes for none, such as `projects/None`",
+        "find out where the program gets it from, often an environment variable that is not set",
+        find_missing_ids,
     ),
     VerdictKind(
         "wrong_host",

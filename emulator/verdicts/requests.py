@@ -13,7 +13,7 @@ from emulator.engine.request.options import list_ignored
 from emulator.verdicts.observation import Finding, Observation, Past
 from emulator.verdicts.retries import TOKEN_STATUSES, pair_retries
 from emulator.wire.requests import write_place
-from emulator.wire.urls import Target, explain_foreign_host, read_host
+from emulator.wire.urls import Target, explain_foreign_host, find_missing_id, read_host
 
 TOKEN_RUN = 5
 """Requests in a row, each with a new token, from which a client is taken to fetch one for each."""
@@ -125,7 +125,13 @@ def find_bare_models(one: Observation, _past: Past) -> Iterator[Finding]:
 
 def find_models_not_found(one: Observation, _past: Past) -> Iterator[Finding]:
     """Find models that were answered but that Vertex would not find."""
-    if one.target.is_openapi and one.outcome.not_found:
+    if one.target.is_openapi and one.outcome.not_found and find_missing_id(one.target) is None:
+        yield Finding((one.number,), one.outcome.not_found)
+
+
+def find_missing_ids(one: Observation, _past: Past) -> Iterator[Finding]:
+    """Find URLs with what a program writes for an id that it does not have."""
+    if one.outcome.not_found and find_missing_id(one.target) is not None:
         yield Finding((one.number,), one.outcome.not_found)
 
 
@@ -133,6 +139,14 @@ def find_unknown_models(one: Observation, _past: Past) -> Iterator[Finding]:
     """Find models that were answered although the catalogue does not know them, and that look like no other."""
     if sentence := describe_unknown_model(one.target, one.outcome, one.model):
         yield Finding((one.number,), sentence)
+
+
+def describe_announced_end(target: Target, outcome: Outcome, model: str) -> str:
+    """Say that a model was answered whose end was announced for a day that has passed; empty if that is not so."""
+    card = find_model(model)
+    if card is None or card.retired != "announced" or not target.is_openapi or outcome.not_found:
+        return ""
+    return f"the end of {model} was announced for {card.retires}; take a newer model"
 
 
 def describe_unknown_model(target: Target, outcome: Outcome, model: str) -> str:
@@ -145,7 +159,7 @@ def describe_unknown_model(target: Target, outcome: Outcome, model: str) -> str:
 
 def find_misspelt_endpoints(one: Observation, _past: Past) -> Iterator[Finding]:
     """Find endpoints that are neither the shared one nor, as it seems, a deployed one."""
-    if not one.target.is_openapi and one.outcome.not_found:
+    if not one.target.is_openapi and one.outcome.not_found and find_missing_id(one.target) is None:
         yield Finding((one.number,), one.outcome.not_found)
 
 

@@ -26,8 +26,13 @@ TOKEN_STATUSES = frozenset({UNAUTHORIZED, FORBIDDEN})
 
 
 def find_retried_refusals(observations: Sequence[Observation]) -> Iterator[Finding]:
-    """Find the same body after an answer that will not change; with a new token 401 and 403 may."""
+    """Find the same body after an answer that will not change; with a new token 401 and 403 may.
+
+    If the same body was answered after a 418 of the emulator itself, somebody has mended the scenario and started the program again.
+    """
     for before, after in pair_retries(observations):
+        if before.status == EMULATOR_STATUS != after.status:
+            continue
         has_new_token = before.status in TOKEN_STATUSES and before.credential != after.credential
         if before.status in _FINAL_STATUSES and not has_new_token and after.started - before.ended <= RETRY_WINDOW:
             numbers = (before.number, after.number)

@@ -29,6 +29,7 @@ _REGIONAL_HOST = re.compile(r"([a-z0-9-]+)-aiplatform\.googleapis\.com|aiplatfor
 _NO_SERVICE = frozenset({"global", "us", "eu"})
 # The form of all regions' names; a name of another form is no region.
 _REGION = re.compile(r"[a-z]+(?:-[a-z]+)+[0-9]+")
+_NO_ID = re.compile(r"None|NaN|null|undefined|.*[ ${}<>\[\]].*")
 _HOSTS = f"its hosts are {GLOBAL_HOST} and, for a region, such as us-central1-{GLOBAL_HOST}"
 
 VERTEX_HOSTS = (
@@ -110,7 +111,7 @@ class Host(NamedTuple):
     @property
     def advice(self) -> str:
         """The host to take instead of one at which there is no service."""
-        location = self.name.partition("-")[0]
+        location = self.name.removesuffix(f"-{GLOBAL_HOST}")
         if location not in _NO_SERVICE:
             return f"there is no service at {self.name}; {_HOSTS}"
         right = GLOBAL_HOST if location == "global" else f"aiplatform.{location}.rep.googleapis.com"
@@ -143,6 +144,11 @@ def explain_foreign_host(header: str) -> str:
     region, dash, service = label.rpartition("-")
     meant = f"{region}{dash}{GLOBAL_HOST}"
     return f"Vertex AI is not at {name}; {did_you_mean(meant) if find_near(service, ['aiplatform']) else _HOSTS}"
+
+
+def find_missing_id(target: Target) -> str | None:
+    """The part of a URL in which a program has written what stands for no id, such as `None` or `{project}`; None if there is none."""
+    return next((part for part in ("project", "location", "endpoint") if _NO_ID.fullmatch(getattr(target, part))), None)
 
 
 def is_vertex_host(host: str) -> bool:

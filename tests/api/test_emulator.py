@@ -191,6 +191,24 @@ def test_what_was_sent_is_asserted_of_a_session_and_of_all() -> None:
             one.assert_sent(last_user="there")
 
 
+def test_exchanges_that_the_client_has_left_are_in_the_journal() -> None:
+    """Also right behind the client's timeout, when the server is only about to notice it."""
+    with Emulator(
+        "rules: [{reply: [{say: Once upon a time, chunks: words}], fault: {stall: forever, after_chunks: 2}}]\n#"
+    ) as vertex:
+        for number in range(10):
+            session = vertex.session(f"p{number}")
+            client = session.openai(timeout=0.05, max_retries=0)
+            with pytest.raises(openai.APITimeoutError):
+                list(
+                    client.chat.completions.create(
+                        model=MODEL, messages=[{"role": "user", "content": "hi"}], stream=True
+                    )
+                )
+            (exchange,) = session.assert_sent(times=1)
+            assert (exchange.ended, exchange.outcome.said) == ("stalled", "Once upon ")
+
+
 def test_start_and_stop_are_what_with_does() -> None:
     """An emulator can be stopped twice and started again, but not started twice."""
     vertex = Emulator(HELLO)

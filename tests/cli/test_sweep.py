@@ -170,6 +170,16 @@ def test_programs_that_ask_for_nothing_that_is_emulated(run: Any, ending: str, s
     assert done.stderr.startswith(f"vertex-emulator: {said}; it asked for GET /v1/models: no such path: ")
 
 
+def test_a_miss_without_disturbance_is_named(run: Any, tmp_path: Path) -> None:
+    """Where the program fails because no rule answers it, that is why."""
+    (tmp_path / "sky.yaml").write_text("rules: [{when: {last_user: sky}, reply: Blue.}]", "utf-8")
+    body = '{"model": "google/gemini-3.5-flash", "messages": [{"role": "user", "content": "sea"}]}'
+    ask = f"curl -s $OPENAI_BASE_URL/chat/completions -H \"Authorization: Bearer $OPENAI_API_KEY\" -d '{body}' >&2; exit 1"
+    done = run("sweep", str(tmp_path / "sky.yaml"), "--", "sh", "-c", ask)
+    assert done.exit_code == 1
+    assert done.stderr.endswith('; no rule of "sky" answers this request (session demo, turn 1)\n')
+
+
 def test_unusable_programs_are_reported(run: Any) -> None:
     """A program that sends no request and one that does not exist are reported."""
     done = run("sweep", "--", "true")

@@ -114,6 +114,14 @@ def test_models_that_vertex_would_not_find_are_named(programs: Any, arguments: l
     )
 
 
+@pytest.mark.parametrize("arguments", [[], ["--verify"]])
+def test_models_whose_end_was_announced_are_named_by_verify(programs: Any, arguments: list[str]) -> None:
+    """They may still be answered, so that nothing fails."""
+    done = programs.run(*arguments, SKY, "--", sys.executable, CHAT, "sky", env={"MODEL": "google/gemini-2.5-flash"})
+    warning = "vertex-emulator: request 1: warning: the end of google/gemini-2.5-flash was announced for 2026-10-20; take a newer model\n"
+    assert (done.status, done.err.partition(" leaks\n")[2]) == (0, warning if arguments else "")
+
+
 def test_what_scenarios_ask_for_in_vain_is_named(programs: Any) -> None:
     """A fault that finds no place, and a model that is not known, are no reason to fail."""
     (programs.folder / "one.yaml").write_text("rules:\n- {reply: Hi., fault: comment_lines}\n", "utf-8")

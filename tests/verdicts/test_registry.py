@@ -28,6 +28,7 @@ rules:
   - {when: {last_user: breaks}, reply: [{say: Half of it}, {fail: 503}]}
   - when: {last_user: calls, after_tool: false}
     reply: [{call: get_time, with: {zone: CET}}, {call: get_weather, with: {city: Oslo}}]
+  - {when: {last_user: waits}, reply: In a minute., fault: {stall: 60000}}
   - {when: {last_user: odd, after_tool: false}, reply: [{call: get_time, with: '{"zone": ', id: odd-1}]}
   - {when: {last_user: story}, reply: [{say: "Once upon a time there was Aimé, he sang.", chunks: ["Once ", "upon a time ", "there was ", "Aimé, ", "he sang."]}]}
   - {reply: All is well.}
@@ -262,6 +263,14 @@ def share_refusals(client: Client) -> None:
             client.send(text)
 
 
+def run_again_after_miss(client: Client) -> None:
+    """Mend the scenario after a miss, and start the program again."""
+    client.service.push("p", "rules: [{when: {last_user: Hi}, reply: Hi}]")
+    client.send("Hello")
+    client.service.push("p", "rules: [{reply: Hi}]")
+    client.send("Hello")
+
+
 def retry_on_new_connection(client: Client) -> None:
     """Open a connection for each attempt."""
     for client.connection in (50_001, 50_002):
@@ -475,6 +484,14 @@ def leave(client: Client) -> None:
     client.service.finish(exchange)
 
 
+def leave_stalled(client: Client) -> None:
+    """Close the connection because nothing comes, as a fault wants it."""
+    for stream in (True, False):
+        exchange = client.ask("It waits", stream=stream)
+        exchange.played.ended = "client left"
+        client.service.finish(exchange)
+
+
 def read_all(client: Client) -> None:
     """Read a stream to its end."""
     client.send("Hello", stream=True, stream_options={"include_usage": True})
@@ -544,6 +561,11 @@ def ask_newer_model(client: Client) -> None:
 def ask_current_model(client: Client) -> None:
     """Ask for a model where it is served."""
     ask_vetted(client, "google/gemini-3.5-flash")
+
+
+def lose_location(client: Client) -> None:
+    """Write a variable into the URL that is not set."""
+    ask_vetted(client, "google/gemini-3.5-flash", "None")
 
 
 def misspell_endpoint(client: Client) -> None:
@@ -619,6 +641,7 @@ CASES: list[tuple[str, Behaviour, Behaviour]] = [
     ("refusal_retried", retry_refusal, renew_token),
     ("refusal_retried", retry_on_new_connection, share_refusals),
     ("refusal_retried", retry_beside_others, share_refusals),
+    ("refusal_retried", retry_refusal, run_again_after_miss),
     ("retry_after_ignored", ignore_retry_after, heed_retry_after),
     ("retry_after_ignored", ignore_retry_date, heed_retry_after),
     ("retry_storm", storm, back_off),
@@ -627,7 +650,8 @@ CASES: list[tuple[str, Behaviour, Behaviour]] = [
     ("truncated_stream_accepted", accept_truncated, notice_truncated),
     ("stream_restarted", restart_stream, restart_after_cut),
     ("stream_not_read", leave, read_all),
-    ("request_given_up", give_up, read_all),
+    ("stream_not_read", leave, leave_stalled),
+    ("request_given_up", give_up, leave_stalled),
     ("unsupported_parameter", send_unsupported, send_more_to_open_model),
     ("api_key_sent", send_api_key, read_all),
     ("expired_token_used", use_expired_token, use_fresh_token),
@@ -639,6 +663,7 @@ CASES: list[tuple[str, Behaviour, Behaviour]] = [
     ("model_not_found", ask_elsewhere, ask_current_model),
     ("model_unknown", ask_newer_model, ask_current_model),
     ("endpoint_misspelt", misspell_endpoint, ask_deployed_endpoint),
+    ("id_missing", lose_location, ask_current_model),
     ("wrong_host", mistake_host, hit_hosts),
     ("wrong_host", invent_host, hit_hosts),
     ("wrong_host", misspell_host, hit_hosts),

@@ -146,7 +146,7 @@ def stall(timeline: Timeline, offset: int | None, duration: float | Literal["for
     """The first `offset` bytes of an answer, then nothing: forever, or for milliseconds until the rest follows."""
     if isinstance(duration, str):
         return cut(timeline, offset, "stall")
-    seconds = duration / 1000
+    seconds, timeline = duration / 1000, timeline._replace(is_stalled=True)
     if offset is None:
         return timeline.delay(seconds)
     before, after = _split(timeline, offset)

@@ -75,6 +75,8 @@ class Timeline(NamedTuple):
     end_at: float = 0.0
     write_size: int | None = None
     """The number of bytes per write to the socket; None for all that are due."""
+    is_stalled: bool = False
+    """Whether a fault lets it wait, so that a client that leaves does right."""
 
     @property
     def body(self) -> bytes:

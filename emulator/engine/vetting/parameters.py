@@ -7,9 +7,10 @@ from emulator.catalogue.errors import entry
 from emulator.catalogue.models import MAX_CHOICES, ModelCard, all_models, find_model, generation
 from emulator.engine.request.history import SYSTEM_ROLES
 from emulator.engine.vetting.context import JsonPath, VettingContext
-from emulator.suggestions import did_you_mean, find_near
+from emulator.suggestions import did_you_mean, find_near, quote
 from emulator.wire.errors import Refusal
 from emulator.wire.requests import ChatRequest
+from emulator.wire.urls import find_missing_id
 
 
 def check_model_form(context: VettingContext) -> Refusal | None:
@@ -44,24 +45,28 @@ def check_model(context: VettingContext) -> Refusal | None:
     if context.policy.models == "any":
         return None
     if card is None:
-        what = "is not in the catalogue"
+        near = _find_meant(model)
+        what = f"is not in the catalogue; {did_you_mean(near)}" if near else "is not in the catalogue"
     elif card.retired:
         what = f"has been retired{_since(card)}"
     elif not _is_served(context, card):
         what = f"is not served in {context.facts.target.location}, only in {', '.join(card.locations)}"
     else:
         return None
-    explanation = f'the model "{model}" {what}; `vertex-emulator models` lists those that are answered'
+    explanation = f'the model "{model}" {what}{" " if what.endswith("?") else "; "}`vertex-emulator models` lists those that are answered'
     return context.refuse("publisher_model_not_found", ("model",), explanation)
 
 
 def describe_not_found(context: VettingContext) -> str:
     """Say why Vertex would not find the model or the endpoint of a request that is answered; empty if it would.
 
-    That is an endpoint or a model that is misspelt, and, where any model is answered, one that is gone or served in other locations.
+    That is a part of the URL that is missing, an endpoint or a model that is misspelt, and, where any model is answered, one that is gone or
+    served in other locations.
     That a model is gone has to be known; of a day in the past on which it was announced to be, nothing is said.
     """
     target, model = context.facts.target, context.facts.model
+    if (part := find_missing_id(target)) is not None:
+        return f"the {part} in the URL is {quote(getattr(target, part))}, which no {part} is called; programs write such for one that they do not have"
     if not target.is_openapi:
         if context.policy.has_endpoints or find_near(target.endpoint, ["openapi"]) is None:
             return ""

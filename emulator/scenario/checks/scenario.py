@@ -189,6 +189,9 @@ def _check_habits(when: When, loc: Location, file: ParsedFile) -> Iterator[Probl
                     f"a regular expression is written {{regex: '{pattern}'}}, a text {{contains: {text}}}"
                 )
                 yield source.problem(source.place(place), message, "warning")
+            elif is_template(text):
+                message = f"{quote(text)} is looked for as it stands, braces included: `when` has no templates"
+                yield source.problem(source.place(place), message, "warning")
             elif hint := _explain_plain_text(text):
                 yield source.problem(source.place(place), hint, "warning")
     scenario = file.scenario

@@ -170,6 +170,7 @@ test("a forgotten await is told", async (t) => {
   const journal = (await session).journal();
   assert.throws(() => journal.length, { message: 'journal(...) returns a promise, which has no "length"; await it: await journal(...)' });
   assert.deepEqual(await journal, []);
+  assert.throws(() => emulator.session().baseUrl, { message: 'a session has no "baseUrl"; did you mean "baseURL"?' });
   assert.throws(() => emulator.session().openai({ max_retries: 1 }), { message: 'the openai package has no option "max_retries"; did you mean "maxRetries"?' });
   assert.deepEqual(Object.keys(starting), []);
   await starting;

@@ -762,6 +762,27 @@ def test_retired_models_are_warned_of(model: str, day: str) -> None:
     assert warned(ask(model=FLASH)) == warned(ask(model="deepseek-ai/deepseek-v3.2-maas"), "us-central1") == ()
 
 
+@pytest.mark.parametrize(
+    ("part", "text", "is_none"),
+    [
+        ("project", "None", True),
+        ("project", "$PROJECT_ID", True),
+        ("project", "{project}", True),
+        ("project", "My Project", True),
+        ("location", "undefined", True),
+        ("endpoint", "null", True),
+        ("project", "none-of-your-business", False),
+        ("project", "example.com:mine", False),
+        ("location", "nullarbor1", False),
+    ],
+)
+def test_ids_that_a_program_does_not_have_are_warned_of(part: str, text: str, is_none: bool) -> None:
+    """What is written into a URL by a variable that is not set."""
+    target = Target("v1", "p", "global", "openapi")._replace(**{part: text})
+    warnings = vet(Facts(target, [], read_request(dump(ask(model="acme/own")))), VettingPolicy(), "enforce").warnings
+    assert any(f'the {part} in the URL is "{text}"' in warning for warning in warnings) is is_none
+
+
 def test_misspelt_messages_are_named(vetted: Vet) -> None:
     """What was probably meant by a key that is none."""
     refusal = vetted({"model": FLASH, "mesages": [USER]})

@@ -6,7 +6,7 @@ import sys
 import urllib.error
 import urllib.request
 
-MODEL = os.environ.get("MODEL", "google/gemini-2.5-flash")
+MODEL = os.environ.get("MODEL", "google/gemini-3.5-flash")
 for text in sys.argv[1:]:
     body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": text}]}).encode()
     bearer = {"authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}
