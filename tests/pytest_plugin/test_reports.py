@@ -165,11 +165,16 @@ def test_on_purpose(vertex):
 
 def test_the_summary_lists_what_scenarios_asked_for_in_vain(run: Run) -> None:
     """A fault that finds no place, and a tool that the request does not declare: such a test tests something else than it says."""
-    tool = {"type": "function", "function": {"name": "get_weather"}}
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+        "required": ["city"],
+    }
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": schema}}
     result = run(
         test_it_py=f"""
 def test_it(vertex):
-    vertex.on().reply([{{"say": "Hi"}}, {{"call": "getweather"}}]).beside(fault={{"cut": "end", "after_chunks": 30}})
+    vertex.on().reply([{{"say": "Hi"}}, {{"call": "getweather"}}, {{"call": "get_weather", "with": {{"day": 3}}}}]).beside(fault={{"cut": "end", "after_chunks": 30}})
     messages = [{{"role": "user", "content": "x"}}]
     list(vertex.openai().chat.completions.create(
         model="google/gemini-3.5-flash", messages=messages, tools=[{tool!r}], stream=True
@@ -181,6 +186,10 @@ def test_it(vertex):
         [
             "*vertex warnings: what scenarios asked for in vain in tests that passed*",
             'the rule calls "getweather", which is none of the request\'s tools; did you mean "get_weather"?',
+            "  test_it.py::test_it",
+            'the rule calls "get_weather" with "day", which is no parameter of this tool; did you mean "days"?',
+            "  test_it.py::test_it",
+            'the rule calls "get_weather" without "city", which this tool requires',
             "  test_it.py::test_it",
             "fault behind the whole answer: *",
             "  test_it.py::test_it",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
+from itertools import islice
 
 from emulator.budget import LongWorkError
 from emulator.catalogue.models import MAX_CHOICES
@@ -21,12 +22,15 @@ from emulator.scenario.checks.faults import explain_unknown_finish
 from emulator.scenario.rules import Usage as GivenUsage
 from emulator.scenario.rules import merge_usage
 from emulator.scenario.templates.template import is_template
-from emulator.suggestions import quote, suggest
+from emulator.suggestions import find_near, quote, suggest, suggest_one
 from emulator.wire.headers import Headers, find_value_problem, header_text, replace_headers
 from emulator.wire.ids import make_id, make_uuid
+from emulator.wire.json_text import parse_or_text
 from emulator.wire.responses import Identity
 from emulator.wire.usage import Usage
 
+_MOST_WARNINGS = 5
+"""Warnings of the calls of one answer."""
 MAX_FINISH = 200
 """Characters of a finish reason that a template makes."""
 _ECHOED_HEADER = "x-vertex-ai-llm-request-type"
@@ -71,7 +75,7 @@ def compose(
     if is_template(rule.finish or ""):
         warnings += tuple(dict.fromkeys(filter(None, (explain_unknown_finish(one.finish_reason) for one in choices))))
     if facts.tool_names:
-        warnings += tuple(_explain_undeclared(choices, facts.tool_names))
+        warnings += tuple(islice(_explain_calls(choices, facts), _MOST_WARNINGS))
     faults = [make_fault(contexts[0]) for make_fault in (*rule.faults, *inputs.overrides.faults)]
     return Answer(
         limit_chunks(choices),
@@ -82,12 +86,32 @@ def compose(
     )
 
 
-def _explain_undeclared(choices: Sequence[Choice], declared: Sequence[str]) -> Iterator[str]:
-    """Warn of calls of tools that the request does not declare, though it declares others: the scenario may misspell them."""
-    names = dict.fromkeys(part.name for choice in choices for part in choice.parts if isinstance(part, CallPart))
-    for name in names:
-        if name not in declared:
-            yield f"the rule calls {quote(name)}, which is none of the request's tools{suggest(name, declared)}"
+def _explain_calls(choices: Sequence[Choice], facts: Facts) -> Iterator[str]:
+    """Warn of calls that no declared tool of the request takes, though it declares tools: the scenario may misspell a name or an argument.
+
+    Arguments that are no JSON object are meant to be wrong; those that are like no parameter may be.
+    """
+    calls = dict.fromkeys(
+        (part.name, part.arguments) for choice in choices for part in choice.parts if isinstance(part, CallPart)
+    )
+    for name, arguments in calls:
+        if name not in facts.tool_names:
+            yield f"the rule calls {quote(name)}, which is none of the request's tools{suggest(name, facts.tool_names)}"
+            continue
+        schema, given = (
+            next(parameters for tool, _, parameters in facts.tools if tool == name),
+            parse_or_text(arguments),
+        )
+        known = schema.get("properties") if isinstance(schema, dict) else None
+        if not isinstance(known, dict) or not isinstance(given, dict) or schema.get("additionalProperties"):
+            continue
+        for key in given:
+            if key not in known and find_near(key, known):
+                yield f"the rule calls {quote(name)} with {quote(key)}, which is no parameter of this tool{suggest_one(key, known)}"
+        required = schema.get("required")
+        for key in required if isinstance(required, list) else ():
+            if isinstance(key, str) and key not in given:
+                yield f"the rule calls {quote(name)} without {quote(key)}, which this tool requires"
 
 
 def _fill_finish(finish: str, context: Context) -> str | None:
