@@ -58,6 +58,8 @@ class _TestRecord:
     exchanges: Sequence["Exchange"] = ()
     unrouted: Sequence["UnroutedRequest"] = ()
     verdicts: Sequence["Verdict"] = ()
+    doubts: Sequence[str] = ()
+    """What is doubtful in its scenarios."""
     errors: Sequence["Verdict"] = ()
     """The verdicts that the summary of the run lists."""
     recording: "TestRecording | None" = None
@@ -68,6 +70,7 @@ class _TestRecord:
         """Copy exchanges and verdicts from the session, which is reset before the last report."""
         self.exchanges = tuple(self.session.journal)
         self.unrouted = self.session.unrouted
+        self.doubts = self.session.ruleset.warnings
         self.verdicts = self.session.verdicts() if self.exchanges else ()
 
     @property
@@ -474,7 +477,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         if item.get_closest_marker("vertex_sweep") is None:
             # In a sweep, that a variation changes nothing stands in its row.
             vars(report)["vertex_warnings"] = list(
-                dict.fromkeys(warning for one in record.exchanges for warning in one.outcome.warnings)
+                dict.fromkeys(
+                    (*record.doubts, *(warning for one in record.exchanges for warning in one.outcome.warnings))
+                )
             )
     return report
 
@@ -484,7 +489,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     _report_unused(terminalreporter)
     _report_kinds(terminalreporter, "vertex_errors", "vertex verdicts: errors of the client in tests that passed")
     _report_kinds(
-        terminalreporter, "vertex_warnings", "vertex warnings: what scenarios asked for in vain in tests that passed"
+        terminalreporter,
+        "vertex_warnings",
+        "vertex warnings: what is doubtful in scenarios, or asked for in vain, in tests that passed",
     )
 
 

@@ -228,6 +228,8 @@ function sleep(milliseconds) {
 class Emulator {
   #server;
   #token;
+  /** What was doubtful in the scenarios that were pushed, by session. */
+  #warnings = new Map();
 
   constructor(server, { controlToken, apiKey, env = process.env }) {
     this.#server = server;
@@ -241,6 +243,13 @@ class Emulator {
   session(project = `test-${randomBytes(4).toString("hex")}`, options = {}) {
     checkOptions("session", options, SESSION_OPTIONS);
     return new Session(this, project, options);
+  }
+
+  /** What was doubtful in the scenario that was pushed last for a project; forgotten then. */
+  takeWarning(project) {
+    const warning = this.#warnings.get(project);
+    this.#warnings.delete(project);
+    return warning;
   }
 
   /** Let processes that are started from now on use this server: their `startEmulator` connects to it. */
@@ -267,7 +276,8 @@ class Emulator {
       const more = (await this.#server.describeEnd?.()) ?? "; `url` or VERTEX_EMULATOR_URL says where it runs";
       throw new EmulatorError(`no emulator answers at ${this.url} (${why})${more}`);
     }
-    const { status, text } = answer;
+    const { status, text, warning } = answer;
+    if (warning) this.#warnings.set(query.session, warning);
     let value;
     try {
       value = text && JSON.parse(text);
@@ -286,7 +296,8 @@ function exchange(method, url, headers, body) {
     const request = (url.protocol === "https:" ? https : http).request(url, options, (response) => {
       let text = "";
       response.setEncoding("utf8").on("data", (more) => (text += more));
-      response.on("error", reject).on("end", () => resolve({ status: response.statusCode, text }));
+      const warning = response.headers["x-emulator-warning"];
+      response.on("error", reject).on("end", () => resolve({ status: response.statusCode, text, warning }));
     });
     request.on("timeout", () => request.destroy(new Error(`no answer within ${REQUEST_TIMEOUT_MS} ms`)));
     request.on("error", reject).end(body);
@@ -452,6 +463,10 @@ class Session {
     ].join("\n");
   }
 
+  takeWarning() {
+    return this.#emulator.takeWarning(this.project);
+  }
+
   async close() {
     this.#restore();
     await this.reset();
@@ -488,11 +503,11 @@ function showExchange({ number, outcome, method, path, asked, rule, status, answ
 }
 
 /** Why an exchange has no answer, as indented lines; none if it has one. */
-function explainExchange({ outcome, method, path, report, refusal }) {
+function explainExchange({ outcome, method, path, report, refusal, warnings }) {
   const told = outcome === "refusal" && refusal ? [refusal.name, refusal.explanation].filter(Boolean).join(": ") : "";
   // The report on a request that leads nowhere begins with what the line above it says already.
   const why = (report ?? "").replace(`${method} ${path}: `, "");
-  return [told, why].filter(Boolean).flatMap((text) => text.split("\n").map((line) => `  ${line}`));
+  return [told, why, ...(warnings ?? []).map((text) => `warning: ${text}`)].filter(Boolean).flatMap((text) => text.split("\n").map((line) => `  ${line}`));
 }
 
 function cut(text) {
@@ -545,7 +560,9 @@ async function finishSession(session, options, stack, print) {
     const errors = await listErrors(session, options.refusals);
     if (errors.length > 0) print(["the test passed, but its client made errors:", ...errors].join("\n"));
     const warnings = new Set((await session.journal()).flatMap(({ answer_warnings: found }) => found ?? []));
-    if (warnings.size > 0) print(["the test passed, but its scenario asked in vain:", ...warnings].join("\n"));
+    const doubtful = session.takeWarning();
+    if (doubtful) warnings.add(doubtful);
+    if (warnings.size > 0) print(["the test passed, but its scenario is doubtful, or asked in vain:", ...warnings].join("\n"));
   } catch (error) {
     if (error instanceof PlainError) error.pointTo(stack);
     throw error;

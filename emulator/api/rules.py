@@ -148,7 +148,7 @@ class RuleBuilder:
         return self._append([_drop_none(think=text, chunks=chunks)])
 
     def call(self, name: str, arguments: Mapping[str, Any] | str | None = None, /, **named: Any) -> Self:
-        """Call a tool: `.call("get_weather", city="Oslo")`; missing arguments are generated from its schema, a text is sent unchanged."""
+        """Call a tool: `.call("get_weather", city="Oslo")`; without arguments they are generated from its schema, a text is sent unchanged."""
         if arguments is not None and named:
             raise TypeError("give the arguments of the tool by name or as a mapping, not both")
         given = named or None if arguments is None else arguments
@@ -161,10 +161,18 @@ class RuleBuilder:
 
     @explain_arguments
     def fail(
-        self, error: int | str, *, message: str | None = None, details: Sequence[Mapping[str, Any]] | None = None
+        self,
+        error: int | str,
+        *,
+        message: str | None = None,
+        details: Sequence[Mapping[str, Any]] | None = None,
+        retry_after_s: int | None = None,
+        status: int | None = None,
+        body: Any = None,
     ) -> Self:
         """Fail with an HTTP status, a status name or a name from the error catalogue: `.fail(429)`."""
-        return self._append([_drop_none(fail=error, message=message, details=details)])
+        given = _drop_none(message=message, details=details, retry_after_s=retry_after_s, status=status, body=body)
+        return self._append([{"fail": error, **given}])
 
     @explain_arguments
     def image(self, image: str = "auto", *, mime_type: str | None = None) -> Self:

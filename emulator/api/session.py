@@ -99,6 +99,8 @@ class SessionScope:
             __tracebackhide__ = True
             is_step = not name.startswith("_") and hasattr(RuleBuilder, name)
             elsewhere = f"; make a rule first: .on(last_user=...).{name}(...)" if is_step else ""
+            if name == "session":
+                elsewhere = "; it is the session of one project, and the fixture vertex_server makes those of others: vertex_server.session(...)"
             raise explain_attribute(type(self).__name__, type(self), name, elsewhere)
 
     def reset(self) -> None:
@@ -203,17 +205,20 @@ class VertexSession(SessionScope):
     def disturb(
         self,
         *,
-        fault: str | Sequence[str] = (),
+        fault: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = (),
         pace: str | None = None,
         quirks: Collection[QuirkName] = (),
         speed: float | None = None,
     ) -> None:
         """Apply faults, a pace, quirks and a speed to all answers of the session, in addition to the server's own.
 
-        `fault` and `pace` are written as for `--fault` and `--pace`: `reset_mid_stream`, `fail=429,first=1`. Each call replaces the
+        `fault` is written as in a scenario or, as is `pace`, as for `--fault` and `--pace`: `reset_mid_stream`, `fail=429,first=1`. Each call replaces the
         one before; a call without arguments ends it, and so does `reset`. Raises StartError for unknown names.
         """
-        faults = (fault,) if isinstance(fault, str) else tuple(fault)
+        given = [fault] if isinstance(fault, str | Mapping) else fault
+        faults = tuple(
+            one if isinstance(one, str) else ",".join(f"{key}={value}" for key, value in one.items()) for one in given
+        )
         self._service.disturb(self.project, Variation("", "", faults, frozenset(quirks), pace, speed))
 
     @property

@@ -5,8 +5,14 @@ from http.client import OK, HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from emulator.cli.output import print_line
 from emulator.errors import EmulatorError
+from emulator.redaction import clean_line
+from emulator.suggestions import join, quote, suggest_one
 
+_LOOKED_AT = "1000"
+"""Exchanges whose sessions are looked at."""
+_SHOWN = 9
 TIMEOUT = 30.0
 """Seconds to wait for a response."""
 
@@ -40,6 +46,20 @@ def get_control(url: str, name: str, token: str | None = None, **query: str | No
             message = "it is no emulator"
         raise EmulatorError(f"the server at {url} says {response.status}: {message}")
     return answer
+
+
+def note_other_sessions(url: str, token: str | None, session: str | None) -> None:
+    """Say on stderr whose requests the journal has, if it has some and none of a session that was asked for. Raises EmulatorError."""
+    if session is None or get_control(url, "journal", token, session=session, limit="1")["exchanges"]:
+        return
+    others = sorted(
+        {one["session"] for one in get_control(url, "journal", token, limit=_LOOKED_AT)["exchanges"] if one["session"]}
+    )
+    if others:
+        shown = [*map(clean_line, others[:_SHOWN]), *(["others"] if len(others) > _SHOWN else [])]
+        print_line(
+            f"no request of the project {quote(session)} is in the journal, only those of {join(shown, 'and')}{suggest_one(session, others)}"
+        )
 
 
 def _authorize(token: str | None) -> dict[str, bytes]:

@@ -87,7 +87,7 @@ class RequestCounts:
 
     def add(self, exchange: "Exchange") -> None:
         """Count an exchange."""
-        from emulator.verdicts.requests import describe_announced_end, describe_unknown_model
+        from emulator.verdicts.requests import describe_announced_end, describe_unknown_model, explain_host
 
         self.requests += 1
         self.has_arrived = True
@@ -98,8 +98,10 @@ class RequestCounts:
         if outcome.not_found:
             _note(self.not_found, outcome.not_found, exchange.number)
         about_model = exchange.target, outcome, exchange.asked.model
+        # A host that is refused is named with the refusals.
+        other_host = "" if outcome.refusal else explain_host(exchange.sender.host, exchange.target.location)
         for notes, warnings in (
-            (self.warnings, (*outcome.warnings, describe_unknown_model(*about_model))),
+            (self.warnings, (*outcome.warnings, describe_unknown_model(*about_model), other_host)),
             (self.announced, (describe_announced_end(*about_model),)),
         ):
             for warning in filter(None, warnings):

@@ -154,7 +154,8 @@ def run_program(child: "ChildProcess", command: Sequence[str], environment: Mapp
     try:
         return child.run(command, environment)
     except OSError as error:
-        print_line(f"cannot run {command[0]}: {(error.strerror or str(error)).lower()}")
+        hint = "; scenarios stand before the --" if command[0].endswith((".yaml", ".yml")) else ""
+        print_line(f"cannot run {command[0]}: {(error.strerror or str(error)).lower()}{hint}")
         raise SystemExit(launch_failure_status(error)) from None
     except ValueError as error:
         raise StartError(f"cannot run {command[0]!r}: {error}") from None

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from emulator.cli.control_client import get_control
+from emulator.cli.control_client import get_control, note_other_sessions
 from emulator.cli.options import option
 from emulator.cli.output import exit_with_error
 from emulator.errors import EmulatorError
@@ -47,6 +47,8 @@ def journal(
                 click.echo(_format(exchange, is_whole=number is not None, as_json=as_json))
                 after = exchange["position"]
             if not follow:
+                if not exchanges["exchanges"] and number is None:
+                    note_other_sessions(url, control_token, session)
                 break
             time.sleep(_POLL_INTERVAL)
     except EmulatorError as error:

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from emulator.cli.control_client import get_control
+from emulator.cli.control_client import get_control, note_other_sessions
 from emulator.cli.options import option
 from emulator.cli.output import count, exit_with_error
 from emulator.errors import EmulatorError
@@ -24,6 +24,7 @@ def verdicts(*, url: str, session: str | None, control_token: str | None, as_jso
     """
     try:
         found = get_control(url, "verdicts", control_token, session=session)["verdicts"]
+        note_other_sessions(url, control_token, session)
     except EmulatorError as error:
         exit_with_error(error)
     for verdict in found:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from emulator.cli.control_client import get_control
+from emulator.cli.control_client import get_control, note_other_sessions
 from emulator.cli.options import option
 from emulator.cli.output import exit_with_error
 from emulator.errors import EmulatorError
@@ -28,6 +28,7 @@ def verify(*, url: str, session: str | None, control_token: str | None, strict: 
         found = get_control(url, "verify", control_token, session=session, strict="true" if strict else None)
         refused = get_control(url, "journal", control_token, session=session, outcome="refusal")["exchanges"]
         verdicts = get_control(url, "verdicts", control_token, session=session)["verdicts"]
+        note_other_sessions(url, control_token, session)
         last = get_control(url, "journal", control_token, session=session, limit="1")["exchanges"]
     except EmulatorError as error:
         exit_with_error(error)
@@ -45,7 +46,7 @@ def verify(*, url: str, session: str | None, control_token: str | None, strict: 
     raise SystemExit(1 if problems else 0)
 
 
-_NOT_FOUND = frozenset({"model_not_found", "endpoint_misspelt", "id_missing"})
+_NOT_FOUND = frozenset({"model_not_found", "endpoint_misspelt", "location_misspelt", "id_missing"})
 """The verdicts on requests that were answered but would have been refused in the cloud."""
 
 

@@ -16,7 +16,7 @@ from emulator.engine.reply.steps import CompiledReply, compile_reply, find_signa
 from emulator.engine.session import FlagChange, compile_flags
 from emulator.engine.timeline.directives import CompiledPace
 from emulator.engine.timeline.pace import compile_pace
-from emulator.errors import AnswerError, Place, ScenarioError
+from emulator.errors import AnswerError, Place, Problem, ScenarioError
 from emulator.redaction import clean_line
 from emulator.scenario.checks.parsed_file import rule_name
 from emulator.scenario.conversation import AssistantTurn
@@ -173,6 +173,8 @@ class Ruleset:
     """Whether a rule has quirks that act before it is chosen."""
     is_implied: bool = False
     """Whether it is the built-in default, because no scenario is given: rules made in Python then stand for themselves."""
+    warnings: tuple[str, ...] = ()
+    """What is doubtful in the scenarios, each with its place."""
     recordings: tuple[RecordedRules, ...] = ()
     """Recordings; what they have is answered by them before a request is vetted and compared with rules."""
 
@@ -193,8 +195,11 @@ class Ruleset:
         return bool(self.recordings) and not any(index.rules for index in self.indexes)
 
 
-def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
-    """Compile scenario files into one ruleset, in order. Raises ScenarioError if a file that a rule names cannot be read."""
+def compile_rules(files: Sequence[ScenarioFile], warnings: Sequence[Problem] = ()) -> Ruleset:
+    """Compile scenario files into one ruleset, in order; `warnings` are what reading them has warned of.
+
+    Raises ScenarioError if a file that a rule names cannot be read.
+    """
     rules = tuple(
         _compile_rule(file, number, rule) for file in files for number, rule in enumerate(file.scenario.rules, start=1)
     )
@@ -215,6 +220,9 @@ def compile_rules(files: Sequence[ScenarioFile]) -> Ruleset:
         signatures=frozenset(
             signature for one in scenarios for rule in one.rules for signature in find_signatures(_replies_of(rule))
         ),
+        warnings=tuple(
+            f"{one.place}: {one.message}" for one in (*warnings, *(own for file in files for own in file.warnings))
+        ),
     )
 
 
@@ -226,6 +234,7 @@ def prepend_rules(ruleset: Ruleset, added: Sequence[Ruleset]) -> Ruleset:
         indexes=(RuleIndex(rules), *ruleset.indexes),
         signatures=ruleset.signatures.union(*(one.signatures for one in added)),
         has_early_quirks=ruleset.has_early_quirks or any(one.has_early_quirks for one in added),
+        warnings=(*ruleset.warnings, *(warning for one in added for warning in one.warnings)),
     )
 
 

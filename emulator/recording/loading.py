@@ -35,7 +35,7 @@ def load_rules(
     folders = {folder.absolute(): folder for one in paths for folder in find_recordings(one)}
     others = [one for one in paths if not folders or _has_scenarios(one)]
     reading = read_scenarios(others, skip_foreign=skip_foreign, is_alone=is_alone)
-    ruleset = compile_rules(reading.scenarios)
+    ruleset = compile_rules(reading.scenarios, reading.warnings)
     if folders:
         # What it needs takes time to import, and most servers have no recording.
         from emulator.recording.recording import Recording  # noqa: PLC0415  # as said above

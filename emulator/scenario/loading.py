@@ -34,6 +34,8 @@ class ScenarioFile:
     folder: Path | None
     """Where the files it names are looked for; None for a scenario that has no file."""
     source: Source
+    warnings: tuple[Problem, ...] = ()
+    """What its own check warns of, for scenarios made in Python; those of files are in `LoadedScenarios`."""
 
     @property
     def name(self) -> str:

@@ -32,9 +32,9 @@ def read_rule(rule: Mapping[str, Any], place: Place, path: Path | None = None) -
         raise ScenarioError([source.problem(place, str(error))]) from None
     folder = path.parent if path else None
     scenario, problems = _validate(source, folder)
-    if problems:
-        raise ScenarioError(problems)
-    return ScenarioFile(scenario, place.file, folder, source)
+    if errors := [one for one in problems if one.severity == "error"]:
+        raise ScenarioError(errors)
+    return ScenarioFile(scenario, place.file, folder, source, tuple(problems))
 
 
 def read_answer_option(key: str, text: str) -> AnswerOptions:
@@ -48,16 +48,15 @@ def read_answer_option(key: str, text: str) -> AnswerOptions:
         value = {name.strip(): _read_scalar(written.strip()) for name, _, written in pairs}
     source = Source(key, {"defaults": {key: value}}, Node((1, 1), (1, 1), None), [])
     scenario, problems = _validate(source, None)
-    if problems:
-        raise AnswerError("; ".join(dict.fromkeys(problem.message for problem in problems)))
+    if errors := [one.message for one in problems if one.severity == "error"]:
+        raise AnswerError("; ".join(dict.fromkeys(errors)))
     return scenario.defaults
 
 
 def _validate(source: Source, folder: Path | None) -> tuple[Scenario, list[Problem]]:
-    """The scenario and its errors, each once."""
+    """The scenario and its problems, each once."""
     problems, file = validate(source, folder)
-    errors = [one for one in (*problems, *check(file)) if one.severity == "error"]
-    return file.scenario, list(dict.fromkeys(errors))
+    return file.scenario, list(dict.fromkeys((*problems, *check(file))))
 
 
 def _read_scalar(text: str) -> Any:

@@ -28,6 +28,7 @@ from emulator.server.settings import CONTROL_PATH
 from emulator.store.exchange import Entry, Exchange, UnroutedRequest
 from emulator.store.interface import StoreUnreachableError, read_pushed_scenario
 from emulator.suggestions import join
+from emulator.wire.headers import header_text
 from emulator.wire.json_text import dump, dump_in_pieces
 from emulator.wire.requests import VERY_LARGE_BODY
 
@@ -488,7 +489,10 @@ class Control:
                 for one in error.problems
             ]
             return _error(400, str(error), problems=problems)
-        return Response(status_code=204)
+        warnings = pushed.ruleset.warnings
+        return Response(
+            status_code=204, headers={"x-emulator-warning": header_text("; ".join(warnings))} if warnings else None
+        )
 
     async def remove_scenario(self, request: Request) -> Response:
         """Remove a session's own scenario."""

@@ -44,7 +44,8 @@ MAX_FILE_NAME = 200
 def read_pushed_scenario(project: str, text: str, file: str = "") -> PushedScenario:
     """Load and compile a scenario pushed for one project; problems and rules name `file`. Raises ScenarioError."""
     file = clean_line(file, MAX_FILE_NAME)
-    return PushedScenario(text, compile_rules(read_text(text, file or f"<pushed for {project}>").scenarios), file)
+    reading = read_text(text, file or f"<pushed for {project}>")
+    return PushedScenario(text, compile_rules(reading.scenarios, reading.warnings), file)
 
 
 class Store(Protocol):

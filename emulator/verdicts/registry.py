@@ -23,6 +23,7 @@ from emulator.verdicts.requests import (
     find_lost_text,
     find_missing_ids,
     find_misspelt_endpoints,
+    find_misspelt_locations,
     find_models_not_found,
     find_refused,
     find_taken_for_complete,
@@ -304,6 +305,13 @@ KINDS: tuple[VerdictKind, ...] = (
         "an endpoint that is neither `openapi` nor, as it seems, the id of a deployed one, such as `endpoints/openai`",
         "write endpoints/openapi in the base URL; if the endpoint is deployed, declare it under `endpoints` in the scenario",
         find_misspelt_endpoints,
+    ),
+    VerdictKind(
+        "location_misspelt",
+        "error",
+        "a location in the URL that does not exist",
+        "write global, or a location where the model is served: `vertex-emulator models --json` has them",
+        find_misspelt_locations,
     ),
     VerdictKind(
         "id_missing",

@@ -10,6 +10,7 @@ from emulator.catalogue.models import find_model, generation
 from emulator.engine.answer import Outcome
 from emulator.engine.request.history import MODEL_ROLES, SYSTEM_ROLES, text_of
 from emulator.engine.request.options import list_ignored
+from emulator.engine.vetting.parameters import explain_location
 from emulator.verdicts.observation import Finding, Observation, Past
 from emulator.verdicts.retries import TOKEN_STATUSES, pair_retries
 from emulator.wire.requests import write_place
@@ -125,8 +126,22 @@ def find_bare_models(one: Observation, _past: Past) -> Iterator[Finding]:
 
 def find_models_not_found(one: Observation, _past: Past) -> Iterator[Finding]:
     """Find models that were answered but that Vertex would not find."""
-    if one.target.is_openapi and one.outcome.not_found and find_missing_id(one.target) is None:
+    if one.target.is_openapi and _is_not_found_behind_its_location(one):
         yield Finding((one.number,), one.outcome.not_found)
+
+
+def find_misspelt_locations(one: Observation, _past: Past) -> Iterator[Finding]:
+    """Find locations that do not exist, whatever the host is."""
+    if one.outcome.not_found and find_missing_id(one.target) is None and explain_location(one.target.location):
+        yield Finding((one.number,), one.outcome.not_found)
+
+
+def _is_not_found_behind_its_location(one: Observation) -> bool:
+    return (
+        bool(one.outcome.not_found)
+        and find_missing_id(one.target) is None
+        and not explain_location(one.target.location)
+    )
 
 
 def find_missing_ids(one: Observation, _past: Past) -> Iterator[Finding]:
@@ -159,7 +174,7 @@ def describe_unknown_model(target: Target, outcome: Outcome, model: str) -> str:
 
 def find_misspelt_endpoints(one: Observation, _past: Past) -> Iterator[Finding]:
     """Find endpoints that are neither the shared one nor, as it seems, a deployed one."""
-    if not one.target.is_openapi and one.outcome.not_found and find_missing_id(one.target) is None:
+    if not one.target.is_openapi and _is_not_found_behind_its_location(one):
         yield Finding((one.number,), one.outcome.not_found)
 
 
@@ -171,11 +186,18 @@ def find_wrong_hosts(one: Observation, _past: Past) -> Iterator[Finding]:
     host, location = read_host(one.host), one.target.location
     if host is None and (reason := explain_foreign_host(one.host)):
         yield Finding((one.number,), reason)
+    if host is not None and (sentence := explain_host(one.host, location)):
+        # Whether a region's host serves the global location is not known.
+        yield Finding((one.number,), sentence, is_harmless=not host.is_wrong and location == "global")
+
+
+def explain_host(header: str, location: str) -> str:
+    """Say why a host of Vertex AI's is not the one for a location; empty if it is, or if it is no host of Vertex AI's."""
+    host = read_host(header)
     if host is None or host.location in {"global", location}:
-        return
-    yield Finding(
-        (one.number,),
-        host.advice if host.is_wrong else f"{host.name} serves {host.location}, but the path says locations/{location}",
+        return ""
+    return (
+        host.advice if host.is_wrong else f"{host.name} serves {host.location}, but the path says locations/{location}"
     )
 
 

@@ -29,7 +29,7 @@ _REGIONAL_HOST = re.compile(r"([a-z0-9-]+)-aiplatform\.googleapis\.com|aiplatfor
 _NO_SERVICE = frozenset({"global", "us", "eu"})
 # The form of all regions' names; a name of another form is no region.
 _REGION = re.compile(r"[a-z]+(?:-[a-z]+)+[0-9]+")
-_NO_ID = re.compile(r"None|NaN|null|undefined|.*[ ${}<>\[\]].*")
+_NO_ID = re.compile(r"[A-Z][A-Z0-9]*_[A-Z0-9_]*|None|NaN|null|undefined|.*[ ${}<>\[\]].*")
 _HOSTS = f"its hosts are {GLOBAL_HOST} and, for a region, such as us-central1-{GLOBAL_HOST}"
 
 VERTEX_HOSTS = (

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -207,6 +208,19 @@ def test_exchanges_that_the_client_has_left_are_in_the_journal() -> None:
                 )
             (exchange,) = session.assert_sent(times=1)
             assert (exchange.ended, exchange.outcome.said) == ("stalled", "Once upon ")
+
+
+def test_a_disturbance_is_written_as_in_a_scenario_or_as_an_option() -> None:
+    """A fault is a name, a mapping, or several of both."""
+    with Emulator(HELLO) as vertex:
+        session = vertex.session("one")
+        faults: list[Any] = ["fail=503", {"fail": 503}, [{"fail": 503, "chance": 1}, "crlf"]]
+        for fault in faults:
+            session.disturb(fault=fault)
+            with pytest.raises(openai.InternalServerError):
+                ask(session.openai(max_retries=0))
+        session.disturb()
+        assert ask(session.openai()) == "Hello"
 
 
 def test_start_and_stop_are_what_with_does() -> None:

@@ -71,6 +71,16 @@ def test_problems_of_all_sessions_are_json_lines(run: Any, url: str) -> None:
     assert result.exit_code == 1
 
 
+@pytest.mark.parametrize("command", ["verify", "verdicts", "journal"])
+def test_a_project_that_asked_nothing_is_named(run: Any, url: str, command: str) -> None:
+    """If others have asked something, since it may be misspelt."""
+    result = run(command, "--url", url, "--session", "fnie")
+    assert result.stderr == (
+        'vertex-emulator: no request of the project "fnie" is in the journal, only those of busy, fine, miss, misspelt and refused; did you mean "fine"?\n'
+    )
+    assert run(command, "--url", url, "--session", "fine").stderr == ""
+
+
 def test_unreachable_emulator_is_reported(run: Any) -> None:
     """An unreachable emulator is reported in one sentence."""
     result = run("verify", "--url", "http://127.0.0.1:1")

@@ -184,7 +184,7 @@ def test_it(vertex):
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
         [
-            "*vertex warnings: what scenarios asked for in vain in tests that passed*",
+            "*vertex warnings: what is doubtful in scenarios, or asked for in vain, in tests that passed*",
             'the rule calls "getweather", which is none of the request\'s tools; did you mean "get_weather"?',
             "  test_it.py::test_it",
             'the rule calls "get_weather" with "day", which is no parameter of this tool; did you mean "days"?',
@@ -195,6 +195,52 @@ def test_it(vertex):
             "  test_it.py::test_it",
         ]
     )
+
+
+def test_the_summary_lists_what_is_doubtful_in_scenarios(run: Run) -> None:
+    """What `check` warns of, of files and of rules in Python; and JSON that does not satisfy the request's schema."""
+    result = run(
+        rules_yaml="rules:\n- {name: one, reply: Hi, finish: contentfilter}\n- {name: later, reply: Hello}\n",
+        test_it_py="""
+import pytest
+
+SCHEMA = {"type": "object", "properties": {"degrees": {"type": "integer"}, "at": {"type": "object", "required": ["zone"]}}}
+
+def ask(vertex, **more):
+    messages = [{"role": "user", "content": "x"}]
+    vertex.openai().chat.completions.create(model="google/gemini-3.5-flash", messages=messages, **more)
+
+@pytest.mark.vertex("rules.yaml")
+def test_file(vertex):
+    ask(vertex)
+
+@pytest.mark.parametrize("value", [{"degrees": "hot"}, {"at": {}}, [1], {"degrees": 3}])
+def test_python(vertex, value):
+    vertex.on().json(value).beside(finish="lenght")
+    ask(vertex, response_format={"type": "json_schema", "json_schema": {"name": "weather", "schema": SCHEMA}})
+    vertex.reset()
+    vertex.on().json(value)
+    ask(vertex, response_format={"type": "json_schema", "json_schema": {"name": "weather", "schema": SCHEMA}})
+
+def test_text(vertex):
+    vertex.on().say("Hot.")
+    ask(vertex, response_format={"type": "json_object"})
+""",
+    )
+    result.assert_outcomes(passed=6)
+    shown = result.stdout.str().partition(
+        "vertex warnings: what is doubtful in scenarios, or asked for in vain, in tests that passed"
+    )[2]
+    for warning in (
+        'rules.yaml:2:34: no model is known to finish with "contentfilter"; did you mean "content_filter"?',
+        'rules.yaml:3:3: rule "later" can never answer',
+        "the rule's JSON does not satisfy the schema of the request's response_format: \"degrees\" does not fit",
+        "the rule's JSON does not satisfy the schema of the request's response_format: \"at.zone\" is missing",
+        "the rule's JSON does not satisfy the schema of the request's response_format: it does not fit",
+        "the request asks for JSON, and the rule answers with a text that is none",
+    ):
+        assert warning in shown
+    assert shown.count("does not satisfy") == 3
 
 
 def test_the_summary_of_a_good_run_has_no_section(run: Run) -> None:
@@ -221,6 +267,7 @@ MISSPELT = {
         "on() takes conditions by name: on(last_user='weather'); without any the rule answers every",
     ),
     "rule": ("vertex.fail(429)", 'VertexSession has no "fail"; make a rule first: .on(last_user=...).fail(...)'),
+    "session": ('vertex.session("p")', "the fixture vertex_server makes those of others: vertex_server.session(...)"),
     "attribute": ("vertex.baseurl", 'VertexSession has no "baseurl"; did you mean "base_url"?'),
     "reply": ('vertex.on().returns("x")', 'a rule has no "returns"; did you mean "reply"?'),
     "next": (

@@ -563,6 +563,18 @@ def ask_current_model(client: Client) -> None:
     ask_vetted(client, "google/gemini-3.5-flash")
 
 
+def misspell_location(client: Client) -> None:
+    """Leave out a letter, at the host that serves all locations."""
+    client.host = "aiplatform.googleapis.com"
+    ask_vetted(client, "google/gemini-3.5-flash", "gobal")
+
+
+def ask_newer_location(client: Client) -> None:
+    """Ask in a location that the catalogue may not know yet."""
+    client.host = "aiplatform.googleapis.com"
+    ask_vetted(client, "google/gemini-3.5-flash", "us-central9")
+
+
 def lose_location(client: Client) -> None:
     """Write a variable into the URL that is not set."""
     ask_vetted(client, "google/gemini-3.5-flash", "None")
@@ -663,6 +675,7 @@ CASES: list[tuple[str, Behaviour, Behaviour]] = [
     ("model_not_found", ask_elsewhere, ask_current_model),
     ("model_unknown", ask_newer_model, ask_current_model),
     ("endpoint_misspelt", misspell_endpoint, ask_deployed_endpoint),
+    ("location_misspelt", misspell_location, ask_newer_location),
     ("id_missing", lose_location, ask_current_model),
     ("wrong_host", mistake_host, hit_hosts),
     ("wrong_host", invent_host, hit_hosts),

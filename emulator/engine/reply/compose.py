@@ -76,6 +76,8 @@ def compose(
         warnings += tuple(dict.fromkeys(filter(None, (explain_unknown_finish(one.finish_reason) for one in choices))))
     if facts.tool_names:
         warnings += tuple(islice(_explain_calls(choices, facts), _MOST_WARNINGS))
+    if "response_format" in facts.request and (misfit := _explain_misfit(choices, facts)):
+        warnings += (misfit,)
     faults = [make_fault(contexts[0]) for make_fault in (*rule.faults, *inputs.overrides.faults)]
     return Answer(
         limit_chunks(choices),
@@ -112,6 +114,28 @@ def _explain_calls(choices: Sequence[Choice], facts: Facts) -> Iterator[str]:
         for key in required if isinstance(required, list) else ():
             if isinstance(key, str) and key not in given:
                 yield f"the rule calls {quote(name)} without {quote(key)}, which this tool requires"
+
+
+def _explain_misfit(choices: Sequence[Choice], facts: Facts) -> str:
+    """Warn of an answer that is not the JSON that the request asks for, which the service would not give; empty if it is."""
+    kind = facts.response_format[0]
+    if kind not in ("json_object", "json_schema"):
+        return ""
+    for choice in choices:
+        parts = [part for part in choice.parts if not (isinstance(part, TextPart) and part.is_thought)]
+        if choice.finish_reason != "stop" or not parts or not all(isinstance(part, TextPart) for part in parts):
+            continue
+        text = "".join(part.text for part in parts if isinstance(part, TextPart))
+        value = parse_or_text(text)
+        if isinstance(value, str) and value == text:
+            return "the request asks for JSON, and the rule answers with a text that is none"
+        schema = facts.response_schema[1] if facts.response_schema is not None else None
+        if schema is not None:
+            from emulator.engine.sampling.sampler import explain_misfit  # noqa: PLC0415  # text needs no sampler
+
+            if misfit := explain_misfit(schema, value):
+                return f"the rule's JSON does not satisfy the schema of the request's response_format: {misfit}"
+    return ""
 
 
 def _fill_finish(finish: str, context: Context) -> str | None:

@@ -28,6 +28,7 @@ from emulator.engine.sampling.schema import (
 from emulator.engine.sampling.strings import make_string, write_name
 from emulator.engine.sampling.validity import Validity
 from emulator.errors import AnswerError
+from emulator.suggestions import quote
 
 MOST_ITEMS = 1_000
 MOST_PROPERTIES = 1_000
@@ -79,6 +80,40 @@ def sample_arguments(parameters: Any, random: Random, sampling: Sampling | None 
         return {}
     made = _sample(parameters, (_ANY_OBJECT,), random, sampling or Sampling())
     return made if isinstance(made, dict) else {}
+
+
+_JUDGING = 8
+"""The part of the work of an `auto` value that judging a given one may take."""
+
+
+def explain_misfit(schema: Any, value: Any) -> str:
+    """Say where a JSON value does not satisfy a schema, such as `"days" is missing`; empty if it does, or if judging it takes too much work."""
+    budget = Budget(AUTO_WORK // _JUDGING, AUTO_CHARACTERS)
+    try:
+        document = Document(schema, budget, Patterns(budget, []))
+        validity, part, where = Validity(document, with_formats=False), document.root, ""
+        if validity.is_valid(value, part):
+            return ""
+        while isinstance(value, dict):
+            missing = next((name for name in part.required if name not in value), None)
+            if missing is not None:
+                return f"{quote(f'{where}{missing}')} is missing"
+            wrong = next(
+                (
+                    (name, one)
+                    for name, each in value.items()
+                    for one in document.property_schemas(part, name)
+                    if not validity.is_valid(each, one)
+                ),
+                None,
+            )
+            if wrong is None:
+                break
+            name, part = wrong
+            value, where = value[name], f"{where}{name}."
+        return f"{quote(where.removesuffix('.'))} does not fit" if where else "it does not fit"
+    except (BudgetError, AnswerError, TooLarge, RecursionError):
+        return ""
 
 
 def _sample(schema: Any, others: Parts, random: Random, sampling: Sampling) -> Any:

@@ -23,8 +23,10 @@ _BRANCHES = frozenset(("$ref", "allOf", "anyOf", "oneOf", "not", "if"))
 class Validity:
     """Judges values by the schemas of one document."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, *, with_formats: bool = True) -> None:
+        """Formats say what a model should write, but it need not."""
         self._document = document
+        self._with_formats = with_formats
         self._spend = document.budget.spend
         self._enums: dict[str, frozenset[Hashable]] = {}
         self._known: dict[tuple[str, int], bool] = {}
@@ -87,7 +89,9 @@ class Validity:
             return False
         if "pattern" in keywords and self._document.patterns.find(keywords["pattern"], text) is False:
             return False
-        return "format" not in keywords or has_format(text, keywords["format"], self._document.budget)
+        if "format" not in keywords or not self._with_formats:
+            return True
+        return has_format(text, keywords["format"], self._document.budget)
 
     def _is_valid_number(self, number: float, part: Part) -> bool:
         keywords = part.keywords

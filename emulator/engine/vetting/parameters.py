@@ -1,6 +1,7 @@
 """Checks of request parameters (the model, `max_tokens`, `n`, sampling, `modalities`, cached content, unknown keys) and of the context size."""
 
 import re
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from emulator.catalogue.errors import entry
@@ -45,7 +46,7 @@ def check_model(context: VettingContext) -> Refusal | None:
     if context.policy.models == "any":
         return None
     if card is None:
-        near = _find_meant(model)
+        near = _find_meant(model, [one.id for one in all_models()])
         what = f"is not in the catalogue; {did_you_mean(near)}" if near else "is not in the catalogue"
     elif card.retired:
         what = f"has been retired{_since(card)}"
@@ -60,13 +61,15 @@ def check_model(context: VettingContext) -> Refusal | None:
 def describe_not_found(context: VettingContext) -> str:
     """Say why Vertex would not find the model or the endpoint of a request that is answered; empty if it would.
 
-    That is a part of the URL that is missing, an endpoint or a model that is misspelt, and, where any model is answered, one that is gone or
+    That is a part of the URL that is missing, a location, an endpoint or a model that is misspelt, and, where any model is answered, one that is gone or
     served in other locations.
     That a model is gone has to be known; of a day in the past on which it was announced to be, nothing is said.
     """
     target, model = context.facts.target, context.facts.model
     if (part := find_missing_id(target)) is not None:
         return f"the {part} in the URL is {quote(getattr(target, part))}, which no {part} is called; programs write such for one that they do not have"
+    if misspelt := explain_location(target.location):
+        return misspelt
     if not target.is_openapi:
         if context.policy.has_endpoints or find_near(target.endpoint, ["openapi"]) is None:
             return ""
@@ -78,7 +81,7 @@ def describe_not_found(context: VettingContext) -> str:
         number = generation(model)
         if number is not None and number < _FIRST_GENERATION:
             return f"Vertex no longer answers for {model}: all of Gemini 1 has been retired; take a newer model"
-        near = _find_meant(model)
+        near = _find_meant(model, [one.id for one in all_models()])
         return (
             f'the model "{model}" is not in the catalogue, and `--models known` refuses it; {did_you_mean(near)}'
             if near
@@ -94,23 +97,45 @@ def describe_not_found(context: VettingContext) -> str:
 
 _FIRST_GENERATION = 2.0
 """The first Gemini that may not be retired (documented: the last of 1.5 ended in September 2025)."""
+_LEAST_LIKENESS = 0.75
+"""How like a known word a word must be to be taken for its misspelling, from 0 to 1."""
 _NUMBER = re.compile("[0-9]")
+_LOCATION = re.compile("[a-z0-9-]+")
 _WORD = re.compile("[a-z]+")
 _SEPARATORS = re.compile("[^a-z0-9/]+")
 
 
-def _find_meant(model: str) -> str | None:
-    """The model of the catalogue that an unknown one is a misspelling of; None if it may be one that is newer than the catalogue.
+def explain_location(location: str) -> str:
+    """Say that a location is misspelt or stands for none; empty if it is known, or may be newer than the catalogue."""
+    known = [*dict.fromkeys(["global", "us", "eu", *(one for card in all_models() for one in card.locations)])]
+    if location in known:
+        return ""
+    near = _find_meant(location, known)
+    if near is None and _LOCATION.fullmatch(location):
+        return ""
+    return f'no location is called "{location}"; {did_you_mean(near) if near else "they are called global, us-central1, ..."}'
 
-    A newer one is a combination of words that are known, such as `flash` and `lite`, with other numbers; or nothing like those known.
+
+def _find_meant(name: str, known: Sequence[str]) -> str | None:
+    """The known name that an unknown one is a misspelling of; None if it may be one that is newer than the catalogue.
+
+    A misspelt name has other separators than a known one, no number, or a word that is nearly one of theirs; a newer one has other numbers
+    or other words.
     """
-    known = [one.id for one in all_models()]
-    bare = _SEPARATORS.sub("", model.lower())
+    bare = _SEPARATORS.sub("", name.lower())
     if same := next((one for one in known if _SEPARATORS.sub("", one.lower()) == bare), None):
         return same
     words = {word for one in known for word in _WORD.findall(one)}
-    may_be_newer = words.issuperset(_WORD.findall(model)) and _NUMBER.search(model) is not None
-    return None if may_be_newer else find_near(model, known)
+    corrected = _WORD.sub(lambda found: found[0] if found[0] in words else _correct(found[0], words), name)
+    is_misspelt = corrected != name or _NUMBER.search(name) is None
+    return find_near(corrected, known) if is_misspelt else None
+
+
+def _correct(word: str, known: Collection[str]) -> str:
+    """The known word that a word is nearly; itself if there is none. Hardly anybody mistakes the first letter."""
+    from difflib import get_close_matches  # noqa: PLC0415  # only models that are not known need it
+
+    return next(iter(get_close_matches(word, [one for one in known if one[0] == word[0]], 1, _LEAST_LIKENESS)), word)
 
 
 def _since(card: ModelCard) -> str:

@@ -763,12 +763,31 @@ def test_retired_models_are_warned_of(model: str, day: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("gobal", 'no location is called "gobal"; did you mean "global"?'),
+        ("us-central-1", 'no location is called "us-central-1"; did you mean "us-central1"?'),
+        ("us-centrall1", 'no location is called "us-centrall1"; did you mean "us-central1"?'),
+        ("LOCATION", 'no location is called "LOCATION"; they are called global, us-central1, ...'),
+        ("us-central9", ""),
+        ("africa-south7", ""),
+    ],
+)
+def test_locations_that_do_not_exist_are_warned_of(location: str, said: str) -> None:
+    """Also at the global host, which serves the paths of all locations; others may be newer than the catalogue."""
+    facts = Facts(Target("v1", "p", location, "openapi"), [], read_request(dump(ask())))
+    warnings = vet(facts, VettingPolicy(is_global_host=True), "enforce").warnings
+    assert warnings == ((said,) if said else ())
+
+
+@pytest.mark.parametrize(
     ("part", "text", "is_none"),
     [
         ("project", "None", True),
         ("project", "$PROJECT_ID", True),
         ("project", "{project}", True),
         ("project", "My Project", True),
+        ("project", "PROJECT_ID", True),
         ("location", "undefined", True),
         ("endpoint", "null", True),
         ("project", "none-of-your-business", False),
@@ -804,7 +823,16 @@ def test_models_that_may_be_misspelt_are_warned_of() -> None:
         assert 'did you mean "google/gemini-3.5-flash"?' in warned(ask(model=model))[0]
     assert 'did you mean "google/gemini-' in warned(ask(model="google/gemini-flash"))[0]
     assert "all of Gemini 1 has been retired" in warned(ask(model="google/gemini-1.5-pro-002"))[0]
-    for model in ("acme/own", "google/${MODEL_ID}", "google/gemini-3.9-flash", "google/gemini-5-pro-preview-11-2027"):
+    for model in (
+        "acme/own",
+        "google/${MODEL_ID}",
+        "google/gemini-3.9-flash",
+        "google/gemini-5-pro-preview-11-2027",
+        "google/gemini-4-krypton",
+        "google/gemini-5-ultra",
+        "google/gemini-4-mini",
+        "mistralai/large-4-maas",
+    ):
         assert warned(ask(model=model)) == ()
 
 
