@@ -12,7 +12,14 @@ from emulator.engine.matching.choose import Chosen, choose
 from emulator.engine.matching.misses import explain_miss
 from emulator.engine.randomness import AnswerInputs, Overrides, SeededRandom
 from emulator.engine.recorded import RawRequest
-from emulator.engine.rendering.encoded import LARGEST_ENCODED, SLOT_INPUTS, SLOT_PROMPT, EncodedAnswer, slot_identity
+from emulator.engine.rendering.encoded import (
+    LARGEST_ENCODED,
+    SLOT_CACHED,
+    SLOT_INPUTS,
+    SLOT_PROMPT,
+    EncodedAnswer,
+    slot_identity,
+)
 from emulator.engine.rendering.render import as_stream, pace_answer
 from emulator.engine.rendering.render import render as render_chat
 from emulator.engine.reply.compose import compose, count_usage, draw_calls, estimate_output, identify
@@ -94,7 +101,6 @@ def answer(
         if (
             render is render_chat
             and inputs.overrides.is_empty
-            and not facts.implicit_tokens
             and chosen.rule.is_unmodified
             and chosen.rule.replies[chosen.position].calls is not None
         ):
@@ -183,7 +189,7 @@ def _answer_encoded(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> Outco
     """Answer with a reply without templates: encoded once per request options, then only its slots are filled."""
     rule = chosen.rule
     compiled_reply = rule.replies[chosen.position]
-    key = compiled_reply, facts.traffic
+    key = compiled_reply, facts.traffic, facts.implicit_tokens > 0
     if key not in facts.encoded:
         try:
             made = _encode(chosen, facts, inputs)
@@ -219,18 +225,19 @@ def _encode(chosen: Chosen, facts: Facts, inputs: AnswerInputs) -> EncodedAnswer
         return None
     prompted = copy.copy(facts)
 
-    def render_prompted(prompt: int) -> tuple[Usage, Timeline]:
-        prompted.prompt_tokens = prompt
+    def render_prompted(more: int) -> tuple[Usage, Timeline]:
+        prompted.prompt_tokens = SLOT_PROMPT + more
+        prompted.implicit_tokens = SLOT_CACHED + more if facts.implicit_tokens else 0
         usage = count_usage(chosen.rule.usage, counts, prompted)
         return usage, render_chat(replace(made, usage=usage), identity, facts)
 
     counts = estimate_output(made.choices)
-    usage, timeline = render_prompted(SLOT_PROMPT)
+    usage, timeline = render_prompted(0)
     if timeline.size > LARGEST_ENCODED:
         return None
     encoded = EncodedAnswer(timeline, counts, usage, slot_drawn, drawn, said=made.preview())
     # Rendering with another prompt size shows whether everything that depends on it has a slot.
-    usage, timeline = render_prompted(SLOT_PROMPT + 1_000_000)
+    usage, timeline = render_prompted(1_000_000)
     return encoded if encoded.fill(identity, usage, slot_drawn).body == timeline.body else None
 
 

@@ -16,6 +16,8 @@ _CREATED = 9_007_199_254_740_881
 _ID_BYTES, _CREATED_BYTES = _ID.encode(), str(_CREATED).encode()
 SLOT_PROMPT = 9_007_199_000_000_000
 """Prompt tokens of an answer that is encoded; what is counted with them changes with them."""
+SLOT_CACHED = 9_007_198_000_000_000
+"""Tokens of it that are cached, where some are."""
 SLOT_INPUTS = AnswerInputs(0.0, None, b"\xe0what is a gap\xe0")
 """What ids and signatures are drawn from that stand in slots."""
 LARGEST_ENCODED = 64 * 1024
@@ -43,7 +45,7 @@ class EncodedAnswer:
         *,
         said: str = "",
     ) -> None:
-        """`counts` are the tokens that it says and thinks, `usage` is its usage with `SLOT_PROMPT` as prompt.
+        """`counts` are the tokens that it says and thinks, `usage` is its usage with `SLOT_PROMPT` as prompt, and `SLOT_CACHED` as cached if any are.
 
         `slot_drawn` is what was drawn for slots; what is drawn alike for an answer has no slot, because it always is. `said` is the beginning of the answer.
         """
@@ -58,7 +60,9 @@ class EncodedAnswer:
         # In all chunks of a stream, id and time stand with the same bytes between them: one slot for both.
         both = re.search(b"%b[^{}]*?%b|%b[^{}]*?%b" % (id_, created, created, id_), body)
         self._stamp = both[0] if both and not any(slot in both[0] for slot in more) else b""
-        numbers = (str(usage.prompt).encode(), str(usage.sum).encode())
+        self._is_cached = usage.cached >= SLOT_CACHED
+        counted = (usage.prompt, usage.sum, usage.cached) if self._is_cached else (usage.prompt, usage.sum)
+        numbers = [str(one).encode() for one in counted]
         self._slots = [self._stamp or id_, *numbers, id_, created, *more]
         self._pattern = re.compile(b"(%b)" % b"|".join(map(re.escape, self._slots)))
         self._parts, self._indexes = self._split(body)
@@ -74,6 +78,8 @@ class EncodedAnswer:
         id_, created = identity.id.encode(), b"%d" % identity.created
         stamp = self._stamp.replace(_ID_BYTES, id_).replace(_CREATED_BYTES, created) if self._stamp else id_
         values = [stamp, b"%d" % usage.prompt, b"%d" % usage.sum, id_, created]
+        if self._is_cached:
+            values.insert(3, b"%d" % usage.cached)
         if self._drawn:
             values += [str(drawn[at]).encode() for at in self._drawn]
         timeline = self.timeline

@@ -1,6 +1,6 @@
 """Implicit caching: how much of a prompt its session has sent before, block by block."""
 
-from hashlib import blake2b
+from hashlib import sha256
 
 from pydantic_core import to_json
 
@@ -24,10 +24,11 @@ def list_prefixes(facts: Facts) -> list[bytes]:
         return []
     # An array's JSON begins with that of the array without its last items.
     written = memoryview(to_json([facts.model, facts.tools, *facts.messages], inf_nan_mode="constants")[:-1])
-    hash_, digests = blake2b(digest_size=_DIGEST_BYTES), list[bytes]()
+    # Processors have instructions for it.
+    hash_, digests = sha256(usedforsecurity=False), list[bytes]()
     for start in range(0, min(len(written), MAX_BLOCKS * BLOCK_BYTES) - BLOCK_BYTES + 1, BLOCK_BYTES):
         hash_.update(written[start : start + BLOCK_BYTES])
-        digests.append(hash_.copy().digest())
+        digests.append(hash_.copy().digest()[:_DIGEST_BYTES])
     return digests
 
 

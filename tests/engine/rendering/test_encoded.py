@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from emulator.engine.answer import Outcome, answer
 from emulator.engine.randomness import AnswerInputs, Overrides
-from emulator.engine.rendering.encoded import LARGEST_ENCODED, SLOT_PROMPT, slot_identity
+from emulator.engine.rendering.encoded import LARGEST_ENCODED, SLOT_CACHED, SLOT_PROMPT, slot_identity
 from emulator.engine.request.facts import Facts
 from emulator.engine.request.options import RequestOptions
 from emulator.engine.ruleset import compile_rules
@@ -50,13 +50,19 @@ def ask(facts: Facts, moment: float, *, directly: bool = False) -> Outcome:
 @pytest.mark.parametrize("text", ["text", "thoughts", "json", "empty"])
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("more", [{}, {"stream": True}, {"n": 2}, {"stream": True, "max_tokens": 2}], ids=str)
-def test_encoded_answers_are_filled_as_answers_are_made(text: str, model: str, more: dict[str, Any]) -> None:
+@pytest.mark.parametrize("cached", [0, 2048])
+def test_encoded_answers_are_filled_as_answers_are_made(
+    text: str, model: str, more: dict[str, Any], cached: int
+) -> None:
     """To the byte and in every frame, the first time and later; ids and times are each request's own."""
     endpoint = "1234" if model == "own" else "openapi"
     request: Any = {"model": model, "messages": [{"role": "user", "content": text}], **more}
     facts = Facts(Target("v1", "p", "global", endpoint), [], request)
     bodies = []
     for moment in (1_767_225_600.0, 1_767_225_661.5):
+        if cached:
+            # Another part of each prompt is cached.
+            facts.implicit_tokens = cached + len(bodies)
         filled, made = ask(facts, moment).timeline, ask(facts, moment, directly=True).timeline
         (encoded,) = facts.encoded.values()
         # Grok counts more than tokens with the prompt.
@@ -68,7 +74,9 @@ def test_encoded_answers_are_filled_as_answers_are_made(text: str, model: str, m
         assert filled.frames[-1].data == made.frames[-1].data
         assert (filled.status, filled.headers, filled.is_instant) == (made.status, made.headers, True)
         slots = slot_identity("")
-        assert not any(str(slot).encode() in filled.body for slot in (slots.id, slots.created, SLOT_PROMPT))
+        assert not any(
+            str(slot).encode() in filled.body for slot in (slots.id, slots.created, SLOT_PROMPT, SLOT_CACHED)
+        )
         bodies.append(filled.body)
     assert ask(facts, 1_767_225_600.0).usage == ask(facts, 1_767_225_600.0, directly=True).usage
     # Some families' plain answers have neither id nor time.
