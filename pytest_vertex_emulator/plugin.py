@@ -474,7 +474,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         # pytest-xdist serializes the attributes of a report as JSON.
         vars(report)["vertex_errors"] = [f"{one.name}: {one.explanation}" for one in record.errors]
         vars(report)["vertex_played"] = record.played
-        if item.get_closest_marker("vertex_sweep") is None:
+        if record.passed and item.get_closest_marker("vertex_sweep") is None:
             # In a sweep, that a variation changes nothing stands in its row.
             vars(report)["vertex_warnings"] = list(
                 dict.fromkeys(

@@ -44,8 +44,8 @@ _SHOWN_SEGMENTS = 2
 @option(
     "--verify",
     is_flag=True,
-    help="Exit with 3 if the program did well but a request missed, was refused, leaked or led nowhere, named a model that Vertex would "
-    "not find, a rule's expect was not met, a rule went unused, or nothing was asked.",
+    help="Exit with 3 if the program did well but a request missed, was refused, leaked or led nowhere, named a model, project, location "
+    "or endpoint that Vertex would not find, a rule's expect was not met, a rule went unused, or nothing was asked.",
 )
 @option("--verbose", "-v", is_flag=True, help="Log requests on stderr.")
 @option("--log", type=click.File("a", "utf-8", lazy=False), help="Append the log of requests to this file.")
@@ -64,6 +64,8 @@ def execute(command: list[str], /, scenarios: tuple[str, ...], **options: Any) -
 class RequestCounts:
     """Counts of the program's requests, and what is wrong with single ones."""
 
+    project: str = ""
+    """The project that the user has named; empty for any."""
     requests: int = 0
     tokens: int = 0
     results: Counter[str] = field(default_factory=Counter)
@@ -99,9 +101,13 @@ class RequestCounts:
             _note(self.not_found, outcome.not_found, exchange.number)
         about_model = exchange.target, outcome, exchange.asked.model
         # A host that is refused is named with the refusals.
+        asked = exchange.target.project
+        other_project = (
+            f'the project is "{asked}", and --project says "{self.project}"' if self.project not in {"", asked} else ""
+        )
         other_host = "" if outcome.refusal else explain_host(exchange.sender.host, exchange.target.location)
         for notes, warnings in (
-            (self.warnings, (*outcome.warnings, describe_unknown_model(*about_model), other_host)),
+            (self.warnings, (*outcome.warnings, describe_unknown_model(*about_model), other_host, other_project)),
             (self.announced, (describe_announced_end(*about_model),)),
         ):
             for warning in filter(None, warnings):
@@ -212,7 +218,9 @@ def _execute(
     from emulator.server.service import Service
     from emulator.server.settings import Settings
 
-    counts, child = RequestCounts(), ChildProcess()
+    source = click.get_current_context().get_parameter_source("project")
+    is_named = source is not click.core.ParameterSource.DEFAULT
+    counts, child = RequestCounts(client_options.project if is_named else ""), ChildProcess()
     settings |= {"project": client_options.project, "location": client_options.location}
     with child.handling_signals(), client_folder() as folder, ExitStack() as stack:
         service = Service(read_rules(scenarios), Settings(**settings), clock=SystemClock())

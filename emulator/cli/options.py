@@ -157,10 +157,12 @@ _FAULT = option(
     help="What goes wrong with every answer: reset_mid_stream, ..., or cut=reset,after_chunks=2; may be repeated.",
 )
 _PROJECT = option(
-    "--project", default="demo", help="The project in the URLs that are printed; the server answers to any."
+    "--project",
+    default="demo",
+    help="The project of the URLs and credentials that programs are given; the server answers to any.",
 )
 _LOCATION = option(
-    "--location", default="global", help="The location in the URLs that are printed; the server answers to any."
+    "--location", default="global", help="The location of the URLs that programs are given; the server answers to any."
 )
 _CREDENTIALS = _choice(
     "--credentials",

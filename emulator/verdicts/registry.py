@@ -324,7 +324,7 @@ KINDS: tuple[VerdictKind, ...] = (
         "wrong_host",
         "error",
         "no service is at the host, or it serves another location than the path names; seen where clients reach the emulator under "
-        "Google's names",
+        "Google's names; a warning for a path of the global location at a region's host, which may be answered",
         "let host and path name the same location: LOCATION-aiplatform.googleapis.com with locations/LOCATION, and "
         "aiplatform.googleapis.com with locations/global",
         find_wrong_hosts,

@@ -122,6 +122,16 @@ def test_models_whose_end_was_announced_are_named_by_verify(programs: Any, argum
     assert (done.status, done.err.partition(" leaks\n")[2]) == (0, warning if arguments else "")
 
 
+@pytest.mark.parametrize("project", [None, "demo", "my-shop"])
+def test_another_project_than_the_one_named_is_warned_of(programs: Any, project: str | None) -> None:
+    """Which any is, if none is named."""
+    named = ["--project", project] if project else []
+    url = "$(echo $OPENAI_BASE_URL | sed 's,projects/[^/]*,projects/demo,')"
+    done = programs.run("--verify", *named, SKY, "--", "sh", "-c", f"OPENAI_BASE_URL={url} {sys.executable} {CHAT} sky")
+    warning = 'vertex-emulator: request 1: warning: the project is "demo", and --project says "my-shop"\n'
+    assert (done.status, done.err.partition(" leaks\n")[2]) == (0, warning if project == "my-shop" else "")
+
+
 def test_what_scenarios_ask_for_in_vain_is_named(programs: Any) -> None:
     """A fault that finds no place, and a model that is not known, are no reason to fail."""
     (programs.folder / "one.yaml").write_text("rules:\n- {reply: Hi., fault: comment_lines}\n", "utf-8")

@@ -58,7 +58,7 @@ def test_encoded_answers_are_filled_as_answers_are_made(
     endpoint = "1234" if model == "own" else "openapi"
     request: Any = {"model": model, "messages": [{"role": "user", "content": text}], **more}
     facts = Facts(Target("v1", "p", "global", endpoint), [], request)
-    bodies = []
+    bodies: list[bytes] = []
     for moment in (1_767_225_600.0, 1_767_225_661.5):
         if cached:
             # Another part of each prompt is cached.
