@@ -83,3 +83,9 @@ def test_a_rule_that_hands_over_names_the_rule_of_the_default(run: Callable[...,
     (tmp_path / "request.json").write_text(json.dumps(body))
     missed = run("explain", "over.yaml", "request.json")
     assert 'last_user  MISS  wanted text containing "hi" or text containing "hello", got "Bye"' in missed.stdout
+
+
+def test_the_request_comes_last(run: Any) -> None:
+    """Files in the wrong order are not read as what they are not."""
+    result = run("explain", "request.json", "sky.yaml")
+    assert (result.exit_code, "the request comes last: explain SCENARIOS... REQUEST.json" in result.stderr) == (2, True)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from emulator.api.emulator import Emulator
+from emulator.cli.control_client import get_control
+from emulator.errors import EmulatorError
 
 SCENARIO = """
 quota: {requests_per_minute: 2}
@@ -79,6 +81,14 @@ def test_a_project_that_asked_nothing_is_named(run: Any, url: str, command: str)
         'vertex-emulator: no request of the project "fnie" is in the journal, only those of busy, fine, miss, misspelt and refused; did you mean "fine"?\n'
     )
     assert run(command, "--url", url, "--session", "fine").stderr == ""
+
+
+def test_an_outcome_that_there_is_not_is_told(url: str) -> None:
+    """No exchange ends so, which an empty list would not say."""
+    with pytest.raises(
+        EmulatorError, match='outcome is "mis"; expected answer, refusal, miss, error, token or unrouted'
+    ):
+        get_control(url, "journal", outcome="mis")
 
 
 def test_unreachable_emulator_is_reported(run: Any) -> None:

@@ -208,6 +208,14 @@ def test_unrouted_requests_are_named(programs: Any) -> None:
     assert sum(re.fullmatch(models, line) is not None for line in lines[: lines.index(summary)]) == 1
 
 
+def test_scenarios_behind_the_dashes_are_told(programs: Any) -> None:
+    """They are taken for the program."""
+    done = programs.run("--verify", "--", "sky.yaml", sys.executable, CHAT, "sky")
+    assert (
+        done.err == "vertex-emulator: cannot run sky.yaml: no such file or directory; scenarios stand before the --\n"
+    )
+
+
 def test_verify_names_leaks(programs: Any) -> None:
     """A host that was refused makes the status 3, also if the program does not mind."""
     done = programs.run("--verify", "--", "sh", "-c", f"curl -s https://example.com/; {sys.executable} {CHAT} hello")
