@@ -491,7 +491,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     _report_kinds(
         terminalreporter,
         "vertex_warnings",
-        "vertex warnings: what is doubtful in scenarios, or asked for in vain, in tests that passed",
+        "vertex warnings: about the scenarios of tests that passed",
     )
 
 

@@ -24,9 +24,9 @@ _MARKER = (
     "use of each rule; a test that waits longer than timeout (seconds) for an answer that never comes has hung, and fails"
 )
 _OPTIONS = ("without", "once", "timeout")
-_TIMEOUT = 10.0
+TIMEOUT = 10.0
 """Seconds after which an answer that stalls goes on, as `vertex-emulator sweep` kills a program after as many."""
-_LONGEST_TIMEOUT = 600
+LONGEST_TIMEOUT = 600
 _FIXTURE = "vertex_variation"
 _PROPERTY = "vertex_sweep"
 _RUN = pytest.StashKey[pytest.CallInfo[None]]()
@@ -63,10 +63,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         raise pytest.UsageError(
             f'@pytest.mark.vertex_sweep has no option "{unknown[0]}"; it has {", ".join(_OPTIONS)}{suggest_one(unknown[0], _OPTIONS)}'
         )
-    timeout = marker.kwargs.get("timeout", _TIMEOUT)
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= _LONGEST_TIMEOUT:
+    timeout = marker.kwargs.get("timeout", TIMEOUT)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= LONGEST_TIMEOUT:
         raise pytest.UsageError(
-            f"@pytest.mark.vertex_sweep: timeout must be a number of seconds up to {_LONGEST_TIMEOUT}, not {timeout!r}"
+            f"@pytest.mark.vertex_sweep: timeout must be a number of seconds up to {LONGEST_TIMEOUT}, not {timeout!r}"
         )
     all_names = [one.name for one in variations_of("all")]
     names = [name for given in marker.args for name in fnmatch.filter(all_names, str(given)) or [given]]
@@ -86,7 +86,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def vertex_variation(request: pytest.FixtureRequest, vertex: "VertexSession") -> Iterator["Variation"]:
     """The variation that a test marked with `vertex_sweep` runs in."""
     variation: Variation = request.param
-    timeout = request.node.get_closest_marker("vertex_sweep").kwargs.get("timeout", _TIMEOUT)
+    timeout = request.node.get_closest_marker("vertex_sweep").kwargs.get("timeout", TIMEOUT)
     limited = variation.with_limit(timeout)
     vertex.disturb(fault=limited.faults, pace=limited.pace, quirks=limited.quirks)
 

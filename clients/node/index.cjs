@@ -228,8 +228,6 @@ function sleep(milliseconds) {
 class Emulator {
   #server;
   #token;
-  /** What was doubtful in the scenarios that were pushed, by session. */
-  #warnings = new Map();
 
   constructor(server, { controlToken, apiKey, env = process.env }) {
     this.#server = server;
@@ -245,13 +243,6 @@ class Emulator {
     return new Session(this, project, options);
   }
 
-  /** What was doubtful in the scenario that was pushed last for a project; forgotten then. */
-  takeWarning(project) {
-    const warning = this.#warnings.get(project);
-    this.#warnings.delete(project);
-    return warning;
-  }
-
   /** Let processes that are started from now on use this server: their `startEmulator` connects to it. */
   share() {
     process.env.VERTEX_EMULATOR_URL = this.url;
@@ -265,6 +256,11 @@ class Emulator {
 
   /** Ask the control path; returns the JSON of the answer. */
   async control(method, name, query = {}, body = undefined) {
+    return (await this.ask(method, name, query, body)).value;
+  }
+
+  /** Ask the control path; returns the JSON of the answer, and the warning in its header. */
+  async ask(method, name, query = {}, body = undefined) {
     const url = new URL(`/__emulator__/${name}`, this.url);
     for (const [key, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(key, String(value));
     const headers = this.#token ? { authorization: `Bearer ${this.#token}` } : {};
@@ -277,13 +273,12 @@ class Emulator {
       throw new EmulatorError(`no emulator answers at ${this.url} (${why})${more}`);
     }
     const { status, text, warning } = answer;
-    if (warning) this.#warnings.set(query.session, warning);
     let value;
     try {
       value = text && JSON.parse(text);
     } catch {} // said below
     if (value === undefined) throw new EmulatorError(`what answers at ${this.url} is no emulator`);
-    if (status >= 200 && status < 300) return value;
+    if (status >= 200 && status < 300) return { value, warning };
     const { message = `${this.url} answers with status ${status}, so it is no emulator`, problems } = value?.error ?? {};
     throw new EmulatorError(message.replace(/^emulator: /, ""), problems);
   }
@@ -308,6 +303,8 @@ function exchange(method, url, headers, body) {
 class Session {
   #emulator;
   #restore = () => {};
+  /** What was doubtful in the scenario that was pushed last. */
+  #warning;
 
   constructor(emulator, project, { location = "global", endpoint = "openapi" } = {}) {
     this.#emulator = emulator;
@@ -361,7 +358,7 @@ class Session {
     const isText = typeof scenario === "string" && scenario.includes("\n");
     const isFile = typeof scenario === "string" || scenario?.href !== undefined;
     if (!isFile || isText) {
-      await this.#control("PUT", "scenario", {}, isText ? scenario : JSON.stringify(scenario, null, 2));
+      await this.#put({}, isText ? scenario : JSON.stringify(scenario, null, 2));
       return;
     }
     const file = readPath(scenario);
@@ -376,7 +373,12 @@ class Session {
         `the scenario ${file} cannot be read: ${what}; give a file, a text with a line break, or an object`,
       );
     }
-    await this.#control("PUT", "scenario", { file: path.relative("", file) }, text);
+    await this.#put({ file: path.relative("", file) }, text);
+  }
+
+  async #put(query, text) {
+    const { warning } = await this.#emulator.ask("PUT", "scenario", { ...query, session: this.project }, text);
+    this.#warning = warning;
   }
 
   async reset() {
@@ -409,6 +411,16 @@ class Session {
   verdicts() {
     const found = this.#control("GET", "verdicts").then(({ verdicts }) => verdicts);
     return remindToAwait(found, Array, ["0"], "verdicts()");
+  }
+
+  /** What is doubtful in the scenario, and what it asks for that answers did not do. */
+  warnings() {
+    return remindToAwait(this.#listWarnings(), Array, ["0"], "warnings()");
+  }
+
+  async #listWarnings() {
+    const found = (await this.#readJournal({})).flatMap(({ answer_warnings: warnings }) => warnings ?? []);
+    return [...new Set([this.#warning, ...found].filter(Boolean))];
   }
 
   /** What went wrong so far, each a sentence or a report of several lines. */
@@ -461,10 +473,6 @@ class Session {
       ...(verdicts.length > 0 ? ["verdicts on its client:", ...verdicts.map(showVerdict)] : []),
       `the page: ${this.pageUrl}`,
     ].join("\n");
-  }
-
-  takeWarning() {
-    return this.#emulator.takeWarning(this.project);
   }
 
   async close() {
@@ -559,10 +567,8 @@ async function finishSession(session, options, stack, print) {
     await session.verify(pick(options, VERIFY_OPTIONS));
     const errors = await listErrors(session, options.refusals);
     if (errors.length > 0) print(["the test passed, but its client made errors:", ...errors].join("\n"));
-    const warnings = new Set((await session.journal()).flatMap(({ answer_warnings: found }) => found ?? []));
-    const doubtful = session.takeWarning();
-    if (doubtful) warnings.add(doubtful);
-    if (warnings.size > 0) print(["the test passed, but its scenario is doubtful, or asked in vain:", ...warnings].join("\n"));
+    const warnings = await session.warnings();
+    if (warnings.length > 0) print(["the test passed, but there are warnings about its scenario:", ...warnings].join("\n"));
   } catch (error) {
     if (error instanceof PlainError) error.pointTo(stack);
     throw error;

@@ -189,6 +189,8 @@ export class Session {
   waitFor(count: number, options?: { timeout?: number }): Promise<Exchange[]>;
   /** What the client did wrong. */
   verdicts(): Promise<Verdict[]>;
+  /** What is doubtful in the scenario, and what it asks for that answers did not do. */
+  warnings(): Promise<string[]>;
   /** Throw a VerificationError if a request went unanswered or would be refused, or a rule was not used as it expects. */
   verify(options?: VerifyOptions): Promise<void>;
   /** What `verify` would say. */

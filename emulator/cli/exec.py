@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,11 +78,11 @@ class RequestCounts:
     """The number of answers of each rule by its key; unlike the service's own counters, a reset does not clear them."""
     problems: Counter[str] = field(default_factory=Counter)
     """What is reported of single requests, the first `MAX_PROBLEMS`; the key "" counts the rest."""
-    not_found: dict[str, list[int]] = field(default_factory=dict)
-    """Why Vertex would not find models or endpoints that were answered, each with the numbers of its requests; `MAX_PROBLEMS` at most."""
-    warnings: dict[str, list[int]] = field(default_factory=dict)
-    """What scenarios asked for that answers did not do, and models that are not known, in the same form."""
-    announced: dict[str, list[int]] = field(default_factory=dict)
+    not_found: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Why Vertex would not find what was answered, each with the number of the first request and how many there are; `MAX_PROBLEMS` at most."""
+    warnings: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """What scenarios ask for and answers did not do, and models, hosts and projects that are doubtful, in the same form."""
+    announced: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Models whose end was announced for a day in the past, in the same form."""
     remedies: dict[str, None] = field(default_factory=dict)
     """What the user can do about token requests that failed."""
@@ -100,11 +100,11 @@ class RequestCounts:
         if outcome.not_found:
             _note(self.not_found, outcome.not_found, exchange.number)
         about_model = exchange.target, outcome, exchange.asked.model
-        # A host that is refused is named with the refusals.
         asked = exchange.target.project
         other_project = (
             f'the project is "{asked}", and --project says "{self.project}"' if self.project not in {"", asked} else ""
         )
+        # A host that is refused is named with the refusals.
         other_host = "" if outcome.refusal else explain_host(exchange.sender.host, exchange.target.location)
         for notes, warnings in (
             (self.warnings, (*outcome.warnings, describe_unknown_model(*about_model), other_host, other_project)),
@@ -162,7 +162,7 @@ class RequestCounts:
         return (f"{requests}: not found in the cloud: {reason}" for requests, reason in _write_notes(self.not_found))
 
     def list_warnings(self, *, verify: bool) -> Iterator[str]:
-        """What scenarios asked for in vain, models that are not known, and with `verify` those whose end was announced."""
+        """All warnings; only with `verify` those of models whose end was announced."""
         notes = self.warnings | self.announced if verify else self.warnings
         return (f"{requests}: warning: {warning}" for requests, warning in _write_notes(notes))
 
@@ -175,16 +175,17 @@ class RequestCounts:
             yield f"leak: {host}, {count(number, 'request')}"
 
 
-def _note(notes: dict[str, list[int]], text: str, number: int) -> None:
-    """Add a request to those of which a text is said, unless there are too many texts."""
+def _note(notes: dict[str, tuple[int, int]], text: str, number: int) -> None:
+    """Count a request among those of which a text is said, unless there are too many texts."""
     if text in notes or len(notes) < MAX_PROBLEMS:
-        notes.setdefault(text, []).append(number)
+        first, times = notes.get(text, (number, 0))
+        notes[text] = first, times + 1
 
 
-def _write_notes(notes: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, str]]:
+def _write_notes(notes: Mapping[str, tuple[int, int]]) -> Iterator[tuple[str, str]]:
     """Each text, behind the first of its requests and how many more there are."""
-    for text, (first, *others) in notes.items():
-        yield f"request {first}" + (f" (and {count(len(others), 'more request')})" if others else ""), text
+    for text, (first, times) in notes.items():
+        yield f"request {first}" + (f" (and {count(times - 1, 'more request')})" if times > 1 else ""), text
 
 
 _SCOPE_REMEDY = (

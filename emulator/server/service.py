@@ -126,6 +126,10 @@ def _refuse_pace(error: AnswerError) -> Outcome:
     return Outcome("error", emulator_failure(report, "unknown_pace"), report=report)
 
 
+_PREVIEW_BYTES = 16 * 1024
+"""Bytes of an answer that broke off among which the beginning of its text is looked for."""
+
+
 class Service:
     """Rules, sessions and journal of one server."""
 
@@ -510,7 +514,7 @@ class Service:
             )
         if exchange.outcome.said and exchange.ended in {"cut", "stalled"}:
             # What came of the text before it broke off.
-            said = answer_text(exchange.outcome.timeline.body)[:MAX_PREVIEW]
+            said = answer_text(exchange.outcome.timeline.body[:_PREVIEW_BYTES])[:MAX_PREVIEW]
             exchange.outcome = exchange.outcome._replace(said=said)
         self.metrics.count(exchange)
         self.store.keep(exchange)

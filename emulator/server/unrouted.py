@@ -135,10 +135,7 @@ def find_nearest(verb: str, path: str, origin: str, settings: Settings) -> Neare
         return Nearest(f"no such path: this endpoint does not list its models; it answers POST {url}", url)
     if not name.endswith(_GOOGLE) and len(segments) <= 1 and last.lower() in _HEALTH:
         health = f"{origin}{CONTROL_PATH}health"
-        return Nearest(
-            f"no such path; GET {health} tells whether the emulator is up, and it answers POST {url}",
-            url,
-        )
+        return Nearest(f"no such path; GET {health} tells whether the emulator is up, and it answers POST {url}", url)
     return Nearest(f"no such path: only the OpenAI endpoint is emulated, which answers POST {url}", url)
 
 

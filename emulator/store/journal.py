@@ -24,7 +24,7 @@ def _give_memory_back() -> None:
     threading.Thread(target=trim, name="vertex-emulator-memory", daemon=True).start()
 
 
-_SETTLING = 0.25
+SETTLING = 0.25
 """Seconds that a reader waits at most for exchanges that are open; a server that is not busy notices within milliseconds who has left."""
 
 
@@ -126,7 +126,7 @@ class Journal:
         """
         pending = {number for number, one in list(self.open.items()) if session in {None, one.session}}
         if pending and threading.get_ident() != self._writer:
-            self.wait_until(lambda: pending.issubset([one.number for one in self.entries]), _SETTLING)
+            self.wait_until(lambda: pending.issubset([one.number for one in self.entries]), SETTLING)
 
     def wait_until(self, holds: Callable[[], bool], timeout: float) -> bool:
         """Wait until `holds` returns true, checking it after each added entry; return False after `timeout` seconds."""

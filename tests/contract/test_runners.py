@@ -202,7 +202,7 @@ def test_client_s_errors_are_told_if_its_test_passes(recipe: Any) -> None:
     (recipe.folder / "elsewhere.test.mjs").write_text(ELSEWHERE, "utf-8")
     done = recipe.run("node --test --test-reporter=spec elsewhere.test.mjs")
     assert (done.returncode, counts(done.stdout)) == (0, {"pass": 3, "fail": 0}), done.stdout
-    assert "its scenario is doubtful, or asked in vain:\nℹ fault behind the whole answer" in done.stdout  # noqa: RUF001  # so it writes
+    assert "there are warnings about its scenario:\nℹ fault behind the whole answer" in done.stdout  # noqa: RUF001  # so it writes
     assert re.findall("made errors:|error: [a-z_]+", done.stdout) == ["made errors:", "error: model_not_found"]
     assert 'did you mean "google/gemini-3.5-flash"?' in done.stdout
 

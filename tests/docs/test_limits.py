@@ -16,7 +16,7 @@ from emulator.engine.reply import arguments, chunking, compose, json_prompts, li
 from emulator.engine.request import implicit_caching, open_turn, options, readings
 from emulator.engine.request import tools as request_tools
 from emulator.engine.sampling import patterns, sampler
-from emulator.engine.vetting import schemas
+from emulator.engine.vetting import messages, parameters, schemas
 from emulator.http import connection, heads, write_buffer
 from emulator.inspector import events, exports
 from emulator.inspector.app import STATIC
@@ -30,10 +30,10 @@ from emulator.scenario.checks import unreachable
 from emulator.scenario.templates import prices, template
 from emulator.server import control, lifetime, listening, log, long_work, metrics, tokens, unrouted
 from emulator.server.settings import Settings
-from emulator.store import exchange, interface, sessions
+from emulator.store import exchange, interface, journal, sessions
 from emulator.verdicts import tool_calls
 from emulator.wire import headers, requests
-from pytest_vertex_emulator import plugin
+from pytest_vertex_emulator import plugin, sweep
 
 MIB = 1024 * 1024
 
@@ -350,6 +350,28 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
             "the body of an answer in a report of `attest`",
             f"{judging.SHOWN_BODY:,} characters, {judging.SHOWN_TEXT} of each text",
             "the beginning",
+        ),
+        (
+            "a model or location that is compared with known names",
+            f"{parameters.LONGEST_NAME} characters",
+            "nothing is said to be meant by it",
+        ),
+        (
+            "keys of a request, and its tools and their parameters, that are compared with names",
+            f"the first {messages.MOST_KEYS} unknown keys, {compose.MOST_COMPARED} tools and parameters of up to "
+            f"{compose.LONGEST_COMPARED} characters",
+            "likewise",
+        ),
+        ("warnings of an answer's calls", f"{compose.MOST_WARNINGS}", "the first ones"),
+        (
+            "a journal that is read in Python waits for exchanges whose client may have left",
+            f"{journal.SETTLING:g} seconds",
+            "they are missing",
+        ),
+        (
+            "a swept test waits for an answer that never comes",
+            f"{sweep.TIMEOUT:g} seconds; `timeout=` up to {sweep.LONGEST_TIMEOUT}",
+            "it has hung, and fails",
         ),
     ]
     table = ["| what | bound | beyond it |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]

@@ -132,7 +132,7 @@ def test_another_project_than_the_one_named_is_warned_of(programs: Any, project:
     assert (done.status, done.err.partition(" leaks\n")[2]) == (0, warning if project == "my-shop" else "")
 
 
-def test_what_scenarios_ask_for_in_vain_is_named(programs: Any) -> None:
+def test_what_answers_did_not_do_is_named(programs: Any) -> None:
     """A fault that finds no place, and a model that is not known, are no reason to fail."""
     (programs.folder / "one.yaml").write_text("rules:\n- {reply: Hi., fault: comment_lines}\n", "utf-8")
     done = programs.run("--verify", "one.yaml", "--", sys.executable, CHAT, "x", env={"MODEL": "acme/own"})

@@ -163,7 +163,7 @@ def test_on_purpose(vertex):
     assert (last, end.strip("= ").startswith("7 passed")) == ("  and 2 more", True)
 
 
-def test_the_summary_lists_what_scenarios_asked_for_in_vain(run: Run) -> None:
+def test_the_summary_lists_what_answers_did_not_do(run: Run) -> None:
     """A fault that finds no place, and a tool that the request does not declare: such a test tests something else than it says."""
     schema = {
         "type": "object",
@@ -184,7 +184,7 @@ def test_it(vertex):
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
         [
-            "*vertex warnings: what is doubtful in scenarios, or asked for in vain, in tests that passed*",
+            "*vertex warnings: about the scenarios of tests that passed*",
             'the rule calls "getweather", which is none of the request\'s tools; did you mean "get_weather"?',
             "  test_it.py::test_it",
             'the rule calls "get_weather" with "day", which is no parameter of this tool; did you mean "days"?',
@@ -228,9 +228,7 @@ def test_text(vertex):
 """,
     )
     result.assert_outcomes(passed=6)
-    shown = result.stdout.str().partition(
-        "vertex warnings: what is doubtful in scenarios, or asked for in vain, in tests that passed"
-    )[2]
+    shown = result.stdout.str().partition("vertex warnings: about the scenarios of tests that passed")[2]
     for warning in (
         'rules.yaml:2:34: no model is known to finish with "contentfilter"; did you mean "content_filter"?',
         'rules.yaml:3:3: rule "later" can never answer',

@@ -77,9 +77,8 @@ class EncodedAnswer:
         # Neither ids nor signatures have characters that JSON would escape.
         id_, created = identity.id.encode(), b"%d" % identity.created
         stamp = self._stamp.replace(_ID_BYTES, id_).replace(_CREATED_BYTES, created) if self._stamp else id_
-        values = [stamp, b"%d" % usage.prompt, b"%d" % usage.sum, id_, created]
-        if self._is_cached:
-            values.insert(3, b"%d" % usage.cached)
+        cached = [b"%d" % usage.cached] if self._is_cached else []
+        values = [stamp, b"%d" % usage.prompt, b"%d" % usage.sum, *cached, id_, created]
         if self._drawn:
             values += [str(drawn[at]).encode() for at in self._drawn]
         timeline = self.timeline

@@ -1,6 +1,6 @@
 """Composing: the chosen rule and the request become an answer, with its identity, headers, faults and token counts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import islice
 
@@ -22,14 +22,16 @@ from emulator.scenario.checks.faults import explain_unknown_finish
 from emulator.scenario.rules import Usage as GivenUsage
 from emulator.scenario.rules import merge_usage
 from emulator.scenario.templates.template import is_template
-from emulator.suggestions import find_near, quote, suggest, suggest_one
+from emulator.suggestions import quote, suggest, suggest_one
 from emulator.wire.headers import Headers, find_value_problem, header_text, replace_headers
 from emulator.wire.ids import make_id, make_uuid
 from emulator.wire.json_text import parse_or_text
 from emulator.wire.responses import Identity
 from emulator.wire.usage import Usage
 
-_MOST_WARNINGS = 5
+MOST_COMPARED, LONGEST_COMPARED = 50, 100
+"""Names of a request's tools and parameters that are compared with those of a call, and characters of each."""
+MOST_WARNINGS = 5
 """Warnings of the calls of one answer."""
 MAX_FINISH = 200
 """Characters of a finish reason that a template makes."""
@@ -75,7 +77,7 @@ def compose(
     if is_template(rule.finish or ""):
         warnings += tuple(dict.fromkeys(filter(None, (explain_unknown_finish(one.finish_reason) for one in choices))))
     if facts.tool_names:
-        warnings += tuple(islice(_explain_calls(choices, facts), _MOST_WARNINGS))
+        warnings += tuple(islice(_explain_calls(choices, facts), MOST_WARNINGS))
     if "response_format" in facts.request and (misfit := _explain_misfit(choices, facts)):
         warnings += (misfit,)
     faults = [make_fault(contexts[0]) for make_fault in (*rule.faults, *inputs.overrides.faults)]
@@ -98,22 +100,26 @@ def _explain_calls(choices: Sequence[Choice], facts: Facts) -> Iterator[str]:
     )
     for name, arguments in calls:
         if name not in facts.tool_names:
-            yield f"the rule calls {quote(name)}, which is none of the request's tools{suggest(name, facts.tool_names)}"
+            meant = suggest(name, _few_short(facts.tool_names))
+            yield f"the rule calls {quote(name)}, which is none of the request's tools{meant}"
             continue
-        schema, given = (
-            next(parameters for tool, _, parameters in facts.tools if tool == name),
-            parse_or_text(arguments),
-        )
+        schema = next(parameters for tool, _, parameters in facts.tools if tool == name)
+        given = parse_or_text(arguments)
         known = schema.get("properties") if isinstance(schema, dict) else None
         if not isinstance(known, dict) or not isinstance(given, dict) or schema.get("additionalProperties"):
             continue
-        for key in given:
-            if key not in known and find_near(key, known):
-                yield f"the rule calls {quote(name)} with {quote(key)}, which is no parameter of this tool{suggest_one(key, known)}"
+        for key in given if len(given) <= MOST_COMPARED else ():
+            if key not in known and (meant := suggest_one(key, _few_short(known))):
+                yield f"the rule calls {quote(name)} with {quote(key)}, which is no parameter of this tool{meant}"
         required = schema.get("required")
         for key in required if isinstance(required, list) else ():
             if isinstance(key, str) and key not in given:
                 yield f"the rule calls {quote(name)} without {quote(key)}, which this tool requires"
+
+
+def _few_short(names: Iterable[str]) -> list[str]:
+    """The first of some names that a request brings, without long ones: comparing texts takes long."""
+    return [one for one in islice(names, MOST_COMPARED) if len(one) <= LONGEST_COMPARED]
 
 
 def _explain_misfit(choices: Sequence[Choice], facts: Facts) -> str:

@@ -1,5 +1,7 @@
 """Checks of single messages: that there is one, known roles, no empty content."""
 
+from itertools import islice
+
 from emulator.engine.request.history import MODEL_ROLES, SYSTEM_ROLES, TOOL_ROLES, USER_ROLES, has_calls, is_result
 from emulator.engine.request.media import media_address
 from emulator.engine.vetting.context import VettingContext
@@ -7,6 +9,8 @@ from emulator.suggestions import did_you_mean, find_near, quote
 from emulator.wire.errors import Refusal
 from emulator.wire.requests import ChatRequest, Message, Part
 
+MOST_KEYS = 20
+"""Unknown keys of a request among which a misspelt one is looked for."""
 _NON_EMPTY_ROLES = USER_ROLES | MODEL_ROLES
 _ROLES = _NON_EMPTY_ROLES | SYSTEM_ROLES | TOOL_ROLES
 _KNOWN_PART_TYPES = frozenset({None, "text", "image_url", "input_audio"})
@@ -20,7 +24,8 @@ def check_has_messages(context: VettingContext) -> Refusal | None:
     found = "is empty" if not facts.messages else "holds only system messages"
     if facts.request.get("messages") is None:
         found = "is missing"
-        near = find_near("messages", [key for key in facts.request if key not in ChatRequest.__annotations__])
+        unknown = islice((key for key in facts.request if key not in ChatRequest.__annotations__), MOST_KEYS)
+        near = find_near("messages", unknown)
         if near is not None:
             explanation = f"messages is missing, and {quote(near)} is no parameter; {did_you_mean('messages')}"
             return context.refuse("contents_required", ("messages",), explanation)

@@ -1,7 +1,8 @@
 """Checks of request parameters (the model, `max_tokens`, `n`, sampling, `modalities`, cached content, unknown keys) and of the context size."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from functools import cache
 from typing import Any
 
 from emulator.catalogue.errors import entry
@@ -46,7 +47,7 @@ def check_model(context: VettingContext) -> Refusal | None:
     if context.policy.models == "any":
         return None
     if card is None:
-        near = _find_meant(model, [one.id for one in all_models()])
+        near = _find_meant(model, _list_models())
         what = f"is not in the catalogue; {did_you_mean(near)}" if near else "is not in the catalogue"
     elif card.retired:
         what = f"has been retired{_since(card)}"
@@ -67,7 +68,7 @@ def describe_not_found(context: VettingContext) -> str:
     """
     target, model = context.facts.target, context.facts.model
     if (part := find_missing_id(target)) is not None:
-        return f"the {part} in the URL is {quote(getattr(target, part))}, which no {part} is called; programs write such for one that they do not have"
+        return f"the {part} in the URL is {quote(getattr(target, part))}, as if the program had none"
     if misspelt := explain_location(target.location):
         return misspelt
     if not target.is_openapi:
@@ -81,7 +82,7 @@ def describe_not_found(context: VettingContext) -> str:
         number = generation(model)
         if number is not None and number < _FIRST_GENERATION:
             return f"Vertex no longer answers for {model}: all of Gemini 1 has been retired; take a newer model"
-        near = _find_meant(model, [one.id for one in all_models()])
+        near = _find_meant(model, _list_models())
         return (
             f'the model "{model}" is not in the catalogue, and `--models known` refuses it; {did_you_mean(near)}'
             if near
@@ -99,6 +100,8 @@ _FIRST_GENERATION = 2.0
 """The first Gemini that may not be retired (documented: the last of 1.5 ended in September 2025)."""
 _LEAST_LIKENESS = 0.75
 """How like a known word a word must be to be taken for its misspelling, from 0 to 1."""
+LONGEST_NAME = 100
+"""Characters of the longest name that is compared with known ones, which takes long for many words."""
 _NUMBER = re.compile("[0-9]")
 _LOCATION = re.compile("[a-z0-9-]+")
 _WORD = re.compile("[a-z]+")
@@ -107,7 +110,7 @@ _SEPARATORS = re.compile("[^a-z0-9/]+")
 
 def explain_location(location: str) -> str:
     """Say that a location is misspelt or stands for none; empty if it is known, or may be newer than the catalogue."""
-    known = [*dict.fromkeys(["global", "us", "eu", *(one for card in all_models() for one in card.locations)])]
+    known = _list_locations()
     if location in known:
         return ""
     near = _find_meant(location, known)
@@ -116,16 +119,33 @@ def explain_location(location: str) -> str:
     return f'no location is called "{location}"; {did_you_mean(near) if near else "they are called global, us-central1, ..."}'
 
 
-def _find_meant(name: str, known: Sequence[str]) -> str | None:
+@cache
+def _list_locations() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(["global", "us", "eu", *(one for card in all_models() for one in card.locations)]))
+
+
+@cache
+def _list_models() -> tuple[str, ...]:
+    return tuple(one.id for one in all_models())
+
+
+@cache
+def _words_of(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(word for one in names for word in _WORD.findall(one))
+
+
+def _find_meant(name: str, known: tuple[str, ...]) -> str | None:
     """The known name that an unknown one is a misspelling of; None if it may be one that is newer than the catalogue.
 
     A misspelt name has other separators than a known one, no number, or a word that is nearly one of theirs; a newer one has other numbers
     or other words.
     """
+    if len(name) > LONGEST_NAME:
+        return None
     bare = _SEPARATORS.sub("", name.lower())
     if same := next((one for one in known if _SEPARATORS.sub("", one.lower()) == bare), None):
         return same
-    words = {word for one in known for word in _WORD.findall(one)}
+    words = _words_of(known)
     corrected = _WORD.sub(lambda found: found[0] if found[0] in words else _correct(found[0], words), name)
     is_misspelt = corrected != name or _NUMBER.search(name) is None
     return find_near(corrected, known) if is_misspelt else None

@@ -802,6 +802,16 @@ def test_ids_that_a_program_does_not_have_are_warned_of(part: str, text: str, is
     assert any(f'the {part} in the URL is "{text}"' in warning for warning in warnings) is is_none
 
 
+def test_long_names_are_not_compared(vetted: Vet) -> None:
+    """What a request brings may be long and many, and comparing texts takes long."""
+    for dashes, is_compared in ((2, True), (100, False)):
+        assert bool(warned(ask(model=f"google/gemini-3.5{'-' * dashes}flash"))) is is_compared
+        assert ("did you mean" in "".join(warned(ask(), f"us-central{'-' * dashes}1"))) is is_compared
+    refusal = vetted({"model": FLASH, **{f"key{number}": 1 for number in range(20)}, "mesages": [USER]})
+    assert refusal is not None
+    assert refusal.explanation == "messages is missing; add a user message"
+
+
 def test_misspelt_messages_are_named(vetted: Vet) -> None:
     """What was probably meant by a key that is none."""
     refusal = vetted({"model": FLASH, "mesages": [USER]})
