@@ -41,12 +41,16 @@ def connect_locally(self: socket.socket, address: Any) -> None:
     _connect(self, address)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register markers; heed Ctrl-C also as a job that a script started in the background: programs that tests start would inherit that it is ignored."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     config.addinivalue_line("markers", "slow: takes seconds, so that `-m 'not slow'` is quick")
+    if getattr(config.option, "dist", "") == "load":
+        # What `-n` means by default; with this, no worker waits at the end while another has a queue.
+        config.option.dist = "worksteal"
     if not config.pluginmanager.hasplugin("timeout"):
         config.addinivalue_line("markers", "timeout(seconds): a time limit, which needs the package pytest-timeout")
 

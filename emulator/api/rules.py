@@ -139,7 +139,7 @@ class RuleBuilder:
 
     @explain_arguments
     def say(self, text: Texts, *, chunks: Chunks | None = None) -> Self:
-        """Say a text, streamed as chunks say: `.say("Good day", chunks="words")`; a list of texts is what is streamed, chunk by chunk."""
+        """Say a text: `.say("Good day", chunks="words")` says how it is streamed; a list of texts is streamed chunk by chunk."""
         return self._append([_drop_none(say=text, chunks=chunks)])
 
     @explain_arguments

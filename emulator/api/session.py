@@ -65,7 +65,7 @@ class SessionScope:
 
     @property
     def journal(self) -> JournalView:
-        """The exchanges that have ended; those whose client has left have, too, a moment later, for which this waits."""
+        """The exchanges that have ended. Waits a moment for those whose client may just have left."""
         self._service.journal.settle(self._scope)
         return JournalView(self._service.journal, self._scope)
 
@@ -212,7 +212,7 @@ class VertexSession(SessionScope):
     ) -> None:
         """Apply faults, a pace, quirks and a speed to all answers of the session, in addition to the server's own.
 
-        `fault` is written as in a scenario or, as is `pace`, as for `--fault` and `--pace`: `reset_mid_stream`, `fail=429,first=1`. Each call replaces the
+        `fault` is written as in a scenario, or as for `--fault`: `reset_mid_stream`, `fail=429,first=1`; `pace` as for `--pace`. Each call replaces the
         one before; a call without arguments ends it, and so does `reset`. Raises StartError for unknown names.
         """
         given = [fault] if isinstance(fault, str | Mapping) else fault

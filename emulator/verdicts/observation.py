@@ -48,7 +48,7 @@ class Observation:
     body: bytes
     outcome: Outcome
     client_left: bool
-    """Whether the client closed the connection before the end; not of an answer that a fault lets wait."""
+    """Whether the client closed the connection before the end; false for an answer that a fault makes wait."""
 
     @cached_property
     def request(self) -> ChatRequest | None:

@@ -358,8 +358,7 @@ def test_limits_are_those_of_the_code(assert_generated: Any) -> None:
         ),
         (
             "keys of a request, and its tools and their parameters, that are compared with names",
-            f"the first {messages.MOST_KEYS} unknown keys, {compose.MOST_COMPARED} tools and parameters of up to "
-            f"{compose.LONGEST_COMPARED} characters",
+            f"{messages.MOST_KEYS} unknown keys, {compose.MOST_COMPARED} names of up to {compose.LONGEST_COMPARED} characters",
             "likewise",
         ),
         ("warnings of an answer's calls", f"{compose.MOST_WARNINGS}", "the first ones"),

@@ -76,7 +76,7 @@ class Timeline(NamedTuple):
     write_size: int | None = None
     """The number of bytes per write to the socket; None for all that are due."""
     is_stalled: bool = False
-    """Whether a fault lets it wait, so that a client that leaves does right."""
+    """Whether a fault makes it wait, so that a client is right to leave."""
 
     @property
     def body(self) -> bytes:
